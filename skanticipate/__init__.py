@@ -1,0 +1,49 @@
+"""Anticipate human actions from precomputed features.
+
+A teacher knows what the student may not see. Whatever it knows is reduced to soft
+targets, so there is one student, one objective and one training loop.
+"""
+
+from skanticipate import datasets, losses, metrics
+from skanticipate._rows import RowView
+from skanticipate._version import __version__
+from skanticipate.anticipators import SmoothedAnticipator
+from skanticipate.networks import LSTM, MLP, NetworkSpec, Output
+from skanticipate.persistence import load
+from skanticipate.preprocessing import HistoryEncoder, PerFrame
+from skanticipate.priors import (
+    ArrayPrior,
+    GloVePrior,
+    MixturePrior,
+    TemporalPrior,
+    TransitionPrior,
+    UniformPrior,
+    VerbNounPrior,
+)
+from skanticipate.schedules import CosineSchedule, StepSchedule
+
+__all__ = [
+    "LSTM",
+    "MLP",
+    "ArrayPrior",
+    "CosineSchedule",
+    "GloVePrior",
+    "HistoryEncoder",
+    "MixturePrior",
+    "NetworkSpec",
+    "Output",
+    "PerFrame",
+    "RowView",
+    "SmoothedAnticipator",
+    "StepSchedule",
+    "TemporalPrior",
+    "TransitionPrior",
+    "UniformPrior",
+    "VerbNounPrior",
+    "__version__",
+    "datasets",
+    "load",
+    "losses",
+    "metrics",
+    "plotting",
+]

@@ -1,0 +1,62 @@
+"""Where and how torch computes: device, precision, threads, random stream."""
+
+import threading
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+# Below this number of parameters a second thread costs more than it brings.
+_SMALL_NETWORK = 5_000_000
+_GLOBAL_STREAM = threading.RLock()
+
+
+def resolve_device(device):
+    """The device of a name; "auto" is the first GPU where there is one."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(device)
+
+
+def resolve_dtype(dtype, rows):
+    """The precision of a name; "auto" is float64 for float64 input, else float32."""
+    if dtype == "auto":
+        return torch.float64 if rows.dtype == np.float64 else torch.float32
+    return getattr(torch, dtype)
+
+
+def clip_reader(rows, *, dtype, device):
+    """Build take(indices (B,)) -> clips (B, ...) as the network takes them."""
+    numpy_dtype = np.float64 if dtype == torch.float64 else np.float32
+
+    def take(samples):
+        clips = rows.take(samples.numpy()).astype(numpy_dtype, copy=False)
+        return torch.from_numpy(clips).to(device)
+
+    return take
+
+
+@contextmanager
+def torch_threads(n_threads, network):
+    """Let torch use so many threads in this thread of Python, then as before.
+
+    None means one for small networks: on a shared machine the threads of a small
+    product wait for each other far longer than they compute.
+    """
+    before = torch.get_num_threads()
+    small = sum(p.numel() for p in network.parameters()) < _SMALL_NETWORK
+    wanted = n_threads or (1 if small else before)
+    torch.set_num_threads(wanted)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def seeded_global_stream(seed):
+    """A forked and seeded copy of torch's global random stream, one user at a time."""
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    with _GLOBAL_STREAM, torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield

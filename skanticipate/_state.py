@@ -1,0 +1,137 @@
+"""Estimators as plain containers, and those in safetensors files. Nothing is unpickled.
+
+A value is written as JSON where JSON can hold it, arrays of numbers as tensors, and an
+estimator as the name of its class with its state. Reading builds classes of this
+package only, and those that the caller names as trusted.
+"""
+
+import importlib
+import json
+import os
+import tempfile
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+from sklearn.base import BaseEstimator
+
+_FORMAT = "skanticipate 1"
+
+
+def write(path, estimator):
+    """Write an estimator to `path`; the old file stays until the new one is whole."""
+    tensors = {}
+    tree = _encode(estimator, tensors, type(estimator).__name__)
+    metadata = {"format": _FORMAT, "tree": json.dumps(tree)}
+    folder = os.path.dirname(os.path.abspath(path))
+    handle, unfinished = tempfile.mkstemp(suffix=".tmp", dir=folder)
+    os.close(handle)
+    try:
+        save_file(tensors, unfinished, metadata)
+        os.replace(unfinished, path)
+    except BaseException:
+        os.unlink(unfinished)
+        raise
+
+
+def read(path, trusted=()):
+    """Read what `write` wrote.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is no file of ours, or holds a class that is not trusted.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+    except SafetensorError as error:
+        raise ValueError(f"{path} is no readable safetensors file: {error}.") from error
+    if metadata.get("format") != _FORMAT:
+        raise ValueError(
+            f"{path} was not written by save() of this version: its format is "
+            f"{metadata.get('format')!r}, expected {_FORMAT!r}."
+        )
+    classes = {_name_of(kind): kind for kind in trusted}
+    return _decode(json.loads(metadata["tree"]), tensors, classes)
+
+
+def _name_of(kind):
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
+def _encode(value, tensors, where):
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, np.generic):
+        return {"scalar": _encode(np.asarray(value), tensors, where)}
+    if isinstance(value, np.ndarray):
+        return _encode_array(value, tensors, where)
+    if isinstance(value, list | tuple):
+        items = [_encode(v, tensors, f"{where}.{k}") for k, v in enumerate(value)]
+        return {"list" if isinstance(value, list) else "tuple": items}
+    if isinstance(value, dict):
+        pairs = [
+            [_encode(k, tensors, where), _encode(v, tensors, f"{where}.{k}")]
+            for k, v in value.items()
+        ]
+        return {"dict": pairs}
+    if isinstance(value, BaseEstimator):
+        state = _encode(value.__getstate__(), tensors, where)
+        return {"class": _name_of(type(value)), "state": state}
+    raise TypeError(
+        f"{where} holds a {type(value).__name__}, which a file without code cannot "
+        "hold: use numbers, strings, arrays, mappings and estimators."
+    )
+
+
+def _encode_array(array, tensors, where):
+    if array.dtype.kind in "fiub":
+        key = f"{len(tensors)}:{where}"
+        tensors[key] = np.ascontiguousarray(array)
+        return {"tensor": key}
+    items = [_encode(v, tensors, where) for v in array.ravel().tolist()]
+    return {"array": items, "dtype": array.dtype.str, "shape": list(array.shape)}
+
+
+def _decode(node, tensors, classes):
+    def again(child):
+        return _decode(child, tensors, classes)
+
+    if not isinstance(node, dict):
+        return node
+    if "tensor" in node:
+        return tensors[node["tensor"]]
+    if "scalar" in node:
+        return again(node["scalar"])[()]
+    if "array" in node:
+        array = np.empty(len(node["array"]), dtype=node["dtype"])
+        array[:] = [again(v) for v in node["array"]]
+        return array.reshape(node["shape"])
+    if "list" in node:
+        return [again(v) for v in node["list"]]
+    if "tuple" in node:
+        return tuple(again(v) for v in node["tuple"])
+    if "dict" in node:
+        return {again(k): again(v) for k, v in node["dict"]}
+    estimator = object.__new__(_class_of(node["class"], classes))
+    estimator.__setstate__(again(node["state"]))
+    return estimator
+
+
+def _class_of(name, classes):
+    """The class of a name, if it is ours or trusted. Modules of others stay closed."""
+    if name in classes:
+        return classes[name]
+    module, _, qualname = name.partition(":")
+    if module.split(".")[0] == __name__.split(".")[0]:
+        kind = getattr(importlib.import_module(module), qualname, None)
+        if isinstance(kind, type) and issubclass(kind, BaseEstimator):
+            return kind
+    raise ValueError(
+        f"The file holds an object of {name}, which is not part of skanticipate. If "
+        "you know it, pass its class: load(path, trusted=[...])."
+    )

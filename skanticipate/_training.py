@@ -1,0 +1,300 @@
+"""One training loop over a step object, all of its state in one place.
+
+The loop knows no estimator: it draws batches, calls the step and yields one record an
+epoch. What a step computes is the step's business; who prints, plots or stops is the
+caller's.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from skanticipate.metrics import top_k_accuracy
+
+
+@dataclass
+class TrainingState:
+    """Everything that changes during training.
+
+    Attributes
+    ----------
+    modules : dict of str to torch.nn.Module
+        The network under "network", and what is trained beside it.
+    optimizer : torch.optim.Optimizer
+        Over the parameters of all modules.
+    lr : float
+        The rate that the schedule multiplies.
+    schedule : object with factor(epoch, max_epochs), or None
+        Stateless, so it needs no entry in the state dict.
+    generators : dict of str to torch.Generator
+        "shuffle" and "dropout".
+    stopping : EarlyStopping or None
+        Watches the validation score and keeps the best weights.
+    history : list of dict
+        One record an epoch.
+    """
+
+    modules: dict
+    optimizer: torch.optim.Optimizer
+    lr: float
+    schedule: object
+    generators: dict
+    stopping: "EarlyStopping | None" = None
+    history: list = field(default_factory=list)
+
+    @property
+    def network(self):
+        """The module that will predict."""
+        return self.modules["network"]
+
+    @property
+    def epoch(self):
+        """Number of epochs done."""
+        return len(self.history)
+
+    def finished(self, max_epochs):
+        """Whether there is nothing left to train."""
+        exhausted = self.stopping is not None and self.stopping.exhausted
+        return exhausted or self.epoch >= max_epochs
+
+    def state_dict(self):
+        """Everything as plain containers of tensors and numbers."""
+        return {
+            "modules": {k: m.state_dict() for k, m in self.modules.items()},
+            "optimizer": self.optimizer.state_dict(),
+            "generators": {k: g.get_state() for k, g in self.generators.items()},
+            "stopping": None if self.stopping is None else dict(vars(self.stopping)),
+            "history": [dict(record) for record in self.history],
+        }
+
+    def load_state_dict(self, state):
+        """Continue from what `state_dict` gave."""
+        for name, module in self.modules.items():
+            module.load_state_dict(state["modules"][name])
+        self.optimizer.load_state_dict(state["optimizer"])
+        for name, generator in self.generators.items():
+            generator.set_state(state["generators"][name])
+        if self.stopping is not None:
+            vars(self.stopping).update(state["stopping"])
+        self.history = [dict(record) for record in state["history"]]
+
+
+@dataclass
+class EarlyStopping:
+    """Stop when the score has not risen by `tol` for `patience` epochs.
+
+    Keeps a copy of the best weights in memory: files would collide in a search.
+    """
+
+    patience: int
+    tol: float
+    best_score: float = -float("inf")
+    best_epoch: int = 0
+    n_without_gain: int = 0
+    best_weights: dict | None = None
+
+    @property
+    def exhausted(self):
+        """Whether patience has run out."""
+        return self.n_without_gain >= self.patience
+
+    def update(self, score, epoch, network):
+        """Take note of an epoch; a score is better when it is higher."""
+        gained = score > self.best_score + self.tol
+        self.n_without_gain = 0 if gained else self.n_without_gain + 1
+        if score > self.best_score:
+            self.best_score, self.best_epoch = score, epoch
+            self.best_weights = {
+                k: v.detach().clone() for k, v in network.state_dict().items()
+            }
+
+    def restore(self, network):
+        """Put the best weights back."""
+        if self.best_weights is not None:
+            network.load_state_dict(self.best_weights)
+
+
+class GradientStep:
+    """One step of gradient descent on a batch.
+
+    Parameters
+    ----------
+    state : TrainingState
+        Whose modules and optimiser are used.
+    take_clips : callable
+        Sample indices (B,) -> clips (B, ...) on the device.
+    objective : callable
+        (output, sample indices) -> {term: (sum of weighted losses, sum of weights)}.
+    term_weights : dict of str to float
+        Weight of each term in the loss that is minimised.
+    """
+
+    def __init__(self, state, take_clips, objective, term_weights):
+        self.state = state
+        self.take_clips = take_clips
+        self.objective = objective
+        self.term_weights = term_weights
+
+    def __call__(self, samples):
+        """Update the weights.   -> the terms, as the objective gave them."""
+        output = self.state.network(self.take_clips(samples))
+        terms = self.objective(output, samples)
+        loss = sum(
+            self.term_weights[name] * total / weight
+            for name, (total, weight) in terms.items()
+        )
+        if output.auxiliary_loss is not None:
+            loss = loss + output.auxiliary_loss
+        self.state.optimizer.zero_grad()
+        loss.backward()
+        self.state.optimizer.step()
+        return {name: (total.detach(), w) for name, (total, w) in terms.items()}
+
+    def loss(self, means):
+        """Objective of an epoch from the mean of each term."""
+        return sum(self.term_weights[name] * mean for name, mean in means.items())
+
+
+def initial_state(
+    network, seeds, *, optimizer, lr, momentum, weight_decay, schedule, stopping
+):
+    """State at the start of training; optimisers in their fused form."""
+    device = next(network.parameters()).device
+    parameters = list(network.parameters())
+    common = {"lr": lr, "weight_decay": weight_decay, "fused": True}
+    if optimizer == "sgd":
+        optimizer = torch.optim.SGD(parameters, momentum=momentum, **common)
+    else:
+        optimizer = torch.optim.AdamW(parameters, **common)
+    generators = {
+        "shuffle": torch.Generator().manual_seed(seeds["shuffle"]),
+        "dropout": torch.Generator(device).manual_seed(seeds["dropout"]),
+    }
+    modules = {"network": network}
+    return TrainingState(modules, optimizer, lr, schedule, generators, stopping)
+
+
+def training_epochs(state, step, *, n_samples, batch_size, max_epochs, score=None):
+    """Train, yielding a record after each epoch.
+
+    Parameters
+    ----------
+    state : TrainingState
+        Changed in place; training goes on from ``state.epoch``.
+    step : callable with a method loss
+        Sample indices (B,) -> {term: (sum of weighted losses, sum of weights)};
+        ``step.loss`` turns the mean of each term into the value minimised.
+    n_samples, batch_size, max_epochs : int
+        An epoch shuffles all samples and keeps the last, smaller batch.
+    score : callable, default=None
+        network -> dict of validation figures; "score" among them is watched by
+        ``state.stopping``, and not recorded.
+
+    Yields
+    ------
+    record : dict
+        "epoch" (from 1), "lr", "loss", one mean for each term, and the validation
+        figures.
+
+    Raises
+    ------
+    ValueError
+        If a loss is not finite.
+    """
+    n_steps = -(-n_samples // batch_size)
+    while not state.finished(max_epochs):
+        state.network.train()
+        order = torch.randperm(n_samples, generator=state.generators["shuffle"])
+        terms = []
+        for k, samples in enumerate(order.split(batch_size)):
+            lr = _set_lr(state, state.epoch + (k + 0.5) / n_steps, max_epochs)
+            terms.append(step(samples))
+        means = _means(terms, state.epoch + 1)
+        record = {"epoch": state.epoch + 1, "lr": lr, "loss": step.loss(means), **means}
+        if score is not None:
+            state.network.eval()
+            figures = score(state.network)
+            watched = figures.pop("score")
+            record.update(figures)
+            if state.stopping is not None:
+                state.stopping.update(watched, record["epoch"], state.network)
+        state.history.append(record)
+        yield record
+
+
+def _set_lr(state, epoch, max_epochs):
+    factor = 1.0 if state.schedule is None else state.schedule.factor(epoch, max_epochs)
+    for group in state.optimizer.param_groups:
+        group["lr"] = state.lr * factor
+    return state.lr * factor
+
+
+def _means(batches, epoch):
+    """Mean of each term over an epoch; a loss that is not finite ends training."""
+    means = {}
+    for name in dict.fromkeys(name for terms in batches for name in terms):
+        parts = [terms[name] for terms in batches if name in terms]
+        totals = torch.stack([total for total, _ in parts]).double().cpu()
+        finite = totals.isfinite()
+        if not finite.all():
+            raise ValueError(
+                f"The {name} loss is {totals[~finite][0]} in epoch {epoch}, batch "
+                f"{int((~finite).nonzero()[0]) + 1}. Usual causes: a learning rate "
+                "that is too high, features that were not standardised, or values too "
+                "large for float32. Lower lr, put a StandardScaler in front "
+                "(PerFrame(StandardScaler()) for sequences), or set dtype='float64'."
+            )
+        means[name] = float(totals.sum() / sum(float(w) for _, w in parts))
+    return means
+
+
+class ValidationScore:
+    """Figures of a network on held-out clips: what `training_epochs` calls `score`.
+
+    Parameters
+    ----------
+    take_clips : callable
+        Sample indices (B,) -> clips (B, ...) on the device.
+    codes : ndarray of shape (n,)
+        Codes of the labels; -1 for a label that is no class, which counts as missed.
+    n_classes : int
+        Number of classes C.
+    stage : int
+        The stage that is scored.
+    watched : {"loss", "accuracy", "top_5_accuracy"}
+        The figure by which the best epoch is chosen.
+    """
+
+    def __init__(self, take_clips, codes, n_classes, *, stage, watched):
+        self.take_clips = take_clips
+        self.codes = codes
+        self.n_classes = n_classes
+        self.stage = stage
+        self.watched = watched
+
+    def __call__(self, network):
+        """Score the network.   -> {"val_...": float, "score": float}."""
+        logits = predict_logits(network, self.take_clips, len(self.codes))
+        logits = logits[:, self.stage]  # (n, C)
+        known = self.codes >= 0
+        codes = torch.as_tensor(self.codes[known])
+        figures = {"val_loss": float(functional.cross_entropy(logits[known], codes))}
+        for name, k in (("val_accuracy", 1), ("val_top_5_accuracy", 5)):
+            figures[name] = top_k_accuracy(
+                self.codes, logits.numpy(), k=k, classes=np.arange(self.n_classes)
+            )
+        score = figures[f"val_{self.watched}"]
+        return {**figures, "score": -score if self.watched == "loss" else score}
+
+
+@torch.inference_mode()
+def predict_logits(network, take_clips, n_samples, batch_size=512):
+    """Scores of all samples, a batch at a time.   -> (n, S, C) on the CPU."""
+    parts = [
+        network(take_clips(samples)).logits.cpu()
+        for samples in torch.arange(n_samples).split(batch_size)
+    ]
+    return torch.cat(parts)
+

@@ -1,0 +1,250 @@
+"""The one door for data: what is a clip, what is a label, what is unlabelled."""
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.utils import check_array, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _num_samples, assert_all_finite, validate_data
+
+from skanticipate._rows import RowView
+
+_CHUNK_BYTES = 1 << 24
+
+
+class Labels(NamedTuple):
+    """Labels of n rows: codes index `classes`; the code of an unlabelled row is -1."""
+
+    codes: np.ndarray  # (n,) intp
+    classes: np.ndarray  # (C,)
+    marker: object  # what marks an unlabelled row in y; None where nothing does
+
+
+# ------------------------------------------------------------------------- clips
+
+
+def check_clips(X, *, name, estimator, reset):
+    """Check an array of clips once and give it as rows.   -> RowView (n, ..., d).
+
+    Memory maps and row views keep their storage type and are read in chunks;
+    everything else goes through scikit-learn's `check_array`. In arrays of more than
+    two axes a time step (second axis) that is all NaN is padding.
+    """
+    if isinstance(X, RowView):
+        rows = X
+    elif isinstance(X, np.memmap):
+        rows = RowView(X)
+    else:
+        # NaN is looked for below, where padding is known; complex, sparse, ragged,
+        # text and 1-D input are refused here.
+        checked = check_array(
+            X,
+            dtype="numeric",
+            allow_nd=True,
+            ensure_all_finite=False,
+            input_name=name,
+            estimator=estimator,
+        )
+        rows = RowView(checked)
+    _check_header(rows, name)
+    if rows.ndim == 2:
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+    _check_finite(rows, name, estimator)
+    return rows
+
+
+def _check_header(rows, name):
+    if rows.ndim < 2 or rows.dtype.kind not in "fiub" or 0 in rows.shape:
+        raise ValueError(
+            f"{name} must hold numbers and have shape (n, d), (n, T, d) or "
+            f"(n, ..., d) with at least one row; got {rows.dtype} of shape "
+            f"{rows.shape}."
+        )
+
+
+def _check_finite(rows, name, estimator):
+    if rows.dtype.kind != "f":
+        return
+    for start, chunk in chunks(rows):
+        if rows.ndim == 2:
+            assert_all_finite(chunk, input_name=name, estimator_name=_title(estimator))
+            continue
+        finite = np.isfinite(chunk)
+        if finite.all():
+            continue
+        inside = tuple(range(2, chunk.ndim))
+        broken = ~finite.all(axis=inside) & ~padding_steps(chunk)  # (b, T)
+        if broken.any():
+            row, step = np.argwhere(broken)[0]
+            kind = "infinity" if np.isinf(chunk[row, step]).any() else "NaN"
+            raise ValueError(
+                f"{name} contains {kind} inside step {step} of row {start + row}: a "
+                "step that is all NaN is padding, any other value must be finite. "
+                "Impute the missing features, or set the whole step to NaN."
+            )
+
+
+def padding_steps(clips):
+    """Steps that hold nothing but NaN.   (b, T, ..., d) -> (b, T) bool."""
+    return np.isnan(clips).all(axis=tuple(range(2, clips.ndim)))
+
+
+def chunks(rows):
+    """Pieces of about 16 MiB, in order, each with the number of its first row."""
+    row_bytes = max(1, rows.dtype.itemsize * int(np.prod(rows.shape[1:])))
+    size = max(1, _CHUNK_BYTES // row_bytes)
+    for start in range(0, len(rows), size):
+        yield start, rows.take(np.arange(start, min(start + size, len(rows))))
+
+
+def check_clip_shape(rows, seen, fixed, *, name):
+    """Clips have the shape `seen` in fit; unless `fixed`, the steps may differ."""
+    expected = ("n", *seen) if fixed or len(seen) < 2 else ("n", "T", *seen[1:])
+    fits = len(expected) == rows.ndim and all(
+        isinstance(size, str) or size == found
+        for size, found in zip(expected, rows.shape, strict=True)
+    )
+    if not fits:
+        raise ValueError(
+            f"{name} has shape {rows.shape}, but fit saw clips of shape "
+            f"({', '.join(map(str, expected))}): prepare both in the same way."
+        )
+
+
+def check_same_length(n_rows, **signals):
+    """Every signal that was given has one entry for each row of X_past."""
+    for name, signal in signals.items():
+        if signal is None:
+            continue
+        n = _num_samples(signal)
+        if n != n_rows:
+            raise ValueError(
+                f"{name} has {n} rows but X_past has {n_rows}: give one entry for "
+                "each past clip."
+            )
+
+
+# ------------------------------------------------------------------------ labels
+
+
+def check_labels(y, *, classes, unlabeled_label, estimator):
+    """Check labels once: codes, classes and the marker of unlabelled rows."""
+    y = check_label_array(y, estimator=estimator)
+    fixed = None if classes is None else _check_classes(classes)
+    marker = resolve_marker(y, unlabeled_label, fixed)
+    labelled = ~unlabeled_mask(y, marker)
+    if not labelled.any():
+        raise ValueError(
+            f"y has no labelled rows: all {len(y)} are marked as unlabelled "
+            f"({marker!r}). Set unlabeled_label=None if that is a class."
+        )
+    check_classification_targets(y[labelled])
+    found, inverse = np.unique(y[labelled], return_inverse=True)
+    classes = found if fixed is None else fixed
+    codes = np.full(len(y), -1, dtype=np.intp)
+    codes[labelled] = encode(found, classes, name="y")[inverse]
+    if len(classes) < 2:
+        note = "" if marker is None else f" (rows with y == {marker!r} are unlabelled)"
+        raise ValueError(
+            f"{_title(estimator)} needs at least 2 classes, got 1 class: "
+            f"{classes[0]!r}{note}. Set classes= to fix the class set."
+        )
+    return Labels(codes, classes, marker)
+
+
+def check_label_array(y, *, estimator):
+    """One label a row, none of them missing.   -> (n,)."""
+    if y is None:
+        raise ValueError(
+            f"{_title(estimator)} requires y to be passed, but the target y is None"
+        )
+    if isinstance(y, list | tuple) and len({isinstance(v, str) for v in y}) == 2:
+        y = np.array(y, dtype=object)  # else numpy would turn the marker -1 into "-1"
+    y = column_or_1d(y, warn=True)
+    assert_all_finite(y, input_name="y", estimator_name=_title(estimator))
+    if y.dtype == object and any(v is None for v in y):
+        raise ValueError(
+            "y contains None: mark unlabelled rows with -1, or with the value of "
+            "unlabeled_label."
+        )
+    return y
+
+
+def encode(labels, classes, *, name, unknown="error"):
+    """Index of each label in the sorted `classes`.   (n,) -> (n,) intp.
+
+    A label that is no class is an error, or -1 where `unknown` is "mark".
+    """
+    labels = np.asarray(labels)
+    position = {label: k for k, label in enumerate(classes.tolist())}
+    codes = np.array([position.get(v, -1) for v in labels.tolist()], dtype=np.intp)
+    if unknown == "error" and (codes < 0).any():
+        strangers = labels[codes < 0][:5].tolist()
+        raise ValueError(
+            f"{name} contains labels that are not in classes: {strangers}. Add them "
+            "to classes=, or leave it None to take the classes from y."
+        )
+    return codes
+
+
+def _check_classes(classes):
+    classes = np.unique(column_or_1d(classes))
+    if classes.dtype.kind == "f" and not np.isfinite(classes).all():
+        raise ValueError(f"classes must be labels, got {classes}.")
+    return classes
+
+
+def resolve_marker(y, unlabeled_label, classes=None):
+    """What marks an unlabelled row of `y`: a value, or None where nothing does.
+
+    "auto" reads -1 in whole numbers as the marker, unless -1 is one of `classes` or
+    -1 and 1 are the only values (ordinary signed binary labels).
+    """
+    if not (isinstance(unlabeled_label, str) and unlabeled_label == "auto"):
+        return unlabeled_label
+    if classes is not None:
+        return None if -1 in classes.tolist() else -1
+    if y.dtype.kind == "i":
+        values = set(np.unique(y).tolist())
+    elif y.dtype == object:
+        values = {v for v in y.tolist() if not isinstance(v, str)}
+        if len(values) < len(set(y.tolist())):
+            return -1 if -1 in values else None
+    else:
+        return None
+    return -1 if -1 in values and values != {-1, 1} else None
+
+
+def unlabeled_mask(y, marker):
+    """Rows of `y` that carry the marker of unlabelled rows.   (n,) -> (n,) bool.
+
+    A marker of None means that every row is labelled. A number never matches a
+    string, and in object arrays only a true number equals a number.
+    """
+    y = np.asarray(y)
+    if marker is None:
+        return np.zeros(len(y), dtype=bool)
+    if y.dtype == object:
+        return np.fromiter((_same_kind_equal(v, marker) for v in y), bool, len(y))
+    if isinstance(marker, str) != (y.dtype.kind in "US"):
+        return np.zeros(len(y), dtype=bool)
+    return y == marker
+
+
+def _same_kind_equal(value, marker):
+    return isinstance(value, str) == isinstance(marker, str) and value == marker
+
+
+def warn_dropped(n_unlabeled, marker):
+    """Say once that rows without any signal take no part."""
+    warnings.warn(
+        f"{n_unlabeled} rows with y == {marker!r} are unlabelled and no teacher speaks "
+        "for them: they are dropped. Set unlabeled_label=None if this is a class.",
+        UserWarning,
+        stacklevel=4,
+    )
+
+
+def _title(estimator):
+    return estimator if isinstance(estimator, str) else type(estimator).__name__

@@ -1,0 +1,331 @@
+"""Readers of public annotation files: a csv file in, columns out."""
+
+import ast
+from collections.abc import Mapping
+
+import numpy as np
+from sklearn.utils import Bunch
+
+from skanticipate.datasets._csv import CsvFile, is_whole_number
+
+_RULSTM_COLUMNS = ("id", "video", "start_frame", "stop_frame", "verb", "noun", "action")
+_NEEDED_COLUMNS = ("video", "start_frame", "stop_frame", "action")
+_NUMBER_COLUMNS = ("start_frame", "stop_frame", "verb", "noun", "action")
+_CLASS_HEADERS = (  # EPIC-KITCHENS-55 verbs, nouns; EPIC-KITCHENS-100
+    ("verb_id", "class_key", "verbs"),
+    ("noun_id", "class_key", "nouns"),
+    ("id", "key", "instances"),
+)
+
+
+def read_segments(path):
+    """Read a table of annotated segments from a csv file.
+
+    Two forms are read. Files as RULSTM publishes them have no header and the
+    seven columns `id, video, start_frame, stop_frame, verb, noun, action`. Files
+    with a header need `video`, `start_frame`, `stop_frame` and `action`; all their
+    other columns are kept under their own names.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A csv file in UTF-8. Spaces after the commas do no harm.
+
+    Returns
+    -------
+    segments : Bunch
+        Columns of shape (n_segments,), in the order of the file. Frames and the
+        class ids `verb`, `noun` and `action` are integers, `video` is a string;
+        any other column is integer if all of it is (`"00330"` becomes 330), else
+        a string.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is empty or a line is broken; names the file and the line.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from skanticipate.datasets import read_segments
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "training.csv"
+    ...     _ = path.write_text("00330, P01_02, 0152, 0205, 000, 004, 0194")
+    ...     segments = read_segments(path)
+    >>> segments.video, segments.start_frame, segments.action
+    (array(['P01_02'], dtype='<U6'), array([152]), array([194]))
+    """
+    file = CsvFile(path)
+    if set(_NEEDED_COLUMNS).isdisjoint(file.rows[0]):
+        file.use_names(_RULSTM_COLUMNS)
+    else:
+        file.use_header(_NEEDED_COLUMNS)
+    return Bunch(**{name: _segment_column(file, name) for name in file.names})
+
+
+def _segment_column(file, name):
+    if name in _NUMBER_COLUMNS:
+        return file.integers(name)
+    texts = file.strings(name)
+    if name != "video" and all(map(is_whole_number, texts)):
+        return file.integers(name)
+    return np.array(texts)
+
+
+def read_actions(path, *, verbs=None, nouns=None):
+    r"""Read which verb and which noun each action label stands for.
+
+    The table can be given to everything that takes `actions=`. RULSTM's file of
+    EPIC-KITCHENS-55 holds the words of one annotator instead of the names of the
+    classes (they agree for 64 % of the verbs), so pass the names with `verbs` and
+    `nouns`.
+
+    Parameters
+    ----------
+    path : str or path-like
+        An `actions.csv` as RULSTM publishes it for EPIC-KITCHENS-55, -100 or EGTEA
+        Gaze+: with the columns `id`, `verb`, `noun` and `action` in any order,
+        where `action` reads "take_pan" or "take pan"; or without a header and with
+        lines like `3, 3_3, Cut_tomato`.
+    verbs, nouns : sequence of str or Bunch, default=None
+        Names of the classes, indexed by class id, or what :func:`read_classes`
+        returned. By default, the two halves of the text of the action.
+
+    Returns
+    -------
+    actions : Bunch
+        Columns of shape (n_actions,): `label`, the action id; `verb` and `noun`,
+        names; `verb_id` and `noun_id`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is empty, a line is broken, a label occurs twice or a verb or
+        noun id has no name; names the file and the line.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from skanticipate.datasets import read_actions
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "actions.csv"
+    ...     _ = path.write_text("id,action,verb,noun\n7, grab_pan,0,1")
+    ...     actions = read_actions(path, verbs=["take", "put"], nouns=["tap", "pan"])
+    >>> actions.label, actions.verb, actions.noun
+    (array([7]), array(['take'], dtype='<U4'), array(['pan'], dtype='<U3'))
+    """
+    file = CsvFile(path)
+    if "id" in file.rows[0]:
+        file.use_header(("id", "action", "verb", "noun"))
+        ids = file.strings("verb"), file.strings("noun")
+    else:
+        file.use_names(("id", "verb_noun", "action"))
+        ids = _halves(file, "verb_noun")
+    verb_id, noun_id = map(file.whole_numbers, ("verb", "noun"), ids)
+    verb_text, noun_text = _halves(file, "action")
+    return Bunch(
+        label=file.distinct_integers("id"),
+        verb=_class_names(file, "verbs", verb_id, verbs, default=verb_text),
+        noun=_class_names(file, "nouns", noun_id, nouns, default=noun_text),
+        verb_id=verb_id,
+        noun_id=noun_id,
+    )
+
+
+def _halves(file, name):
+    """Split "take_pan", or "take pan" if it has no "_", into two columns."""
+    halves = []
+    for row, text in enumerate(file.strings(name)):
+        # EGTEA's verbs may hold spaces ("Turn on_faucet"), but never "_".
+        verb, _, noun = text.partition("_" if "_" in text else " ")
+        if not (verb and noun):
+            raise file.error(
+                row, f"has {text!r} as {name}: expected verb_noun or verb noun"
+            )
+        halves.append((verb, noun))
+    return tuple(zip(*halves, strict=True))
+
+
+def _class_names(file, what, ids, names, default):
+    """Names of the class ids.   (n,) -> (n,) str."""
+    if names is None:
+        return np.array(default)
+    if isinstance(names, Mapping):
+        names = dict(zip(names["id"], names["name"], strict=True))
+    else:
+        names = dict(enumerate(names))
+    for row, identifier in enumerate(ids):
+        if identifier not in names:
+            raise file.error(
+                row,
+                f"refers to the id {identifier}, which has no name in {what} "
+                f"(it has {len(names)} names)",
+            )
+    return np.array([names[i] for i in ids])
+
+
+def read_classes(path):
+    r"""Read the names of the verb or noun classes of EPIC-KITCHENS.
+
+    Parameters
+    ----------
+    path : str or path-like
+        `EPIC_verb_classes.csv`, `EPIC_noun_classes.csv` or their EPIC_100
+        counterparts: the id, the name and the list of all the forms of a class.
+
+    Returns
+    -------
+    classes : Bunch
+        Ordered by id. `id` : ndarray of int; `name` : ndarray of str, the class
+        keys; `instances` : list of tuples of str, the forms in each class.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is empty, a line is broken or an id occurs twice; names the
+        file and the line.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from skanticipate.datasets import read_classes
+    >>> content = "verb_id,class_key,verbs\n" + '''0,take,"['take', 'grab']"'''
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "EPIC_verb_classes.csv"
+    ...     _ = path.write_text(content)
+    ...     verbs = read_classes(path)
+    >>> verbs.name, verbs.instances
+    (array(['take'], dtype='<U4'), [('take', 'grab')])
+    """
+    file = CsvFile(path)
+    fitting = [names for names in _CLASS_HEADERS if names[0] in file.rows[0]]
+    id_name, key_name, forms_name = fitting[0] if fitting else _CLASS_HEADERS[-1]
+    file.use_header((id_name, key_name, forms_name))
+    ids = file.distinct_integers(id_name)
+    instances = [
+        _string_list(file, row, text)
+        for row, text in enumerate(file.strings(forms_name))
+    ]
+    order = np.argsort(ids)
+    return Bunch(
+        id=ids[order],
+        name=np.array(file.strings(key_name))[order],
+        instances=[instances[row] for row in order],
+    )
+
+
+def _string_list(file, row, text):
+    """Read a Python list of strings: only literals, nothing is evaluated."""
+    try:
+        values = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        values = None
+    if not (isinstance(values, list) and all(isinstance(v, str) for v in values)):
+        raise file.error(
+            row, f"has {text[:40]!r} as list of forms: expected ['take', 'grab']"
+        )
+    return tuple(values)
+
+
+def read_class_list(path):
+    r"""Read a list of verb, noun or action classes, such as many-shot or tail ones.
+
+    Parameters
+    ----------
+    path : str or path-like
+        `EPIC_many_shot_verbs.csv`, `..._nouns.csv`, `..._actions.csv`,
+        `EPIC_100_tail_verbs.csv` or `EPIC_100_tail_nouns.csv`.
+
+    Returns
+    -------
+    classes : ndarray of int of shape (n_classes,) or (n_classes, 2)
+        Class ids, sorted; for actions, rows of verb id and noun id.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is empty or a line is broken; names the file and the line.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from skanticipate.datasets import read_class_list
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "EPIC_many_shot_verbs.csv"
+    ...     _ = path.write_text("verb_class,verb\n1,put\n0,take")
+    ...     read_class_list(path)
+    array([0, 1])
+    """
+    file = CsvFile(path)
+    if "action_class" in file.rows[0]:
+        file.use_header(("action_class", "verb_class", "noun_class"))
+        ids = file.integers("verb_class"), file.integers("noun_class")
+        return np.unique(np.stack(ids, axis=1), axis=0)
+    header = file.rows[0]
+    for name in ("verb_class", "noun_class", "verb", "noun"):
+        if name in header:
+            file.use_header((name,))
+            return np.unique(file.integers(name))
+    raise file.error(
+        0,
+        f"has the columns {', '.join(header)}: expected verb_class, noun_class, "
+        "verb, noun or action_class",
+    )
+
+
+def many_shot_actions(actions, verbs, nouns, *, rule="and"):
+    """Actions whose verb and noun are many-shot.
+
+    Class recalls "on many-shot classes" are not comparable unless the list is the
+    same: EPIC-KITCHENS-55 averages over 819 actions (`rule="and"`), RULSTM and AVT
+    over 2,265 (`rule="or"`).
+
+    Parameters
+    ----------
+    actions : Bunch
+        What :func:`read_actions` returned: `label`, `verb_id` and `noun_id`.
+    verbs, nouns : array-like of int
+        Ids of the many-shot verbs and nouns, those with more than 100 training
+        instances.
+    rule : {"and", "or"}, default="and"
+        Whether both or at least one of verb and noun must be many-shot.
+
+    Returns
+    -------
+    labels : ndarray of int of shape (n_many_shot,)
+        Labels, sorted, as `labels=` of
+        :func:`skanticipate.metrics.mean_top_k_recall_score` takes them.
+
+    Raises
+    ------
+    ValueError
+        If the rule is unknown.
+
+    Examples
+    --------
+    >>> from skanticipate.datasets import many_shot_actions
+    >>> actions = {"label": [0, 1, 2], "verb_id": [0, 0, 1], "noun_id": [0, 1, 1]}
+    >>> many_shot_actions(actions, verbs=[0], nouns=[1])
+    array([1])
+    >>> many_shot_actions(actions, verbs=[0], nouns=[1], rule="or")
+    array([0, 1, 2])
+    """
+    rules = {"and": np.logical_and, "or": np.logical_or}
+    if rule not in rules:
+        raise ValueError(f"rule is {rule!r}: expected 'and' or 'or'.")
+    is_many_shot = rules[rule](
+        np.isin(actions["verb_id"], verbs), np.isin(actions["noun_id"], nouns)
+    )
+    return np.unique(np.asarray(actions["label"])[is_many_shot])

@@ -1,0 +1,195 @@
+"""Tables of annotated segments: what had happened before each of them."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+
+
+@validate_params(
+    {
+        "segments": "no_validation",
+        "history": [Interval(Integral, 1, None, closed="left")],
+        "anticipation_time": [Interval(Real, 0, None, closed="left")],
+        "rule": [StrOptions({"ended", "started", "all"})],
+        "fps": [Interval(Real, 0, None, closed="neither")],
+    },
+    prefer_skip_nested_validation=True,
+)
+def label_history(segments, *, history=5, anticipation_time=1.0, rule="ended", fps=30):
+    """Past action labels of each segment of a table.
+
+    The rule decides a great deal: on EPIC-KITCHENS-55 the same network gets a
+    top-5 accuracy of 26 % from segments that had ended, 35 % from those that had
+    started and 37 % from all earlier ones. State it with every number.
+
+    Parameters
+    ----------
+    segments : Bunch, mapping or DataFrame
+        Table with the columns `video`, `start_frame`, `stop_frame` and `action`,
+        in any row order. Segments of a video may overlap.
+    history : int, default=5
+        Number of past segments to keep, the latest ones.
+    anticipation_time : float, default=1.0
+        Seconds between the end of what is observed and the start of the target.
+    rule : {"ended", "started", "all"}, default="ended"
+        Which segments of the same video count as past:
+
+        - "ended": those that stopped at least `anticipation_time` seconds before
+          the target starts. What a viewer at that moment has seen as a whole.
+        - "started": those that started at least `anticipation_time` seconds before
+          the target starts, even if they go on during the target.
+        - "all": those that start in an earlier frame than the target.
+          **`anticipation_time` is not used**: labels may stem from frames that
+          an anticipating viewer has not seen.
+
+    fps : float, default=30
+        Frames per second of `start_frame` and `stop_frame`.
+
+    Returns
+    -------
+    past_actions : ndarray of shape (n_segments, history)
+        Row i belongs to row i of the table. Labels are ordered by the start of
+        their segments, then by the stop, the latest one last, and padded on the
+        left: with -1 for integer labels, with "" for strings. The target itself
+        is never part of its history.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, the table is empty, columns differ in length, a
+        frame is not finite or a segment stops before it starts.
+    TypeError
+        If actions are neither all integers nor all strings.
+
+    Examples
+    --------
+    >>> from skanticipate.datasets import label_history
+    >>> segments = {
+    ...     "video": ["a", "a", "a", "b"],
+    ...     "start_frame": [0, 60, 150, 0],
+    ...     "stop_frame": [50, 130, 200, 90],
+    ...     "action": [7, 8, 9, 7],
+    ... }
+    >>> label_history(segments, history=2, anticipation_time=1.0)
+    array([[-1, -1],
+           [-1, -1],
+           [-1,  7],
+           [-1, -1]])
+    >>> label_history(segments, history=2, rule="started")
+    array([[-1, -1],
+           [-1,  7],
+           [ 7,  8],
+           [-1, -1]])
+    """
+    video, start, stop, action = _checked_columns(segments)
+    # Rounded, or 25 fps * 0.28 s would be 7.000000000000001 frames.
+    limit = start - round(fps * anticipation_time, 6)
+    order = np.lexsort((stop, start, video))
+    video, start, stop, limit = (c[order] for c in (video, start, stop, limit))
+    if rule == "all":
+        first, end = _earlier_rows(video, start, start, side="left")
+    else:
+        first, end = _earlier_rows(video, start, limit, side="right")
+    stop_limit = limit if rule == "ended" else np.full(len(limit), np.inf)
+
+    filler = "" if action.dtype.kind in "UO" else -1
+    past = np.full((len(order), history), filler, dtype=action.dtype)
+    for row, position, slot in _walk_back(first, end, stop, stop_limit, history):
+        past[order[row], slot] = action[order[position]]
+    return past
+
+
+def _earlier_rows(video, start, limit, side):
+    """Range [first, end) of the sorted rows of a row's video up to its limit."""
+    values, rank = np.unique(np.concatenate([start, limit]), return_inverse=True)
+    start_rank, limit_rank = np.split(rank, 2)
+    # One integer key for (video, time), so that one search serves all videos.
+    key = video * len(values) + start_rank
+    end = np.searchsorted(key, video * len(values) + limit_rank, side=side)
+    return np.searchsorted(video, video), end
+
+
+def _walk_back(first, end, stop, stop_limit, history):
+    """Yield (row, position, slot): row has seen position, put it into slot.
+
+    All rows step back together, one position a turn, so that the number of turns
+    is `history` plus the largest number of segments that had to be passed over.
+    """
+    slot = np.full(len(end), history - 1)
+    position = end - 1
+    active = np.flatnonzero(position >= first)
+    while active.size:
+        seen = stop[position[active]] <= stop_limit[active]
+        seen &= position[active] != active  # the target is not its own past
+        row = active[seen]
+        yield row, position[row], slot[row]
+        slot[row] -= 1
+        position[active] -= 1
+        active = active[(slot[active] >= 0) & (position[active] >= first[active])]
+
+
+def _checked_columns(segments):
+    """Video codes, start, stop and action of a table, all of one length."""
+    names = ("video", "start_frame", "stop_frame", "action")
+    missing = [name for name in names if name not in segments]
+    if missing:
+        raise ValueError(
+            f"segments has no column {', '.join(map(repr, missing))}: expected a "
+            f"table with the columns {', '.join(names)}."
+        )
+    video, start, stop, action = columns = [np.asarray(segments[n]) for n in names]
+    shapes = {name: column.shape for name, column in zip(names, columns, strict=True)}
+    if len(set(shapes.values())) > 1 or video.ndim != 1:
+        raise ValueError(
+            f"segments has columns of the shapes {shapes}: expected one entry for "
+            "each segment in every column."
+        )
+    if not len(video):
+        raise ValueError("segments is empty: expected at least one row.")
+    _check_frames(start, stop)
+    return _video_codes(video), start, stop, _label_column(action)
+
+
+def _check_frames(start, stop):
+    for name, frames in (("start_frame", start), ("stop_frame", stop)):
+        if frames.dtype.kind not in "iuf":
+            raise ValueError(
+                f"{name} has dtype {frames.dtype}: expected frame numbers."
+            )
+        bad = np.flatnonzero(~np.isfinite(frames))
+        if bad.size:
+            raise ValueError(
+                f"{name} is {frames[bad[0]]} in row {bad[0]} ({bad.size} such rows): "
+                "expected finite frame numbers; drop segments without times."
+            )
+    bad = np.flatnonzero(stop < start)
+    if bad.size:
+        row = bad[0]
+        raise ValueError(
+            f"row {row} of segments stops at frame {stop[row]} before it starts at "
+            f"frame {start[row]} ({bad.size} such rows): swap or drop them."
+        )
+
+
+def _video_codes(video):
+    # As strings when objects, for videos named by a mixture of numbers and names.
+    names = video.astype(str) if video.dtype == object else video
+    return np.unique(names, return_inverse=True)[1]
+
+
+def _label_column(action):
+    """Labels as int64 or as strings, whose dtype can hold the filler."""
+    if action.dtype.kind in "iu":
+        return action.astype(np.int64)
+    if action.dtype.kind == "U":
+        return action
+    if action.dtype == object:
+        if all(isinstance(label, str) for label in action):
+            return action
+        if all(isinstance(label, Integral) for label in action):
+            return action.astype(np.int64)
+    raise TypeError(
+        f"action has dtype {action.dtype}: expected all integers or all strings, so "
+        'that -1 or "" can stand for a missing past action.'
+    )

@@ -1,0 +1,95 @@
+"""Losses as pure functions of torch tensors, one value for each row.
+
+Axes: B rows of a batch, S stages (anticipation times), C classes. With
+``reduction="none"`` every loss gives ``(B,)``, so that weights and masks need no
+second code path.
+"""
+
+import torch
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+
+def soft_cross_entropy(logits, targets, *, reduction="mean"):
+    """Cross-entropy of logits against labels or soft targets.
+
+    For a row with targets ``t`` and scores ``z`` it is
+    ``-sum_c t[c] * log softmax(z)[c]``, averaged over the stages when there are any.
+    Gradients flow into the logits only, once.
+
+    Parameters
+    ----------
+    logits : tensor of shape (B, C) or (B, S, C)
+        Scores before the softmax.
+    targets : tensor of shape (B,) of int64, or of shape (B, C)
+        The codes of the labels, or one distribution a row. All stages of a row share
+        its targets.
+    reduction : {"mean", "none"}, default="mean"
+        Mean over the rows, or one value a row.
+
+    Returns
+    -------
+    tensor of shape () or (B,)
+
+    References
+    ----------
+    Camporese et al., "Knowledge Distillation for Action Anticipation via Label
+    Smoothing", ICPR 2020: the loss against ``(1 - a) * onehot + a * prior``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skanticipate.losses import soft_cross_entropy
+    >>> logits = torch.tensor([[0.0, 0.0], [2.0, 0.0]])
+    >>> soft_cross_entropy(logits, torch.tensor([0, 0]), reduction="none")
+    tensor([0.6931, 0.1269])
+    >>> soft_cross_entropy(logits, torch.tensor([[0.5, 0.5], [0.5, 0.5]]))
+    tensor(0.9100)
+    """
+    if logits.ndim not in (2, 3) or len(targets) != len(logits):
+        raise ValueError(
+            "Expected logits (B, C) or (B, S, C) and targets (B,) or (B, C); got "
+            f"{tuple(logits.shape)} and {tuple(targets.shape)}."
+        )
+    if targets.ndim == 1:
+        losses = _hard_cross_entropy(logits, targets)
+    else:
+        stages = targets if logits.ndim == 2 else targets.unsqueeze(1)  # (B, 1, C)
+        losses = _SoftCrossEntropy.apply(logits, stages)
+    if logits.ndim == 3:
+        losses = losses.mean(1)
+    return losses.mean() if reduction == "mean" else losses
+
+
+def _hard_cross_entropy(logits, codes):
+    if logits.ndim == 2:
+        return functional.cross_entropy(logits, codes, reduction="none")
+    codes = codes.unsqueeze(1).expand(logits.shape[:2])  # (B, S)
+    losses = functional.cross_entropy(
+        logits.flatten(0, 1), codes.flatten(), reduction="none"
+    )
+    return losses.view(logits.shape[:2])
+
+
+class _SoftCrossEntropy(torch.autograd.Function):
+    """-sum_c t log softmax(z), its gradient made in the forward pass.
+
+    Autograd would keep log p, a product and the targets, each of size (B, C), and
+    walk over them again; here one buffer holds log p, then p, then p - t.
+    """
+
+    @staticmethod
+    def forward(ctx, logits, targets):
+        log_proba = logits.log_softmax(-1)
+        losses = -torch.linalg.vecdot(targets.expand_as(log_proba), log_proba)
+        if ctx.needs_input_grad[0]:
+            mass = targets.sum(-1, keepdim=True)  # 1 up to rounding
+            gradient = log_proba.exp_().mul_(mass).sub_(targets)
+            ctx.save_for_backward(gradient)
+        return losses
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, outer):
+        (gradient,) = ctx.saved_tensors
+        return gradient * outer.unsqueeze(-1), None

@@ -1,0 +1,360 @@
+"""Metrics of action anticipation, as functions of labels and scores.
+
+All fractions lie in [0, 1], as in scikit-learn; the papers print per cent.
+"""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.utils import Bunch, check_array, check_scalar, column_or_1d
+
+from skanticipate._actions import as_list, verbs_and_nouns
+
+
+def top_k_accuracy(y_true, y_score, *, k=5, classes=None):
+    """Fraction of rows whose label is among the k best-scored classes.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n,)
+        The labels. One that is not in `classes` counts as a miss: nobody can score a
+        class that was never seen. Drop unlabelled rows first.
+    y_score : array-like of shape (n, C)
+        Probabilities, logits or any other scores; the order is all that counts. Equal
+        scores rank in the order of the columns (a stable sort).
+    k : int, default=5
+        A k above C is allowed and means C, so that a fold with few classes can still
+        be scored.
+    classes : array-like of shape (C,), default=None
+        The label of each column, as in `estimator.classes_`. None means that `y_true`
+        holds the column numbers 0, ..., C - 1.
+
+    Returns
+    -------
+    accuracy : float in [0, 1]
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree, a score is NaN, `classes` repeats a label, or `classes` is
+        None and `y_true` holds anything but column numbers.
+
+    See Also
+    --------
+    mean_top_k_recall_score : The mean over classes instead of rows.
+
+    Examples
+    --------
+    >>> from skanticipate.metrics import top_k_accuracy
+    >>> scores = [[0.6, 0.3, 0.1], [0.2, 0.3, 0.5]]
+    >>> top_k_accuracy(["cut", "wash"], scores, k=2, classes=["cut", "peel", "wash"])
+    1.0
+    >>> top_k_accuracy([1, 2], scores, k=1)
+    0.5
+    """
+    _, hits = _check_hits(y_true, y_score, k, classes)
+    return float(hits.mean())
+
+
+def per_class_top_k_recall(y_true, y_score, *, k=5, labels=None, classes=None):
+    """Top-k recall of each class that occurs in `y_true`.
+
+    Parameters
+    ----------
+    y_true, y_score, k, classes
+        As in `top_k_accuracy`.
+    labels : array-like, default=None
+        Keep these classes only. Those that do not occur in `y_true` are ignored.
+
+    Returns
+    -------
+    result : Bunch
+        Columns of m rows, sorted by label: `labels`; `recall`, the fraction of the rows
+        of that class that have it among their k best; `support`, the number of rows.
+
+    Raises
+    ------
+    ValueError
+        As `top_k_accuracy`, or if none of `labels` occurs in `y_true`.
+
+    Examples
+    --------
+    >>> from skanticipate.metrics import per_class_top_k_recall
+    >>> result = per_class_top_k_recall([0, 0, 1], [[3, 2], [2, 3], [1, 2]], k=1)
+    >>> result.labels.tolist(), result.recall.tolist(), result.support.tolist()
+    ([0, 1], [0.5, 1.0], [2, 1])
+    """
+    y_true, hits = _check_hits(y_true, y_score, k, classes)
+    present, rows = np.unique(y_true, return_inverse=True)
+    support = np.bincount(rows)
+    result = {
+        "labels": present,
+        "recall": np.bincount(rows, weights=hits) / support,
+        "support": support,
+    }
+    if labels is None:
+        return Bunch(**result)
+    kept = label_mask(present, labels)
+    if not kept.any():
+        raise ValueError(
+            f"None of the {len(kept)} classes of y_true is among labels, so there is "
+            "nothing to average: pass labels of the same type as y_true."
+        )
+    return Bunch(**{name: column[kept] for name, column in result.items()})
+
+
+def mean_top_k_recall_score(y_true, y_score, *, k=5, labels=None, classes=None):
+    r"""Mean over classes of the top-k recall; with k = 5 the EPIC-KITCHENS-100 metric.
+
+    .. math:: \frac{1}{|P|} \sum_{c \in P} \frac{1}{n_c} \sum_{i : y_i = c}
+              \mathbb{1}[c \in \text{top-}k(s_i)]
+
+    where P are the classes that occur in `y_true` (and in `labels`). With k = 1 it is
+    the class-mean accuracy, which scikit-learn calls balanced accuracy.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n,)
+        The labels. A label that is not in `classes` is a class with recall 0.
+    y_score : array-like of shape (n, C)
+        Scores; equal ones rank in the order of the columns.
+    k : int, default=5
+    labels : array-like, default=None
+        Average over these classes only: the tail, or the many-shot classes. Those that
+        do not occur in `y_true` are ignored.
+    classes : array-like of shape (C,), default=None
+        The label of each column. None means that `y_true` holds column numbers.
+
+    Returns
+    -------
+    recall : float in [0, 1]
+
+    Raises
+    ------
+    ValueError
+        As `top_k_accuracy`, or if none of `labels` occurs in `y_true`.
+
+    Notes
+    -----
+    "Tail" and "many-shot" are sets of classes and go into `labels`. "Unseen" is a set
+    of rows, those of participants without a training video: cut them out of both arrays
+    (see the example).
+
+    References
+    ----------
+    A. Furnari, S. Battiato, G. M. Farinella, "Leveraging Uncertainty to Rethink Loss
+    Functions and Evaluation Measures for Egocentric Action Anticipation", ECCV
+    Workshops 2018.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skanticipate.metrics import mean_top_k_recall_score
+    >>> y_true = np.array([0, 0, 0, 2])
+    >>> scores = np.array([[3, 2, 1], [3, 2, 1], [1, 2, 3], [3, 1, 2]])
+    >>> mean_top_k_recall_score(y_true, scores, k=2)
+    0.83...
+    >>> mean_top_k_recall_score(y_true, scores, k=2, labels=[1, 2])  # tail classes
+    1.0
+    >>> unseen = np.isin(["P01", "P02", "P18", "P18"], ["P18", "P32"])
+    >>> mean_top_k_recall_score(y_true[unseen], scores[unseen], k=2)
+    0.5
+    """
+    result = per_class_top_k_recall(
+        y_true, y_score, k=k, labels=labels, classes=classes
+    )
+    return float(result.recall.mean())
+
+
+def time_to_action(y_true, staged_scores, anticipation_times, *, k=5, classes=None):
+    """Mean time, in seconds, by which the action is known before it starts.
+
+    A row counts the largest anticipation time at which its label is among the k best
+    classes, and 0 if it never is.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n,)
+    staged_scores : iterable of S array-likes of shape (n, C)
+        The scores at each stage, for instance `staged_predict_proba(X)`.
+    anticipation_times : array-like of shape (S,)
+        Seconds before the action of each stage, such as `anticipation_times_`. Stages
+        are told apart by this number, so they may come in any order.
+    k : int, default=5
+    classes : array-like of shape (C,), default=None
+        The label of each column. None means that `y_true` holds column numbers.
+
+    Returns
+    -------
+    seconds : float
+
+    Raises
+    ------
+    ValueError
+        As `top_k_accuracy`; or if there is not one time for each stage, or a time is
+        negative or not finite.
+
+    References
+    ----------
+    A. Furnari, G. M. Farinella, "Rolling-Unrolling LSTMs for Action Anticipation from
+    First-Person Video", TPAMI 2020.
+
+    Examples
+    --------
+    >>> from skanticipate.metrics import time_to_action
+    >>> early, late = [[2, 1], [2, 1], [2, 1]], [[2, 1], [1, 2], [2, 1]]
+    >>> time_to_action([0, 1, 1], [early, late], [2.0, 0.5], k=1)  # 2, 0.5 and never
+    0.83...
+    """
+    hits = [_check_hits(y_true, scores, k, classes)[1] for scores in staged_scores]
+    times = np.asarray(anticipation_times, dtype=np.float64)
+    if times.shape != (len(hits),) or not hits:
+        raise ValueError(
+            f"Expected one anticipation time for each stage, got {len(hits)} stages "
+            f"and times of shape {times.shape}: pass one (n, C) array for each time."
+        )
+    if not (np.isfinite(times) & (times >= 0)).all():
+        raise ValueError(
+            "anticipation_times must be finite seconds before the action, not below 0, "
+            f"got {times.tolist()}."
+        )
+    return float(np.where(hits, times[:, None], 0.0).max(axis=0).mean())
+
+
+def marginalize(proba, classes, actions=None, *, verbs=None, nouns=None):
+    """Probabilities of verbs and nouns: the sum over the actions that contain them.
+
+    Parameters
+    ----------
+    proba : array-like of shape (..., C)
+        Action probabilities, not logits.
+    classes : array-like of shape (C,)
+        The action label of each column.
+    actions : mapping, table or None, default=None
+        Mapping label -> (verb, noun); or a table with columns `label`, `verb`, `noun`;
+        or None: labels are strings "verb noun".
+    verbs, nouns : array-like, default=None
+        The verbs and nouns of the result, in its order. One that no action contains
+        gets probability 0. None means those of `classes`, sorted.
+
+    Returns
+    -------
+    result : Bunch
+        `verbs` (V,), `verb_proba` (..., V), `nouns` (N,) and `noun_proba` (..., N).
+
+    Raises
+    ------
+    ValueError
+        If `proba` is negative somewhere or has not one column for each class, a label
+        has no (verb, noun), or `verbs` or `nouns` lack one that an action contains.
+
+    Examples
+    --------
+    >>> from skanticipate.metrics import marginalize
+    >>> classes = ["cut leek", "cut onion", "wash leek"]
+    >>> result = marginalize([[0.5, 0.25, 0.25]], classes, verbs=["cut", "dry", "wash"])
+    >>> result.verb_proba
+    array([[0.75, 0.  , 0.25]])
+    >>> result.nouns, result.noun_proba
+    (array(['leek', 'onion'], dtype='<U5'), array([[0.75, 0.25]]))
+    """
+    proba, classes = np.asarray(proba), as_list(classes)
+    if proba.ndim == 0 or proba.shape[-1] != len(classes):
+        raise ValueError(
+            f"proba has shape {proba.shape} but there are {len(classes)} classes: its "
+            "last axis must hold one probability for each class."
+        )
+    if (proba < 0).any():
+        raise ValueError(
+            "proba has negative values: marginalize takes probabilities, not logits or "
+            "log probabilities."
+        )
+    verb_of_action, noun_of_action = verbs_and_nouns(classes, actions)
+    verbs, verb_proba = _sum_over_parts(proba, verb_of_action, verbs, "verbs")
+    nouns, noun_proba = _sum_over_parts(proba, noun_of_action, nouns, "nouns")
+    return Bunch(verbs=verbs, verb_proba=verb_proba, nouns=nouns, noun_proba=noun_proba)
+
+
+def _sum_over_parts(proba, part_of_action, parts, name):
+    """Names of the parts (P,) and the sums of probability over them (..., P)."""
+    given = sorted(set(part_of_action)) if parts is None else as_list(parts)
+    codes = _column_codes(part_of_action.tolist(), given, name)
+    if (codes < 0).any():
+        missing = part_of_action[codes < 0][0]
+        raise ValueError(
+            f"{name} lacks {missing!r}, which an action contains: its probability "
+            f"would be lost. Add it, or leave {name}=None."
+        )
+    order = np.argsort(codes, kind="stable")
+    present, starts = np.unique(codes[order], return_index=True)
+    sums = np.zeros((*proba.shape[:-1], len(given)), dtype=proba.dtype)
+    sums[..., present] = np.add.reduceat(proba[..., order], starts, axis=-1)
+    return np.asarray(given), sums
+
+
+def label_mask(present, labels):
+    """Which entries of `present` are among `labels`.   (m,) -> (m,) bool."""
+    wanted = set(as_list(labels))
+    return np.fromiter((v in wanted for v in as_list(present)), bool, len(present))
+
+
+def _check_hits(y_true, y_score, k, classes):
+    """Check all; return labels (n,) and whether each is among the k best (n,)."""
+    check_scalar(k, "k", Integral, min_val=1)
+    scores = check_array(y_score, ensure_all_finite=False, input_name="y_score")
+    y_true = column_or_1d(y_true)
+    if len(y_true) != len(scores):
+        raise ValueError(
+            f"y_true has {len(y_true)} rows but y_score has {len(scores)}: give one "
+            "row of scores for each label."
+        )
+    if np.isnan(scores).any():
+        raise ValueError("y_score contains NaN: a class without a score has no rank.")
+    if classes is None:
+        codes = _check_column_numbers(y_true, scores.shape[1])
+    else:
+        codes = _column_codes(y_true.tolist(), as_list(classes), "classes")
+        _check_one_column_a_class(classes, scores.shape[1])
+    return y_true, (codes >= 0) & (_ranks(scores, codes) < k)
+
+
+def _ranks(scores, codes):
+    """Rank of column `codes` in a stable descending sort of its row.   (n,) -> (n,).
+
+    Counting the columns in front gives the same rank as a sort, in linear time.
+    """
+    own = np.take_along_axis(scores, np.maximum(codes, 0)[:, None], axis=1)
+    earlier = np.arange(scores.shape[1]) < codes[:, None]
+    return ((scores > own) | ((scores == own) & earlier)).sum(axis=1)
+
+
+def _column_codes(labels, columns, name):
+    """Column of each label, -1 where it has none."""
+    column_of = {label: column for column, label in enumerate(columns)}
+    if len(column_of) != len(columns):
+        raise ValueError(f"{name} must not repeat a label, got {list(columns)[:10]}.")
+    return np.fromiter((column_of.get(v, -1) for v in labels), np.intp, len(labels))
+
+
+def _check_one_column_a_class(classes, n_columns):
+    if len(classes) != n_columns:
+        raise ValueError(
+            f"y_score has {n_columns} columns but there are {len(classes)} classes: "
+            "give the label of each column, as in estimator.classes_."
+        )
+
+
+def _check_column_numbers(y_true, n_columns):
+    if y_true.dtype.kind not in "iu":
+        raise ValueError(
+            "Without classes= y_true must hold column numbers (integers), got dtype "
+            f"{y_true.dtype}: pass classes=, the label of each column of y_score."
+        )
+    outside = (y_true < 0) | (y_true >= n_columns)
+    if outside.any():
+        raise ValueError(
+            f"Without classes= y_true must hold column numbers 0 to {n_columns - 1}, "
+            f"got {y_true[outside][0]}: drop unlabelled rows, or pass classes=, the "
+            "label of each column of y_score."
+        )
+    return y_true.astype(np.intp)

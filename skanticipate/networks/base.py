@@ -1,0 +1,145 @@
+"""What every network has in common: the spec, its output, dropout, initial weights."""
+
+import math
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from torch import nn
+
+
+class Output(NamedTuple):
+    """What a network says of a batch of clips.
+
+    ``logits`` (B, S, C) scores for each stage; ``features`` (B, N, d) the map that
+    feature losses compare; ``auxiliary_loss`` () an extra term of the network's own,
+    or None.
+    """
+
+    logits: torch.Tensor
+    features: torch.Tensor | None = None
+    auxiliary_loss: torch.Tensor | None = None
+
+
+class NetworkSpec(BaseEstimator):
+    """Description of a network: a scikit-learn estimator that can build it.
+
+    Being an estimator, its parameters are keys of a grid search
+    (``network__hidden_size``). To bring a network of your own, derive from this class
+    and write `build`.
+
+    Attributes
+    ----------
+    uses_global_rng : bool
+        Whether initial weights or dropout draw from torch's global stream, as most
+        modules do. Such networks are built and trained one at a time, in a forked and
+        seeded copy of that stream. Our own networks set it to False: they draw from
+        generators only, and give the same bits in threads and processes.
+    fixed_shape : bool
+        Whether all clips must have the shape seen in fit. False means that the number
+        of steps may differ.
+    """
+
+    uses_global_rng = True
+    fixed_shape = True
+
+    def build(self, input_shape, n_classes, *, generator):
+        """Build the network with initial weights drawn from `generator`.
+
+        Parameters
+        ----------
+        input_shape : tuple
+            What `input_shape_of` gave: the shape of one clip.
+        n_classes : int
+            Number of classes C.
+        generator : torch.Generator
+            The source of every random number of the initial weights.
+
+        Returns
+        -------
+        torch.nn.Module
+            Maps clips (B, *input_shape), NaN in padding steps, to `Output`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not write build().")
+
+    def input_shape_of(self, rows):
+        """What `build` must know of the input: by default the shape of one clip."""
+        return tuple(rows.shape[1:])
+
+    def stage_times(self):
+        """Anticipation time of each stage in seconds, NaN where it is not known."""
+        return np.array([np.nan])
+
+    def answering_stage(self):
+        """Index of the stage that `predict_proba` reports."""
+        return len(self.stage_times()) - 1
+
+
+class Dropout(nn.Module):
+    """Dropout whose random numbers come from a generator that the loop lends.
+
+    Parameters
+    ----------
+    p : float
+        Share of the values set to zero in training; the others grow by 1 / (1 - p).
+    """
+
+    def __init__(self, p):
+        super().__init__()
+        self.p = p
+        self.generator = None
+
+    def forward(self, x):
+        """Drop values in training, pass them in evaluation."""
+        if not self.training or self.p == 0:
+            return x
+        keep = torch.empty_like(x).bernoulli_(1 - self.p, generator=self.generator)
+        return x * keep.div_(1 - self.p)
+
+    def extra_repr(self):
+        """Show p in the printed network."""
+        return f"p={self.p}"
+
+
+@contextmanager
+def lend_generator(network, generator):
+    """Let every `Dropout` of the network draw from `generator` for a while."""
+    dropouts = [m for m in network.modules() if isinstance(m, Dropout)]
+    for module in dropouts:
+        module.generator = generator
+    try:
+        yield
+    finally:
+        for module in dropouts:
+            module.generator = None
+
+
+def materialize(module, generator):
+    """Give memory and initial weights to a module that was built on device "meta".
+
+    Building on "meta" draws nothing from torch's global stream. The distributions are
+    torch's defaults, so that the same seed gives the weights that plain torch gives.
+    """
+    module.to_empty(device="cpu")
+    for part in module.modules():
+        if isinstance(part, nn.Linear):
+            nn.init.kaiming_uniform_(part.weight, a=math.sqrt(5), generator=generator)
+            if part.bias is not None:
+                _uniform(part.bias, part.in_features, generator)
+        elif isinstance(part, nn.RNNBase):
+            for weight in part.parameters():
+                _uniform(weight, part.hidden_size, generator)
+        elif isinstance(part, nn.Embedding):
+            nn.init.normal_(part.weight, generator=generator)
+        elif isinstance(part, nn.LayerNorm):
+            part.reset_parameters()
+        elif next(part.parameters(recurse=False), None) is not None:
+            raise TypeError(f"No initial weights are defined for {type(part)}.")
+    return module
+
+
+def _uniform(weight, fan, generator):
+    bound = 1 / math.sqrt(fan)
+    nn.init.uniform_(weight, -bound, bound, generator=generator)

@@ -1,0 +1,91 @@
+"""The first module of a network: clips, padded with NaN, to finite steps and a mask."""
+
+import numpy as np
+import torch
+from torch import nn
+
+from skanticipate._validation import chunks
+
+
+class FeatureInput(nn.Module):
+    """Features as they are; padding steps become zeros."""
+
+    def __init__(self, input_shape):
+        super().__init__()
+        self.n_outputs = int(np.prod(input_shape[1:]))
+
+    def forward(self, clips):
+        """(B, T, ..., d) -> steps (B, T, n_outputs), real (B, T) or None for all."""
+        steps = clips.flatten(2)
+        # After validation a step is NaN everywhere or nowhere.
+        padding = steps[..., 0].isnan()
+        if not padding.any():
+            return steps, None
+        return steps.masked_fill(padding.unsqueeze(-1), 0.0), ~padding
+
+
+class CodeInput(nn.Module):
+    """A learned vector for each code; the vectors of a step's codes side by side.
+
+    Code 0 stands for an unknown label and starts as the zero vector; codes that the
+    tables do not hold count as unknown. A step with a negative or NaN code is padding.
+    """
+
+    def __init__(self, table_sizes, width):
+        super().__init__()
+        self.n_outputs = width * len(table_sizes)
+        self.tables = nn.ModuleList(nn.Embedding(n, width) for n in table_sizes)
+
+    def forward(self, codes):
+        """(B, T, k) -> steps (B, T, k * width), real (B, T)."""
+        codes = codes.nan_to_num(nan=-1.0).long()
+        real = codes[..., 0] >= 0
+        known = [
+            torch.where((column >= 0) & (column < table.num_embeddings), column, 0)
+            for table, column in zip(self.tables, codes.unbind(-1), strict=True)
+        ]
+        vectors = [table(c) for table, c in zip(self.tables, known, strict=True)]
+        return torch.cat(vectors, -1) * real.unsqueeze(-1), real
+
+
+def clip_input(input_shape, embedding):
+    """Build the input module on the current device."""
+    if embedding is None:
+        return FeatureInput(input_shape)
+    return CodeInput(input_shape[-1], embedding)
+
+
+def forget_unknown(module):
+    """Start the vectors of unknown labels at zero: they say nothing until trained."""
+    for part in module.modules():
+        if isinstance(part, CodeInput):
+            for table in part.tables:
+                with torch.no_grad():
+                    table.weight[0] = 0
+    return module
+
+
+def code_shape(rows):
+    """Shape of clips of codes, the last entry one table size a column: (T, (n, ...)).
+
+    Raises
+    ------
+    ValueError
+        If the input is not (n, T, k) or a code is no whole number.
+    """
+    if rows.ndim != 3:
+        raise ValueError(
+            f"embedding= expects codes of shape (n, T, k), got {rows.shape}: encode "
+            "past actions with HistoryEncoder, or leave embedding=None for features."
+        )
+    largest = np.zeros(rows.shape[-1])
+    for _, codes in chunks(rows):
+        codes = np.where(np.isnan(codes), -1, codes) if codes.dtype.kind == "f" else codes
+        if (codes != np.trunc(codes)).any():
+            raise ValueError(
+                "embedding= expects whole numbers as codes, got "
+                f"{codes[codes != np.trunc(codes)][0]}: leave embedding=None for "
+                "features."
+            )
+        largest = np.maximum(largest, codes.max(axis=(0, 1)))
+    return rows.shape[1], tuple(int(n) + 1 for n in largest)

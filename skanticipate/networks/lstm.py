@@ -1,0 +1,164 @@
+"""Recurrent network over sequences, with a prediction at each of the last steps."""
+
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from sklearn.utils._param_validation import Interval, StrOptions
+from torch import nn
+
+from skanticipate.networks.base import Dropout, NetworkSpec, Output, materialize
+from skanticipate.networks.inputs import clip_input, code_shape, forget_unknown
+
+
+class LSTM(NetworkSpec):
+    """Recurrent network over the steps of a clip.
+
+    It reads the clip step by step and predicts after each of the last
+    `anticipation_steps` steps. Padding steps (all NaN, or codes of -1) leave its state
+    as it was, so clips of unequal length can stand in one array, padded on the left.
+
+    Parameters
+    ----------
+    hidden_size : int, default=128
+        Width of the state.
+    cell : {"lstm", "gru"}, default="lstm"
+        Kind of recurrent cell.
+    n_layers : int, default=1
+        Number of recurrent layers.
+    embedding : int, default=None
+        Width of the learned vector of each code, for clips of whole numbers
+        (n, T, k) as `HistoryEncoder` gives them. None means that clips are features.
+    dropout : float, default=0.0
+        Share of the inputs, or of their embeddings, and of the state before the
+        classifier that are dropped in training.
+    time_step : float, default=0.25
+        Seconds from one step to the next.
+    anticipation_steps : int, default=1
+        Number of stages S: the network answers after each of the last S steps. The
+        last step lies one `time_step` before the action starts.
+    anticipation_time : float, default=None
+        Seconds before the action at which `predict_proba` answers; one of
+        `time_step`, 2 `time_step`, ... None means the last step.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skanticipate import LSTM
+    >>> spec = LSTM(hidden_size=32, cell="gru", anticipation_steps=8)
+    >>> network = spec.build((14, 16), 5, generator=torch.Generator().manual_seed(0))
+    >>> network(torch.zeros(4, 14, 16)).logits.shape
+    torch.Size([4, 8, 5])
+    >>> spec.stage_times()
+    array([2.  , 1.75, 1.5 , 1.25, 1.  , 0.75, 0.5 , 0.25])
+    """
+
+    _parameter_constraints = {
+        "hidden_size": [Interval(Integral, 1, None, closed="left")],
+        "cell": [StrOptions({"lstm", "gru"})],
+        "n_layers": [Interval(Integral, 1, None, closed="left")],
+        "embedding": [Interval(Integral, 1, None, closed="left"), None],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "time_step": [Interval(Real, 0, None, closed="neither")],
+        "anticipation_steps": [Interval(Integral, 1, None, closed="left")],
+        "anticipation_time": [Interval(Real, 0, None, closed="neither"), None],
+    }
+    uses_global_rng = False
+    fixed_shape = False
+
+    def __init__(
+        self,
+        hidden_size=128,
+        *,
+        cell="lstm",
+        n_layers=1,
+        embedding=None,
+        dropout=0.0,
+        time_step=0.25,
+        anticipation_steps=1,
+        anticipation_time=None,
+    ):
+        self.hidden_size = hidden_size
+        self.cell = cell
+        self.n_layers = n_layers
+        self.embedding = embedding
+        self.dropout = dropout
+        self.time_step = time_step
+        self.anticipation_steps = anticipation_steps
+        self.anticipation_time = anticipation_time
+
+    def build(self, input_shape, n_classes, *, generator):
+        """Build the network; see `NetworkSpec.build`."""
+        self._validate_params()
+        self.answering_stage()
+        if len(input_shape) < 2:
+            raise ValueError(
+                f"LSTM expects sequences of shape (n, T, d), got (n, {input_shape[0]}):"
+                " use MLP for pooled features."
+            )
+        with torch.device("meta"):
+            module = _LSTM(self, input_shape, n_classes)
+        return forget_unknown(materialize(module, generator))
+
+    def input_shape_of(self, rows):
+        """Shape of a clip; of clips of codes also the sizes of their tables."""
+        if self.embedding is None:
+            return super().input_shape_of(rows)
+        return code_shape(rows)
+
+    def stage_times(self):
+        """Seconds from each of the last steps to the start of the action."""
+        return self.time_step * np.arange(self.anticipation_steps, 0, -1)
+
+    def answering_stage(self):
+        """Index of the stage at `anticipation_time`."""
+        times = self.stage_times()
+        if self.anticipation_time is None:
+            return len(times) - 1
+        near = np.flatnonzero(np.isclose(times, self.anticipation_time))
+        if len(near) == 0:
+            raise ValueError(
+                f"anticipation_time={self.anticipation_time} s is none of the "
+                f"{len(times)} stages at {times.tolist()} s before the action: raise "
+                "anticipation_steps or change time_step."
+            )
+        return int(near[0])
+
+
+class _LSTM(nn.Module):
+    def __init__(self, spec, input_shape, n_classes):
+        super().__init__()
+        self.n_stages = spec.anticipation_steps
+        self.input = clip_input(input_shape, spec.embedding)
+        cell = {"lstm": nn.LSTM, "gru": nn.GRU}[spec.cell]
+        self.input_dropout = Dropout(spec.dropout)
+        self.rolling = cell(
+            self.input.n_outputs, spec.hidden_size, spec.n_layers, batch_first=True
+        )
+        self.state_dropout = Dropout(spec.dropout)
+        self.classifier = nn.Linear(spec.hidden_size, n_classes)
+
+    def forward(self, clips):
+        if clips.shape[1] < self.n_stages:
+            raise ValueError(
+                f"A clip of {clips.shape[1]} steps cannot be answered at "
+                f"{self.n_stages} stages: give longer clips or fewer "
+                "anticipation_steps."
+            )
+        steps, real = self.input(clips)  # (B, T, e), (B, T)
+        states = self._roll(self.input_dropout(steps), real)  # (B, T, H)
+        last = self.state_dropout(states[:, -self.n_stages :])  # (B, S, H)
+        return Output(self.classifier(last), states)
+
+    def _roll(self, steps, real):
+        """States after each step; a padding step repeats the state before it."""
+        if real is None:
+            return self.rolling(steps)[0]
+        # Real steps move to the front, in order, so that the recurrence never sees
+        # padding before its last real step.
+        order = (~real).to(torch.int8).argsort(dim=1, stable=True)
+        packed = steps.gather(1, order.unsqueeze(-1).expand_as(steps))
+        states = self.rolling(packed)[0]  # (B, T, H)
+        latest = real.cumsum(1) - 1  # the last real step so far, -1 before any
+        source = latest.clamp(min=0).unsqueeze(-1).expand_as(states)
+        return states.gather(1, source) * (latest >= 0).unsqueeze(-1)

@@ -1,0 +1,204 @@
+"""A transformer for every frame of a clip."""
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.base import BaseEstimator, TransformerMixin, _fit_context, clone
+from sklearn.utils import check_array, get_tags
+from sklearn.utils._param_validation import HasMethods
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+
+class PerFrame(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
+    """Apply a scikit-learn transformer to every frame of a clip.
+
+    Parameters
+    ----------
+    transformer : transformer
+        Takes frames (m, d) and returns (m, d'), for instance `StandardScaler()` or
+        `PCA(64)`. A clone of it is fitted on the frames of all clips together, without
+        labels.
+
+    Attributes
+    ----------
+    transformer_ : transformer
+        The fitted clone.
+    feature_dim_ : int
+        Number of channels d seen in `fit`.
+    n_features_in_ : int
+        The same, where `fit` saw 2-D input.
+    feature_names_in_ : ndarray of shape (d,)
+        Names of the columns, where `fit` saw a DataFrame.
+
+    Notes
+    -----
+    A time step (first axis after the rows) that is all NaN is padding, a clip that is
+    all NaN is a missing one: they are not seen by `fit` and stay NaN in `transform`.
+    In front of an anticipator the past and the future clips go through the same fitted
+    transformer only with metadata routing and `Pipeline(..., transform_input=[
+    "X_future_unlabeled"])`; without it the future arrives untransformed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.preprocessing import MinMaxScaler
+    >>> from skanticipate.preprocessing import PerFrame
+    >>> clips = np.array([[[0.0], [5.0]], [[np.nan], [10.0]]])  # (n, T, d) = (2, 2, 1)
+    >>> PerFrame(MinMaxScaler()).fit_transform(clips)[:, :, 0]
+    array([[0. , 0.5],
+           [nan, 1. ]])
+    """
+
+    _parameter_constraints = {"transformer": [HasMethods(["fit", "transform"])]}
+
+    def __init__(self, transformer):
+        self.transformer = transformer
+
+    def __sklearn_tags__(self):
+        """Return the tags, those of numbers as of the inner transformer."""
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self.transformer)
+        tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = inner.transformer_tags.preserves_dtype
+        return tags
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y=None):
+        """Fit the transformer on the frames that are not padding.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), (n, T, d) or (n, ..., d)
+            Pooled features, sequences or feature maps, channels last.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If no frame holds a number, or a step is neither finite nor all NaN.
+        """
+        clips = self._check_clips(X, reset=True)
+        steps = _as_steps(clips)
+        frames = _real_frames(steps, _is_real(steps))
+        if not len(frames):
+            raise ValueError(
+                f"All {len(steps)} steps of X are NaN, that is padding: PerFrame needs "
+                "at least one frame to fit its transformer."
+            )
+        self.transformer_ = clone(self.transformer).fit(frames)
+        self._n_channels_out = self._transform_frames(frames[:1]).shape[1]
+        return self
+
+    def transform(self, X):
+        """Transform every frame that is not padding.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), (n, T, d) or (n, ..., d)
+            The axes between rows and channels may differ from those seen in `fit`.
+
+        Returns
+        -------
+        X_new : ndarray of shape (n, d'), (n, T, d') or (n, ..., d')
+
+        Raises
+        ------
+        ValueError
+            If X has another number of channels than in `fit`, or a step is neither
+            finite nor all NaN.
+        """
+        check_is_fitted(self)
+        clips = self._check_clips(X, reset=False)
+        steps = _as_steps(clips)
+        real = _is_real(steps)
+        out = self._transform_frames(_real_frames(steps, real))
+        if not real.all():
+            out = _fill_padding(out, real, steps.shape[1])
+        return out.reshape(*clips.shape[:-1], out.shape[-1])
+
+    def _check_clips(self, X, reset):
+        """Clips as a numeric array of at least two axes, with the right channels."""
+        clips = np.asarray(
+            check_array(
+                X,
+                allow_nd=True,
+                ensure_all_finite=False,
+                estimator=self,
+                input_name="X",
+            )
+        )
+        if reset:
+            # A search may fit the same object on clips after pooled features.
+            for name in ("n_features_in_", "feature_names_in_"):
+                self.__dict__.pop(name, None)
+            self.feature_dim_ = clips.shape[-1]
+        if clips.ndim == 2:
+            validate_data(self, X, reset=reset, skip_check_array=True)
+        if clips.shape[-1] != self.feature_dim_:
+            raise ValueError(
+                f"X has {clips.shape[-1]} channels (last axis of shape {clips.shape}) "
+                f"but PerFrame was fitted on {self.feature_dim_}: pass clips of the "
+                "same features, channels last."
+            )
+        return clips
+
+    def _transform_frames(self, frames):
+        """Frames (m, d) -> ndarray (m, d'), whatever container comes back."""
+        if not len(frames):
+            return np.empty((0, self._n_channels_out), dtype=frames.dtype)
+        out = self.transformer_.transform(frames)
+        return out.toarray() if issparse(out) else np.asarray(out)
+
+    def get_feature_names_out(self, input_features=None):
+        """Return the names of the output channels.
+
+        Parameters
+        ----------
+        input_features : array-like of str of shape (d,), default=None
+            None means the column names seen in `fit`, or x0, x1, ...
+
+        Returns
+        -------
+        names : ndarray of str of shape (d',)
+        """
+        check_is_fitted(self)
+        if input_features is None:
+            input_features = getattr(self, "feature_names_in_", None)
+        return self.transformer_.get_feature_names_out(input_features)
+
+
+def _as_steps(clips):
+    """Clips (n, d), (n, T, d) or (n, T, ..., d) -> (steps, frames of a step, d)."""
+    n_steps = clips.shape[0] * (clips.shape[1] if clips.ndim > 2 else 1)
+    n_frames = int(np.prod(clips.shape[2:-1]))
+    return clips.reshape(n_steps, n_frames, clips.shape[-1])
+
+
+def _is_real(steps):
+    """Which steps hold numbers; the others must be padding, all NaN."""
+    real = np.isfinite(steps).all(axis=(1, 2))
+    if not np.isnan(steps[~real]).all():
+        raise ValueError(
+            "X contains NaN or infinity in a step that is not all NaN: only whole "
+            "steps (n, T) may be NaN, as padding. Impute or drop the other values."
+        )
+    return real
+
+
+def _real_frames(steps, real):
+    """Frames of the real steps (m, d), a copy only where there is padding."""
+    steps = steps if real.all() else steps[real]
+    return steps.reshape(len(steps) * steps.shape[1], steps.shape[2])
+
+
+def _fill_padding(out, real, n_frames):
+    """Put frames (m, d') back among the steps, the others NaN.  (steps, frames, d')."""
+    # Integers (bins, category codes) have no NaN.
+    dtype = out.dtype if out.dtype.kind == "f" else np.result_type(out, np.float32)
+    steps = np.full((len(real), n_frames, out.shape[1]), np.nan, dtype=dtype)
+    steps[real] = out.reshape(-1, n_frames, out.shape[1])
+    return steps

@@ -1,0 +1,226 @@
+"""Past action labels as numbers that a model can read."""
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from skanticipate._actions import (
+    _as_mapping,
+    action_lookup,
+    missing_mask,
+    verbs_and_nouns,
+)
+
+
+class HistoryEncoder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
+    """Encode the labels of past actions as numbers that a model can read.
+
+    Each past action becomes up to three codes, of its verb, its noun and the action, or
+    the same three one-hot vectors side by side.
+
+    Parameters
+    ----------
+    actions : mapping, table or None, default=None
+        Mapping label -> (verb, noun), or a table with columns `label`, `verb`, `noun`:
+        then its labels are the vocabulary, the same in every fold. None: the vocabulary
+        is that of the labels seen in `fit`; labels that are strings "verb noun" are
+        split, labels of another type (ints) are encoded as actions only.
+    form : {"codes", "onehot"}, default="codes"
+        "codes" for networks with an embedding, "onehot" for all others.
+
+    Attributes
+    ----------
+    vocabulary_ : dict of str to ndarray
+        Sorted names of each column, "verb", "noun" and "action" or only "action". The
+        name at index i has the code i + 1.
+    n_codes_ : tuple of int
+        Table size of each column: its names and, as code 0, the unknown.
+
+    See Also
+    --------
+    skanticipate.datasets.label_history : Past labels of annotated segments.
+
+    Notes
+    -----
+    One-hot rows hold one float for every verb, noun and action: thousands in EPIC-
+    KITCHENS, where codes are the form to use.
+
+    Examples
+    --------
+    >>> from skanticipate.preprocessing import HistoryEncoder
+    >>> past_actions = [["", "cut onion"], ["cut onion", "wash pan"]]  # (n, L) = (2, 2)
+    >>> encoder = HistoryEncoder().fit(past_actions)
+    >>> encoder.transform([["", "cut pan"]])  # nothing, then verb, noun, unknown action
+    array([[[-1, -1, -1],
+            [ 1,  2,  0]]], dtype=int32)
+    >>> encoder.n_codes_
+    (3, 3, 3)
+    >>> encoder.set_params(form="onehot").transform([["", "cut pan"]])[0]
+    array([[nan, nan, nan, nan, nan, nan],
+           [ 1.,  0.,  0.,  1.,  0.,  0.]], dtype=float32)
+    """
+
+    _parameter_constraints = {
+        "actions": "no_validation",
+        "form": [StrOptions({"codes", "onehot"})],
+    }
+
+    def __init__(self, actions=None, form="codes"):
+        self.actions = actions
+        self.form = form
+
+    def __sklearn_tags__(self):
+        """Return the tags: labels may be strings and may be missing."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        tags.input_tags.allow_nan = True
+        return tags
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Learn the vocabulary.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L)
+            Labels of the last L actions before each clip, the latest last, left-padded
+            with None, NaN, "" or -1.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If X is not (n, L) with n and L above 0, a label has no verb and noun, or
+            there is nothing to learn from: no `actions` and nothing but padding.
+        """
+        labels, _ = _distinct_labels(_check_history(X))
+        seen = _drop_missing(labels)
+        known = seen if self.actions is None else list(_as_mapping(self.actions))
+        if not known:
+            raise ValueError(
+                "X is nothing but padding, so there are no labels to learn: pass "
+                "actions=, or histories with at least one action."
+            )
+        columns = {"action": known}
+        if self.actions is not None or any(isinstance(label, str) for label in known):
+            verbs_and_nouns(seen, self.actions)  # a table must cover the training data
+            verbs, nouns = verbs_and_nouns(known, self.actions)
+            columns = {"verb": verbs, "noun": nouns, "action": known}
+        self.vocabulary_ = {
+            name: np.asarray(sorted(set(values))) for name, values in columns.items()
+        }
+        self.n_codes_ = tuple(len(names) + 1 for names in self.vocabulary_.values())
+        return self
+
+    def transform(self, X):
+        """Encode histories.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L)
+            As in `fit`; L may differ.
+
+        Returns
+        -------
+        codes : ndarray of shape (n, L, k)
+            `form="codes"`: int32, k = 3 (verb, noun, action) or 1 (action); 0 for what
+            is unknown, -1 for padding. `form="onehot"`: float32, k the number of names
+            in the vocabulary; zeros for what is unknown, NaN for padding.
+
+        Raises
+        ------
+        ValueError
+            If X is not (n, L) with n and L above 0, or a string has no verb and noun.
+        """
+        check_is_fitted(self)
+        history = _check_history(X)
+        labels, which = _distinct_labels(history)
+        table = self._codes(labels)
+        if self.form == "onehot":
+            table = self._one_hot(table)
+        return table[which].reshape(*history.shape, table.shape[1])
+
+    def _codes(self, labels):
+        """Code of each part of each distinct label.   (m,) -> (m, columns) int32."""
+        columns = {"action": labels}
+        if "verb" in self.vocabulary_:
+            if self.actions is None:
+                verbs_and_nouns(_drop_missing(labels))  # an unsplittable name is a typo
+            lookup = action_lookup(self.actions)
+            pairs = [lookup(label) for label in labels]
+            pairs = [(None, None) if pair is None else pair for pair in pairs]
+            columns["verb"], columns["noun"] = zip(*pairs, strict=True)
+        codes = np.empty((len(labels), len(self.vocabulary_)), dtype=np.int32)
+        for column, (name, names) in enumerate(self.vocabulary_.items()):
+            code_of = {v: code for code, v in enumerate(names.tolist(), start=1)}
+            codes[:, column] = [code_of.get(value, 0) for value in columns[name]]
+        codes[missing_mask(labels)] = -1
+        return codes
+
+    def _one_hot(self, codes):
+        """Codes (m, columns) -> one-hot blocks side by side (m, names) float32."""
+        sizes = zip(codes.T, self.n_codes_, strict=True)
+        blocks = [column[:, None] == np.arange(1, size) for column, size in sizes]
+        one_hot = np.concatenate(blocks, axis=1).astype(np.float32)
+        one_hot[codes[:, 0] < 0] = np.nan
+        return one_hot
+
+    def get_feature_names_out(self, input_features=None):
+        """Return the names of the entries of the last axis.
+
+        Parameters
+        ----------
+        input_features : None
+            Ignored.
+
+        Returns
+        -------
+        names : ndarray of str of shape (k,)
+        """
+        check_is_fitted(self)
+        if self.form == "codes":
+            return np.asarray(list(self.vocabulary_), dtype=object)
+        pairs = self.vocabulary_.items()
+        return np.asarray(
+            [f"{c}={v}" for c, names in pairs for v in names], dtype=object
+        )
+
+
+def _check_history(X):
+    """Histories as an array (n, L) whose missing labels are still what they were."""
+    # np.asarray on a list would turn None and NaN next to strings into strings.
+    history = np.asarray(X) if hasattr(X, "__array__") else np.array(X, dtype=object)
+    if history.ndim != 2 or history.size == 0:
+        raise ValueError(
+            "Expected histories of shape (n, L) with n and L above 0, got shape "
+            f"{history.shape}: give one row of L past labels for each clip, "
+            'left-padded with None, NaN, "" or -1.'
+        )
+    return history
+
+
+def _distinct_labels(history):
+    """Distinct labels in order of appearance, and which one each entry is."""
+    index = {}
+    which = np.fromiter(
+        # NaN differs from itself: it would be a new label each time.
+        (
+            index.setdefault(v if v == v else None, len(index))
+            for v in history.ravel().tolist()
+        ),
+        np.intp,
+        history.size,
+    )
+    return list(index), which
+
+
+def _drop_missing(labels):
+    missing = missing_mask(labels)
+    return [label for label, gone in zip(labels, missing, strict=True) if not gone]

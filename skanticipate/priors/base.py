@@ -1,0 +1,127 @@
+"""What all label priors share: a matrix of soft targets and the row of each sample."""
+
+import numpy as np
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.utils.validation import check_is_fitted
+
+from .._actions import as_list
+
+
+class BasePrior(BaseEstimator):
+    """A teacher that knows the label only: each label has a distribution over classes.
+
+    A prior is not a classifier. `fit` takes the class set and, for priors that count,
+    the training labels with the actions seen before them. Everything is keyed by the
+    label, never by its position, so the class set may shrink or be permuted.
+
+    A subclass implements `_fit_matrix(classes, y, y_past) -> (R, C)`; row k belongs to
+    class k unless it overrides `rows` too.
+    """
+
+    #: whether the row of a sample follows from its own label
+    keyed_by_label = True
+
+    _parameter_constraints = {}
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, classes, y=None, y_past=None):
+        """Compute `matrix_` for a class set.
+
+        Parameters
+        ----------
+        classes : array-like of shape (C,)
+            The class labels, in the order of the columns of `matrix_`.
+        y : array-like of shape (n,), default=None
+            Labels of the labelled training rows; for priors that count.
+        y_past : array-like of shape (n,), default=None
+            The action seen last before each of those rows; None, NaN, "" or -1 where
+            there is none.
+
+        Returns
+        -------
+        self
+        """
+        classes = check_classes(classes)
+        self.matrix_ = self._fit_matrix(classes, y, y_past)
+        self.classes_ = classes
+        return self
+
+    def rows(self, y, y_past=None):
+        """Row of `matrix_` for each sample.   (n,) labels -> (n,) intp.
+
+        Parameters
+        ----------
+        y : array-like of shape (n,)
+            Labels; all of them must be in `classes_`.
+        y_past : array-like of shape (n,), default=None
+            The action seen last; for priors that are keyed by it.
+
+        Raises
+        ------
+        ValueError
+            If a label is not one of `classes_`.
+        """
+        check_is_fitted(self)
+        return class_codes(y, self.classes_)
+
+    def terms(self, y, y_past=None):
+        """List of (matrix, rows, weight): the soft targets of samples, unmaterialised.
+
+        The soft target of sample i is the sum of `weight * matrix[rows[i]]`.
+        """
+        check_is_fitted(self)
+        return [(self.matrix_, self.rows(y, y_past), 1.0)]
+
+
+def label_codes(labels, classes):
+    """Position of each label in `classes`, -1 where it is not a class.   (n,) intp."""
+    position = {label: code for code, label in enumerate(as_list(classes))}
+    labels = as_list(labels)
+    codes = (position.get(label, -1) for label in labels)
+    return np.fromiter(codes, np.intp, len(labels))
+
+
+def class_codes(y, classes):
+    """Position of each label in `classes`; a label that is no class is an error."""
+    codes = label_codes(y, classes)
+    if codes.min(initial=0) < 0:
+        strange = as_list(y)[np.flatnonzero(codes < 0)[0]]
+        raise ValueError(
+            f"Every label of y must be one of the {len(classes)} classes of the prior, "
+            f"got {strange!r}: fit the prior with classes that contain it, and leave "
+            "unlabelled rows out."
+        )
+    return codes
+
+
+def normalize_rows(matrix, fallback=None):
+    """Scale non-negative rows to sum 1, in place.   (C, C) float32.
+
+    A row of zeros becomes that row of `fallback(rows) -> (len(rows), C)`, or one-hot.
+    """
+    totals = matrix.sum(axis=1, dtype=np.float64)
+    empty = np.flatnonzero(totals == 0)
+    totals[empty] = 1
+    matrix *= (1 / totals).astype(matrix.dtype)[:, None]
+    if len(empty) and fallback is not None:
+        matrix[empty] = fallback(empty)
+    else:
+        matrix[empty, empty] = 1
+    return matrix
+
+
+def check_classes(classes):
+    """Class labels as an array; a label that stands there twice is an error."""
+    array = np.asarray(classes)
+    if array.ndim != 1 or not len(array):
+        raise ValueError(
+            f"classes must be a 1-D array of labels, got shape {array.shape}."
+        )
+    labels = as_list(array)
+    if len(set(labels)) < len(labels):
+        twice = next(label for label in labels if labels.count(label) > 1)
+        raise ValueError(
+            f"classes must hold each label once, got {twice!r} more than once: pass "
+            "np.unique(y)."
+        )
+    return array

@@ -1,0 +1,132 @@
+"""Several priors at once."""
+
+import numpy as np
+from sklearn.base import _fit_context, clone
+from sklearn.utils.validation import check_is_fitted
+
+from .._actions import as_list
+from .base import BasePrior, check_classes
+
+
+class MixturePrior(BasePrior):
+    """A convex combination of priors: sum_m weight_m * pi_m.
+
+    Every part keeps its own matrix and its own rows, so that priors keyed by the label
+    mix with priors keyed by the past action.
+
+    Parameters
+    ----------
+    priors : list of priors
+        The parts; clones of them are fitted.
+    weights : list of float, default=None
+        Non-negative; divided by their sum. None means equal weights.
+
+    Attributes
+    ----------
+    priors_ : list of fitted priors
+    weights_ : (len(priors),) float64 array, sums to 1
+    matrix_ : (C, C) float32 array
+        The mixture, where all parts are keyed by the label; computed on access.
+    classes_ : (C,) array
+        The class labels, in the order of the columns.
+
+    Raises
+    ------
+    ValueError
+        If there is no part, or the weights are negative, all zero or too few.
+
+    Notes
+    -----
+    The GL+VN prior of Camporese et al. (ICPR 2020) is
+    ``MixturePrior([GloVePrior(...), VerbNounPrior(...)])``; the rule by which they
+    combine the two is not published, equal weights are ours.
+
+    Examples
+    --------
+    >>> from skanticipate.priors import MixturePrior, UniformPrior, VerbNounPrior
+    >>> prior = MixturePrior([UniformPrior(), VerbNounPrior()], weights=[1, 3])
+    >>> prior.fit(["cut onion", "wash pan"]).matrix_
+    array([[0.875, 0.125],
+           [0.125, 0.875]], dtype=float32)
+    """
+
+    _parameter_constraints = {"priors": [list, tuple], "weights": ["array-like", None]}
+
+    def __init__(self, priors, weights=None):
+        self.priors = priors
+        self.weights = weights
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, classes, y=None, y_past=None):
+        """Fit a clone of every part.
+
+        Parameters
+        ----------
+        classes : array-like of shape (C,)
+            The class labels, in the order of the columns.
+        y : array-like of shape (n,), default=None
+            Labels of the labelled training rows.
+        y_past : array-like of shape (n,), default=None
+            The action seen last before each of those rows.
+
+        Returns
+        -------
+        self
+        """
+        classes, weights = check_classes(classes), self._checked_weights()
+        self.priors_ = [clone(part).fit(classes, y, y_past) for part in self.priors]
+        self.weights_ = weights
+        self.classes_ = classes
+        return self
+
+    @property
+    def keyed_by_label(self):
+        """Whether the row of a sample follows from its own label, in every part."""
+        return all(part.keyed_by_label for part in self.priors)
+
+    @property
+    def matrix_(self):
+        """Distribution of each class.   (C, C) float32."""
+        check_is_fitted(self)
+        self._check_keyed_by_label("matrix_")
+        terms = self.terms(self.classes_)
+        return sum(np.float32(weight) * matrix[rows] for matrix, rows, weight in terms)
+
+    def rows(self, y, y_past=None):
+        """Row of `matrix_` for each sample.   (n,) labels -> (n,) intp."""
+        self._check_keyed_by_label("rows")
+        return super().rows(y)
+
+    def terms(self, y, y_past=None):
+        """List of (matrix, rows, weight), those of all parts."""
+        check_is_fitted(self)
+        return [
+            (matrix, rows, weight * share)
+            for part, weight in zip(self.priors_, self.weights_.tolist(), strict=True)
+            for matrix, rows, share in part.terms(y, y_past)
+        ]
+
+    def _check_keyed_by_label(self, name):
+        if not self.keyed_by_label:
+            raise AttributeError(
+                f"This MixturePrior has no {name}, because a part of it is keyed by "
+                "the past action: use terms(y, y_past), or the parts in priors_."
+            )
+
+    def _checked_weights(self):
+        if not self.priors:
+            raise ValueError("priors must hold at least one prior, got none.")
+        if self.weights is None:
+            return np.full(len(self.priors), 1 / len(self.priors))
+        weights = np.array(as_list(self.weights), dtype=np.float64)
+        if weights.shape != (len(self.priors),):
+            raise ValueError(
+                f"weights must hold one number for each of the {len(self.priors)} "
+                f"priors, got shape {weights.shape}."
+            )
+        if not (weights >= 0).all() or not 0 < weights.sum() < np.inf:
+            raise ValueError(
+                "weights must be non-negative and finite, and not all zero, got "
+                f"{self.weights}."
+            )
+        return weights / weights.sum()

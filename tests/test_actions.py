@@ -1,0 +1,122 @@
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.utils import Bunch
+
+from skanticipate._actions import (
+    action_lookup,
+    as_list,
+    missing_mask,
+    verbs_and_nouns,
+    words,
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Divide/Pull Apart", ["divide", "pull", "apart"]),
+        ("board:cutting", ["board", "cutting"]),
+        ("turn-on", ["turn", "on"]),
+        ("take_out", ["take", "out"]),
+        ("TurnOn", ["turn", "on"]),
+        (" pan ", ["pan"]),
+        ("", []),
+        (3, ["3"]),
+    ],
+)
+def test_words_are_lower_case_and_split_at_separators(name, expected):
+    assert words(name) == expected
+
+
+def test_names_are_split_at_the_first_space():
+    verbs, nouns = verbs_and_nouns(["cut onion", "wash cutting board"])
+    assert verbs.tolist() == ["cut", "wash"]
+    assert nouns.tolist() == ["onion", "cutting board"]
+    assert verbs.dtype == nouns.dtype == object
+
+
+TABLE = {"label": [7, 8], "verb": ["cut", "wash"], "noun": ["onion", "pan"]}
+
+
+@pytest.mark.parametrize(
+    "actions",
+    [
+        {7: ("cut", "onion"), 8: ("wash", "pan")},
+        TABLE,
+        Bunch(**{name: np.array(column) for name, column in TABLE.items()}),
+        pd.DataFrame(TABLE),
+    ],
+    ids=["mapping", "columns", "bunch", "frame"],
+)
+def test_mapping_and_tables_agree(actions):
+    verbs, nouns = verbs_and_nouns(np.array([8, 7, 8]), actions)
+    assert verbs.tolist() == ["wash", "cut", "wash"]
+    assert nouns.tolist() == ["pan", "onion", "pan"]
+
+
+def test_ids_stay_ids():
+    verbs, nouns = verbs_and_nouns([0], {0: (3, 5)})
+    assert (verbs[0], nouns[0]) == (3, 5)
+
+
+def test_no_labels_give_no_verbs():
+    verbs, nouns = verbs_and_nouns([], {})
+    assert verbs.shape == nouns.shape == (0,)
+
+
+def test_numpy_strings_are_looked_up_as_strings():
+    verbs, _ = verbs_and_nouns(np.array(["a"]), {"a": ("cut", "onion")})
+    assert verbs.tolist() == ["cut"]
+
+
+@pytest.mark.parametrize("labels", [[1, 2], ["cut", "pour"], ["cut "], [None]])
+def test_labels_without_verb_and_noun_ask_for_actions(labels):
+    with pytest.raises(ValueError, match=r"among them .*pass actions="):
+        verbs_and_nouns(labels)
+
+
+def test_a_label_missing_from_the_table_is_named():
+    with pytest.raises(ValueError, match=r"1 labels have none, among them 9: add them"):
+        verbs_and_nouns([7, 9, 9], TABLE)
+
+
+def test_a_table_without_the_columns_is_refused():
+    with pytest.raises(ValueError, match=r"columns 'label', 'verb' and 'noun'"):
+        verbs_and_nouns([7], pd.DataFrame({"id": [7], "verb": [0]}))
+
+
+def test_a_table_of_unequal_columns_is_refused():
+    with pytest.raises(ValueError, match=r"equally long, got 2, 1, 2 rows"):
+        verbs_and_nouns([7], {**TABLE, "verb": ["cut"]})
+
+
+def test_a_table_that_contradicts_itself_is_refused():
+    table = {"label": [7, 7], "verb": ["cut", "wash"], "noun": ["onion", "onion"]}
+    with pytest.raises(ValueError, match=r"label 7 both \('cut', 'onion'\)"):
+        verbs_and_nouns([7], table)
+
+
+@pytest.mark.parametrize("pair", ["cut onion", ("cut",), ("cut", "red", "onion")])
+def test_an_entry_that_is_no_pair_is_refused(pair):
+    with pytest.raises(ValueError, match=r"must give a pair \(verb, noun\)"):
+        verbs_and_nouns([7], {7: pair})
+
+
+def test_lookup_gives_none_where_nothing_is_known():
+    assert action_lookup({7: ("cut", "onion")})(8) is None
+    assert action_lookup()("cut") is None
+    assert action_lookup()(None) is None
+    assert action_lookup()("cut onion") == ("cut", "onion")
+
+
+def test_missing_actions_are_none_nan_empty_and_minus_one():
+    labels = [None, float("nan"), "", -1, 0, "a", 2.0]
+    assert missing_mask(labels).tolist() == [True] * 4 + [False] * 3
+    assert missing_mask(np.array([-1, 0])).tolist() == [True, False]
+    assert missing_mask(np.array(["", "a"])).tolist() == [True, False]
+    assert missing_mask(pd.Series(["a", None])).tolist() == [False, True]
+
+
+def test_nan_in_a_list_of_strings_does_not_become_a_string():
+    assert as_list(["a", float("nan")])[1] != "nan"

@@ -1,0 +1,214 @@
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+
+from skanticipate.datasets import label_history
+
+
+def naive_history(table, history, anticipation_time, rule, fps):
+    rows = list(
+        zip(
+            table["video"],
+            table["start_frame"],
+            table["stop_frame"],
+            table["action"],
+            strict=True,
+        )
+    )
+    result = []
+    for i, (video, start, _, _) in enumerate(rows):
+        latest = start - fps * anticipation_time
+        past = []
+        for j, (other, other_start, other_stop, action) in enumerate(rows):
+            seen = {
+                "ended": other_stop <= latest,
+                "started": other_start <= latest,
+                "all": other_start < start,
+            }[rule]
+            if i != j and other == video and seen:
+                past.append((other_start, other_stop, j, action))
+        labels = [action for *_, action in sorted(past)][-history:]
+        result.append([-1] * (history - len(labels)) + labels)
+    return result
+
+
+segment = st.tuples(
+    st.sampled_from("abc"), st.integers(0, 200), st.integers(0, 80), st.integers(0, 9)
+)
+
+
+def table_of(rows):
+    video, start, length, action = map(np.array, zip(*rows, strict=True))
+    return {
+        "video": video,
+        "start_frame": start,
+        "stop_frame": start + length,
+        "action": action,
+    }
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(segment, min_size=1, max_size=30),
+    st.integers(1, 4),
+    st.sampled_from([0, 0.25, 0.5, 1.0]),
+    st.sampled_from(["ended", "started", "all"]),
+    st.sampled_from([1, 8, 60]),
+)
+def test_history_is_that_of_a_double_loop(rows, history, seconds, rule, fps):
+    table = table_of(rows)
+    expected = naive_history(table, history, seconds, rule, fps)
+    got = label_history(
+        table, history=history, anticipation_time=seconds, rule=rule, fps=fps
+    )
+    assert_array_equal(got, expected)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(segment, min_size=1, max_size=20), st.randoms(use_true_random=False))
+def test_row_order_of_the_table_does_not_matter(rows, random):
+    # Distinct (video, start, stop): ties would keep the order of the table.
+    table = table_of(list({row[:3]: row for row in rows}.values()))
+    n = len(table["video"])
+    order = np.array(random.sample(range(n), n))
+    shuffled = {name: column[order] for name, column in table.items()}
+    assert_array_equal(label_history(shuffled), label_history(table)[order])
+
+
+def example(**columns):
+    return {
+        "video": ["v", "v", "v"],
+        "start_frame": [0, 40, 100],
+        "stop_frame": [30, 90, 130],
+        "action": [5, 6, 7],
+        **columns,
+    }
+
+
+@pytest.mark.parametrize(
+    ("rule", "last_row"),
+    [("ended", [-1, 5]), ("started", [5, 6]), ("all", [5, 6])],
+)
+def test_rules_differ_on_a_segment_that_is_going_on(rule, last_row):
+    assert label_history(example(), history=2, rule=rule)[2].tolist() == last_row
+
+
+def test_the_limit_itself_belongs_to_the_past():
+    table = example(stop_frame=[30, 70, 130])
+    assert label_history(table, history=1)[2] == 6
+
+
+def test_the_limit_is_not_missed_by_rounding():
+    # 25 * 0.28 is 7.000000000000001 in floating point
+    table = example(start_frame=[0, 37, 100], stop_frame=[30, 90, 130])
+    got = label_history(table, history=1, anticipation_time=0.28, fps=25)
+    assert got[1] == 5
+
+
+def test_all_does_not_use_the_anticipation_time():
+    table = example()
+    assert_array_equal(
+        label_history(table, rule="all", anticipation_time=0.0),
+        label_history(table, rule="all", anticipation_time=9.0),
+    )
+
+
+@pytest.mark.parametrize("rule", ["ended", "started", "all"])
+def test_a_segment_without_length_is_not_its_own_past(rule):
+    table = example(start_frame=[0, 0, 0], stop_frame=[0, 0, 0], video=["a", "b", "c"])
+    got = label_history(table, rule=rule, anticipation_time=0)
+    assert (got == -1).all()
+
+
+@pytest.mark.parametrize("dtype", ["U", object])
+def test_strings_are_padded_with_the_empty_string(dtype):
+    table = example(action=np.array(["cut", "wash", "put"], dtype=dtype))
+    got = label_history(table, history=2)
+    assert got.tolist() == [["", ""], ["", ""], ["", "cut"]]
+    assert got.dtype.kind == np.dtype(dtype).kind
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, object])
+def test_integers_of_any_kind_become_int64(dtype):
+    got = label_history(example(action=np.array([5, 6, 7], dtype=dtype)))
+    assert got.dtype == np.int64
+    assert got[2].tolist() == [-1, -1, -1, -1, 5]
+
+
+def test_a_data_frame_is_a_table():
+    frame = pd.DataFrame(example(), index=[9, 4, 7])
+    assert_array_equal(label_history(frame), label_history(example()))
+
+
+def test_the_table_is_left_as_it_was():
+    table = {name: np.array(column) for name, column in example().items()}
+    before = {name: column.copy() for name, column in table.items()}
+    label_history(table)
+    for name, column in table.items():
+        assert_array_equal(column, before[name])
+
+
+def test_large_tables_take_about_a_second():
+    rng = np.random.default_rng(0)
+    start = rng.integers(0, 20_000, size=67_000)
+    table = {
+        "video": rng.integers(0, 500, size=len(start)).astype(str),
+        "start_frame": start,
+        "stop_frame": start + rng.integers(1, 200, size=len(start)),
+        "action": rng.integers(0, 3806, size=len(start)),
+    }
+    begin = time.perf_counter()
+    label_history(table)
+    assert time.perf_counter() - begin < 5
+
+
+@pytest.mark.parametrize(
+    ("columns", "match"),
+    [
+        ({"stop_frame": [30, 39, 130]}, "row 1 of segments stops at frame 39 before"),
+        ({"start_frame": [0, np.nan, 100]}, "start_frame is nan in row 1"),
+        ({"stop_frame": [30, 90, np.inf]}, "stop_frame is inf in row 2"),
+        ({"start_frame": ["0", "40", "100"]}, "start_frame has dtype <U"),
+        ({"action": [5, 6]}, r"columns of the shapes .*'action': \(2,\)"),
+        ({name: [] for name in example()}, "segments is empty"),
+    ],
+)
+def test_broken_tables_are_refused(columns, match):
+    with pytest.raises(ValueError, match=match):
+        label_history(example(**columns))
+
+
+def test_a_missing_column_is_named():
+    table = example()
+    del table["stop_frame"]
+    with pytest.raises(ValueError, match="no column 'stop_frame': expected a table"):
+        label_history(table)
+
+
+@pytest.mark.parametrize("action", [[0.5, 1.5, 2.0], ["cut", 1, None]])
+def test_other_labels_are_refused(action):
+    column = np.array(action, dtype=object if None in action else float)
+    with pytest.raises(TypeError, match="expected all integers or all strings"):
+        label_history(example(action=column))
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"history": 0},
+        {"history": 2.0},
+        {"fps": 0},
+        {"fps": -30},
+        {"anticipation_time": -0.5},
+        {"rule": "before"},
+    ],
+)
+def test_parameters_out_of_range_are_refused(parameters):
+    (name,) = parameters
+    with pytest.raises(ValueError, match=f"'{name}' parameter of label_history"):
+        label_history(example(), **parameters)
