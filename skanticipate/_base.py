@@ -57,9 +57,7 @@ def _all_or_nothing(fit):
     return wrapper
 
 
-class BaseAnticipator(
-    _callbacks.CallbackSupportMixin, ClassifierMixin, BaseEstimator
-):
+class BaseAnticipator(_callbacks.CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     """What all anticipators share; not to be used itself.
 
     A subclass says which rows it can learn from (`_has_signal`) and what it is taught
@@ -198,7 +196,7 @@ class BaseAnticipator(
         return self.warm_start and hasattr(self, "network_")
 
     def _check_fit(self, X_past, y, **aligned):
-        """Check what fit was given, once.   -> Samples; rows without signal are gone."""
+        """Check what fit was given, once.   -> Samples, those with a signal."""
         rows = self._check_clips(X_past, "X_past", reset=not self._continues())
         labels = check_labels(
             y,
@@ -267,15 +265,16 @@ class BaseAnticipator(
             max_epochs=self.max_epochs,
             score=self._validation_score(validation, **options),
         )
+        blueprint = self._blueprint()
         records = task.epochs(
             records,
-            attributes=lambda: {"network_": self._blueprint().load(network.state_dict())},
+            attributes=lambda: {"network_": blueprint.load(network.state_dict())},
             finished=lambda: state.finished(self.max_epochs),
         )
         with (
             torch_threads(self.n_threads, network),
             lend_generator(network, state.generators["dropout"]),
-            self._blueprint().randomness(seeds["dropout"]),
+            blueprint.randomness(seeds["dropout"]),
         ):
             for record in records:
                 self._report(record)
@@ -330,10 +329,9 @@ class BaseAnticipator(
 
     def _report(self, record):
         if self.verbose:
-            figures = ", ".join(
-                f"{name} {value:.4g}" for name, value in record.items() if name != "epoch"
-            )
-            print(f"epoch {record['epoch']}/{self.max_epochs}: {figures}")
+            epoch, *figures = record.items()
+            figures = ", ".join(f"{name} {value:.4g}" for name, value in figures)
+            print(f"epoch {epoch[1]}/{self.max_epochs}: {figures}")
 
     # ---------------------------------------------------------------- prediction
 
@@ -448,7 +446,7 @@ class BaseAnticipator(
     # --------------------------------------------------------------------- state
 
     def save(self, path):
-        """Write the fitted estimator to a safetensors file; `skanticipate.load` reads it.
+        """Write the fitted estimator to a safetensors file, for `skanticipate.load`.
 
         Parameters
         ----------

@@ -70,7 +70,9 @@ def sample_weights(codes, sample_weight, class_weight, classes):
             sample_weight, codes, dtype=np.float64, ensure_non_negative=True
         )
         if not weights.any():
-            raise ValueError("Sample weights must contain at least one non-zero number.")
+            raise ValueError(
+                "Sample weights must contain at least one non-zero number."
+            )
     if class_weight is None:
         return weights
     labelled = codes >= 0

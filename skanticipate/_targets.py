@@ -80,6 +80,6 @@ class LabelObjective:
         targets = self.targets.take(samples)
         losses = soft_cross_entropy(output.logits, targets, reduction="none")
         if self.weights is None:
-            return {"base": (losses.sum(), len(losses))}
+            return {"base": (losses.sum(), losses.shape[0])}
         weights = self.weights[samples]
         return {"base": (losses @ weights, weights.sum())}

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from skanticipate._optimizers import SGD, AdamW
 from skanticipate.metrics import top_k_accuracy
 
 
@@ -22,7 +23,7 @@ class TrainingState:
     ----------
     modules : dict of str to torch.nn.Module
         The network under "network", and what is trained beside it.
-    optimizer : torch.optim.Optimizer
+    optimizer : SGD or AdamW
         Over the parameters of all modules.
     lr : float
         The rate that the schedule multiplies.
@@ -37,7 +38,7 @@ class TrainingState:
     """
 
     modules: dict
-    optimizer: torch.optim.Optimizer
+    optimizer: SGD | AdamW
     lr: float
     schedule: object
     generators: dict
@@ -132,24 +133,29 @@ class GradientStep:
     """
 
     def __init__(self, state, take_clips, objective, term_weights):
-        self.state = state
+        self.network = state.network
+        self.optimizer = state.optimizer
         self.take_clips = take_clips
         self.objective = objective
         self.term_weights = term_weights
 
     def __call__(self, samples):
         """Update the weights.   -> the terms, as the objective gave them."""
-        output = self.state.network(self.take_clips(samples))
+        output = self.network(self.take_clips(samples))
         terms = self.objective(output, samples)
-        loss = sum(
-            self.term_weights[name] * total / weight
+        # Each sum goes backward with its own factor: weighing and adding the terms
+        # first would be as many more operations, forward and backward.
+        sums = [total for total, _ in terms.values()]
+        factors = [
+            _like(self.term_weights[name] / weight, total)
             for name, (total, weight) in terms.items()
-        )
+        ]
         if output.auxiliary_loss is not None:
-            loss = loss + output.auxiliary_loss
-        self.state.optimizer.zero_grad()
-        loss.backward()
-        self.state.optimizer.step()
+            sums.append(output.auxiliary_loss)
+            factors.append(torch.ones_like(output.auxiliary_loss))
+        self.optimizer.zero_grad()
+        torch.autograd.backward(sums, factors)
+        self.optimizer.step()
         return {name: (total.detach(), w) for name, (total, w) in terms.items()}
 
     def loss(self, means):
@@ -157,17 +163,20 @@ class GradientStep:
         return sum(self.term_weights[name] * mean for name, mean in means.items())
 
 
+def _like(factor, total):
+    return factor if isinstance(factor, torch.Tensor) else total.new_tensor(factor)
+
+
 def initial_state(
     network, seeds, *, optimizer, lr, momentum, weight_decay, schedule, stopping
 ):
-    """State at the start of training; optimisers in their fused form."""
+    """State at the start of training."""
     device = next(network.parameters()).device
-    parameters = list(network.parameters())
-    common = {"lr": lr, "weight_decay": weight_decay, "fused": True}
+    common = {"lr": lr, "weight_decay": weight_decay}
     if optimizer == "sgd":
-        optimizer = torch.optim.SGD(parameters, momentum=momentum, **common)
+        optimizer = SGD(network.parameters(), momentum=momentum, **common)
     else:
-        optimizer = torch.optim.AdamW(parameters, **common)
+        optimizer = AdamW(network.parameters(), **common)
     generators = {
         "shuffle": torch.Generator().manual_seed(seeds["shuffle"]),
         "dropout": torch.Generator(device).manual_seed(seeds["dropout"]),
@@ -226,9 +235,8 @@ def training_epochs(state, step, *, n_samples, batch_size, max_epochs, score=Non
 
 def _set_lr(state, epoch, max_epochs):
     factor = 1.0 if state.schedule is None else state.schedule.factor(epoch, max_epochs)
-    for group in state.optimizer.param_groups:
-        group["lr"] = state.lr * factor
-    return state.lr * factor
+    state.optimizer.lr = state.lr * factor
+    return state.optimizer.lr
 
 
 def _means(batches, epoch):
@@ -297,4 +305,3 @@ def predict_logits(network, take_clips, n_samples, batch_size=512):
         for samples in torch.arange(n_samples).split(batch_size)
     ]
     return torch.cat(parts)
-

@@ -46,11 +46,13 @@ def soft_cross_entropy(logits, targets, *, reduction="mean"):
     >>> soft_cross_entropy(logits, torch.tensor([[0.5, 0.5], [0.5, 0.5]]))
     tensor(0.9100)
     """
-    if logits.ndim not in (2, 3) or len(targets) != len(logits):
+    if logits.ndim not in (2, 3) or targets.shape[0] != logits.shape[0]:
         raise ValueError(
             "Expected logits (B, C) or (B, S, C) and targets (B,) or (B, C); got "
             f"{tuple(logits.shape)} and {tuple(targets.shape)}."
         )
+    if logits.ndim == 3 and logits.shape[1] == 1:
+        logits = logits.squeeze(1)
     if targets.ndim == 1:
         losses = _hard_cross_entropy(logits, targets)
     else:
@@ -62,13 +64,10 @@ def soft_cross_entropy(logits, targets, *, reduction="mean"):
 
 
 def _hard_cross_entropy(logits, codes):
-    if logits.ndim == 2:
-        return functional.cross_entropy(logits, codes, reduction="none")
-    codes = codes.unsqueeze(1).expand(logits.shape[:2])  # (B, S)
-    losses = functional.cross_entropy(
-        logits.flatten(0, 1), codes.flatten(), reduction="none"
-    )
-    return losses.view(logits.shape[:2])
+    if logits.ndim == 3:
+        logits = logits.movedim(2, 1)  # (B, C, S), as torch wants it
+        codes = codes.unsqueeze(1).expand(-1, logits.shape[2])  # (B, S)
+    return functional.cross_entropy(logits, codes, reduction="none")
 
 
 class _SoftCrossEntropy(torch.autograd.Function):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ._actions import as_list
+from skanticipate._actions import as_list
 
 
 class PriorDisplay:
@@ -91,14 +91,14 @@ class PriorDisplay:
         )
         return display.plot(ax=ax, **kwargs)
 
-    def plot(self, ax=None, *, cmap="viridis", max_labels=30, colorbar=True):
+    def plot(self, ax=None, *, cmap="Blues", max_labels=30, colorbar=True):
         """Draw the heat map.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
             None makes a figure of fitting size.
-        cmap : str or matplotlib Colormap, default="viridis"
+        cmap : str or matplotlib Colormap, default="Blues"
             Colours from probability 0 to the largest one shown.
         max_labels : int, default=30
             An axis with more entries than this has no tick labels.
@@ -147,32 +147,35 @@ def _rows_of(prior, labels):
         labels = as_list(prior.past_actions_ if labels is None else labels)
     else:
         raise ValueError(
-            f"PriorDisplay shows one row for each label, but a part of this "
+            "PriorDisplay shows one row for each label, but a part of this "
             f"{type(prior).__name__} is keyed by the past action: show the parts in "
             "priors_ one by one."
         )
     if not labels:
         raise ValueError("PriorDisplay needs at least one label to show, got none.")
-    terms = prior.terms(labels, labels)
+    # the rows of a prior keyed by the past are the same for every label
+    y = labels if prior.keyed_by_label else [prior.classes_[0]] * len(labels)
+    terms = prior.terms(y, labels)
     return labels, sum(weight * matrix[rows] for matrix, rows, weight in terms)
 
 
 def _name_ticks(axis, labels, max_labels):
     named = len(labels) <= max_labels
     axis.set_ticks(range(len(labels)) if named else [])
-    axis.set_ticklabels([str(label) for label in labels] if named else [])
+    texts = [str(label) or "(nothing)" for label in labels] if named else []
+    axis.set_ticklabels(texts)
     axis.set_tick_params(length=0)
 
 
 def _separate_cells(ax, shape, max_labels):
-    """Thin white lines between cells that are large enough to be read one by one."""
-    ax.spines[:].set_visible(False)
+    """Thin lines between cells that are large enough to be read one by one."""
+    ax.spines[:].set_color("0.8")
     if max(shape) > max_labels:
         return
     n_rows, n_columns = shape
     ax.set_xticks(np.arange(1, n_columns) - 0.5, minor=True)
     ax.set_yticks(np.arange(1, n_rows) - 0.5, minor=True)
-    ax.grid(which="minor", color="white", linewidth=0.8)
+    ax.grid(which="minor", color="0.9", linewidth=0.8)
     ax.tick_params(which="minor", length=0)
 
 

@@ -10,9 +10,7 @@ from sklearn.utils._param_validation import Interval
 class _Schedule(BaseEstimator):
     """A rise over `warmup_epochs`, then what the subclass says."""
 
-    _parameter_constraints = {
-        "warmup_epochs": [Interval(Real, 0, None, closed="left")]
-    }
+    _parameter_constraints = {"warmup_epochs": [Interval(Real, 0, None, closed="left")]}
 
     def factor(self, epoch, max_epochs):
         """Share of `lr` at a point of training.

@@ -158,6 +158,18 @@ def test_the_future_tells_more_than_the_past_and_nothing_tells_all(kitchen):
     assert both + 0.15 < future < 0.95
 
 
+def test_five_past_actions_tell_more_than_the_last_one(large_kitchen):
+    train = large_kitchen.groups < 225
+    accuracy = {}
+    for history in (1, 5):
+        past = large_kitchen.past_actions[:, -history:]
+        X = OneHotEncoder().fit_transform(past)
+        model = LogisticRegression(C=0.3, max_iter=300)
+        model.fit(X[train], large_kitchen.y[train])
+        accuracy[history] = model.score(X[~train], large_kitchen.y[~train])
+    assert accuracy[1] + 0.02 < accuracy[5] < 0.6
+
+
 def test_mistakes_from_the_past_share_a_verb_or_a_noun(kitchen):
     guess = cross_val_predict(
         classifier(), kitchen.X_past, kitchen.y, groups=kitchen.groups, cv=GroupKFold(5)

@@ -31,7 +31,7 @@ _RECIPES = {
 }
 # Probabilities: go on with the thing at hand; leave out a step; be interrupted by any
 # action; turn to the next thing of the recipe rather than to any thing.
-_GO_ON, _LEFT_OUT, _INTERRUPTED, _NEXT_NOUN = 0.85, 0.1, 0.08, 0.7
+_GO_ON, _LEFT_OUT, _INTERRUPTED, _NEXT_NOUN = 0.9, 0.1, 0.08, 0.9
 
 # Lengths of the parts of a clip's features, relative to the noise of one step.
 _ACTION, _HINT, _RECIPE, _NUISANCE = 0.8, 0.75, 0.4, 0.6

@@ -80,7 +80,8 @@ def code_shape(rows):
         )
     largest = np.zeros(rows.shape[-1])
     for _, codes in chunks(rows):
-        codes = np.where(np.isnan(codes), -1, codes) if codes.dtype.kind == "f" else codes
+        if codes.dtype.kind == "f":
+            codes = np.nan_to_num(codes, nan=-1)
         if (codes != np.trunc(codes)).any():
             raise ValueError(
                 "embedding= expects whole numbers as codes, got "

@@ -75,17 +75,19 @@ class _MLP(nn.Module):
         else:
             self.input = clip_input(input_shape, embedding)
             width = self.input.n_outputs * input_shape[0]
-        layers = [Dropout(dropout)] if dropout else []
-        for size in sizes:
-            layers += [nn.Linear(width, size), nn.ReLU()]
-            layers += [Dropout(dropout)] if dropout else []
-            width = size
-        self.hidden = nn.Sequential(*layers)
-        self.classifier = nn.Linear(width, n_classes)
+        widths = (width, *sizes)
+        self.layers = nn.ModuleList(map(nn.Linear, widths[:-1], widths[1:]))
+        self.dropout = Dropout(dropout) if dropout else None
+        self.classifier = nn.Linear(widths[-1], n_classes)
 
     def forward(self, clips):
         if self.input is not None:
             steps, _ = self.input(clips)  # (B, T, e)
             clips = steps.flatten(1)
-        hidden = self.hidden(clips)  # (B, H)
+        hidden = self._drop(clips)
+        for layer in self.layers:
+            hidden = self._drop(layer(hidden).relu())  # (B, H)
         return Output(self.classifier(hidden).unsqueeze(1), hidden.unsqueeze(1))
+
+    def _drop(self, x):
+        return x if self.dropout is None else self.dropout(x)

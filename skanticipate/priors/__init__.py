@@ -1,11 +1,11 @@
 """Label priors: what a label says about the other classes, as soft targets."""
 
-from .base import BasePrior
-from .glove import GloVePrior
-from .labels import ArrayPrior, UniformPrior, VerbNounPrior
-from .mixture import MixturePrior
-from .transitions import TemporalPrior, TransitionPrior
-from .word_vectors import read_word_vectors
+from skanticipate.priors.base import BasePrior
+from skanticipate.priors.glove import GloVePrior
+from skanticipate.priors.labels import ArrayPrior, UniformPrior, VerbNounPrior
+from skanticipate.priors.mixture import MixturePrior
+from skanticipate.priors.transitions import TemporalPrior, TransitionPrior
+from skanticipate.priors.word_vectors import read_word_vectors
 
 __all__ = [
     "ArrayPrior",

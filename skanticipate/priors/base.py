@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils.validation import check_is_fitted
 
-from .._actions import as_list
+from skanticipate._actions import as_list
 
 
 class BasePrior(BaseEstimator):
@@ -21,7 +21,7 @@ class BasePrior(BaseEstimator):
     #: whether the row of a sample follows from its own label
     keyed_by_label = True
 
-    _parameter_constraints = {}
+    _parameter_constraints: dict = {}
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, classes, y=None, y_past=None):

@@ -10,10 +10,10 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
-from .._actions import verbs_and_nouns, words
-from .base import BasePrior, normalize_rows
-from .labels import verb_noun_rows
-from .word_vectors import read_word_vectors
+from skanticipate._actions import verbs_and_nouns, words
+from skanticipate.priors.base import BasePrior, normalize_rows
+from skanticipate.priors.labels import verb_noun_rows
+from skanticipate.priors.word_vectors import read_word_vectors
 
 
 class GloVePrior(BasePrior):
@@ -140,15 +140,14 @@ def _similarities(grams, codes, similarity):
     """
     blocks = list(zip(grams, codes, strict=True))
     squares = sum(gram.diagonal()[code] for gram, code in blocks)
-    scale = np.ones_like(squares)
-    if "cosine" in similarity:
-        scale = 1 / np.sqrt(np.where(squares > 0, squares, 1))
+    # a common scale changes no row, and keeps long vectors within float32
+    norms = np.sqrt(squares if "cosine" in similarity else squares.max())
+    scale = np.full_like(squares, 1 / np.where(norms > 0, norms, 1))
     # columns first, while there are few rows; then whole rows are copied
     verbs, nouns = ((gram[:, code] * scale).astype(np.float32) for gram, code in blocks)
     matrix = verbs[codes[0]]
     matrix += nouns[codes[1]]
-    if "cosine" in similarity:
-        matrix *= scale.astype(np.float32)[:, None]
+    matrix *= scale.astype(np.float32)[:, None]
     if similarity == "relu":
         np.maximum(matrix, 0, out=matrix)
     elif similarity == "expcosine":

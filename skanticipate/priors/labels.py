@@ -3,8 +3,14 @@
 import numpy as np
 from sklearn.utils._param_validation import HasMethods
 
-from .._actions import as_list, verbs_and_nouns
-from .base import BasePrior, class_codes, label_codes, normalize_rows
+from skanticipate._actions import as_list, verbs_and_nouns
+from skanticipate.priors.base import (
+    BasePrior,
+    check_classes,
+    class_codes,
+    label_codes,
+    normalize_rows,
+)
 
 
 class UniformPrior(BasePrior):
@@ -128,15 +134,18 @@ class ArrayPrior(BasePrior):
         self.classes = classes
 
     def _fit_matrix(self, classes, y, y_past):
-        matrix = _check_stochastic(self.matrix, len(as_list(self.classes)))
-        codes = label_codes(classes, self.classes)
+        own_classes = check_classes(self.classes)
+        matrix = _check_stochastic(self.matrix, len(own_classes))
+        codes = label_codes(classes, own_classes)
         if codes.min() < 0:
             missing = as_list(classes)[np.flatnonzero(codes < 0)[0]]
             raise ValueError(
                 f"The prior matrix has no row for class {missing!r}: its classes= must "
                 "name every class of the estimator, as labels of the same type."
             )
-        return normalize_rows(matrix[np.ix_(codes, codes)].astype(np.float32))
+        if not np.array_equal(codes, np.arange(len(matrix))):
+            matrix = matrix[codes][:, codes]
+        return normalize_rows(matrix.astype(np.float32))
 
 
 def verb_noun_rows(verbs, nouns, rows, *, include_self=True):
@@ -158,20 +167,21 @@ def _equal_rows(values, rows):
 
 
 def _check_stochastic(matrix, n_classes):
-    matrix = np.asarray(matrix, dtype=np.float64)
+    matrix = np.asarray(matrix)
+    if matrix.dtype.kind != "f":
+        matrix = matrix.astype(np.float64)
     if matrix.shape != (n_classes, n_classes):
         raise ValueError(
             f"The prior matrix must have shape ({n_classes}, {n_classes}), one row and "
             f"one column for each of its classes, got {matrix.shape}."
         )
-    bad = np.argwhere(~(matrix >= 0) | np.isinf(matrix))
-    if len(bad):
-        row, column = bad[0]
+    totals = matrix.sum(axis=1, dtype=np.float64)
+    if not (matrix.min() >= 0 and np.isfinite(totals).all()):
+        row, column = np.argwhere(~(matrix >= 0) | np.isinf(matrix))[0]
         raise ValueError(
-            "The prior matrix must hold non-negative numbers, got "
+            "The prior matrix must hold finite, non-negative numbers, got "
             f"{matrix[row, column]} in row {row}, column {column}."
         )
-    totals = matrix.sum(axis=1)
     off = np.flatnonzero(np.abs(totals - 1) > 1e-4)
     if len(off):
         raise ValueError(

@@ -4,8 +4,8 @@ import numpy as np
 from sklearn.base import _fit_context, clone
 from sklearn.utils.validation import check_is_fitted
 
-from .._actions import as_list
-from .base import BasePrior, check_classes
+from skanticipate._actions import as_list
+from skanticipate.priors.base import BasePrior, check_classes
 
 
 class MixturePrior(BasePrior):
@@ -39,7 +39,8 @@ class MixturePrior(BasePrior):
     -----
     The GL+VN prior of Camporese et al. (ICPR 2020) is
     ``MixturePrior([GloVePrior(...), VerbNounPrior(...)])``; the rule by which they
-    combine the two is not published, equal weights are ours.
+    combine the two is not published, equal weights are ours. A search varies `priors`
+    (whole lists) and `weights`.
 
     Examples
     --------
