@@ -8,7 +8,7 @@ from skanticipate import datasets, losses, metrics, plotting
 from skanticipate._rows import RowView
 from skanticipate._version import __version__
 from skanticipate.anticipators import SmoothedAnticipator
-from skanticipate.networks import LSTM, MLP, NetworkSpec, Output
+from skanticipate.networks import LSTM, MLP, NetworkSpec, Output, VerbNounHead
 from skanticipate.persistence import load
 from skanticipate.preprocessing import HistoryEncoder, PerFrame
 from skanticipate.priors import (
@@ -39,6 +39,7 @@ __all__ = [
     "TemporalPrior",
     "TransitionPrior",
     "UniformPrior",
+    "VerbNounHead",
     "VerbNounPrior",
     "__version__",
     "datasets",

@@ -296,6 +296,7 @@ class BaseAnticipator(_callbacks.CallbackSupportMixin, ClassifierMixin, BaseEsti
             return self._blueprint().load(self.network_.state_dict())
         spec = default_network(rows) if self.network is None else clone(self.network)
         self.network_spec_ = spec
+        spec.see_classes(self.classes_)
         self.input_shape_ = spec.input_shape_of(rows)
         self.feature_dim_ = rows.shape[-1]
         self.anticipation_times_ = spec.stage_times()

@@ -6,8 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from torch import nn
+
+from skanticipate.networks.inputs import code_shape
 
 
 class Output(NamedTuple):
@@ -65,8 +67,21 @@ class NetworkSpec(BaseEstimator):
         raise NotImplementedError(f"{type(self).__name__} does not write build().")
 
     def input_shape_of(self, rows):
-        """What `build` must know of the input: by default the shape of one clip."""
-        return tuple(rows.shape[1:])
+        """What `build` must know of the input: the shape of one clip.
+
+        For specs with an `embedding` the last entry holds the sizes of its tables.
+        """
+        if getattr(self, "embedding", None) is None:
+            return tuple(rows.shape[1:])
+        return code_shape(rows)
+
+    def see_classes(self, classes):
+        """Take note of the labels of the scores before `build`, if they matter.
+
+        For specs with a `head` it is fitted on them.
+        """
+        if getattr(self, "head", None) is not None:
+            self.head_ = clone(self.head).fit(classes)
 
     def stage_times(self):
         """Anticipation time of each stage in seconds, NaN where it is not known."""
@@ -116,13 +131,14 @@ def lend_generator(network, generator):
             module.generator = None
 
 
-def materialize(module, generator):
-    """Give memory and initial weights to a module that was built on device "meta".
+def initialize(module, generator):
+    """Draw initial weights from `generator`.
 
-    Building on "meta" draws nothing from torch's global stream. The distributions are
-    torch's defaults, so that the same seed gives the weights that plain torch gives.
+    The modules come from `torch.nn.utils.skip_init`, so that building them draws
+    nothing from torch's global stream. The distributions are torch's defaults, and the
+    same seed gives the weights that plain torch gives; a module of ours that starts
+    otherwise says so in `start`.
     """
-    module.to_empty(device="cpu")
     for part in module.modules():
         if isinstance(part, nn.Linear):
             nn.init.kaiming_uniform_(part.weight, a=math.sqrt(5), generator=generator)
@@ -137,6 +153,9 @@ def materialize(module, generator):
             part.reset_parameters()
         elif next(part.parameters(recurse=False), None) is not None:
             raise TypeError(f"No initial weights are defined for {type(part)}.")
+    for part in module.modules():
+        if hasattr(part, "start"):
+            part.start()
     return module
 
 

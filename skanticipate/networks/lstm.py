@@ -4,11 +4,12 @@ from numbers import Integral, Real
 
 import numpy as np
 import torch
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from torch import nn
 
-from skanticipate.networks.base import Dropout, NetworkSpec, Output, materialize
-from skanticipate.networks.inputs import clip_input, code_shape, forget_unknown
+from skanticipate.networks.base import Dropout, NetworkSpec, Output, initialize
+from skanticipate.networks.heads import classifier
+from skanticipate.networks.inputs import clip_input
 
 
 class LSTM(NetworkSpec):
@@ -29,9 +30,13 @@ class LSTM(NetworkSpec):
     embedding : int, default=None
         Width of the learned vector of each code, for clips of whole numbers
         (n, T, k) as `HistoryEncoder` gives them. None means that clips are features.
+    input_dropout : float, default=0.0
+        Share of the inputs, or of the entries of their embeddings, that is dropped in
+        training.
     dropout : float, default=0.0
-        Share of the inputs, or of their embeddings, and of the state before the
-        classifier that are dropped in training.
+        Share of the state before the classifier that is dropped in training.
+    head : VerbNounHead, default=None
+        How states become scores of the classes; None means a linear layer.
     time_step : float, default=0.25
         Seconds from one step to the next.
     anticipation_steps : int, default=1
@@ -58,7 +63,9 @@ class LSTM(NetworkSpec):
         "cell": [StrOptions({"lstm", "gru"})],
         "n_layers": [Interval(Integral, 1, None, closed="left")],
         "embedding": [Interval(Integral, 1, None, closed="left"), None],
+        "input_dropout": [Interval(Real, 0, 1, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
+        "head": [HasMethods(["fit", "build"]), None],
         "time_step": [Interval(Real, 0, None, closed="neither")],
         "anticipation_steps": [Interval(Integral, 1, None, closed="left")],
         "anticipation_time": [Interval(Real, 0, None, closed="neither"), None],
@@ -73,7 +80,9 @@ class LSTM(NetworkSpec):
         cell="lstm",
         n_layers=1,
         embedding=None,
+        input_dropout=0.0,
         dropout=0.0,
+        head=None,
         time_step=0.25,
         anticipation_steps=1,
         anticipation_time=None,
@@ -82,7 +91,9 @@ class LSTM(NetworkSpec):
         self.cell = cell
         self.n_layers = n_layers
         self.embedding = embedding
+        self.input_dropout = input_dropout
         self.dropout = dropout
+        self.head = head
         self.time_step = time_step
         self.anticipation_steps = anticipation_steps
         self.anticipation_time = anticipation_time
@@ -96,15 +107,7 @@ class LSTM(NetworkSpec):
                 f"LSTM expects sequences of shape (n, T, d), got (n, {input_shape[0]}):"
                 " use MLP for pooled features."
             )
-        with torch.device("meta"):
-            module = _LSTM(self, input_shape, n_classes)
-        return forget_unknown(materialize(module, generator))
-
-    def input_shape_of(self, rows):
-        """Shape of a clip; of clips of codes also the sizes of their tables."""
-        if self.embedding is None:
-            return super().input_shape_of(rows)
-        return code_shape(rows)
+        return initialize(_LSTM(self, input_shape, n_classes), generator)
 
     def stage_times(self):
         """Seconds from each of the last steps to the start of the action."""
@@ -131,12 +134,16 @@ class _LSTM(nn.Module):
         self.n_stages = spec.anticipation_steps
         self.input = clip_input(input_shape, spec.embedding)
         cell = {"lstm": nn.LSTM, "gru": nn.GRU}[spec.cell]
-        self.input_dropout = Dropout(spec.dropout)
-        self.rolling = cell(
-            self.input.n_outputs, spec.hidden_size, spec.n_layers, batch_first=True
-        )
+        self.input_dropout = Dropout(spec.input_dropout)
+        self.rolling = cell(  # skip_init does not know recurrent modules
+            self.input.n_outputs,
+            spec.hidden_size,
+            spec.n_layers,
+            batch_first=True,
+            device="meta",
+        ).to_empty(device="cpu")
         self.state_dropout = Dropout(spec.dropout)
-        self.classifier = nn.Linear(spec.hidden_size, n_classes)
+        self.classifier = classifier(spec, spec.hidden_size, n_classes)
 
     def forward(self, clips):
         if clips.shape[1] < self.n_stages:

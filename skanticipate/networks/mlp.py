@@ -1,13 +1,15 @@
 """Multilayer perceptron over pooled features, short sequences or codes."""
 
+from itertools import pairwise
 from numbers import Integral, Real
 
-import torch
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import HasMethods, Interval
 from torch import nn
+from torch.nn.utils import skip_init
 
-from skanticipate.networks.base import Dropout, NetworkSpec, Output, materialize
-from skanticipate.networks.inputs import clip_input, code_shape, forget_unknown
+from skanticipate.networks.base import Dropout, NetworkSpec, Output, initialize
+from skanticipate.networks.heads import classifier
+from skanticipate.networks.inputs import clip_input
 
 
 class MLP(NetworkSpec):
@@ -23,9 +25,13 @@ class MLP(NetworkSpec):
     embedding : int, default=None
         Width of the learned vector of each code, for clips of whole numbers
         (n, T, k) as `HistoryEncoder` gives them. None means that clips are features.
+    input_dropout : float, default=0.0
+        Share of the inputs, or of the entries of their embeddings, that is dropped in
+        training.
     dropout : float, default=0.0
-        Share of the inputs, or of their embeddings, and of the hidden units that are
-        dropped in training.
+        Share of the hidden units that is dropped in training.
+    head : VerbNounHead, default=None
+        How hidden units become scores of the classes; None means a linear layer.
 
     Examples
     --------
@@ -40,14 +46,26 @@ class MLP(NetworkSpec):
     _parameter_constraints = {
         "hidden_size": [Interval(Integral, 1, None, closed="left"), tuple, list],
         "embedding": [Interval(Integral, 1, None, closed="left"), None],
+        "input_dropout": [Interval(Real, 0, 1, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
+        "head": [HasMethods(["fit", "build"]), None],
     }
     uses_global_rng = False
 
-    def __init__(self, hidden_size=128, *, embedding=None, dropout=0.0):
+    def __init__(
+        self,
+        hidden_size=128,
+        *,
+        embedding=None,
+        input_dropout=0.0,
+        dropout=0.0,
+        head=None,
+    ):
         self.hidden_size = hidden_size
         self.embedding = embedding
+        self.input_dropout = input_dropout
         self.dropout = dropout
+        self.head = head
 
     def build(self, input_shape, n_classes, *, generator):
         """Build the network; see `NetworkSpec.build`."""
@@ -56,38 +74,30 @@ class MLP(NetworkSpec):
         sizes = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
         if not sizes or any(not isinstance(n, Integral) or n < 1 for n in sizes):
             raise ValueError(f"hidden_size must hold positive integers, got {sizes}.")
-        with torch.device("meta"):
-            module = _MLP(input_shape, n_classes, sizes, self.embedding, self.dropout)
-        return forget_unknown(materialize(module, generator))
-
-    def input_shape_of(self, rows):
-        """Shape of a clip; of clips of codes also the sizes of their tables."""
-        if self.embedding is None:
-            return super().input_shape_of(rows)
-        return code_shape(rows)
+        return initialize(_MLP(self, input_shape, n_classes, sizes), generator)
 
 
 class _MLP(nn.Module):
-    def __init__(self, input_shape, n_classes, sizes, embedding, dropout):
+    def __init__(self, spec, input_shape, n_classes, sizes):
         super().__init__()
         if len(input_shape) == 1:
             self.input, width = None, input_shape[0]
         else:
-            self.input = clip_input(input_shape, embedding)
+            self.input = clip_input(input_shape, spec.embedding)
             width = self.input.n_outputs * input_shape[0]
         widths = (width, *sizes)
-        self.layers = nn.ModuleList(map(nn.Linear, widths[:-1], widths[1:]))
-        self.dropout = Dropout(dropout) if dropout else None
-        self.classifier = nn.Linear(widths[-1], n_classes)
+        self.layers = nn.ModuleList(
+            skip_init(nn.Linear, *pair) for pair in pairwise(widths)
+        )
+        self.input_dropout = Dropout(spec.input_dropout)
+        self.dropout = Dropout(spec.dropout)
+        self.classifier = classifier(spec, widths[-1], n_classes)
 
     def forward(self, clips):
         if self.input is not None:
             steps, _ = self.input(clips)  # (B, T, e)
             clips = steps.flatten(1)
-        hidden = self._drop(clips)
+        hidden = self.input_dropout(clips)
         for layer in self.layers:
-            hidden = self._drop(layer(hidden).relu())  # (B, H)
+            hidden = self.dropout(layer(hidden).relu())  # (B, H)
         return Output(self.classifier(hidden).unsqueeze(1), hidden.unsqueeze(1))
-
-    def _drop(self, x):
-        return x if self.dropout is None else self.dropout(x)

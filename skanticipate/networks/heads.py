@@ -1,0 +1,103 @@
+"""The last module of a network: from hidden units to the scores of the classes."""
+
+import torch
+from sklearn.base import BaseEstimator
+from torch import nn
+from torch.nn import functional
+from torch.nn.utils import skip_init
+
+from skanticipate._actions import verbs_and_nouns
+
+
+class VerbNounHead(BaseEstimator):
+    """Score an action as the score of its verb, plus that of its noun, plus its own.
+
+    The actions that share a verb or a noun learn together, so that actions with a
+    handful of examples profit from the others. The actions' own weights start at
+    zero; scores of the verbs and nouns alone can be had from
+    `metrics.marginalize`.
+
+    Parameters
+    ----------
+    actions : mapping, table or None, default=None
+        Verb and noun of each label: a mapping label -> (verb, noun), or a table with
+        columns label, verb and noun. None means that labels are strings "verb noun".
+
+    Examples
+    --------
+    >>> from skanticipate import MLP, SmoothedAnticipator, VerbNounHead
+    >>> X = [[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]
+    >>> y = ["cut onion", "cut bread", "wash onion"]
+    >>> model = SmoothedAnticipator(MLP(8, head=VerbNounHead()), random_state=0)
+    >>> model.fit(X, y).network_.classifier.verb.weight.shape
+    torch.Size([2, 8])
+    """
+
+    def __init__(self, actions=None):
+        self.actions = actions
+
+    def fit(self, classes):
+        """Look up verb and noun of each class.
+
+        Parameters
+        ----------
+        classes : array-like of shape (C,)
+            The labels, in the order of the scores.
+
+        Returns
+        -------
+        self
+        """
+        verbs, nouns = verbs_and_nouns(classes, self.actions)
+        self.verb_codes_, self.n_verbs_ = _codes(verbs)
+        self.noun_codes_, self.n_nouns_ = _codes(nouns)
+        return self
+
+    def build(self, width):
+        """Module from hidden units (..., width) to scores (..., C)."""
+        return _VerbNounClassifier(self, width)
+
+
+def _codes(names):
+    """Number the names in the order in which they first appear."""
+    numbers = {name: k for k, name in enumerate(dict.fromkeys(names))}
+    return [numbers[name] for name in names], len(numbers)
+
+
+class _VerbNounClassifier(nn.Module):
+    def __init__(self, head, width):
+        super().__init__()
+        self.own = skip_init(nn.Linear, width, len(head.verb_codes_))
+        self.verb = skip_init(nn.Linear, width, head.n_verbs_, bias=False)
+        self.noun = skip_init(nn.Linear, width, head.n_nouns_, bias=False)
+        # Not in the state: they follow from the classes.
+        for name, codes in (
+            ("verb_of", head.verb_codes_),
+            ("noun_of", head.noun_codes_),
+        ):
+            self.register_buffer(name, torch.tensor(codes), persistent=False)
+
+    def forward(self, hidden):
+        # Adding up the weights costs C x width, adding up the scores batch x C.
+        weight = (
+            self.own.weight
+            + self.verb.weight.index_select(0, self.verb_of)
+            + self.noun.weight.index_select(0, self.noun_of)
+        )  # (C, width)
+        return functional.linear(hidden, weight, self.own.bias)
+
+    def start(self):
+        """Begin with what actions share: their own weights are zero."""
+        nn.init.zeros_(self.own.weight)
+
+
+def classifier(spec, width, n_classes):
+    """A plain linear layer, or the module of the spec's head."""
+    if spec.head is None:
+        return skip_init(nn.Linear, width, n_classes)
+    if not hasattr(spec, "head_"):
+        raise ValueError(
+            f"{spec.head} has not seen the classes: call see_classes(classes) before "
+            "build(), as the estimators do."
+        )
+    return spec.head_.build(width)
