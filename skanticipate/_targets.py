@@ -16,8 +16,6 @@ class LabelTargets:
     ----------
     codes : ndarray of shape (n,)
         Code of each sample's label.
-    n_classes : int
-        Number of classes C.
     terms : list of (matrix (R, C), rows (n,), weight)
         What priors know; the weights sum to 1. Empty for hard labels.
     smoothing : float
@@ -26,9 +24,8 @@ class LabelTargets:
         Those of the network.
     """
 
-    def __init__(self, codes, n_classes, terms=(), smoothing=0.0, *, dtype, device):
+    def __init__(self, codes, terms=(), smoothing=0.0, *, dtype, device):
         self.codes = torch.as_tensor(codes, dtype=torch.int64, device=device)
-        self.n_classes = n_classes
         self.smoothing = smoothing if terms else 0.0
         self.terms = []
         for matrix, rows, weight in _merge(terms) if self.smoothing else ():
