@@ -1,0 +1,28 @@
+# make demo   make the environment, install, run the quick start
+# make test   make the environment, install, run the tests
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+
+.PHONY: demo test lint examples benchmarks
+
+demo: .venv/installed
+	$(BIN)/python examples/plot_quickstart.py
+
+test: .venv/installed
+	$(BIN)/python -m pytest
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+examples: .venv/installed
+	for file in examples/plot_*.py; do echo $$file; $(BIN)/python $$file || exit 1; done
+
+# Sizes that only show that a benchmark runs; the numbers mean nothing.
+benchmarks: .venv/installed
+	for file in benchmarks/[a-z]*.py; do echo $$file; $(BIN)/python $$file --tiny || exit 1; done
+
+.venv/installed: setup.cfg pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e ".[dev]"
+	touch $@

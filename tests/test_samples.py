@@ -1,0 +1,174 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.utils.class_weight import compute_sample_weight
+
+from skanticipate import RowView
+from skanticipate._samples import Samples, hold_out, optional_column, sample_weights
+
+CLASSES = np.array(["a", "b", "c"])
+
+
+def samples_of(codes, groups=None, weights=None):
+    codes = np.asarray(codes)
+    number = np.arange(len(codes))
+    return Samples(
+        RowView(number[:, None].astype(float)),
+        codes,
+        weights=weights,
+        groups=None if groups is None else np.asarray(groups),
+        y_past=number,
+    )
+
+
+def numbers(samples):
+    """Which of the original rows these are; all parts must agree."""
+    seen = np.asarray(samples.rows)[:, 0].astype(int)
+    assert_array_equal(seen, samples.y_past)
+    assert len(samples) == len(seen)
+    return seen.tolist()
+
+
+def test_selection_keeps_all_parts_aligned():
+    samples = samples_of([0, 1, 2, 1], groups=list("wxyz"), weights=np.arange(4.0))
+    chosen = samples.select(np.array([3, 0]))
+    assert numbers(chosen) == [3, 0]
+    assert chosen.codes.tolist() == [1, 0]
+    assert chosen.groups.tolist() == ["z", "w"]
+    assert chosen.weights.tolist() == [3, 0]
+    masked = samples.select(np.array([False, True, True, False]))
+    assert numbers(masked) == [1, 2]
+
+
+def test_selection_of_everything_is_the_same_object():
+    samples = samples_of([0, 1])
+    assert samples.select(np.array([True, True])) is samples
+
+
+def test_selection_of_nothing_is_empty():
+    assert len(samples_of([0, 1]).select(np.array([False, False]))) == 0
+
+
+def test_optional_column_keeps_python_values():
+    assert optional_column(None) is None
+    column = optional_column(["cut onion", None, -1, float("nan")])
+    assert column.dtype == object
+    assert column[:3].tolist() == ["cut onion", None, -1]
+    given_array = np.array([1, 2])
+    assert optional_column(given_array) is given_array
+
+
+# ----------------------------------------------------------------------- weights
+
+
+def test_no_weights_are_none():
+    assert sample_weights(np.array([0, 1]), None, None, CLASSES) is None
+
+
+def test_own_weights_are_kept():
+    weights = sample_weights(np.array([0, -1]), [2, 3], None, CLASSES)
+    assert weights.tolist() == [2, 3]
+
+
+def test_balanced_weights_are_those_of_scikit_learn_on_labelled_rows():
+    codes = np.array([0, 0, 0, 1, -1, -1])
+    weights = sample_weights(codes, None, "balanced", CLASSES[:2])
+    expected = compute_sample_weight("balanced", codes[:4])
+    assert_allclose(weights, [*expected, 1, 1])
+
+
+def test_balanced_classes_weigh_the_same_in_sum():
+    codes = np.array([0, 0, 0, 1, 1, 2])
+    own = np.array([1, 2, 0, 3, 1, 0.5])
+    weights = sample_weights(codes, own, "balanced", CLASSES)
+    assert_allclose(np.bincount(codes, weights), [own.sum() / 3] * 3)
+
+
+def test_class_weights_are_keyed_by_label():
+    codes = np.array([0, 1, 2, -1])
+    weights = sample_weights(codes, [1, 1, 2, 5], {"b": 3, "c": 0.5}, CLASSES)
+    assert_allclose(weights, [1, 3, 1, 5])
+
+
+def test_class_weight_of_a_label_that_is_missing_from_y_does_no_harm():
+    weights = sample_weights(np.array([0, 0, 1]), None, {"c": 9, "a": 2}, CLASSES)
+    assert_allclose(weights, [2, 2, 1])
+
+
+def test_class_weight_of_a_stranger_is_an_error():
+    with pytest.raises(ValueError, match=r"labels that are no classes: \['z'\]"):
+        sample_weights(np.array([0, 1]), None, {"z": 1}, CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ([0, 0], "at least one non-zero"),
+        ([-1, 1], "[Nn]egative"),
+        ([1, np.nan], "NaN"),
+        ([[1, 1], [1, 1]], "1D"),
+    ],
+)
+def test_bad_sample_weights_are_refused(weights, message):
+    with pytest.raises(ValueError, match=message):
+        sample_weights(np.array([0, 1]), weights, None, CLASSES)
+
+
+# ---------------------------------------------------------------------- hold out
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.integers(-1, 3), min_size=12, max_size=40),
+    st.floats(0.05, 0.5),
+    st.integers(0, 99),
+)
+def test_held_out_part_is_labelled_and_the_rest_trains(codes, fraction, seed):
+    codes = np.array([0, 1, *codes])
+    training, validation = hold_out(samples_of(codes), fraction, seed)
+    held, kept = numbers(validation), numbers(training)
+    assert sorted(held + kept) == list(range(len(codes)))
+    assert (validation.codes >= 0).all()
+    assert len(held) == np.ceil(fraction * (codes >= 0).sum())
+    assert_array_equal(training.codes, codes[kept])
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.integers(-1, 3), min_size=20, max_size=20),
+    st.lists(st.integers(0, 5), min_size=20, max_size=20),
+    st.integers(0, 99),
+)
+def test_groups_are_held_out_whole(codes, groups, seed):
+    codes, groups = np.array([0, 1, *codes]), np.array([7, 8, *groups])
+    training, validation = hold_out(samples_of(codes, groups), 0.3, seed)
+    assert len(training) and len(validation)
+    assert (validation.codes >= 0).all()
+    assert not set(training.groups) & set(validation.groups)
+    lost = set(range(22)) - {*numbers(training), *numbers(validation)}
+    assert all(codes[k] == -1 and groups[k] in validation.groups for k in lost)
+
+
+def test_held_out_part_has_every_class_where_that_is_possible():
+    codes = np.repeat([0, 1, 2], [80, 10, 10])
+    _, validation = hold_out(samples_of(codes), 0.2, 0)
+    assert np.bincount(validation.codes).tolist() == [16, 2, 2]
+
+
+def test_class_with_one_row_does_not_stop_the_split():
+    training, validation = hold_out(samples_of([0] * 9 + [1]), 0.2, 0)
+    assert (len(training), len(validation)) == (8, 2)
+
+
+def test_split_follows_its_seed():
+    samples = samples_of(np.arange(60) % 3)
+    one, two = (numbers(hold_out(samples, 0.3, 5)[1]) for _ in range(2))
+    assert one == two
+    assert one != numbers(hold_out(samples, 0.3, 6)[1])
+
+
+def test_split_that_leaves_nothing_is_an_error():
+    with pytest.raises(ValueError, match="validation_fraction=0.9 of 2 .* lower it"):
+        hold_out(samples_of([0, 1, -1]), 0.9, 0)

@@ -1,0 +1,363 @@
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_array_equal
+from scipy import sparse
+from sklearn.linear_model import LogisticRegression
+
+from skanticipate import RowView, _validation
+from skanticipate._validation import (
+    check_clip_shape,
+    check_clips,
+    check_label_array,
+    check_labels,
+    check_same_length,
+    chunks,
+    encode,
+    padding_steps,
+    resolve_marker,
+    unlabeled_mask,
+    warn_dropped,
+)
+
+NAN, INF = np.nan, np.inf
+
+
+def clips_of(X, name="X_past", estimator=None):
+    estimator = LogisticRegression() if estimator is None else estimator
+    return check_clips(X, name=name, estimator=estimator, reset=True)
+
+
+def labels_of(y, classes=None, unlabeled_label="auto"):
+    return check_labels(
+        y, classes=classes, unlabeled_label=unlabeled_label, estimator="Anticipator"
+    )
+
+
+def as_objects(*values):
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
+
+
+# -------------------------------------------------------- the marker of no label
+
+
+@pytest.mark.parametrize(
+    ("y", "marker", "classes", "codes"),
+    [
+        ([0, 2, -1, 1], -1, [0, 1, 2], [0, 2, -1, 1]),
+        ([-1, 1, 1, -1], None, [-1, 1], [0, 1, 1, 0]),
+        ([-1, 0, 1], -1, [0, 1], [-1, 0, 1]),
+        ([3, 5, 3], None, [3, 5], [0, 1, 0]),
+        (["b", "a", "-1"], None, ["-1", "a", "b"], [2, 1, 0]),
+        (["b", "a", -1], -1, ["a", "b"], [1, 0, -1]),
+        (["-1", "a", -1], -1, ["-1", "a"], [0, 1, -1]),
+        (as_objects("a", "b", "a"), None, ["a", "b"], [0, 1, 0]),
+        (np.array([-1.0, 0.0, 1.0]), None, [-1, 0, 1], [0, 1, 2]),
+        (np.array([True, False]), None, [False, True], [1, 0]),
+        (np.array([1, 0, 1], dtype=np.uint8), None, [0, 1], [1, 0, 1]),
+        (np.array([-1, 0, 1], dtype=np.int8), -1, [0, 1], [-1, 0, 1]),
+        (pd.Series([4, -1, 6], index=[9, 8, 7]), -1, [4, 6], [0, -1, 1]),
+    ],
+)
+def test_auto_marker_follows_the_table(y, marker, classes, codes):
+    labels = labels_of(y)
+    assert labels.marker == marker
+    assert labels.classes.tolist() == classes
+    assert labels.codes.tolist() == codes
+
+
+@pytest.mark.parametrize(
+    ("y", "marker", "classes", "codes"),
+    [
+        ([-1, 0, 1], None, [-1, 0, 1], [0, 1, 2]),
+        (["", "b", "a"], "", ["a", "b"], [-1, 1, 0]),
+        ([7, 1, 2], 7, [1, 2], [-1, 0, 1]),
+        (np.array([0.5, 1.0, 2.0]), 0.5, [1, 2], [-1, 0, 1]),
+        (["?", "b", "a"], "?", ["a", "b"], [-1, 1, 0]),
+        ([1, 0, 1], "?", [0, 1], [1, 0, 1]),
+        (["1", "0"], 1, ["0", "1"], [1, 0]),
+    ],
+)
+def test_marker_that_was_named_is_taken(y, marker, classes, codes):
+    labels = labels_of(y, unlabeled_label=marker)
+    assert labels.classes.tolist() == classes
+    assert labels.codes.tolist() == codes
+
+
+def test_signed_labels_with_a_named_marker_have_one_class_left():
+    message = r"needs at least 2 classes, got 1 class: .*1.* \(rows with y == -1 are"
+    with pytest.raises(ValueError, match=message):
+        labels_of([-1, 1, 1], unlabeled_label=-1)
+
+
+def test_one_class_is_an_error_that_names_classes():
+    with pytest.raises(ValueError, match=r"got 1 class: .*4.*Set classes="):
+        labels_of([4, 4, 4])
+
+
+@pytest.mark.parametrize("y", [[-1, -1], np.array([-1, -1], dtype=object)])
+def test_nothing_labelled_is_an_error(y):
+    with pytest.raises(ValueError, match=r"no labelled rows: all 2 .*\(-1\).*=None"):
+        labels_of(y)
+
+
+def test_classes_that_are_fixed_give_the_columns():
+    labels = labels_of([3, -1, 3], classes=[5, 3, 1])
+    assert labels.classes.tolist() == [1, 3, 5]
+    assert labels.codes.tolist() == [1, -1, 1]
+
+
+def test_minus_one_among_fixed_classes_is_a_class():
+    labels = labels_of([0, -1, 1], classes=[-1, 0, 1])
+    assert labels.marker is None
+    assert labels.codes.tolist() == [1, 0, 2]
+
+
+def test_signed_labels_mark_where_minus_one_is_no_fixed_class():
+    assert labels_of([-1, 1], classes=[0, 1]).codes.tolist() == [-1, 1]
+
+
+def test_label_outside_of_fixed_classes_is_named():
+    with pytest.raises(ValueError, match=r"y contains labels .* classes: \['c'\]. Add"):
+        labels_of(["a", "c"], classes=["a", "b"])
+
+
+def test_classes_must_be_labels():
+    with pytest.raises(ValueError, match="classes must be labels"):
+        labels_of([0.0, 1.0], classes=[0.0, NAN])
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (None, "requires y to be passed"),
+        ([0.0, NAN], "Input y contains NaN"),
+        ([0.0, INF], "Input y contains infinity"),
+        ([0.5, 1.5], "Unknown label type: continuous"),
+        (["a", None], "y contains None: mark unlabelled rows with -1"),
+        (as_objects("a", NAN), "contains NaN"),
+        ([[0, 1], [1, 0]], "1d array"),
+    ],
+)
+def test_labels_that_are_none_are_refused(y, message):
+    with pytest.raises(ValueError, match=message):
+        labels_of(y)
+
+
+def test_strings_in_a_list_keep_a_number_among_them():
+    assert check_label_array(["a", -1], estimator="A").tolist() == ["a", -1]
+
+
+@pytest.mark.parametrize(
+    ("y", "marker", "mask"),
+    [
+        ([1, -1], None, [False, False]),
+        ([1, -1], -1, [False, True]),
+        (["-1", "b"], -1, [False, False]),
+        ([1, 2], "1", [False, False]),
+        (as_objects("-1", -1, "a"), -1, [False, True, False]),
+        (as_objects("", 0, "a"), "", [True, False, False]),
+        (as_objects("1", 1), "1", [True, False]),
+        ([], -1, []),
+    ],
+)
+def test_unlabelled_rows_carry_the_marker(y, marker, mask):
+    found = unlabeled_mask(y, marker)
+    assert found.dtype == bool
+    assert found.tolist() == mask
+
+
+def test_marker_is_resolved_without_its_classes():
+    assert resolve_marker(np.array([0, -1]), "auto") == -1
+    assert resolve_marker(np.array([0, -1]), "auto", np.array([-1, 0])) is None
+    assert resolve_marker(np.array([0, -1]), None) is None
+    assert resolve_marker(as_objects(0, 2, -1), "auto") == -1
+    assert resolve_marker(as_objects(-1, 1), "auto") is None
+
+
+def test_codes_are_positions_in_the_classes():
+    classes = np.array(["a", "c", "d"])
+    assert encode(["d", "a"], classes, name="y").tolist() == [2, 0]
+    marked = encode(["d", "b"], classes, name="y", unknown="mark")
+    assert marked.tolist() == [2, -1]
+
+
+# ------------------------------------------------------------------------- clips
+
+
+@pytest.mark.parametrize("shape", [(4, 2), (4, 3, 2), (4, 3, 2, 2, 5)])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int32", "bool"])
+def test_arrays_become_rows_in_their_own_type(shape, dtype):
+    X = (np.arange(np.prod(shape)).reshape(shape) % 7).astype(dtype)
+    rows = clips_of(X)
+    assert isinstance(rows, RowView)
+    assert rows.dtype == dtype
+    assert_array_equal(np.asarray(rows), X)
+
+
+def test_lists_become_rows():
+    assert_array_equal(np.asarray(clips_of([[1, 2], [3, 4]])), [[1, 2], [3, 4]])
+
+
+def test_row_views_and_memory_maps_stay_where_they_are(tmp_path):
+    np.save(tmp_path / "X.npy", np.ones((5, 2), dtype=np.float16))
+    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+    rows = clips_of(mapped)
+    assert rows.base is mapped
+    assert rows.dtype == np.float16
+    view = RowView(mapped)[[1, 2]]
+    assert clips_of(view) is view
+
+
+def test_table_gives_feature_names_and_numbers():
+    estimator = LogisticRegression()
+    clips_of(pd.DataFrame({"a": [1.0, 2], "b": [3.0, 4]}), estimator=estimator)
+    assert estimator.feature_names_in_.tolist() == ["a", "b"]
+    assert estimator.n_features_in_ == 2
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (4, 3, 2)])
+@pytest.mark.parametrize("wrap", [np.asarray, RowView])
+def test_caller_array_is_left_alone(shape, wrap):
+    X = np.ones(shape)
+    X.flags.writeable = False
+    clips_of(wrap(X))
+
+
+@pytest.mark.parametrize("wrap", [np.asarray, RowView])
+@pytest.mark.parametrize(("value", "word"), [(NAN, "NaN"), (INF, "infinity")])
+def test_pooled_features_must_be_finite(wrap, value, word):
+    X = np.ones((4, 3))
+    X[2, 1] = value
+    with pytest.raises(ValueError, match=f"Input X_past contains {word}"):
+        clips_of(wrap(X))
+
+
+def test_pooled_row_of_nothing_but_nan_is_no_padding():
+    X = np.ones((4, 3))
+    X[1] = NAN
+    with pytest.raises(ValueError, match="Input X_past contains NaN"):
+        clips_of(X)
+
+
+@pytest.mark.parametrize("where", [(1, 0), (1, 2), (slice(None), 0), (2, slice(None))])
+@pytest.mark.parametrize("shape", [(4, 3, 2), (4, 3, 2, 2)])
+def test_step_that_is_all_nan_is_padding(shape, where):
+    X = np.ones(shape)
+    X[where] = NAN
+    rows = clips_of(X)
+    expected = np.zeros(shape[:2], dtype=bool)
+    expected[where] = True
+    assert_array_equal(padding_steps(np.asarray(rows)), expected)
+
+
+@pytest.mark.parametrize("shape", [(4, 3, 2), (4, 3, 2, 2)])
+@pytest.mark.parametrize(
+    ("value", "word"), [(NAN, "NaN"), (INF, "infinity"), (-INF, "infinity")]
+)
+def test_value_missing_inside_a_step_is_named(shape, value, word):
+    X = np.ones(shape)
+    X[0, 1] = NAN  # padding, and no error
+    X[2, 1, ..., -1] = value
+    with pytest.raises(ValueError, match=f"{word} inside step 1 of row 2: .*Impute"):
+        clips_of(X)
+
+
+def test_step_that_is_all_infinite_is_an_error():
+    X = np.ones((4, 3, 2))
+    X[3, 2] = INF
+    with pytest.raises(ValueError, match="infinity inside step 2 of row 3"):
+        clips_of(X)
+
+
+def test_memory_map_is_checked_in_chunks(tmp_path, monkeypatch):
+    monkeypatch.setattr(_validation, "_CHUNK_BYTES", 3 * 6 * 4)  # three rows
+    X = np.ones((11, 3, 2), dtype=np.float32)
+    X[10, 2, 0] = NAN
+    np.save(tmp_path / "X.npy", X)
+    rows = RowView(np.load(tmp_path / "X.npy", mmap_mode="r"))
+    sizes = [(start, len(chunk)) for start, chunk in chunks(rows)]
+    assert sizes == [(0, 3), (3, 3), (6, 3), (9, 2)]
+    with pytest.raises(ValueError, match="NaN inside step 2 of row 10"):
+        clips_of(rows)
+    assert clips_of(rows[:10]).shape == (10, 3, 2)
+
+
+def test_chunk_holds_at_least_one_row(monkeypatch):
+    monkeypatch.setattr(_validation, "_CHUNK_BYTES", 1)
+    assert [start for start, _ in chunks(RowView(np.ones((3, 9))))] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        RowView(np.ones(4)),
+        RowView(np.ones((0, 4))),
+        RowView(np.ones((4, 0))),
+        RowView(np.ones((4, 0, 2))),
+        RowView(np.ones((4, 2), dtype=complex)),
+        RowView(np.full((4, 2), "a")),
+        np.ones((4, 0, 2)),
+    ],
+)
+def test_header_must_be_that_of_clips(X):
+    with pytest.raises(ValueError, match=r"X_past must hold numbers|minimum of 1"):
+        clips_of(X)
+
+
+@pytest.mark.parametrize(
+    ("X", "error", "message"),
+    [
+        (np.ones(4), ValueError, "Expected 2D array, got 1D"),
+        (np.ones((0, 4)), ValueError, "minimum of 1 is required"),
+        (np.ones((4, 2), dtype=complex), ValueError, "Complex data not supported"),
+        ([["a", "b"]], ValueError, "could not convert string|dtype='numeric'"),
+        (sparse.csr_array(np.eye(3)), TypeError, "[Ss]parse"),
+        ([[1, 2], [3]], ValueError, "inhomogeneous|sequence"),
+    ],
+)
+def test_what_is_no_array_of_clips_is_refused(X, error, message):
+    with pytest.raises(error, match=message):
+        clips_of(X)
+
+
+@pytest.mark.parametrize(
+    ("shape", "seen", "fixed"),
+    [
+        ((9, 4), (4,), True),
+        ((9, 4), (4,), False),
+        ((9, 5, 4), (5, 4), True),
+        ((9, 7, 4), (5, 4), False),
+        ((9, 7, 2, 4), (5, 2, 4), False),
+    ],
+)
+def test_clips_of_the_shape_of_fit_pass(shape, seen, fixed):
+    check_clip_shape(RowView(np.empty(shape)), seen, fixed, name="X")
+
+
+@pytest.mark.parametrize(
+    ("shape", "seen", "fixed", "words"),
+    [
+        ((9, 5), (4,), False, r"\(n, 4\)"),
+        ((9, 7, 4), (5, 4), True, r"\(n, 5, 4\)"),
+        ((9, 7, 3), (5, 4), False, r"\(n, T, 4\)"),
+        ((9, 4), (5, 4), False, r"\(n, T, 4\)"),
+        ((9, 5, 4, 1), (5, 4), False, r"\(n, T, 4\)"),
+    ],
+)
+def test_clips_of_another_shape_are_refused(shape, seen, fixed, words):
+    with pytest.raises(ValueError, match=f"X has shape .* fit saw clips .*{words}"):
+        check_clip_shape(RowView(np.empty(shape)), seen, fixed, name="X")
+
+
+def test_signals_must_be_as_long_as_the_clips():
+    check_same_length(3, y=[1, 2, 3], groups=None, teacher_proba=np.ones((3, 2)))
+    with pytest.raises(ValueError, match="groups has 2 rows but X_past has 3: give"):
+        check_same_length(3, y=[1, 2, 3], groups=["a", "b"])
+
+
+def test_rows_that_are_dropped_are_told():
+    with pytest.warns(UserWarning, match=r"4 rows with y == -1 .* dropped. Set"):
+        warn_dropped(4, -1)
