@@ -19,6 +19,7 @@ import json
 import os
 import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -91,10 +92,8 @@ def load(name, root):
     actions = read_actions(root / name / "actions.csv")
     glove = root / "glove" / "glove.840B.300d.kitchen.txt"
     if name == "epic55":
-        tables = [
-            read_segments(root / name / f"{p}.csv") for p in ("train", "validation")
-        ]
-        return [task_of(table, actions, glove) for table in tables]
+        files = [root / name / f"{part}.csv" for part in ("train", "validation")]
+        return [task_of(read_segments(file), actions, glove) for file in files]
     table = read_segments(root / name / "clips.csv")
     task = task_of(table, actions, glove)
     return [task.select(table.split1 == part) for part in ("train", "validation")]
@@ -116,7 +115,8 @@ def load_kitchen():
     """Synthetic clips, to show that the benchmark runs where there is no data."""
     kitchen = make_kitchen(24, random_state=0)
     words = sorted({w for pair in kitchen.actions.values() for w in pair})
-    glove = dict(zip(words, np.random.default_rng(0).standard_normal((len(words), 8))))
+    vectors = np.random.default_rng(0).standard_normal((len(words), 8))
+    glove = dict(zip(words, vectors, strict=True))
     starts = np.arange(len(kitchen.y))
     task = Task(
         kitchen.past_actions, kitchen.y, kitchen.groups, starts, kitchen.actions, glove
@@ -138,14 +138,15 @@ def split_videos(task, fraction, seed=0):
 # ------------------------------------------------------------------------- rows
 
 
-def network(name, task):
-    """The two networks; their widths and dropouts were found on training videos."""
-    head = VerbNounHead(task.actions)
-    if name == "MLP":
-        return MLP(256, embedding=64, input_dropout=0.3, dropout=0.5, head=head)
-    return LSTM(
-        256, cell="gru", embedding=64, input_dropout=0.3, dropout=0.5, head=head
-    )
+def network(name, task, head, embedding_std):
+    """The two networks; widths and dropout were found on training videos."""
+    common = {
+        "embedding": 64,
+        "embedding_std": embedding_std,
+        "dropout": 0.5,
+        "head": VerbNounHead(task.actions) if head == "verb-noun" else None,
+    }
+    return MLP(256, **common) if name == "MLP" else LSTM(256, cell="gru", **common)
 
 
 def prior(name, task, setting):
@@ -169,10 +170,14 @@ def prior(name, task, setting):
     )
 
 
+NETWORKS = [
+    {"head": head, "embedding_std": std}
+    for head in ("linear", "verb-noun")
+    for std in (0.1, 1.0)
+]
 # What may be chosen for each row beside its weight.
 SHARP = {"similarity": "expcosine", "power": 10.0}  # softmax of the cosine / 0.1
-GRIDS = {
-    "one-hot": [{}],
+PRIORS = {
     "uniform": [{}],
     "verb-noun": [{}],
     "GloVe": [{}, SHARP],
@@ -183,19 +188,32 @@ GRIDS = {
 }
 
 
-def fit_and_look(train, test, budget, net, row, epochs, weight, setting, seed):
-    """Fit one row once and look at it.   -> what `outcomes` gives."""
+class Choice(NamedTuple):
+    """Everything that is chosen for a row of the table."""
+
+    net: str  # "MLP" or "GRU"
+    options: dict  # of the network
+    epochs: int
+    row: str = "one-hot"
+    smoothing: float = 0.0
+    setting: dict = {}  # of the prior
+
+
+def fit_and_look(train, test, batch_size, choice, seed):
+    """Fit a row once and look at it.   -> what `outcomes` gives."""
     warnings.simplefilter("ignore")  # words that GloVe does not know, once a fit
     encoder = HistoryEncoder(train.actions).fit(train.history)
+    hard = choice.row == "one-hot"
     model = SmoothedAnticipator(
-        network(net, train),
-        prior=None if row == "one-hot" else prior(row, train, setting),
-        smoothing=weight,
+        network(choice.net, train, **choice.options),
+        prior=None if hard else prior(choice.row, train, choice.setting),
+        smoothing=choice.smoothing,
         classes=train.classes,
-        max_epochs=epochs,
-        batch_size=budget.batch_size,
+        max_epochs=choice.epochs,
+        batch_size=batch_size,
         lr=2e-3,
         lr_schedule=CosineSchedule(),
+        weight_decay=1e-4,
         random_state=seed,
     )
     model.fit(encoder.transform(train.history), train.y, y_past=train.history[:, -1])
@@ -269,41 +287,54 @@ def run_baseline(train, test, name, setting):
 
 
 def choose(train, budget, run):
-    """Choose epochs, weights and settings on a part of the training videos."""
+    """Choose networks, epochs, weights and settings on a part of the training videos.
+
+    Returns
+    -------
+    baselines : dict of row to (setting, inner top-5)
+    rows : dict of row to (Choice, inner top-5)
+        All rows of a network share its options and epochs.
+    """
     inner = split_videos(train, 0.15)
+    baselines = choose_baselines(inner, run)
+    rows = {}
+    for net in budget.networks:
+        usual = sorted(budget.epochs)[len(budget.epochs) // 2]
+        candidates = [Choice(net, options, usual) for options in NETWORKS]
+        best = ranked(candidates, inner, budget, run)[0][0]
+        candidates = [best._replace(epochs=n) for n in budget.epochs]
+        hard, score = ranked(candidates, inner, budget, run)[0]
+        rows[f"{net}, one-hot"] = hard, score
+        candidates = [
+            hard._replace(row=row, smoothing=weight, setting=setting)
+            for row, settings in PRIORS.items()
+            for setting in settings
+            for weight in budget.weights
+        ]
+        order = ranked(candidates, inner, budget, run)
+        for row in PRIORS:
+            rows[f"{net}, {row}"] = next(c for c in order if c[0].row == row)
+    return baselines, rows
+
+
+def choose_baselines(inner, run):
+    """Best setting of each baseline, with its inner top-5 accuracy."""
     jobs = [(name, v) for name, (_, values) in BASELINES.items() for v in values]
     hits = run(delayed(run_baseline)(*inner, *job) for job in jobs)
-    chosen = {"baselines": {}}
-    for (name, value), (_, top_5, _) in zip(jobs, hits, strict=True):
-        entry = {"setting": value, "inner top-5": percent(top_5.mean())}
-        best = chosen["baselines"].setdefault(name, entry)
-        if entry["inner top-5"] > best["inner top-5"]:
-            chosen["baselines"][name] = entry
-    for net in budget.networks:
-        lengths = [(net, "one-hot", n, 0.0, {}) for n in budget.epochs]
-        epochs = ranked(lengths, inner, budget, run)[0][0][2]
-        candidates = [
-            (net, row, epochs, weight, setting)
-            for row, settings in GRIDS.items()
-            for setting in settings
-            for weight in ([0.0] if row == "one-hot" else budget.weights)
-        ]
-        rows = {}
-        for (_, row, _, weight, setting), score in ranked(
-            candidates, inner, budget, run
-        ):
-            entry = {"smoothing": weight, "setting": setting, "inner top-5": score}
-            rows.setdefault(row, entry)  # the best comes first
-        chosen[net] = {"epochs": epochs, "rows": {row: rows[row] for row in GRIDS}}
-    return chosen
+    best = {}
+    for (name, setting), (_, top_5, _) in zip(jobs, hits, strict=True):
+        score = percent(top_5.mean())
+        if name not in best or score > best[name][1]:
+            best[name] = setting, score
+    return best
 
 
 def ranked(candidates, inner, budget, run):
-    """Candidates with their mean top-5 accuracy over the inner seeds, best first."""
+    """Choices with their mean top-5 accuracy over the inner seeds, best first."""
     seeds = [100 + seed for seed in range(budget.inner_seeds)]
     hits = run(
-        delayed(fit_and_look)(*inner, budget, *candidate, seed)
-        for candidate in candidates
+        delayed(fit_and_look)(*inner, budget.batch_size, choice, seed)
+        for choice in candidates
         for seed in seeds
     )
     top_5 = np.reshape([h[1].mean() for h in hits], (len(candidates), -1)).mean(axis=1)
@@ -312,51 +343,61 @@ def ranked(candidates, inner, budget, run):
 
 
 def percent(share):
+    """Per cent with two digits."""
     return round(100 * float(share), 2)
+
+
+def write_down(name, baselines, rows):
+    """Print the choice, and write it to a file, before anything is measured."""
+    plain = {
+        "baselines": baselines,
+        "rows": {
+            row: [choice._asdict(), score] for row, (choice, score) in rows.items()
+        },
+    }
+    (OUTPUT / f"next_action_{name}.json").write_text(json.dumps(plain, indent=1))
+    print("chosen on a part of the training videos (inner top-5 in brackets):")
+    for row, (setting, score) in baselines.items():
+        print(f"  {row}: {setting} ({score})")
+    for row, (c, score) in rows.items():
+        extra = f"smoothing {c.smoothing}, {c.setting or 'no setting'}"
+        print(f"  {row}: {c.options}, {c.epochs} epochs, {extra} ({score})", flush=True)
 
 
 # --------------------------------------------------------------------- measuring
 
 
-def measure(train, test, chosen, budget, run):
-    """Fit every row with every seed, score the validation clips.   -> {row: outcomes}."""
-    names = [(name, e["setting"]) for name, e in chosen["baselines"].items()]
-    found = run(delayed(run_baseline)(train, test, *job) for job in names)
-    results = {name: [hits] for (name, _), hits in zip(names, found, strict=True)}
-    jobs = {
-        f"{net}, {row}": (net, row, chosen[net]["epochs"], e["smoothing"], e["setting"])
-        for net in budget.networks
-        for row, e in chosen[net]["rows"].items()
-    }
+def measure(train, test, baselines, rows, budget, run):
+    """Fit every row with every seed and score it.   -> {row: [outcomes, ...]}."""
+    jobs = [(name, setting) for name, (setting, _) in baselines.items()]
+    found = run(delayed(run_baseline)(train, test, *job) for job in jobs)
+    results = {name: [hits] for (name, _), hits in zip(jobs, found, strict=True)}
     found = run(
-        delayed(fit_and_look)(train, test, budget, *job, seed)
-        for job in jobs.values()
+        delayed(fit_and_look)(train, test, budget.batch_size, choice, seed)
+        for choice, _ in rows.values()
         for seed in range(budget.seeds)
     )
-    for k, name in enumerate(jobs):
-        results[name] = found[k * budget.seeds : (k + 1) * budget.seeds]
+    for k, row in enumerate(rows):
+        results[row] = found[k * budget.seeds : (k + 1) * budget.seeds]
     return results
 
 
-def table_of(results, videos):
+def table_of(results, rows, videos):
     """One line a row: mean and deviation of each metric, difference to one-hot."""
-    reference = np.array(results["Markov, backed off"][0][1])
+    reference = results["Markov, backed off"][0][1]
     lines = []
     for name, found in results.items():
         figures = 100 * np.array([(a.mean(), b.mean(), r) for a, b, r in found])
-        line = {"row": name}
         spread = figures.std(axis=0, ddof=1) if len(found) > 1 else np.full(3, np.nan)
-        for metric, mean, deviation in zip(METRICS, figures.mean(axis=0), spread):
-            line[metric], line[f"{metric} sd"] = mean, deviation
-        if ", " in name and name.split(", ")[0] in ("MLP", "GRU"):
-            onehot = results[name.split(", ")[0] + ", one-hot"]
-            top_5 = [
-                np.array([hits for _, hits, _ in f], float) for f in (found, onehot)
-            ]
+        line = {"row": name}
+        for k, metric in enumerate(METRICS):
+            line[metric], line[f"{metric} sd"] = figures[:, k].mean(), spread[k]
+        if name in rows:
+            hard = results[f"{rows[name][0].net}, one-hot"]
+            top_5 = [np.array([h for _, h, _ in f], float) for f in (found, hard)]
             gain = 100 * np.array(paired_difference(*top_5, videos))
             line.update(zip(("gain", "se seeds", "se clips"), gain, strict=True))
-            tests = [mcnemar(hits, reference) for _, hits, _ in found]
-            line["p against Markov, largest"] = max(tests)
+            line["p"] = max(mcnemar(hits, reference) for _, hits, _ in found)
         lines.append(line)
     return lines
 
@@ -366,22 +407,22 @@ def table_of(results, videos):
 
 def show(title, lines):
     """Print a table as Markdown."""
+    header = ("row", *METRICS, "gain in top-5 (se seeds / clips)", "p against Markov")
     print(f"\n### {title}\n")
-    print(
-        "| row | top-1 | top-5 | mean top-5 recall | gain in top-5 (se seeds / clips) | p |"
-    )
-    print("|---|---|---|---|---|---|")
+    print("| " + " | ".join(header) + " |\n" + "|---" * len(header) + "|")
     for line in lines:
-        cells = [
-            f"{line[m]:.2f}"
-            + (f" ± {line[m + ' sd']:.2f}" if line[m + " sd"] >= 0 else "")
-            for m in METRICS
-        ]
-        gain = p = ""
+        cells = [figure(line[m], line[f"{m} sd"]) for m in METRICS]
         if "gain" in line:
             gain = "{gain:+.2f} ({se seeds:.2f} / {se clips:.2f})".format(**line)
-            p = f"{line['p against Markov, largest']:.1e}"
-        print(f"| {line['row']} | {' | '.join(cells)} | {gain} | {p} |")
+            cells += [gain, f"{line['p']:.1e}"]
+        print(
+            f"| {line['row']} | " + " | ".join(cells + [""] * (5 - len(cells))) + " |"
+        )
+
+
+def figure(mean, deviation):
+    """Mean and deviation, or the mean alone where there is one run."""
+    return f"{mean:.2f}" + ("" if np.isnan(deviation) else f" ± {deviation:.2f}")
 
 
 def save(name, lines):
@@ -395,12 +436,9 @@ def save(name, lines):
 
 def draw(tables):
     """One panel a data set: top-5 accuracy of every row."""
+    size = (7 * len(tables), 6)
     fig, axes = plt.subplots(
-        1,
-        len(tables),
-        figsize=(7 * len(tables), 6),
-        layout="constrained",
-        squeeze=False,
+        1, len(tables), figsize=size, layout="constrained", squeeze=False
     )
     for ax, (name, lines) in zip(axes[0], tables.items(), strict=True):
         colours = {"MLP": "tab:blue", "GRU": "tab:orange"}
@@ -411,9 +449,7 @@ def draw(tables):
         ax.set_yticks(range(len(lines)), [line["row"] for line in reversed(lines)])
         networks = [line["top-5"] for line in lines[1:]]
         ax.set_xlim(min(networks) - 2, max(networks) + 1)
-        ax.set(
-            title=name, xlabel="top-5 accuracy, per cent (bar: deviation over seeds)"
-        )
+        ax.set(title=name, xlabel="top-5 accuracy, per cent")
         ax.grid(axis="x", alpha=0.4)
     fig.savefig(OUTPUT / "next_action.png", dpi=110)
 
@@ -427,7 +463,7 @@ def main():
     parser.add_argument("--inner-seeds", type=int, default=1)
     parser.add_argument("--networks", nargs="+", default=["MLP", "GRU"])
     parser.add_argument("--epochs", type=int, nargs="+", default=[8, 12, 18])
-    parser.add_argument("--weights", type=float, nargs="+", default=[0.2, 0.4, 0.6])
+    parser.add_argument("--weights", type=float, nargs="+", default=[0.25, 0.5])
     parser.add_argument("--batch-size", type=int, default=512)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--tiny", action="store_true", help="a run that only shows it")
@@ -440,12 +476,10 @@ def main():
     for name in budget.sets:
         train, test = load(name, budget.data)
         print(f"{name}: {len(train.y)} training and {len(test.y)} validation clips")
-        chosen = choose(train, budget, run)
-        text = json.dumps(chosen, indent=1)
-        (OUTPUT / f"next_action_{name}.json").write_text(text)
-        print(text, flush=True)
-        results = measure(train, test, chosen, budget, run)
-        tables[name] = table_of(results, test.videos)
+        baselines, rows = choose(train, budget, run)
+        write_down(name, baselines, rows)
+        results = measure(train, test, baselines, rows, budget, run)
+        tables[name] = table_of(results, rows, test.videos)
         show(name, tables[name])
         save(name, tables[name])
     draw(tables)

@@ -47,7 +47,8 @@ model = make_pipeline(
 model.fit(kitchen.X_past[train], kitchen.y[train])
 top_3 = top_k_scorer(3)
 X_test, y_test = kitchen.X_past[test], kitchen.y[test]
-print(f"accuracy {model.score(X_test, y_test):.3f}, top-3 {top_3(model, X_test, y_test):.3f}")
+print(f"accuracy {model.score(X_test, y_test):.3f} on the test videos")
+print(f"top-3    {top_3(model, X_test, y_test):.3f}")
 
 # %%
 # Search: which prior, how much of it, how wide a network. Folds hold whole videos, and
@@ -102,6 +103,6 @@ for kind in (VerbNounPrior, TemporalPrior):
     )
 right.set(xlabel="smoothing", ylabel="top-3 accuracy, per cent", title="Grid search")
 right.legend()
-picture = Path(__file__).with_suffix(".png") if "__file__" in globals() else "kitchen.png"
+picture = Path(__file__).with_suffix(".png")
 fig.savefig(picture, dpi=100)
 print(f"picture saved to {picture}")

@@ -298,7 +298,8 @@ def test_sequences_are_scaled_frame_by_frame():
 def test_histories_are_encoded_and_learnt_from(network, actions):
     past = label_history(DATA.segments, history=3)
     pipe = make_pipeline(
-        HistoryEncoder(actions), anticipator(network, max_epochs=15, lr=0.02)
+        HistoryEncoder(actions),
+        anticipator(network, max_epochs=25, batch_size=32, lr=0.01),
     )
     cv = GroupKFold(3).split(X, Y, DATA.groups)
     score = cross_validate(pipe, past, Y, cv=cv, error_score="raise")["test_score"]

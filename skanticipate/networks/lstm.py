@@ -30,6 +30,9 @@ class LSTM(NetworkSpec):
     embedding : int, default=None
         Width of the learned vector of each code, for clips of whole numbers
         (n, T, k) as `HistoryEncoder` gives them. None means that clips are features.
+    embedding_std : float, default=0.1
+        Standard deviation of the embeddings' initial values. Small values learn more
+        from rare codes, and suit long tails; 1 is torch's default.
     input_dropout : float, default=0.0
         Share of the inputs, or of the entries of their embeddings, that is dropped in
         training.
@@ -63,6 +66,7 @@ class LSTM(NetworkSpec):
         "cell": [StrOptions({"lstm", "gru"})],
         "n_layers": [Interval(Integral, 1, None, closed="left")],
         "embedding": [Interval(Integral, 1, None, closed="left"), None],
+        "embedding_std": [Interval(Real, 0, None, closed="neither")],
         "input_dropout": [Interval(Real, 0, 1, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "head": [HasMethods(["fit", "build"]), None],
@@ -80,6 +84,7 @@ class LSTM(NetworkSpec):
         cell="lstm",
         n_layers=1,
         embedding=None,
+        embedding_std=0.1,
         input_dropout=0.0,
         dropout=0.0,
         head=None,
@@ -91,6 +96,7 @@ class LSTM(NetworkSpec):
         self.cell = cell
         self.n_layers = n_layers
         self.embedding = embedding
+        self.embedding_std = embedding_std
         self.input_dropout = input_dropout
         self.dropout = dropout
         self.head = head
@@ -132,7 +138,7 @@ class _LSTM(nn.Module):
     def __init__(self, spec, input_shape, n_classes):
         super().__init__()
         self.n_stages = spec.anticipation_steps
-        self.input = clip_input(input_shape, spec.embedding)
+        self.input = clip_input(spec, input_shape)
         cell = {"lstm": nn.LSTM, "gru": nn.GRU}[spec.cell]
         self.input_dropout = Dropout(spec.input_dropout)
         self.rolling = cell(  # skip_init does not know recurrent modules

@@ -25,6 +25,9 @@ class MLP(NetworkSpec):
     embedding : int, default=None
         Width of the learned vector of each code, for clips of whole numbers
         (n, T, k) as `HistoryEncoder` gives them. None means that clips are features.
+    embedding_std : float, default=0.1
+        Standard deviation of the embeddings' initial values. Small values learn more
+        from rare codes, and suit long tails; 1 is torch's default.
     input_dropout : float, default=0.0
         Share of the inputs, or of the entries of their embeddings, that is dropped in
         training.
@@ -46,6 +49,7 @@ class MLP(NetworkSpec):
     _parameter_constraints = {
         "hidden_size": [Interval(Integral, 1, None, closed="left"), tuple, list],
         "embedding": [Interval(Integral, 1, None, closed="left"), None],
+        "embedding_std": [Interval(Real, 0, None, closed="neither")],
         "input_dropout": [Interval(Real, 0, 1, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "head": [HasMethods(["fit", "build"]), None],
@@ -57,12 +61,14 @@ class MLP(NetworkSpec):
         hidden_size=128,
         *,
         embedding=None,
+        embedding_std=0.1,
         input_dropout=0.0,
         dropout=0.0,
         head=None,
     ):
         self.hidden_size = hidden_size
         self.embedding = embedding
+        self.embedding_std = embedding_std
         self.input_dropout = input_dropout
         self.dropout = dropout
         self.head = head
@@ -83,7 +89,7 @@ class _MLP(nn.Module):
         if len(input_shape) == 1:
             self.input, width = None, input_shape[0]
         else:
-            self.input = clip_input(input_shape, spec.embedding)
+            self.input = clip_input(spec, input_shape)
             width = self.input.n_outputs * input_shape[0]
         widths = (width, *sizes)
         self.layers = nn.ModuleList(

@@ -1,0 +1,170 @@
+import threading
+
+import joblib
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from skanticipate import LSTM, MLP, NetworkSpec, Output, SmoothedAnticipator
+from skanticipate.datasets import make_kitchen
+
+POOLED = make_kitchen(10, 10, n_features=12, random_state=0)
+CLIPS = make_kitchen(10, 10, n_steps=5, n_features=8, random_state=0)
+
+NETWORKS = {
+    "MLP": (MLP((16, 8), dropout=0.3), POOLED),
+    "LSTM": (LSTM(8, n_layers=2, dropout=0.3, anticipation_steps=2), CLIPS),
+    "GRU": (LSTM(8, cell="gru", dropout=0.3), CLIPS),
+}
+
+
+class Plain(NetworkSpec):
+    """A user's network over torch's global stream."""
+
+    def build(self, input_shape, n_classes, *, generator):
+        return _Plain(input_shape[0], n_classes)
+
+
+class _Plain(nn.Module):
+    def __init__(self, n_inputs, n_classes):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Dropout(0.3), nn.Linear(n_inputs, n_classes))
+
+    def forward(self, clips):
+        return Output(self.layers(clips).unsqueeze(1))
+
+
+def bits(name, seed=0, **params):
+    """All that a fit has learnt, and what it says, as bytes."""
+    network, data = NETWORKS[name] if name in NETWORKS else (Plain(), POOLED)
+    return fit_bits(network, data.X_past, data.y, seed, **params)
+
+
+def fit_bits(network, X, y, seed, **params):
+    model = SmoothedAnticipator(
+        network,
+        **{"max_epochs": 3, "batch_size": 32, "random_state": seed, **params},
+    ).fit(X, y)
+    weights = b"".join(
+        p.detach().numpy().tobytes() for p in model.network_.parameters()
+    )
+    losses = np.array(model.loss_curve_).tobytes()
+    return weights + losses + model.predict_proba(X).tobytes()
+
+
+@pytest.mark.parametrize("name", [*NETWORKS, "plain modules"])
+def test_the_same_seed_gives_the_same_bits(name):
+    assert bits(name) == bits(name)
+
+
+@pytest.mark.parametrize("name", [*NETWORKS, "plain modules"])
+def test_another_seed_gives_other_bits(name):
+    assert bits(name, 0) != bits(name, 1)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_early_stopping_is_as_deterministic(name, dtype):
+    params = {"early_stopping": True, "dtype": dtype, "validation_fraction": 0.3}
+    assert bits(name, **params) == bits(name, **params)
+
+
+def test_no_seed_gives_another_network_each_time():
+    assert bits("MLP", None) != bits("MLP", None)
+
+
+def test_a_random_state_instance_goes_on():
+    one, other = np.random.RandomState(3), np.random.RandomState(3)
+    first = bits("MLP", one)
+    assert first == bits("MLP", other)
+    second = bits("MLP", one)
+    assert second == bits("MLP", other)
+    assert first != second
+
+
+@pytest.mark.parametrize("name", [*NETWORKS, "plain modules"])
+def test_the_global_streams_have_no_part(name):
+    stream = torch.get_rng_state()
+    torch.manual_seed(1)
+    np.random.seed(1)
+    one = bits(name)
+    torch.manual_seed(2)
+    np.random.seed(2)
+    assert bits(name) == one
+    torch.set_rng_state(stream)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_callers_thread_count_has_no_part(name):
+    before = torch.get_num_threads()
+    expected = bits(name)
+    try:
+        for n_threads in (2, 3):
+            torch.set_num_threads(n_threads)
+            assert bits(name) == expected
+            assert torch.get_num_threads() == n_threads
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_eight_threads_give_the_same_bits(name):
+    expected = bits(name)
+    with joblib.parallel_config("threading", n_jobs=8):
+        found = joblib.Parallel()(joblib.delayed(bits)(name) for _ in range(24))
+    assert set(found) == {expected}
+
+
+def test_threads_with_networks_of_each_kind_do_not_meet():
+    names = [*NETWORKS, "plain modules"] * 4
+    expected = {name: bits(name) for name in names}
+    stream = torch.get_rng_state()
+    with joblib.parallel_config("threading", n_jobs=8):
+        found = joblib.Parallel()(joblib.delayed(bits)(name) for name in names)
+    assert all(one == expected[n] for n, one in zip(names, found, strict=True))
+    assert torch.equal(torch.get_rng_state(), stream)
+
+
+def test_threads_leave_the_thread_count_of_new_threads_as_it_was():
+    def count():
+        counts.append(torch.get_num_threads())
+
+    def in_a_new_thread():
+        thread = threading.Thread(target=count)
+        thread.start()
+        thread.join()
+
+    counts, before = [], torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        in_a_new_thread()
+        with joblib.parallel_config("threading", n_jobs=8):
+            joblib.Parallel()(joblib.delayed(bits)("MLP") for _ in range(16))
+        in_a_new_thread()
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert counts == [2, 2]
+
+
+def test_worker_processes_give_the_same_bits():
+    calls = [
+        joblib.delayed(fit_bits)(network, data.X_past, data.y, 0)
+        for network, data in NETWORKS.values()
+    ]
+    with joblib.parallel_config("loky", n_jobs=2):
+        found = joblib.Parallel()(calls)
+    assert found == [bits(name) for name in NETWORKS]
+
+
+def test_predicting_in_threads_is_predicting():
+    network, data = NETWORKS["LSTM"]
+    model = SmoothedAnticipator(network, max_epochs=2, random_state=0)
+    model.fit(data.X_past, data.y)
+    expected = model.predict_proba(data.X_past).tobytes()
+    with joblib.parallel_config("threading", n_jobs=8):
+        found = joblib.Parallel()(
+            joblib.delayed(model.predict_proba)(data.X_past) for _ in range(24)
+        )
+    assert {proba.tobytes() for proba in found} == {expected}

@@ -1,0 +1,128 @@
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from torch import nn
+
+from skanticipate import (
+    LSTM,
+    MLP,
+    NetworkSpec,
+    Output,
+    SmoothedAnticipator,
+    TransitionPrior,
+    VerbNounPrior,
+)
+from skanticipate.datasets import make_kitchen
+
+pytestmark = pytest.mark.gpu
+
+POOLED = make_kitchen(20, 10, n_features=12, random_state=0)
+CLIPS = make_kitchen(20, 10, n_steps=5, n_features=8, random_state=0)
+CASES = {
+    "MLP": (MLP(16), POOLED),
+    "LSTM": (LSTM(16, anticipation_steps=2), CLIPS),
+    "GRU": (LSTM(16, cell="gru"), CLIPS),
+}
+PRIORS = {
+    "uniform": None,
+    "verb-noun": VerbNounPrior(POOLED.actions),
+    "transition": TransitionPrior(POOLED.actions),
+}
+
+
+class Plain(NetworkSpec):
+    def build(self, input_shape, n_classes, *, generator):
+        return _Plain(input_shape[0], n_classes)
+
+
+class _Plain(nn.Module):
+    def __init__(self, n_inputs, n_classes):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Dropout(0.3), nn.Linear(n_inputs, n_classes))
+
+    def forward(self, clips):
+        return Output(self.layers(clips).unsqueeze(1))
+
+
+def fitted(network, data, device, **params):
+    params = {"max_epochs": 3, "batch_size": 64, "random_state": 0, **params}
+    model = SmoothedAnticipator(network, device=device, dtype="float32", **params)
+    return model.fit(data.X_past, data.y, y_past=data.y_past)
+
+
+def as_bytes(model):
+    return [p.detach().numpy().tobytes() for p in model.network_.parameters()]
+
+
+@pytest.mark.parametrize("prior", PRIORS)
+@pytest.mark.parametrize("name", CASES)
+def test_both_devices_learn_the_same(name, prior):
+    network, data = CASES[name]
+    on_cpu = fitted(network, data, "cpu", prior=PRIORS[prior])
+    on_gpu = fitted(network, data, "cuda", prior=PRIORS[prior])
+    found = on_gpu.predict_proba(data.X_past)
+    assert_allclose(found, on_cpu.predict_proba(data.X_past), atol=1e-4)
+    assert_allclose(on_gpu.loss_curve_, on_cpu.loss_curve_, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_both_devices_answer_the_same(name):
+    network, data = CASES[name]
+    model = fitted(network, data, "cpu")
+    expected = list(model.staged_predict_proba(data.X_past))
+    model.set_params(device="cuda")
+    found = list(model.staged_predict_proba(data.X_past))
+    assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_network_rests_on_the_cpu(name):
+    network, data = CASES[name]
+    model = fitted(network, data, "cuda", early_stopping=True)
+    model.predict(data.X_past)
+    assert {p.device.type for p in model.network_.parameters()} == {"cpu"}
+
+
+@pytest.mark.parametrize("name", [*CASES, "plain modules"])
+def test_the_same_seed_gives_the_same_bits(name):
+    network, data = CASES.get(name, (Plain(), POOLED))
+    if name in CASES:
+        network = type(network)(**{**network.get_params(), "dropout": 0.3})
+    one, other = (fitted(network, data, "cuda") for _ in range(2))
+    assert as_bytes(one) == as_bytes(other)
+
+
+def test_the_global_streams_are_left_alone():
+    torch.cuda.init()
+    before = torch.get_rng_state(), torch.cuda.get_rng_state()
+    fitted(Plain(), POOLED, "cuda").predict(POOLED.X_past)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert torch.equal(torch.cuda.get_rng_state(), before[1])
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_each_optimizer_with_weights_and_validation(optimizer):
+    weight = np.linspace(0, 1, len(POOLED.y))
+    models = [
+        SmoothedAnticipator(
+            MLP(8),
+            optimizer=optimizer,
+            class_weight="balanced",
+            early_stopping=True,
+            max_epochs=3,
+            dtype="float32",
+            device=device,
+            random_state=0,
+        ).fit(POOLED.X_past, POOLED.y, sample_weight=weight)
+        for device in ("cpu", "cuda")
+    ]
+    proba = [model.predict_proba(POOLED.X_past) for model in models]
+    assert_allclose(*proba, atol=1e-4)
+
+
+def test_auto_takes_the_gpu():
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.max_memory_allocated()
+    fitted(MLP(512), POOLED, "auto")
+    assert torch.cuda.max_memory_allocated() > before

@@ -1,0 +1,579 @@
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+from torch import nn
+
+from skanticipate import LSTM, MLP, NetworkSpec, RowView
+from skanticipate.networks.base import Dropout, lend_generator, materialize
+from skanticipate.networks.blueprint import Blueprint, default_network
+
+T, D, C = 6, 4, 3
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def built(spec, shape=(T, D), n_classes=C, seed=0):
+    return spec.build(shape, n_classes, generator=generator(seed)).double().eval()
+
+
+def random_clips(n=5, steps=T, width=D, seed=0):
+    return torch.from_numpy(np.random.default_rng(seed).normal(size=(n, steps, width)))
+
+
+def padded_at(clips, steps):
+    clips = clips.clone()
+    clips[:, steps] = torch.nan
+    return clips
+
+
+def named(network):
+    return {name: w.detach().numpy() for name, w in network.named_parameters()}
+
+
+SPECS = [
+    MLP(8),
+    MLP((8, 5), dropout=0.2),
+    LSTM(8),
+    LSTM(8, cell="gru", n_layers=2, anticipation_steps=3),
+]
+CODE_SPECS = [MLP(8, embedding=3), LSTM(8, embedding=3)]
+CODES = RowView(np.array([[[-1, -1], [1, 5]], [[2, 0], [3, 4]]]))
+both_cells = pytest.mark.parametrize("cell", ["lstm", "gru"])
+
+
+# ------------------------------------------------------------------ naive oracles
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def naive_cell(cell, weights, layer):
+    """One recurrent step in float64 numpy, gates in torch's order."""
+    w_in, w_state = (weights[f"rolling.weight_{k}h_l{layer}"] for k in "ih")
+    b_in, b_state = (weights[f"rolling.bias_{k}h_l{layer}"] for k in "ih")
+
+    def step(x, h, c):
+        a, b = w_in @ x + b_in, w_state @ h + b_state
+        if cell == "lstm":
+            i, f, g, o = np.split(a + b, 4)
+            c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+            return sigmoid(o) * np.tanh(c), c
+        (r, z, n), (r_state, z_state, n_state) = np.split(a, 3), np.split(b, 3)
+        r, z = sigmoid(r + r_state), sigmoid(z + z_state)
+        return (1 - z) * np.tanh(n + r * n_state) + z * h, c
+
+    return step
+
+
+def naive_states(network, spec, clip):
+    """State after each step; a step of NaN changes nothing."""
+    weights = named(network)
+    steps = [naive_cell(spec.cell, weights, k) for k in range(spec.n_layers)]
+    h = np.zeros((spec.n_layers, spec.hidden_size))
+    c = np.zeros_like(h)
+    states = []
+    for x in clip:
+        if not np.isnan(x).all():
+            for k, step in enumerate(steps):
+                h[k], c[k] = step(x, h[k], c[k])
+                x = h[k]
+        states.append(h[-1].copy())
+    return np.array(states)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.sampled_from(["lstm", "gru"]),
+    st.integers(1, 2),
+    st.integers(1, T),
+    st.lists(st.lists(st.booleans(), min_size=T, max_size=T), min_size=1, max_size=4),
+)
+def test_recurrent_network_is_the_naive_loop(cell, n_layers, n_stages, padding):
+    spec = LSTM(5, cell=cell, n_layers=n_layers, anticipation_steps=n_stages)
+    network = built(spec)
+    clips = random_clips(len(padding))
+    clips[torch.tensor(padding)] = torch.nan
+    output = network(clips)
+    states = np.array([naive_states(network, spec, clip) for clip in clips.numpy()])
+    weights = named(network)
+    logits = (
+        states[:, -n_stages:] @ weights["classifier.weight"].T
+        + weights["classifier.bias"]
+    )
+    assert output.logits.shape == (len(padding), n_stages, C)
+    assert_allclose(output.features.detach(), states, atol=1e-12)
+    assert_allclose(output.logits.detach(), logits, atol=1e-12)
+
+
+@pytest.mark.parametrize("sizes", [7, (7,), (7, 4), [6, 5, 4]])
+@pytest.mark.parametrize("shape", [(D,), (T, D), (T, 2, 2)])
+def test_perceptron_is_the_naive_product(sizes, shape):
+    network = built(MLP(sizes), shape)
+    X = torch.from_numpy(np.random.default_rng(0).normal(size=(5, *shape)))
+    weights = named(network)
+    hidden = X.numpy().reshape(5, -1)
+    for k in range(1 if isinstance(sizes, int) else len(sizes)):
+        affine = hidden @ weights[f"layers.{k}.weight"].T + weights[f"layers.{k}.bias"]
+        hidden = np.maximum(affine, 0)
+    logits = hidden @ weights["classifier.weight"].T + weights["classifier.bias"]
+    output = network(X)
+    assert output.logits.shape == (5, 1, C)
+    assert_allclose(output.logits[:, 0].detach(), logits, atol=1e-12)
+    assert_allclose(output.features[:, 0].detach(), hidden, atol=1e-12)
+    assert output.auxiliary_loss is None
+
+
+def test_perceptron_reads_padding_steps_as_zeros():
+    network, clips = built(MLP(8)), random_clips()
+    zeroed = clips.clone()
+    zeroed[:, :2] = 0
+    assert torch.equal(network(padded_at(clips, [0, 1])).logits, network(zeroed).logits)
+
+
+# ----------------------------------------------------------------------- padding
+
+
+@both_cells
+@pytest.mark.parametrize("n_layers", [1, 2])
+@pytest.mark.parametrize("where", [[0, 1], [2, 4], [0, 3], [5]])
+def test_padding_steps_leave_the_state_as_it_was(cell, n_layers, where):
+    network = built(LSTM(8, cell=cell, n_layers=n_layers))
+    clips = random_clips()
+    real = [t for t in range(T) if t not in where]
+    expected = network(clips[:, real]).logits
+    assert_allclose(
+        network(padded_at(clips, where)).logits.detach(), expected.detach(), atol=1e-12
+    )
+
+
+@both_cells
+def test_clips_of_unequal_length_share_a_batch(cell):
+    network, clips = built(LSTM(8, cell=cell)), random_clips(T)
+    alone = [network(clips[k : k + 1, k:]).logits for k in range(T)]
+    batch = clips.clone()
+    for k in range(T):
+        batch[k, :k] = torch.nan
+    assert_allclose(
+        network(batch).logits.detach(), torch.cat(alone).detach(), atol=1e-12
+    )
+
+
+@both_cells
+def test_clip_of_padding_only_has_the_empty_state(cell):
+    network = built(LSTM(8, cell=cell))
+    output = network(padded_at(random_clips(2), list(range(T))))
+    assert (output.features == 0).all()
+    assert_allclose(
+        output.logits[0, 0].detach(), network.classifier.bias.detach(), atol=0
+    )
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=repr)
+def test_gradients_through_padding_are_finite(spec):
+    network = built(spec).train()
+    network(padded_at(random_clips(), [0, 1])).logits.sum().backward()
+    assert all(p.grad.isfinite().all() for p in network.parameters())
+
+
+@pytest.mark.parametrize("spec", [*SPECS, *CODE_SPECS], ids=repr)
+def test_clips_of_the_caller_stay_as_they_were(spec):
+    if spec.embedding is None:
+        network, clips = built(spec), padded_at(random_clips(), [0])
+    else:
+        network, clips = built(spec, spec.input_shape_of(CODES)), torch.tensor(
+            [[[-1.0, -1], [9, 0]]]
+        )
+    before = clips.clone()
+    network.train()(clips)
+    assert torch.equal(clips.nan_to_num(nan=-7), before.nan_to_num(nan=-7))
+
+
+# ------------------------------------------------------------------------ stages
+
+
+@both_cells
+def test_answer_of_a_stage_does_not_look_ahead(cell):
+    network = built(LSTM(8, cell=cell, n_layers=2, anticipation_steps=4))
+    clips = random_clips()
+    whole = network(clips).logits
+    for stage in range(4):
+        later = clips.clone()
+        later[:, T - 4 + stage + 1 :] = 99.0
+        assert torch.equal(network(later).logits[:, : stage + 1], whole[:, : stage + 1])
+        last = later.clone()
+        last[:, T - 4 + stage] = 99.0
+        assert not torch.equal(network(last).logits[:, stage], whole[:, stage])
+
+
+def test_stage_is_the_answer_of_the_clip_that_ends_there():
+    spec, clips = LSTM(8, anticipation_steps=3), random_clips()
+    network, short = built(spec), built(LSTM(8))
+    short.load_state_dict(network.state_dict())
+    logits = network(clips).logits
+    for stage in range(3):
+        ends = short(clips[:, : T - 2 + stage]).logits[:, 0]
+        assert_allclose(logits[:, stage].detach(), ends.detach(), atol=1e-12)
+
+
+def test_stages_are_seconds_before_the_action():
+    spec = LSTM(time_step=0.5, anticipation_steps=3)
+    assert spec.stage_times().tolist() == [1.5, 1.0, 0.5]
+    assert spec.answering_stage() == 2
+
+
+@pytest.mark.parametrize(("seconds", "stage"), [(2.0, 0), (1.0, 4), (0.25, 7)])
+def test_anticipation_time_chooses_the_stage(seconds, stage):
+    spec = LSTM(anticipation_steps=8, anticipation_time=seconds)
+    assert spec.answering_stage() == stage
+
+
+def test_stage_is_found_in_spite_of_rounding():
+    spec = LSTM(time_step=0.1, anticipation_steps=7, anticipation_time=0.3)
+    assert spec.answering_stage() == 4
+
+
+def test_perceptron_has_one_stage_of_unknown_time():
+    assert np.isnan(MLP().stage_times()).tolist() == [True]
+    assert MLP().answering_stage() == 0
+
+
+# --------------------------------------------------------------- initial weights
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_perceptron_starts_with_the_weights_of_plain_torch(seed):
+    ours = MLP((8, 5)).build((T, D), C, generator=generator(seed))
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        plain = [nn.Linear(T * D, 8), nn.Linear(8, 5), nn.Linear(5, C)]
+    expected = [p for layer in plain for p in layer.parameters()]
+    for a, b in zip(ours.parameters(), expected, strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize(("cell", "kind"), [("lstm", nn.LSTM), ("gru", nn.GRU)])
+def test_recurrent_network_starts_with_the_weights_of_plain_torch(cell, kind):
+    spec = LSTM(8, cell=cell, n_layers=2)
+    ours = spec.build((T, D), C, generator=generator(3))
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        plain = [kind(D, 8, 2), nn.Linear(8, C)]
+    expected = [p for layer in plain for p in layer.parameters()]
+    for a, b in zip(ours.parameters(), expected, strict=True):
+        assert torch.equal(a, b)
+
+
+def test_embeddings_start_with_the_weights_of_plain_torch_but_for_the_unknown():
+    table = LSTM(8, embedding=3).build((2, (9,)), C, generator=generator(3))
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        plain = nn.Embedding(9, 3)
+    assert torch.equal(table.input.tables[0].weight[1:], plain.weight[1:])
+    assert (table.input.tables[0].weight[0] == 0).all()
+
+
+@pytest.mark.parametrize("spec", [*SPECS, *CODE_SPECS], ids=repr)
+def test_no_number_is_drawn_from_a_global_stream(spec):
+    shape = (T, D) if spec.embedding is None else spec.input_shape_of(CODES)
+    clips = random_clips() if spec.embedding is None else torch.ones(3, 2, 2)
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()
+    network = spec.build(shape, C, generator=generator()).double().train()
+    with lend_generator(network, generator(1)):
+        network(clips)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert (np.random.get_state()[1] == before[1]).all()
+
+
+@pytest.mark.parametrize("spec", [*SPECS, *CODE_SPECS], ids=repr)
+def test_built_network_is_on_the_cpu_finite_and_trainable(spec):
+    shape = (T, D) if spec.embedding is None else spec.input_shape_of(CODES)
+    network = spec.build(shape, C, generator=generator())
+    tensors = [*network.parameters(), *network.buffers()]
+    assert {t.device.type for t in tensors} == {"cpu"}
+    assert all(t.isfinite().all() for t in tensors)
+    assert all(p.requires_grad and p.dtype == torch.float32 for p in tensors)
+
+
+@pytest.mark.parametrize(
+    ("spec", "shape", "count"),
+    [
+        (MLP(8), (D,), 4 * 8 + 8 + 8 * 3 + 3),
+        (MLP((8, 5)), (T, D), 24 * 8 + 8 + 8 * 5 + 5 + 5 * 3 + 3),
+        (LSTM(8), (T, D), 4 * (8 * 4 + 8 * 8 + 8 + 8) + 8 * 3 + 3),
+        (LSTM(8, cell="gru"), (T, D), 3 * (8 * 4 + 8 * 8 + 8 + 8) + 8 * 3 + 3),
+        (
+            LSTM(8, n_layers=2),
+            (T, D),
+            4 * (8 * 4 + 8 * 8 + 16) + 4 * (8 * 8 + 8 * 8 + 16) + 8 * 3 + 3,
+        ),
+        (MLP(8, embedding=2), (T, (5, 7)), 2 * 12 + (2 * 2 * 6) * 8 + 8 + 8 * 3 + 3),
+        (LSTM(8, embedding=2), (T, (5, 7)), 24 + 4 * (32 + 64 + 16) + 8 * 3 + 3),
+    ],
+)
+def test_number_of_parameters_by_hand(spec, shape, count):
+    network = spec.build(shape, C, generator=generator())
+    assert sum(p.numel() for p in network.parameters()) == count
+
+
+def test_module_without_known_initial_weights_is_refused():
+    with torch.device("meta"):
+        module = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    with pytest.raises(TypeError, match="No initial weights .*BatchNorm1d"):
+        materialize(module, generator())
+
+
+def test_layer_without_bias_and_layer_norm_are_known():
+    with torch.device("meta"):
+        module = nn.Sequential(nn.Linear(2, 3, bias=False), nn.LayerNorm(3))
+    materialize(module, generator())
+    assert (module[1].weight == 1).all() and (module[1].bias == 0).all()
+    assert module[0].weight.abs().max() <= 1 / np.sqrt(2)
+
+
+# ----------------------------------------------------------------------- dropout
+
+
+def test_dropout_zeroes_its_share_and_keeps_the_mean():
+    dropout = Dropout(0.3).train()
+    dropout.generator = generator()
+    out = dropout(torch.ones(100_000))
+    assert set(out.unique().tolist()) == {0.0, pytest.approx(1 / 0.7)}
+    assert float((out == 0).double().mean()) == pytest.approx(0.3, abs=0.01)
+    assert float(out.double().mean()) == pytest.approx(1, abs=0.01)
+
+
+def test_generator_decides_what_is_dropped():
+    dropout, x = Dropout(0.5).train(), torch.ones(50)
+    draws = []
+    for seed in (1, 1, 2):
+        with lend_generator(dropout, generator(seed)):
+            draws.append(dropout(x))
+    assert torch.equal(draws[0], draws[1])
+    assert not torch.equal(draws[0], draws[2])
+
+
+def test_generator_is_taken_back_even_after_an_error():
+    network = MLP(8, dropout=0.5).build((D,), C, generator=generator())
+    with pytest.raises(ZeroDivisionError), lend_generator(network, generator()):
+        assert network.dropout.generator is not None
+        raise ZeroDivisionError
+    assert network.dropout.generator is None
+
+
+def test_dropout_is_off_in_evaluation_and_for_zero():
+    x = torch.ones(50)
+    assert Dropout(0.5).eval()(x) is x
+    assert Dropout(0.0).train()(x) is x
+
+
+def test_gradient_passes_what_was_kept_only():
+    dropout, x = Dropout(0.5).train(), torch.ones(50, requires_grad=True)
+    dropout.generator = generator()
+    out = dropout(x)
+    out.sum().backward()
+    assert torch.equal(x.grad, out.detach())
+
+
+def test_dropout_hides_its_share_of_inputs_and_states():
+    for spec in (MLP(8, dropout=0.4), LSTM(8, dropout=0.4)):
+        network = built(spec).train()
+        with lend_generator(network, generator(1)):
+            one, two = network(random_clips()).logits, network(random_clips()).logits
+        assert not torch.equal(one, two)
+        network.eval()
+        one, two = network(random_clips()).logits, network(random_clips()).logits
+        assert torch.equal(one, two)
+
+
+# ------------------------------------------------------------------------- codes
+
+
+def test_table_sizes_follow_from_the_codes():
+    assert LSTM(embedding=3).input_shape_of(CODES) == (2, (4, 6))
+    floats = np.asarray(CODES).astype(float)
+    floats[0, 0] = np.nan
+    assert MLP(embedding=3).input_shape_of(RowView(floats)) == (2, (4, 6))
+
+
+def test_input_without_embedding_is_the_shape_of_a_clip():
+    assert LSTM().input_shape_of(RowView(np.ones((9, T, D)))) == (T, D)
+
+
+def embedded(codes, n_codes=(4, 6), width=3):
+    network = built(LSTM(8, embedding=width), (2, n_codes))
+    steps, real = network.input(torch.as_tensor(codes, dtype=torch.float64))
+    return network.input.tables, steps, real
+
+
+def test_codes_of_a_step_lie_side_by_side():
+    tables, steps, real = embedded([[[3, 5], [1, 2]]])
+    assert torch.equal(steps[0, 0], torch.cat([tables[0].weight[3], tables[1].weight[5]]))
+    assert torch.equal(steps[0, 1], torch.cat([tables[0].weight[1], tables[1].weight[2]]))
+    assert real.all()
+
+
+def test_unknown_codes_start_as_zeros():
+    tables, steps, real = embedded([[[0, 5], [99, 0]]])
+    assert torch.equal(steps[0, 0], torch.cat([torch.zeros(3), tables[1].weight[5]]))
+    assert (steps[0, 1] == 0).all()
+    assert real.all()
+
+
+@pytest.mark.parametrize("padding", [-1.0, float("nan")])
+def test_padding_codes_are_no_steps(padding):
+    _, steps, real = embedded([[[padding, padding], [1, 2]]])
+    assert real.tolist() == [[False, True]]
+    assert (steps[0, 0] == 0).all()
+
+
+@both_cells
+def test_padding_codes_leave_the_state_as_it_was(cell):
+    network = built(LSTM(8, embedding=3, cell=cell), (3, (4, 6)))
+    codes = torch.tensor([[[3.0, 5], [1, 2], [2, 4]]])
+    padded = torch.tensor([[[-1.0, -1], [3, 5], [-1, -1], [1, 2], [2, 4]]])
+    assert_allclose(
+        network(padded).logits.detach(), network(codes).logits.detach(), atol=1e-12
+    )
+
+
+def test_vectors_of_padding_learn_nothing():
+    network = built(LSTM(8, embedding=3), (2, (4, 6))).train()
+    network(torch.tensor([[[-1.0, -1], [1, 2]]])).logits.sum().backward()
+    for table, used in zip(network.input.tables, (1, 2), strict=True):
+        moved = table.weight.grad.abs().sum(1) > 0
+        assert moved.nonzero().flatten().tolist() == [used]
+
+
+# ------------------------------------------------------------------------ errors
+
+
+def build(spec, shape=(T, D)):
+    return spec.build(shape, C, generator=generator())
+
+
+def test_anticipation_time_must_be_a_stage():
+    spec = LSTM(anticipation_steps=2, anticipation_time=1.0)
+    message = r"anticipation_time=1.0 s is none of the 2 stages at \[0.5, 0.25\] s"
+    with pytest.raises(ValueError, match=message):
+        build(spec)
+    with pytest.raises(ValueError, match="raise anticipation_steps or change"):
+        spec.answering_stage()
+
+
+def test_clip_must_be_as_long_as_its_stages():
+    network = built(LSTM(8, anticipation_steps=4))
+    with pytest.raises(ValueError, match="A clip of 3 steps .* 4 stages: give longer"):
+        network(random_clips(steps=3))
+
+
+def test_recurrent_network_needs_sequences():
+    with pytest.raises(ValueError, match=r"LSTM expects .* got \(n, 4\): use MLP"):
+        build(LSTM(), (D,))
+
+
+@pytest.mark.parametrize("spec", CODE_SPECS, ids=repr)
+def test_codes_must_be_whole_numbers(spec):
+    codes = np.ones((3, 2, 2))
+    codes[2, 1, 0] = 0.5
+    with pytest.raises(ValueError, match=r"whole numbers as codes, got 0\.5: leave"):
+        spec.input_shape_of(RowView(codes))
+
+
+@pytest.mark.parametrize("spec", CODE_SPECS, ids=repr)
+@pytest.mark.parametrize("shape", [(3, 2), (3, 2, 2, 2)])
+def test_codes_must_have_three_axes(spec, shape):
+    with pytest.raises(ValueError, match=r"expects codes of shape \(n, T, k\)"):
+        spec.input_shape_of(RowView(np.ones(shape)))
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        MLP(0),
+        MLP(()),
+        MLP((4, 0)),
+        MLP((4, 2.5)),
+        MLP(dropout=1.0),
+        MLP(embedding=0),
+        LSTM(0),
+        LSTM(cell="rnn"),
+        LSTM(n_layers=0),
+        LSTM(time_step=0),
+        LSTM(dropout=-0.1),
+        LSTM(anticipation_steps=0),
+        LSTM(anticipation_time=0),
+    ],
+    ids=repr,
+)
+def test_parameters_out_of_range_are_refused(spec):
+    with pytest.raises(ValueError, match="must"):
+        build(spec)
+
+
+def test_spec_without_build_says_so():
+    class Empty(NetworkSpec):
+        pass
+
+    with pytest.raises(NotImplementedError, match=r"Empty does not write build\(\)"):
+        build(Empty())
+
+
+# --------------------------------------------------------------------- blueprint
+
+
+class Own(NetworkSpec):
+    """A network of a user, which draws from torch's global stream."""
+
+    def build(self, input_shape, n_classes, *, generator):
+        class Network(nn.Linear):
+            def forward(self, clips):
+                return super().forward(clips).unsqueeze(1)
+
+        return Network(input_shape[0], n_classes)
+
+
+def test_network_of_a_user_follows_the_seed_and_leaves_the_global_stream():
+    before = torch.get_rng_state()
+    blueprint = Blueprint(Own(), (D,), C)
+    one, two, three = (blueprint.build(seed).weight for seed in (1, 1, 2))
+    assert torch.equal(one, two) and not torch.equal(one, three)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_loaded_network_has_the_bits_of_its_weights(dtype):
+    blueprint = Blueprint(LSTM(8, dropout=0.5), (T, D), C)
+    network = blueprint.build(4).to(dtype)
+    arrays = {name: w.numpy() for name, w in network.state_dict().items()}
+    again = blueprint.load(arrays)
+    assert not again.training
+    clips = random_clips().to(dtype)
+    assert torch.equal(again(clips).logits, network.eval()(clips).logits)
+    with torch.no_grad():
+        again.classifier.bias += 1
+    assert not torch.equal(again.classifier.bias, network.classifier.bias)
+
+
+def test_weights_that_cannot_be_written_load_without_a_warning():
+    blueprint = Blueprint(MLP(8), (D,), C)
+    weights = {k: w.numpy() for k, w in blueprint.build(0).state_dict().items()}
+    for array in weights.values():
+        array.flags.writeable = False  # as joblib's workers get them
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        blueprint.load(weights)
+
+
+def test_default_network_follows_the_axes():
+    assert isinstance(default_network(RowView(np.ones((9, D)))), MLP)
+    assert isinstance(default_network(RowView(np.ones((9, T, D)))), LSTM)
+    with pytest.raises(ValueError, match=r"network=None serves clips .* \(9, 2, 2, 3\)"):
+        default_network(RowView(np.ones((9, 2, 2, 3))))

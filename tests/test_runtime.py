@@ -1,0 +1,138 @@
+import threading
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_array_equal
+
+from skanticipate import MLP, RowView
+from skanticipate._runtime import (
+    clip_reader,
+    resolve_device,
+    resolve_dtype,
+    seeded_global_stream,
+    torch_threads,
+)
+
+CPU = torch.device("cpu")
+
+
+def network(n_parameters=10):
+    return torch.nn.Linear(n_parameters, 1, bias=False, device="meta")
+
+
+@pytest.fixture(autouse=True)
+def two_threads():
+    """Start from two threads, so that one is a change."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("n_threads", "n_parameters", "inside"),
+    [(None, 10, 1), (None, 6_000_000, 2), (3, 10, 3), (1, 6_000_000, 1)],
+)
+def test_threads_follow_the_wish_or_the_size(n_threads, n_parameters, inside):
+    with torch_threads(n_threads, network(n_parameters)):
+        assert torch.get_num_threads() == inside
+    assert torch.get_num_threads() == 2
+
+
+def test_threads_are_as_before_after_an_exception():
+    with pytest.raises(ZeroDivisionError), torch_threads(3, network()):
+        raise ZeroDivisionError
+    assert torch.get_num_threads() == 2
+
+
+def test_seeded_stream_repeats_and_leaves_the_global_one():
+    torch.manual_seed(9)
+    np.random.seed(9)
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()
+    draws = []
+    for seed in (1, 1, 2):
+        with seeded_global_stream(seed):
+            draws.append(torch.rand(5))
+    assert torch.equal(draws[0], draws[1])
+    assert not torch.equal(draws[0], draws[2])
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert_array_equal(np.random.get_state()[1], before[1])
+
+
+def test_seeded_stream_leaves_the_global_one_after_an_exception():
+    before = torch.get_rng_state()
+    with pytest.raises(ZeroDivisionError), seeded_global_stream(1):
+        torch.rand(3)
+        raise ZeroDivisionError
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_seeded_stream_has_one_user_at_a_time():
+    draws = []
+
+    def draw():
+        with seeded_global_stream(3):
+            draws.append([float(torch.rand(())) for _ in range(200)])
+
+    threads = [threading.Thread(target=draw) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(drawn == draws[0] for drawn in draws)
+
+
+def test_seeded_stream_may_be_entered_twice():
+    with seeded_global_stream(1):
+        first = torch.rand(3)
+        with seeded_global_stream(2):
+            torch.rand(3)
+        second = torch.rand(3)
+    with seeded_global_stream(1):
+        assert torch.equal(torch.cat([first, second]), torch.rand(6))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "stored", "expected"),
+    [
+        ("auto", "float64", torch.float64),
+        ("auto", "float32", torch.float32),
+        ("auto", "float16", torch.float32),
+        ("auto", "int64", torch.float32),
+        ("float32", "float64", torch.float32),
+        ("float64", "float16", torch.float64),
+    ],
+)
+def test_precision_follows_the_name_or_the_input(dtype, stored, expected):
+    assert resolve_dtype(dtype, RowView(np.ones((2, 2), dtype=stored))) == expected
+
+
+def test_device_follows_the_name_or_the_machine():
+    assert resolve_device("cpu") == CPU
+    assert resolve_device(CPU) == CPU
+    expected = "cuda" if torch.cuda.is_available() else "cpu"
+    assert resolve_device("auto").type == expected
+
+
+@pytest.mark.parametrize("stored", ["float16", "float32", "float64", ">f4", "int64", "?"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_reader_gives_clips_in_the_precision_of_the_network(stored, dtype):
+    X = np.arange(12).reshape(4, 3).astype(stored)
+    take = clip_reader(RowView(X), dtype=dtype, device=CPU)
+    clips = take(torch.tensor([3, 0]))
+    assert clips.dtype == dtype
+    assert_array_equal(clips.numpy(), X[[3, 0]].astype(float))
+
+
+def test_clips_share_no_memory_with_the_array():
+    X = np.ones((4, 3), dtype=np.float32)
+    clips = clip_reader(RowView(X), dtype=torch.float32, device=CPU)(torch.arange(4))
+    clips += 1
+    assert (X == 1).all()
+
+
+def test_small_network_of_ours_counts_as_small():
+    module = MLP(8).build((4,), 3, generator=torch.Generator())
+    with torch_threads(None, module):
+        assert torch.get_num_threads() == 1
