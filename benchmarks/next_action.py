@@ -193,13 +193,14 @@ class Choice(NamedTuple):
 
     net: str  # "MLP" or "GRU"
     options: dict  # of the network
+    batch_size: int
     epochs: int
     row: str = "one-hot"
     smoothing: float = 0.0
     setting: dict = {}  # of the prior
 
 
-def fit_and_look(train, test, batch_size, choice, seed):
+def fit_and_look(train, test, choice, seed):
     """Fit a row once and look at it.   -> what `outcomes` gives."""
     warnings.simplefilter("ignore")  # words that GloVe does not know, once a fit
     encoder = HistoryEncoder(train.actions).fit(train.history)
@@ -210,7 +211,7 @@ def fit_and_look(train, test, batch_size, choice, seed):
         smoothing=choice.smoothing,
         classes=train.classes,
         max_epochs=choice.epochs,
-        batch_size=batch_size,
+        batch_size=choice.batch_size,
         lr=2e-3,
         lr_schedule=CosineSchedule(),
         weight_decay=1e-4,
@@ -300,7 +301,11 @@ def choose(train, budget, run):
     rows = {}
     for net in budget.networks:
         usual = sorted(budget.epochs)[len(budget.epochs) // 2]
-        candidates = [Choice(net, options, usual) for options in NETWORKS]
+        candidates = [
+            Choice(net, options, batch_size, usual)
+            for options in NETWORKS
+            for batch_size in budget.batch_sizes
+        ]
         best = ranked(candidates, inner, budget, run)[0][0]
         candidates = [best._replace(epochs=n) for n in budget.epochs]
         hard, score = ranked(candidates, inner, budget, run)[0]
@@ -333,7 +338,7 @@ def ranked(candidates, inner, budget, run):
     """Choices with their mean top-5 accuracy over the inner seeds, best first."""
     seeds = [100 + seed for seed in range(budget.inner_seeds)]
     hits = run(
-        delayed(fit_and_look)(*inner, budget.batch_size, choice, seed)
+        delayed(fit_and_look)(*inner, choice, seed)
         for choice in candidates
         for seed in seeds
     )
@@ -349,19 +354,16 @@ def percent(share):
 
 def write_down(name, baselines, rows):
     """Print the choice, and write it to a file, before anything is measured."""
-    plain = {
-        "baselines": baselines,
-        "rows": {
-            row: [choice._asdict(), score] for row, (choice, score) in rows.items()
-        },
-    }
+    chosen = {row: [choice._asdict(), score] for row, (choice, score) in rows.items()}
+    plain = {"baselines": baselines, "rows": chosen}
     (OUTPUT / f"next_action_{name}.json").write_text(json.dumps(plain, indent=1))
     print("chosen on a part of the training videos (inner top-5 in brackets):")
     for row, (setting, score) in baselines.items():
         print(f"  {row}: {setting} ({score})")
     for row, (c, score) in rows.items():
         extra = f"smoothing {c.smoothing}, {c.setting or 'no setting'}"
-        print(f"  {row}: {c.options}, {c.epochs} epochs, {extra} ({score})", flush=True)
+        steps = f"{c.epochs} epochs in batches of {c.batch_size}"
+        print(f"  {row}: {c.options}, {steps}, {extra} ({score})", flush=True)
 
 
 # --------------------------------------------------------------------- measuring
@@ -373,7 +375,7 @@ def measure(train, test, baselines, rows, budget, run):
     found = run(delayed(run_baseline)(train, test, *job) for job in jobs)
     results = {name: [hits] for (name, _), hits in zip(jobs, found, strict=True)}
     found = run(
-        delayed(fit_and_look)(train, test, budget.batch_size, choice, seed)
+        delayed(fit_and_look)(train, test, choice, seed)
         for choice, _ in rows.values()
         for seed in range(budget.seeds)
     )
@@ -415,9 +417,8 @@ def show(title, lines):
         if "gain" in line:
             gain = "{gain:+.2f} ({se seeds:.2f} / {se clips:.2f})".format(**line)
             cells += [gain, f"{line['p']:.1e}"]
-        print(
-            f"| {line['row']} | " + " | ".join(cells + [""] * (5 - len(cells))) + " |"
-        )
+        cells = [line["row"], *cells, *[""] * (5 - len(cells))]
+        print("| " + " | ".join(cells) + " |")
 
 
 def figure(mean, deviation):
@@ -434,24 +435,21 @@ def save(name, lines):
         writer.writerows(lines)
 
 
-def draw(tables):
-    """One panel a data set: top-5 accuracy of every row."""
-    size = (7 * len(tables), 6)
-    fig, axes = plt.subplots(
-        1, len(tables), figsize=size, layout="constrained", squeeze=False
-    )
-    for ax, (name, lines) in zip(axes[0], tables.items(), strict=True):
-        colours = {"MLP": "tab:blue", "GRU": "tab:orange"}
-        for k, line in enumerate(reversed(lines)):
-            colour = colours.get(line["row"].split(",")[0], "tab:gray")
-            error = np.nan_to_num(line["top-5 sd"])
-            ax.barh(k, line["top-5"], xerr=error, color=colour, height=0.7, capsize=2)
-        ax.set_yticks(range(len(lines)), [line["row"] for line in reversed(lines)])
-        networks = [line["top-5"] for line in lines[1:]]
-        ax.set_xlim(min(networks) - 2, max(networks) + 1)
-        ax.set(title=name, xlabel="top-5 accuracy, per cent")
-        ax.grid(axis="x", alpha=0.4)
-    fig.savefig(OUTPUT / "next_action.png", dpi=110)
+def draw(name, lines):
+    """Top-5 accuracy of every row."""
+    fig, ax = plt.subplots(figsize=(8, 6), layout="constrained")
+    colours = {"MLP": "tab:blue", "GRU": "tab:orange"}
+    for k, line in enumerate(reversed(lines)):
+        colour = colours.get(line["row"].split(",")[0], "tab:gray")
+        error = np.nan_to_num(line["top-5 sd"])
+        ax.barh(k, line["top-5"], xerr=error, color=colour, height=0.7, capsize=2)
+    ax.set_yticks(range(len(lines)), [line["row"] for line in reversed(lines)])
+    shown = [line["top-5"] for line in lines[1:]]  # majority is far below
+    ax.set_xlim(min(shown) - 2, max(shown) + 1)
+    ax.set(title=name, xlabel="top-5 accuracy, per cent (deviation over seeds)")
+    ax.grid(axis="x", alpha=0.4)
+    fig.savefig(OUTPUT / f"next_action_{name}.png", dpi=110)
+    plt.close(fig)
 
 
 def main():
@@ -464,25 +462,25 @@ def main():
     parser.add_argument("--networks", nargs="+", default=["MLP", "GRU"])
     parser.add_argument("--epochs", type=int, nargs="+", default=[8, 12, 18])
     parser.add_argument("--weights", type=float, nargs="+", default=[0.25, 0.5])
-    parser.add_argument("--batch-size", type=int, default=512)
+    parser.add_argument("--batch-sizes", type=int, nargs="+", default=[128, 512])
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--tiny", action="store_true", help="a run that only shows it")
     budget = parser.parse_args()
     if budget.tiny or budget.data is None:
         budget.sets, budget.seeds, budget.jobs = ["kitchen"], 2, 1
-        budget.epochs, budget.weights, budget.batch_size = [2], [0.3], 64
+        budget.epochs, budget.weights, budget.batch_sizes = [2], [0.3], [64]
     OUTPUT.mkdir(exist_ok=True)
-    run, tables = Parallel(n_jobs=budget.jobs), {}
+    run = Parallel(n_jobs=budget.jobs)
     for name in budget.sets:
         train, test = load(name, budget.data)
         print(f"{name}: {len(train.y)} training and {len(test.y)} validation clips")
         baselines, rows = choose(train, budget, run)
         write_down(name, baselines, rows)
         results = measure(train, test, baselines, rows, budget, run)
-        tables[name] = table_of(results, rows, test.videos)
-        show(name, tables[name])
-        save(name, tables[name])
-    draw(tables)
+        lines = table_of(results, rows, test.videos)
+        show(name, lines)
+        save(name, lines)
+        draw(name, lines)
 
 
 if __name__ == "__main__":

@@ -5,13 +5,13 @@ from numbers import Integral, Real
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context, clone
-from sklearn.utils import _safe_indexing, check_random_state
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.base import BaseEstimator, _fit_context, clone
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metadata_routing import UNUSED
-from sklearn.utils.validation import check_is_fitted
 
-from skanticipate import _callbacks, _state
+from skanticipate import _callbacks
+from skanticipate._prediction import PredictionMixin
 from skanticipate._runtime import (
     clip_reader,
     resolve_device,
@@ -24,11 +24,10 @@ from skanticipate._training import (
     GradientStep,
     ValidationScore,
     initial_state,
-    predict_logits,
+    prediction_batch,
     training_epochs,
 )
 from skanticipate._validation import (
-    check_clip_shape,
     check_clips,
     check_label_array,
     check_labels,
@@ -37,8 +36,9 @@ from skanticipate._validation import (
     unlabeled_mask,
     warn_dropped,
 )
-from skanticipate.networks.base import lend_generator
-from skanticipate.networks.blueprint import Blueprint, default_network
+from skanticipate.networks.base import NetworkSpec, lend_generator
+from skanticipate.networks.blueprint import default_network
+from skanticipate.schedules import Schedule
 
 
 def _all_or_nothing(fit):
@@ -57,22 +57,22 @@ def _all_or_nothing(fit):
     return wrapper
 
 
-class BaseAnticipator(_callbacks.CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class BaseAnticipator(_callbacks.CallbackSupportMixin, PredictionMixin, BaseEstimator):
     """What all anticipators share; not to be used itself.
 
     A subclass says which rows it can learn from (`_has_signal`) and what it is taught
-    (`_objective`); checking, training and predicting are done here.
+    (`_objective`); checking and training are done here, prediction in the mixin.
     """
 
     _parameter_constraints = {
-        "network": [HasMethods("build"), None],
+        "network": [NetworkSpec, None],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "optimizer": [StrOptions({"adamw", "sgd"})],
         "lr": [Interval(Real, 0, None, closed="neither")],
         "momentum": [Interval(Real, 0, 1, closed="left")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "lr_schedule": [HasMethods("factor"), None],
+        "lr_schedule": [Schedule, None],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
@@ -197,7 +197,10 @@ class BaseAnticipator(_callbacks.CallbackSupportMixin, ClassifierMixin, BaseEsti
 
     def _check_fit(self, X_past, y, **aligned):
         """Check what fit was given, once.   -> Samples, those with a signal."""
-        rows = self._check_clips(X_past, "X_past", reset=not self._continues())
+        if self._continues():
+            rows = self._check_like_fit(X_past, "X_past")
+        else:
+            rows = self._check_new(X_past)
         labels = check_labels(
             y,
             classes=self.classes,
@@ -212,6 +215,8 @@ class BaseAnticipator(_callbacks.CallbackSupportMixin, ClassifierMixin, BaseEsti
             )
         self.classes_, self.unlabeled_label_ = labels.classes, labels.marker
         self.n_unlabeled_ = int((labels.codes < 0).sum())
+        if not self._continues():
+            self._describe(rows)
         weights = sample_weights(
             labels.codes, aligned["sample_weight"], self.class_weight, self.classes_
         )
@@ -222,25 +227,59 @@ class BaseAnticipator(_callbacks.CallbackSupportMixin, ClassifierMixin, BaseEsti
             groups=optional_column(aligned["groups"]),
             y_past=optional_column(aligned["y_past"]),
         )
+        return self._with_signal(samples)
+
+    def _with_signal(self, samples):
+        """Samples that something can be learnt from."""
         signal = self._has_signal(samples)
         if not signal.all():
-            warn_dropped(int((~signal).sum()), labels.marker)
-        return samples.select(signal if weights is None else signal & (weights > 0))
+            warn_dropped(int((~signal).sum()), self.unlabeled_label_)
+        if samples.weights is not None:
+            signal = signal & (samples.weights > 0)
+            if not signal.any():
+                raise ValueError(
+                    "No row to learn from has a positive weight: check sample_weight "
+                    "and class_weight."
+                )
+        return samples.select(signal)
+
+    def _check_new(self, X_past):
+        """Check clips of any shape, forgetting those of an earlier fit."""
+        for stale in ("n_features_in_", "feature_names_in_"):
+            vars(self).pop(stale, None)
+        return check_clips(X_past, name="X_past", estimator=self, reset=True)
+
+    def _describe(self, rows):
+        """Note what it takes to build the network."""
+        spec = default_network(rows) if self.network is None else clone(self.network)
+        self.network_spec_ = spec
+        spec.see_classes(self.classes_)
+        self.input_shape_ = spec.input_shape_of(rows)
+        self.feature_dim_ = rows.shape[-1]
+        self.anticipation_times_ = spec.stage_times()
 
     def _divide(self, samples, X_val, y_val, seed):
         """Training and validation samples; the latter None where nobody looks."""
         if (X_val is None) != (y_val is None):
             raise ValueError("Pass X_val and y_val together, or neither of them.")
         if X_val is not None:
-            rows = self._check_clips(X_val, "X_val", reset=False)
-            y_val = check_label_array(y_val, estimator=self)
-            check_same_length(len(rows), y_val=y_val)
-            codes = encode(y_val, self.classes_, name="y_val", unknown="mark")
-            labelled = ~unlabeled_mask(y_val, self.unlabeled_label_)
-            return samples, Samples(rows, codes).select(labelled)
+            return samples, self._check_validation(X_val, y_val)
         if self.early_stopping:
             return hold_out(samples, self.validation_fraction, seed)
         return samples, None
+
+    def _check_validation(self, X_val, y_val):
+        rows = self._check_like_fit(X_val, "X_val")
+        y_val = check_label_array(y_val, estimator=self)
+        check_same_length(len(rows), "X_val", y_val=y_val)
+        codes = encode(y_val, self.classes_, name="y_val", unknown="mark")
+        if (codes < 0).all():
+            raise ValueError(
+                "y_val has no row whose label is one of the classes "
+                f"{self.classes_[:5].tolist()}...: there is nothing to validate on."
+            )
+        labelled = ~unlabeled_mask(y_val, self.unlabeled_label_)
+        return Samples(rows, codes).select(labelled)
 
     def _train(self, samples, validation, seeds, task):
         """Build the network and train it; sets the fitted attributes."""
@@ -249,13 +288,11 @@ class BaseAnticipator(_callbacks.CallbackSupportMixin, ClassifierMixin, BaseEsti
             "device": resolve_device(self.device),
         }
         earlier = self.history_ if self._continues() else []
-        network = self._initial_network(samples.rows, seeds["init"]).to(**options)
+        network = self._initial_network(seeds["init"]).to(**options)
         state = self._initial_state(network, seeds)
+        take = clip_reader(samples.rows, **options)
         step = GradientStep(
-            state,
-            clip_reader(samples.rows, **options),
-            self._objective(samples, **options),
-            {"base": 1.0},
+            state, take, self._objective(samples, **options), {"base": 1.0}
         )
         records = training_epochs(
             state,
@@ -265,21 +302,9 @@ class BaseAnticipator(_callbacks.CallbackSupportMixin, ClassifierMixin, BaseEsti
             max_epochs=self.max_epochs,
             score=self._validation_score(validation, **options),
         )
-        blueprint = self._blueprint()
-        records = task.epochs(
-            records,
-            attributes=lambda: {"network_": blueprint.load(network.state_dict())},
-            finished=lambda: state.finished(self.max_epochs),
-        )
-        with (
-            torch_threads(self.n_threads, network),
-            lend_generator(network, state.generators["dropout"]),
-            blueprint.randomness(seeds["dropout"]),
-        ):
-            for record in records:
-                self._report(record)
-        if state.stopping is not None:
-            state.stopping.restore(network)
+        with torch_threads(self.n_threads, network):
+            self._blueprint().check(network, take)
+            self._run(records, state, seeds, task)
         self.network_ = network.cpu().eval()
         self.history_ = earlier + [
             {**record, "epoch": record["epoch"] + len(earlier)}
@@ -288,21 +313,32 @@ class BaseAnticipator(_callbacks.CallbackSupportMixin, ClassifierMixin, BaseEsti
         self.loss_curve_ = [record["loss"] for record in self.history_]
         self.n_iter_ = len(self.history_)
 
-    def _blueprint(self):
-        return Blueprint(self.network_spec_, self.input_shape_, len(self.classes_))
+    def _run(self, records, state, seeds, task):
+        """Go through the epochs, tell who listens, and keep the best weights."""
+        blueprint, network = self._blueprint(), state.network
+        records = task.epochs(
+            records,
+            attributes=lambda: {"network_": blueprint.load(network.state_dict())},
+            finished=lambda: state.finished(self.max_epochs),
+        )
+        with (
+            lend_generator(network, state.generators["dropout"]),
+            blueprint.randomness(seeds["dropout"]),
+        ):
+            for record in records:
+                self._report(record)
+        if state.stopping is not None:
+            state.stopping.restore(network)
+        state.optimizer.zero_grad()
 
-    def _initial_network(self, rows, seed):
+    def _initial_network(self, seed):
         if self._continues():
             return self._blueprint().load(self.network_.state_dict())
-        spec = default_network(rows) if self.network is None else clone(self.network)
-        self.network_spec_ = spec
-        spec.see_classes(self.classes_)
-        self.input_shape_ = spec.input_shape_of(rows)
-        self.feature_dim_ = rows.shape[-1]
-        self.anticipation_times_ = spec.stage_times()
         return self._blueprint().build(seed)
 
     def _initial_state(self, network, seeds):
+        if self.lr_schedule is not None:
+            self.lr_schedule._validate_params()
         stopping = None
         if self.early_stopping:
             stopping = EarlyStopping(self.n_iter_no_change, self.tol)
@@ -326,6 +362,7 @@ class BaseAnticipator(_callbacks.CallbackSupportMixin, ClassifierMixin, BaseEsti
             len(self.classes_),
             stage=self.network_spec_.answering_stage(),
             watched=self.scoring,
+            batch_size=prediction_batch(validation.rows),
         )
 
     def _report(self, record):
@@ -333,145 +370,6 @@ class BaseAnticipator(_callbacks.CallbackSupportMixin, ClassifierMixin, BaseEsti
             epoch, *figures = record.items()
             figures = ", ".join(f"{name} {value:.4g}" for name, value in figures)
             print(f"epoch {epoch[1]}/{self.max_epochs}: {figures}")
-
-    # ---------------------------------------------------------------- prediction
-
-    def predict(self, X):
-        """Most probable label of each clip.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d), (n, T, d) or (n, ..., d)
-            Features observed before the action.
-
-        Returns
-        -------
-        ndarray of shape (n,)
-        """
-        best = self._logits(X).argmax(-1)
-        return self.classes_[best.numpy()]
-
-    def predict_proba(self, X):
-        """Probability of each class, at the network's `anticipation_time`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d), (n, T, d) or (n, ..., d)
-            Features observed before the action.
-
-        Returns
-        -------
-        ndarray of shape (n, C)
-            Columns in the order of `classes_`.
-        """
-        return self._logits(X).softmax(-1).numpy()
-
-    def predict_log_proba(self, X):
-        """Logarithm of `predict_proba`, without the loss of small numbers.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d), (n, T, d) or (n, ..., d)
-            Features observed before the action.
-
-        Returns
-        -------
-        ndarray of shape (n, C)
-        """
-        return self._logits(X).log_softmax(-1).numpy()
-
-    def staged_predict_proba(self, X):
-        """Probabilities at each of `anticipation_times_`, the earliest first.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d), (n, T, d) or (n, ..., d)
-            Features observed before the action.
-
-        Yields
-        ------
-        ndarray of shape (n, C)
-        """
-        for logits in self._all_logits(X).unbind(1):
-            yield logits.softmax(-1).numpy()
-
-    def score(self, X, y, sample_weight=None):
-        """Accuracy over the labelled rows.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, ...)
-            Features observed before the action.
-        y : array-like of shape (n,)
-            Labels; rows that carry the unlabelled marker are left out.
-        sample_weight : array-like of shape (n,), default=None
-            Weight of each row.
-
-        Returns
-        -------
-        float
-        """
-        check_is_fitted(self)
-        y = check_label_array(y, estimator=self)
-        labelled = np.flatnonzero(~unlabeled_mask(y, self.unlabeled_label_))
-        if len(labelled) < len(y):
-            X, y = _safe_indexing(X, labelled), y[labelled]
-            if sample_weight is not None:
-                sample_weight = _safe_indexing(sample_weight, labelled)
-        return super().score(X, y, sample_weight)
-
-    def _logits(self, X):
-        """Scores of each clip at the stage that answers.   -> (n, C)."""
-        check_is_fitted(self)
-        return self._all_logits(X)[:, self.network_spec_.answering_stage()]
-
-    def _all_logits(self, X):
-        """Scores of each clip at each stage.   -> (n, S, C)."""
-        check_is_fitted(self)
-        rows = self._check_clips(X, "X", reset=False)
-        device, network = resolve_device(self.device), self.network_
-        if device.type != "cpu":
-            network = self._blueprint().load(network.state_dict()).to(device)
-        dtype = next(network.parameters()).dtype
-        take = clip_reader(rows, dtype=dtype, device=device)
-        with torch_threads(self.n_threads, network):
-            return predict_logits(network, take, len(rows))
-
-    def _check_clips(self, X, name, *, reset):
-        rows = check_clips(X, name=name, estimator=self, reset=reset)
-        if not reset:
-            seen = (*self.input_shape_[:-1], self.feature_dim_)
-            check_clip_shape(rows, seen, self.network_spec_.fixed_shape, name=name)
-        return rows
-
-    # --------------------------------------------------------------------- state
-
-    def save(self, path):
-        """Write the fitted estimator to a safetensors file, for `skanticipate.load`.
-
-        Parameters
-        ----------
-        path : str or path-like
-            File to write; an old one is replaced once the new one is complete.
-        """
-        check_is_fitted(self)
-        _state.write(path, self)
-
-    def __getstate__(self):
-        """State with the weights as arrays, so that it loads on any machine."""
-        state = dict(super().__getstate__())
-        if "network_" in state:
-            weights = state.pop("network_").state_dict()
-            state["_weights"] = {name: w.numpy() for name, w in weights.items()}
-        return state
-
-    def __setstate__(self, state):
-        """Build the network again and give it its weights."""
-        state = dict(state)
-        weights = state.pop("_weights", None)
-        super().__setstate__(state)
-        if weights is not None:
-            self.network_ = self._blueprint().load(weights)
 
     def __sklearn_tags__(self):
         """Clips may have three axes."""

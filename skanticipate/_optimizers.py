@@ -18,7 +18,7 @@ class SGD:
         self.lr = lr
         self.momentum = momentum
         self.weight_decay = weight_decay
-        self.velocities = [None] * len(self.parameters)
+        self.velocities = [torch.zeros_like(p) for p in self.parameters]
 
     def zero_grad(self):
         """Forget the gradients."""
@@ -29,11 +29,10 @@ class SGD:
     def step(self):
         """Move every parameter that has a gradient."""
         moved = [k for k, p in enumerate(self.parameters) if p.grad is not None]
-        velocities = [self.velocities[k] for k in moved]
         sgd(
             [self.parameters[k] for k in moved],
             [self.parameters[k].grad for k in moved],
-            velocities,
+            [self.velocities[k] for k in moved],
             fused=True,
             weight_decay=self.weight_decay,
             momentum=self.momentum,
@@ -42,16 +41,14 @@ class SGD:
             nesterov=False,
             maximize=False,
         )
-        for k, velocity in zip(moved, velocities, strict=True):
-            self.velocities[k] = velocity
 
     def state_dict(self):
         """What the next step depends on, beside the parameters."""
-        return {"velocities": [_copy(v) for v in self.velocities]}
+        return {"velocities": [v.clone() for v in self.velocities]}
 
     def load_state_dict(self, state):
         """Continue from what `state_dict` gave."""
-        self.velocities = [_copy(v) for v in state["velocities"]]
+        self.velocities = [v.clone() for v in state["velocities"]]
 
 
 class AdamW:
@@ -97,13 +94,9 @@ class AdamW:
     def state_dict(self):
         """What the next step depends on, beside the parameters."""
         names = ("means", "squares", "counts")
-        return {name: [_copy(v) for v in getattr(self, name)] for name in names}
+        return {name: [v.clone() for v in getattr(self, name)] for name in names}
 
     def load_state_dict(self, state):
         """Continue from what `state_dict` gave."""
         for name, values in state.items():
-            setattr(self, name, [_copy(v) for v in values])
-
-
-def _copy(tensor):
-    return None if tensor is None else tensor.detach().clone()
+            setattr(self, name, [v.clone() for v in values])

@@ -77,6 +77,8 @@ class RowView:
     def take(self, indices):
         """Rows at `indices`, as a new array.   (b,) -> (b, ...)."""
         indices = np.asarray(indices)
+        if indices.dtype == bool:
+            indices = np.flatnonzero(indices)
         return _read(self.base, indices if self.rows is None else self.rows[indices])
 
     def __array__(self, dtype=None, copy=None):

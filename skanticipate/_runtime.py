@@ -9,13 +9,25 @@ import torch
 # Below this number of parameters a second thread costs more than it brings.
 _SMALL_NETWORK = 5_000_000
 _GLOBAL_STREAM = threading.RLock()
+_THREAD_COUNT = threading.Lock()
+_n_computing, _threads_outside = 0, 1
 
 
 def resolve_device(device):
     """The device of a name; "auto" is the first GPU where there is one."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(device)
+    try:
+        found = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(
+            f"device={device!r} names no device: use 'auto', 'cpu', 'cuda' or 'cuda:1'."
+        ) from error
+    if found.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(
+            f"device={device!r}, but torch finds no CUDA device: use 'auto' or 'cpu'."
+        )
+    return found
 
 
 def resolve_dtype(dtype, rows):
@@ -43,14 +55,21 @@ def torch_threads(n_threads, network):
     None means one for small networks: on a shared machine the threads of a small
     product wait for each other far longer than they compute.
     """
-    before = torch.get_num_threads()
+    global _n_computing, _threads_outside
     small = sum(p.numel() for p in network.parameters()) < _SMALL_NETWORK
-    wanted = n_threads or (1 if small else before)
-    torch.set_num_threads(wanted)
+    with _THREAD_COUNT:
+        # What torch gives to a new thread of Python is what was set last, anywhere:
+        # only the first to come in sees the user's number.
+        if _n_computing == 0:
+            _threads_outside = torch.get_num_threads()
+        _n_computing += 1
+        torch.set_num_threads(n_threads or (1 if small else _threads_outside))
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        with _THREAD_COUNT:
+            _n_computing -= 1
+            torch.set_num_threads(_threads_outside)
 
 
 @contextmanager

@@ -77,6 +77,11 @@ def sample_weights(codes, sample_weight, class_weight, classes):
         return weights
     labelled = codes >= 0
     counted = labelled if weights is None else labelled & (weights > 0)
+    if not counted.any():
+        raise ValueError(
+            "No labelled row has a positive sample_weight, so classes cannot be "
+            "weighed."
+        )
     present = np.unique(codes[counted])
     if isinstance(class_weight, dict):
         known = {k: code for code, k in enumerate(classes.tolist())}
@@ -86,6 +91,8 @@ def sample_weights(codes, sample_weight, class_weight, classes):
             )
         class_weight = {known[k]: w for k, w in class_weight.items()}
         class_weight = {k: class_weight.get(k, 1.0) for k in present.tolist()}
+        if min(class_weight.values()) < 0:
+            raise ValueError(f"class_weight must not be negative, got {class_weight}.")
     of_class = np.ones(len(classes))
     of_class[present] = compute_class_weight(
         class_weight,
@@ -116,6 +123,11 @@ def hold_out(samples, fraction, seed):
             "none to train on: lower it, or pass X_val and y_val."
         )
     if samples.groups is not None:
+        if len(np.unique(samples.groups[labelled])) < 2:
+            raise ValueError(
+                "early_stopping holds out whole groups, but all labelled rows belong "
+                "to one group: pass more groups, none, or X_val and y_val."
+            )
         split = GroupShuffleSplit(1, test_size=fraction, random_state=seed)
         _, held = next(split.split(codes, codes, samples.groups[labelled]))
         held_groups = np.unique(samples.groups[labelled[held]])

@@ -8,11 +8,13 @@ package only, and those that the caller names as trusted.
 import importlib
 import json
 import os
-import tempfile
+import secrets
+from collections.abc import Mapping
 
 import numpy as np
+import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 from sklearn.base import BaseEstimator
 
 _FORMAT = "skanticipate 1"
@@ -23,15 +25,15 @@ def write(path, estimator):
     tensors = {}
     tree = _encode(estimator, tensors, type(estimator).__name__)
     metadata = {"format": _FORMAT, "tree": json.dumps(tree)}
-    folder = os.path.dirname(os.path.abspath(path))
-    handle, unfinished = tempfile.mkstemp(suffix=".tmp", dir=folder)
-    os.close(handle)
+    unfinished = f"{os.fspath(path)}.{secrets.token_hex(4)}.tmp"
     try:
-        save_file(tensors, unfinished, metadata)
+        # safetensors' own writer gives files that others cannot read
+        with open(unfinished, "xb") as file:
+            file.write(save(tensors, metadata))
         os.replace(unfinished, path)
-    except BaseException:
-        os.unlink(unfinished)
-        raise
+    finally:
+        if os.path.exists(unfinished):
+            os.unlink(unfinished)
 
 
 def read(path, trusted=()):
@@ -66,21 +68,32 @@ def _name_of(kind):
 def _encode(value, tensors, where):
     if value is None or isinstance(value, bool | int | float | str):
         return value
+    if isinstance(value, os.PathLike | torch.device):
+        return str(value)
+    if isinstance(value, np.random.RandomState):
+        return None  # would only matter to another fit
     if isinstance(value, np.generic):
         return {"scalar": _encode(np.asarray(value), tensors, where)}
     if isinstance(value, np.ndarray):
         return _encode_array(value, tensors, where)
+    if isinstance(value, range):
+        value = list(value)
     if isinstance(value, list | tuple):
         items = [_encode(v, tensors, f"{where}.{k}") for k, v in enumerate(value)]
         return {"list" if isinstance(value, list) else "tuple": items}
-    if isinstance(value, dict):
+    if hasattr(value, "columns"):  # a DataFrame, as a mapping of its columns
+        value = {name: np.asarray(value[name]) for name in value.columns}
+    if hasattr(value, "index_to_key"):  # gensim's KeyedVectors, as a mapping
+        value = dict(zip(value.index_to_key, value.vectors, strict=True))
+    if isinstance(value, Mapping):
         pairs = [
             [_encode(k, tensors, where), _encode(v, tensors, f"{where}.{k}")]
             for k, v in value.items()
         ]
         return {"dict": pairs}
     if isinstance(value, BaseEstimator):
-        state = _encode(value.__getstate__(), tensors, where)
+        state = {k: v for k, v in value.__getstate__().items() if k != "_skl_callbacks"}
+        state = _encode(state, tensors, where)
         return {"class": _name_of(type(value)), "state": state}
     raise TypeError(
         f"{where} holds a {type(value).__name__}, which a file without code cannot "
@@ -91,7 +104,7 @@ def _encode(value, tensors, where):
 def _encode_array(array, tensors, where):
     if array.dtype.kind in "fiub":
         key = f"{len(tensors)}:{where}"
-        tensors[key] = np.ascontiguousarray(array)
+        tensors[key] = np.array(array, order="C")  # keeps () as it is
         return {"tensor": key}
     items = [_encode(v, tensors, where) for v in array.ravel().tolist()]
     return {"array": items, "dtype": array.dtype.str, "shape": list(array.shape)}
@@ -128,10 +141,13 @@ def _class_of(name, classes):
         return classes[name]
     module, _, qualname = name.partition(":")
     if module.split(".")[0] == __name__.split(".")[0]:
-        kind = getattr(importlib.import_module(module), qualname, None)
+        try:
+            kind = getattr(importlib.import_module(module), qualname, None)
+        except ModuleNotFoundError:
+            kind = None  # written by a version that has more
         if isinstance(kind, type) and issubclass(kind, BaseEstimator):
             return kind
     raise ValueError(
-        f"The file holds an object of {name}, which is not part of skanticipate. If "
-        "you know it, pass its class: load(path, trusted=[...])."
+        f"The file holds an object of {name}, which is not part of this version of "
+        "skanticipate. If you know it, pass its class: load(path, trusted=[...])."
     )

@@ -14,6 +14,8 @@ from torch.nn import functional
 from skanticipate._optimizers import SGD, AdamW
 from skanticipate.metrics import top_k_accuracy
 
+_PREDICT_BYTES = 1 << 22
+
 
 @dataclass
 class TrainingState:
@@ -63,7 +65,7 @@ class TrainingState:
     def state_dict(self):
         """Everything as plain containers of tensors and numbers."""
         return {
-            "modules": {k: m.state_dict() for k, m in self.modules.items()},
+            "modules": {k: snapshot(m) for k, m in self.modules.items()},
             "optimizer": self.optimizer.state_dict(),
             "generators": {k: g.get_state() for k, g in self.generators.items()},
             "stopping": None if self.stopping is None else dict(vars(self.stopping)),
@@ -107,14 +109,17 @@ class EarlyStopping:
         self.n_without_gain = 0 if gained else self.n_without_gain + 1
         if score > self.best_score:
             self.best_score, self.best_epoch = score, epoch
-            self.best_weights = {
-                k: v.detach().clone() for k, v in network.state_dict().items()
-            }
+            self.best_weights = snapshot(network)
 
     def restore(self, network):
         """Put the best weights back."""
         if self.best_weights is not None:
             network.load_state_dict(self.best_weights)
+
+
+def snapshot(module):
+    """Copy of a module's weights and buffers, by name."""
+    return {name: w.detach().clone() for name, w in module.state_dict().items()}
 
 
 class GradientStep:
@@ -129,7 +134,7 @@ class GradientStep:
     objective : callable
         (output, sample indices) -> {term: (sum of weighted losses, sum of weights)}.
     term_weights : dict of str to float
-        Weight of each term in the loss that is minimised.
+        Weight of each term in the loss that is minimised, 1 where it is not named.
     """
 
     def __init__(self, state, take_clips, objective, term_weights):
@@ -143,16 +148,15 @@ class GradientStep:
         """Update the weights.   -> the terms, as the objective gave them."""
         output = self.network(self.take_clips(samples))
         terms = self.objective(output, samples)
+        if output.auxiliary_loss is not None:
+            terms["auxiliary"] = output.auxiliary_loss, 1.0
         # Each sum goes backward with its own factor: weighing and adding the terms
         # first would be as many more operations, forward and backward.
         sums = [total for total, _ in terms.values()]
         factors = [
-            _like(self.term_weights[name] / weight, total)
+            _like(self.term_weights.get(name, 1.0) / weight, total)
             for name, (total, weight) in terms.items()
         ]
-        if output.auxiliary_loss is not None:
-            sums.append(output.auxiliary_loss)
-            factors.append(torch.ones_like(output.auxiliary_loss))
         self.optimizer.zero_grad()
         torch.autograd.backward(sums, factors)
         self.optimizer.step()
@@ -160,7 +164,7 @@ class GradientStep:
 
     def loss(self, means):
         """Objective of an epoch from the mean of each term."""
-        return sum(self.term_weights[name] * mean for name, mean in means.items())
+        return sum(self.term_weights.get(name, 1.0) * m for name, m in means.items())
 
 
 def _like(factor, total):
@@ -217,7 +221,7 @@ def training_epochs(state, step, *, n_samples, batch_size, max_epochs, score=Non
         state.network.train()
         order = torch.randperm(n_samples, generator=state.generators["shuffle"])
         terms = []
-        for k, samples in enumerate(order.split(batch_size)):
+        for k, samples in enumerate(order.split(int(batch_size))):
             lr = _set_lr(state, state.epoch + (k + 0.5) / n_steps, max_epochs)
             terms.append(step(samples))
         means = _means(terms, state.epoch + 1)
@@ -273,18 +277,22 @@ class ValidationScore:
         The stage that is scored.
     watched : {"loss", "accuracy", "top_5_accuracy"}
         The figure by which the best epoch is chosen.
+    batch_size : int, default=512
+        Rows scored at a time.
     """
 
-    def __init__(self, take_clips, codes, n_classes, *, stage, watched):
+    def __init__(self, take_clips, codes, n_classes, *, stage, watched, batch_size=512):
         self.take_clips = take_clips
         self.codes = codes
         self.n_classes = n_classes
         self.stage = stage
         self.watched = watched
+        self.batch_size = batch_size
 
     def __call__(self, network):
         """Score the network.   -> {"val_...": float, "score": float}."""
-        logits = predict_logits(network, self.take_clips, len(self.codes))
+        n_samples = len(self.codes)
+        logits = predict_logits(network, self.take_clips, n_samples, self.batch_size)
         logits = logits[:, self.stage]  # (n, C)
         known = self.codes >= 0
         codes = torch.as_tensor(self.codes[known])
@@ -305,3 +313,9 @@ def predict_logits(network, take_clips, n_samples, batch_size=512):
         for samples in torch.arange(n_samples).split(batch_size)
     ]
     return torch.cat(parts)
+
+
+def prediction_batch(rows):
+    """Rows in a batch of prediction: about 4 MiB of clips, within bounds."""
+    row_bytes = 4 * int(np.prod(rows.shape[1:]))
+    return int(np.clip(_PREDICT_BYTES // row_bytes, 32, 512))

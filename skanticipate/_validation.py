@@ -5,12 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 from sklearn.utils import check_array, column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import _num_samples, assert_all_finite, validate_data
 
 from skanticipate._rows import RowView
 
-_CHUNK_BYTES = 1 << 24
+_CHUNK_BYTES = 1 << 22
 
 
 class Labels(NamedTuple):
@@ -91,7 +91,7 @@ def padding_steps(clips):
 
 
 def chunks(rows):
-    """Pieces of about 16 MiB, in order, each with the number of its first row."""
+    """Pieces of about 4 MiB, in order, each with the number of its first row."""
     row_bytes = max(1, rows.dtype.itemsize * int(np.prod(rows.shape[1:])))
     size = max(1, _CHUNK_BYTES // row_bytes)
     for start in range(0, len(rows), size):
@@ -112,16 +112,16 @@ def check_clip_shape(rows, seen, fixed, *, name):
         )
 
 
-def check_same_length(n_rows, **signals):
-    """Every signal that was given has one entry for each row of X_past."""
+def check_same_length(n_rows, whose="X_past", /, **signals):
+    """Every signal that was given has one entry for each row of the clips."""
     for name, signal in signals.items():
         if signal is None:
             continue
         n = _num_samples(signal)
         if n != n_rows:
             raise ValueError(
-                f"{name} has {n} rows but X_past has {n_rows}: give one entry for "
-                "each past clip."
+                f"{name} has {n} rows but {whose} has {n_rows}: give one entry for "
+                "each clip."
             )
 
 
@@ -139,7 +139,7 @@ def check_labels(y, *, classes, unlabeled_label, estimator):
             f"y has no labelled rows: all {len(y)} are marked as unlabelled "
             f"({marker!r}). Set unlabeled_label=None if that is a class."
         )
-    check_classification_targets(y[labelled])
+    check_label_kind(y[labelled])
     found, inverse = np.unique(y[labelled], return_inverse=True)
     classes = found if fixed is None else fixed
     codes = np.full(len(y), -1, dtype=np.intp)
@@ -171,6 +171,20 @@ def check_label_array(y, *, estimator):
     return y
 
 
+def check_label_kind(y):
+    """Refuse continuous and multi-column targets.
+
+    `check_classification_targets` would also warn of many classes with few rows each,
+    which is what action labels are like.
+    """
+    kind = type_of_target(y, input_name="y")
+    if kind not in ("binary", "multiclass"):
+        raise ValueError(
+            f"Unknown label type: {kind}. Expected one class label a row: strings, or "
+            "whole numbers."
+        )
+
+
 def encode(labels, classes, *, name, unknown="error"):
     """Index of each label in the sorted `classes`.   (n,) -> (n,) intp.
 
@@ -189,7 +203,11 @@ def encode(labels, classes, *, name, unknown="error"):
 
 
 def _check_classes(classes):
-    classes = np.unique(column_or_1d(classes))
+    if np.ndim(classes) != 1:
+        raise ValueError(
+            f"classes must be a list of labels, got {np.ndim(classes)} axes."
+        )
+    classes = np.unique(np.asarray(classes))
     if classes.dtype.kind == "f" and not np.isfinite(classes).all():
         raise ValueError(f"classes must be labels, got {classes}.")
     return classes

@@ -46,11 +46,14 @@ def soft_cross_entropy(logits, targets, *, reduction="mean"):
     >>> soft_cross_entropy(logits, torch.tensor([[0.5, 0.5], [0.5, 0.5]]))
     tensor(0.9100)
     """
-    if logits.ndim not in (2, 3) or targets.shape[0] != logits.shape[0]:
+    wanted = (logits.shape[0], logits.shape[-1])[: targets.ndim]
+    if logits.ndim not in (2, 3) or tuple(targets.shape) != wanted:
         raise ValueError(
             "Expected logits (B, C) or (B, S, C) and targets (B,) or (B, C); got "
             f"{tuple(logits.shape)} and {tuple(targets.shape)}."
         )
+    if reduction not in ("mean", "none"):
+        raise ValueError(f"reduction must be 'mean' or 'none', got {reduction!r}.")
     if logits.ndim == 3 and logits.shape[1] == 1:
         logits = logits.squeeze(1)
     if targets.ndim == 1:
@@ -73,19 +76,21 @@ def _hard_cross_entropy(logits, codes):
 class _SoftCrossEntropy(torch.autograd.Function):
     """-sum_c t log softmax(z), its gradient made in the forward pass.
 
-    Autograd would keep log p, a product and the targets, each of size (B, C), and
-    walk over them again; here one buffer holds log p, then p, then p - t.
+    Autograd would keep log p and the targets, each of size (B, C), and exponentiate
+    once more on the way back; here one buffer holds p, then p - t.
     """
 
     @staticmethod
     def forward(ctx, logits, targets):
-        log_proba = logits.log_softmax(-1)
-        losses = -torch.linalg.vecdot(targets.expand_as(log_proba), log_proba)
+        proba = logits.softmax(-1)
+        # log p = z - z_max + log p_max, and p_max never underflows
+        shifted = logits - logits.amax(-1, keepdim=True)
+        surprise = -proba.amax(-1).log()
+        mass = targets.sum(-1)  # 1 up to rounding
+        expected = torch.linalg.vecdot(targets.expand_as(logits), shifted)
         if ctx.needs_input_grad[0]:
-            mass = targets.sum(-1, keepdim=True)  # 1 up to rounding
-            gradient = log_proba.exp_().mul_(mass).sub_(targets)
-            ctx.save_for_backward(gradient)
-        return losses
+            ctx.save_for_backward(proba.mul_(mass.unsqueeze(-1)).sub_(targets))
+        return surprise * mass - expected
 
     @staticmethod
     @once_differentiable

@@ -7,8 +7,11 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval
 
 
-class _Schedule(BaseEstimator):
-    """A rise over `warmup_epochs`, then what the subclass says."""
+class Schedule(BaseEstimator):
+    """Learning rate over the epochs: a rise over `warmup_epochs`, then a subclass's.
+
+    A subclass writes ``_decay(epoch, max_epochs)``.
+    """
 
     _parameter_constraints = {"warmup_epochs": [Interval(Real, 0, None, closed="left")]}
 
@@ -32,7 +35,7 @@ class _Schedule(BaseEstimator):
         return self._decay(epoch, max_epochs)
 
 
-class StepSchedule(_Schedule):
+class StepSchedule(Schedule):
     """Multiply the learning rate by `gamma` every `step_size` epochs.
 
     Parameters
@@ -52,7 +55,7 @@ class StepSchedule(_Schedule):
     """
 
     _parameter_constraints = {
-        **_Schedule._parameter_constraints,
+        **Schedule._parameter_constraints,
         "step_size": [Interval(Integral, 1, None, closed="left")],
         "gamma": [Interval(Real, 0, 1, closed="right")],
     }
@@ -66,7 +69,7 @@ class StepSchedule(_Schedule):
         return float(self.gamma ** (epoch // self.step_size))
 
 
-class CosineSchedule(_Schedule):
+class CosineSchedule(Schedule):
     """Let the learning rate fall along half a cosine from `lr` to 0.
 
     Parameters

@@ -20,6 +20,7 @@ from skanticipate import (
     SmoothedAnticipator,
     StepSchedule,
     TransitionPrior,
+    VerbNounHead,
 )
 from skanticipate.datasets import make_kitchen
 
@@ -197,6 +198,17 @@ def test_without_warm_start_fit_begins_anew():
 def test_warm_start_on_an_unfitted_model_is_a_fit():
     cold, warm = anticipator().fit(X, Y), anticipator(warm_start=True).fit(X, Y)
     assert same_weights(weights(cold), weights(warm))
+
+
+@pytest.mark.parametrize("head", [None, VerbNounHead(DATA.actions)])
+def test_warm_start_goes_on_learning(head):
+    network = MLP(8, head=head)
+    model = anticipator(network, warm_start=True, lr=0.01).fit(X, Y)
+    first = model.loss_curve_[-1]
+    for _ in range(3):
+        model.fit(X, Y)
+    assert model.n_iter_ == 12
+    assert model.loss_curve_[-1] < first
 
 
 def test_warm_start_refuses_other_classes():
@@ -377,6 +389,30 @@ def test_the_loss_is_that_of_the_targets():
     targets = 0.75 * onehot + 0.25 / n_classes
     expected = -(targets * model.predict_log_proba(X)).sum(axis=1).mean()
     assert model.loss_curve_[0] == pytest.approx(expected)
+
+
+class WithAuxiliaryLoss(Linear):
+    def build(self, input_shape, n_classes, *, generator):
+        return _WithAuxiliaryLoss(self, input_shape[-1], n_classes, generator)
+
+
+class _WithAuxiliaryLoss(_Linear):
+    def forward(self, clips):
+        return (
+            super().forward(clips)._replace(auxiliary_loss=self.weight.square().sum())
+        )
+
+
+def test_an_auxiliary_loss_is_minimised_too():
+    plain = anticipator(Linear(), lr=0.05, max_epochs=10).fit(X, Y)
+    penalised = anticipator(WithAuxiliaryLoss(), lr=0.05, max_epochs=10).fit(X, Y)
+    assert weights(penalised)[0].norm() < 0.8 * weights(plain)[0].norm()
+
+
+@pytest.mark.filterwarnings("error")
+def test_rare_classes_are_no_news_where_classes_are_given():
+    model = anticipator(classes=range(50)).fit(X[:25], np.arange(25))
+    assert len(model.classes_) == 50
 
 
 def test_verbose_prints_a_line_an_epoch(capsys):

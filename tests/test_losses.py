@@ -125,8 +125,21 @@ def test_no_gradient_flows_into_the_targets():
 
 
 @pytest.mark.parametrize(
-    ("logits", "targets"), [((C,), (C,)), ((B, C), (B - 1, C)), ((B, C), (B + 1,))]
+    ("logits", "targets"),
+    [
+        ((C,), (C,)),
+        ((B, C), (B - 1, C)),
+        ((B, C), (B + 1,)),
+        ((B, C), (B, C + 1)),
+        ((B, C), (B, 1)),
+        ((B, S, C), (B, S, C)),
+    ],
 )
 def test_wrong_shapes_are_named(logits, targets):
     with pytest.raises(ValueError, match=r"Expected logits \(B, C\) or \(B, S, C\)"):
         soft_cross_entropy(torch.zeros(logits), torch.zeros(targets))
+
+
+def test_reduction_must_be_known():
+    with pytest.raises(ValueError, match="reduction"):
+        soft_cross_entropy(torch.zeros(B, C), torch.zeros(B, C), reduction="sum")

@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from torch import nn
+from torch.nn.utils import skip_init
 
 from skanticipate import LSTM, MLP, NetworkSpec, RowView
-from skanticipate.networks.base import Dropout, lend_generator, materialize
+from skanticipate.networks.base import Dropout, initialize, lend_generator
 from skanticipate.networks.blueprint import Blueprint, default_network
 
 T, D, C = 6, 4, 3
@@ -39,7 +40,7 @@ def named(network):
 
 SPECS = [
     MLP(8),
-    MLP((8, 5), dropout=0.2),
+    MLP((8, 5), dropout=0.2, input_dropout=0.2),
     LSTM(8),
     LSTM(8, cell="gru", n_layers=2, anticipation_steps=3),
 ]
@@ -155,6 +156,16 @@ def test_padding_steps_leave_the_state_as_it_was(cell, n_layers, where):
 
 
 @both_cells
+def test_order_of_the_real_steps_is_kept_in_long_clips(cell):
+    network, clips = built(LSTM(4, cell=cell)), random_clips(2, steps=200)
+    where = list(range(0, 200, 3))
+    real = [t for t in range(200) if t % 3]
+    expected = network(clips[:, real]).logits.detach()
+    padded = network(padded_at(clips, where)).logits.detach()
+    assert_allclose(padded, expected, atol=1e-12)
+
+
+@both_cells
 def test_clips_of_unequal_length_share_a_batch(cell):
     network, clips = built(LSTM(8, cell=cell)), random_clips(T)
     alone = [network(clips[k : k + 1, k:]).logits for k in range(T)]
@@ -188,8 +199,9 @@ def test_clips_of_the_caller_stay_as_they_were(spec):
     if spec.embedding is None:
         network, clips = built(spec), padded_at(random_clips(), [0])
     else:
-        network, clips = built(spec, spec.input_shape_of(CODES)), torch.tensor(
-            [[[-1.0, -1], [9, 0]]]
+        network, clips = (
+            built(spec, spec.input_shape_of(CODES)),
+            torch.tensor([[[-1.0, -1], [9, 0]]]),
         )
     before = clips.clone()
     network.train()(clips)
@@ -271,13 +283,14 @@ def test_recurrent_network_starts_with_the_weights_of_plain_torch(cell, kind):
         assert torch.equal(a, b)
 
 
-def test_embeddings_start_with_the_weights_of_plain_torch_but_for_the_unknown():
-    table = LSTM(8, embedding=3).build((2, (9,)), C, generator=generator(3))
+def test_embeddings_start_with_a_tenth_of_the_weights_of_plain_torch():
+    network = LSTM(8, embedding=3).build((2, (9,)), C, generator=generator(3))
     with torch.random.fork_rng():
         torch.manual_seed(3)
         plain = nn.Embedding(9, 3)
-    assert torch.equal(table.input.tables[0].weight[1:], plain.weight[1:])
-    assert (table.input.tables[0].weight[0] == 0).all()
+    weight = network.input.tables[0].weight
+    assert_allclose(weight[1:].detach(), 0.1 * plain.weight[1:].detach(), rtol=1e-6)
+    assert (weight[0] == 0).all()
 
 
 @pytest.mark.parametrize("spec", [*SPECS, *CODE_SPECS], ids=repr)
@@ -324,18 +337,35 @@ def test_number_of_parameters_by_hand(spec, shape, count):
 
 
 def test_module_without_known_initial_weights_is_refused():
-    with torch.device("meta"):
-        module = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    module = nn.Sequential(skip_init(nn.Linear, 2, 2), nn.BatchNorm1d(2))
     with pytest.raises(TypeError, match="No initial weights .*BatchNorm1d"):
-        materialize(module, generator())
+        initialize(module, generator())
 
 
 def test_layer_without_bias_and_layer_norm_are_known():
-    with torch.device("meta"):
-        module = nn.Sequential(nn.Linear(2, 3, bias=False), nn.LayerNorm(3))
-    materialize(module, generator())
-    assert (module[1].weight == 1).all() and (module[1].bias == 0).all()
-    assert module[0].weight.abs().max() <= 1 / np.sqrt(2)
+    linear, norm = skip_init(nn.Linear, 2, 3, bias=False), skip_init(nn.LayerNorm, 3)
+    nn.init.constant_(norm.weight, 7)
+    initialize(nn.Sequential(linear, norm), generator())
+    assert (norm.weight == 1).all() and (norm.bias == 0).all()
+    assert linear.weight.abs().max() <= 1 / np.sqrt(2)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        MLP(np.int64(8)),
+        MLP((np.int64(8), np.int32(4))),
+        LSTM(np.int64(8)),
+        LSTM(8, n_layers=np.int64(2), anticipation_steps=np.int64(2)),
+        LSTM(8, embedding=np.int64(3)),
+    ],
+    ids=repr,
+)
+def test_sizes_may_be_numpy_integers_as_searches_draw_them(spec):
+    clips = torch.ones(2, T, D) if spec.embedding is None else torch.ones(2, 2, 2)
+    shape = (T, D) if spec.embedding is None else spec.input_shape_of(CODES)
+    network = spec.build(shape, C, generator=generator())
+    assert network(clips).logits.shape[-1] == C
 
 
 # ----------------------------------------------------------------------- dropout
@@ -345,7 +375,7 @@ def test_dropout_zeroes_its_share_and_keeps_the_mean():
     dropout = Dropout(0.3).train()
     dropout.generator = generator()
     out = dropout(torch.ones(100_000))
-    assert set(out.unique().tolist()) == {0.0, pytest.approx(1 / 0.7)}
+    assert out.unique().tolist() == pytest.approx([0, 1 / 0.7])
     assert float((out == 0).double().mean()) == pytest.approx(0.3, abs=0.01)
     assert float(out.double().mean()) == pytest.approx(1, abs=0.01)
 
@@ -382,15 +412,30 @@ def test_gradient_passes_what_was_kept_only():
     assert torch.equal(x.grad, out.detach())
 
 
-def test_dropout_hides_its_share_of_inputs_and_states():
-    for spec in (MLP(8, dropout=0.4), LSTM(8, dropout=0.4)):
-        network = built(spec).train()
-        with lend_generator(network, generator(1)):
-            one, two = network(random_clips()).logits, network(random_clips()).logits
-        assert not torch.equal(one, two)
-        network.eval()
+@pytest.mark.parametrize("kind", [MLP, LSTM])
+@pytest.mark.parametrize("name", ["dropout", "input_dropout"])
+def test_networks_drop_values_in_training_only(kind, name):
+    network = built(kind(8, **{name: 0.4})).train()
+    with lend_generator(network, generator(1)):
         one, two = network(random_clips()).logits, network(random_clips()).logits
-        assert torch.equal(one, two)
+    assert not torch.equal(one, two)
+    network.eval()
+    one, two = network(random_clips()).logits, network(random_clips()).logits
+    assert torch.equal(one, two)
+
+
+def test_input_dropout_hides_inputs_and_dropout_hides_states():
+    network = built(MLP(400, input_dropout=0.25), (100,)).train()
+    seen = []
+    network.layers[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
+    with lend_generator(network, generator(1)):
+        network(torch.ones(50, 100, dtype=torch.float64))
+    assert float((seen[0][0] == 0).double().mean()) == pytest.approx(0.25, abs=0.03)
+    network = built(LSTM(400, dropout=0.25)).train()
+    network.classifier.register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
+    with lend_generator(network, generator(1)):
+        network(random_clips())
+    assert float((seen[1][0] == 0).double().mean()) == pytest.approx(0.25, abs=0.03)
 
 
 # ------------------------------------------------------------------------- codes
@@ -415,8 +460,12 @@ def embedded(codes, n_codes=(4, 6), width=3):
 
 def test_codes_of_a_step_lie_side_by_side():
     tables, steps, real = embedded([[[3, 5], [1, 2]]])
-    assert torch.equal(steps[0, 0], torch.cat([tables[0].weight[3], tables[1].weight[5]]))
-    assert torch.equal(steps[0, 1], torch.cat([tables[0].weight[1], tables[1].weight[2]]))
+    assert torch.equal(
+        steps[0, 0], torch.cat([tables[0].weight[3], tables[1].weight[5]])
+    )
+    assert torch.equal(
+        steps[0, 1], torch.cat([tables[0].weight[1], tables[1].weight[2]])
+    )
     assert real.all()
 
 
@@ -429,7 +478,11 @@ def test_unknown_codes_start_as_zeros():
 
 @pytest.mark.parametrize("padding", [-1.0, float("nan")])
 def test_padding_codes_are_no_steps(padding):
-    _, steps, real = embedded([[[padding, padding], [1, 2]]])
+    network = built(LSTM(8, embedding=3), (2, (4, 6)))
+    with torch.no_grad():
+        network.input.tables[0].weight[0] = 7  # as training may leave the unknown
+    codes = torch.tensor([[[padding, padding], [1, 2]]])
+    steps, real = network.input(codes)
     assert real.tolist() == [[False, True]]
     assert (steps[0, 0] == 0).all()
 
@@ -502,6 +555,8 @@ def test_codes_must_have_three_axes(spec, shape):
         MLP((4, 0)),
         MLP((4, 2.5)),
         MLP(dropout=1.0),
+        MLP(input_dropout=1.0),
+        LSTM(input_dropout=1.0),
         MLP(embedding=0),
         LSTM(0),
         LSTM(cell="rnn"),
@@ -575,5 +630,7 @@ def test_weights_that_cannot_be_written_load_without_a_warning():
 def test_default_network_follows_the_axes():
     assert isinstance(default_network(RowView(np.ones((9, D)))), MLP)
     assert isinstance(default_network(RowView(np.ones((9, T, D)))), LSTM)
-    with pytest.raises(ValueError, match=r"network=None serves clips .* \(9, 2, 2, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"network=None serves clips .* \(9, 2, 2, 3\)"
+    ):
         default_network(RowView(np.ones((9, 2, 2, 3))))

@@ -103,8 +103,9 @@ def test_state_dict_is_a_snapshot(kind, peer, options):
     optimizer = kind(new_parameters(), lr=0.1, **options)
     run_ours(optimizer, range(2))
     snapshot = optimizer.state_dict()
-    copies = {k: [None if v is None else v.clone() for v in vs] for k, vs in
-              snapshot.items()}
+    copies = {
+        k: [None if v is None else v.clone() for v in vs] for k, vs in snapshot.items()
+    }
     run_ours(optimizer, range(2, 5))
     for name, values in snapshot.items():
         for value, copy in zip(values, copies[name], strict=True):
@@ -134,5 +135,6 @@ def test_first_step_of_adamw_has_the_length_of_its_rate():
     optimizer = AdamW([parameter], lr=0.5, weight_decay=0.0)
     parameter.grad = torch.tensor([1e-3, -7.0])
     optimizer.step()
-    torch.testing.assert_close(parameter.detach(), torch.tensor([0.5, 2.5]), rtol=1e-4,
-                               atol=0)
+    torch.testing.assert_close(
+        parameter.detach(), torch.tensor([0.5, 2.5]), rtol=1e-4, atol=0
+    )

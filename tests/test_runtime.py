@@ -69,18 +69,22 @@ def test_seeded_stream_leaves_the_global_one_after_an_exception():
 
 
 def test_seeded_stream_has_one_user_at_a_time():
-    draws = []
+    entered = threading.Event()
 
-    def draw():
+    def enter():
         with seeded_global_stream(3):
-            draws.append([float(torch.rand(())) for _ in range(200)])
+            entered.set()
 
-    threads = [threading.Thread(target=draw) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert all(drawn == draws[0] for drawn in draws)
+    other = threading.Thread(target=enter)
+    with seeded_global_stream(3):
+        first = torch.rand(2)
+        other.start()
+        assert not entered.wait(0.1)
+        second = torch.rand(2)
+    other.join()
+    assert entered.is_set()
+    with seeded_global_stream(3):
+        assert torch.equal(torch.rand(4), torch.cat([first, second]))
 
 
 def test_seeded_stream_may_be_entered_twice():
@@ -115,7 +119,9 @@ def test_device_follows_the_name_or_the_machine():
     assert resolve_device("auto").type == expected
 
 
-@pytest.mark.parametrize("stored", ["float16", "float32", "float64", ">f4", "int64", "?"])
+@pytest.mark.parametrize(
+    "stored", ["float16", "float32", "float64", ">f4", "int64", "?"]
+)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_reader_gives_clips_in_the_precision_of_the_network(stored, dtype):
     X = np.arange(12).reshape(4, 3).astype(stored)

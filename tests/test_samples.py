@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.utils.class_weight import compute_sample_weight
 
-from skanticipate import RowView
+from skanticipate import RowView, SmoothedAnticipator
 from skanticipate._samples import Samples, hold_out, optional_column, sample_weights
 
 CLASSES = np.array(["a", "b", "c"])
@@ -114,6 +114,17 @@ def test_class_weight_of_a_stranger_is_an_error():
 def test_bad_sample_weights_are_refused(weights, message):
     with pytest.raises(ValueError, match=message):
         sample_weights(np.array([0, 1]), weights, None, CLASSES)
+
+
+@pytest.mark.filterwarnings("ignore:1 rows with y == -1")
+@pytest.mark.parametrize(
+    ("weights", "class_weight"),
+    [([0, 0, 0, 1], None), ([0, 0, 0, 1], "balanced"), (None, {0: 0, 1: 0, 2: 0})],
+)
+def test_fit_without_a_row_that_weighs_something_is_an_error(weights, class_weight):
+    model = SmoothedAnticipator(max_epochs=1, class_weight=class_weight)
+    with pytest.raises(ValueError, match="weight"):
+        model.fit(np.eye(4), [0, 1, 2, -1], sample_weight=weights)
 
 
 # ---------------------------------------------------------------------- hold out

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.base import clone
 
-from skanticipate import CosineSchedule, StepSchedule
+from skanticipate import CosineSchedule, SmoothedAnticipator, StepSchedule
 
 
 @pytest.mark.parametrize(
@@ -63,3 +63,17 @@ def test_factor_is_a_share_of_the_rate(kind, warmup, max_epochs, progress):
 def test_parameters_are_those_of_an_estimator():
     schedule = clone(StepSchedule(7, gamma=0.3, warmup_epochs=1))
     assert schedule.get_params() == {"step_size": 7, "gamma": 0.3, "warmup_epochs": 1}
+
+
+@pytest.mark.parametrize(
+    ("schedule", "name"),
+    [
+        (StepSchedule(step_size=0), "step_size"),
+        (StepSchedule(gamma=5.0), "gamma"),
+        (CosineSchedule(warmup_epochs=-1), "warmup_epochs"),
+    ],
+)
+def test_parameters_out_of_range_are_refused_in_fit(schedule, name):
+    model = SmoothedAnticipator(max_epochs=1, lr_schedule=schedule)
+    with pytest.raises(ValueError, match=name):
+        model.fit([[0.0], [1.0]], [0, 1])

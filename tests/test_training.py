@@ -47,9 +47,7 @@ def new_training(spec=None, **options):
     network = spec.build((T, D), C, generator=torch.Generator().manual_seed(0))
     state = initial_state(network, SEEDS, **{**OPTIONS, **options})
     objective = LabelObjective(LabelTargets(codes, **CPU), None, **CPU)
-    step = GradientStep(
-        state, clip_reader(RowView(X), **CPU), objective, {"base": 1.0}
-    )
+    step = GradientStep(state, clip_reader(RowView(X), **CPU), objective, {"base": 1.0})
     return state, step
 
 
@@ -214,8 +212,15 @@ def test_record_has_epoch_rate_loss_terms_and_figures():
     state, step = new_training()
     records = train(state, step, 2, validation())
     assert [list(record) for record in records] == 2 * [
-        ["epoch", "lr", "loss", "base", "val_loss", "val_accuracy",
-         "val_top_5_accuracy"]
+        [
+            "epoch",
+            "lr",
+            "loss",
+            "base",
+            "val_loss",
+            "val_accuracy",
+            "val_top_5_accuracy",
+        ]
     ]
     assert [record["epoch"] for record in records] == [1, 2]
     assert all(
@@ -291,6 +296,10 @@ def test_loss_that_is_not_finite_names_epoch_and_batch(value):
     assert state.epoch == 1
 
 
+def test_batch_size_may_be_a_numpy_integer_as_searches_draw_them():
+    assert len(train(*new_training(), 1, batch_size=np.int64(16))) == 1
+
+
 def test_loop_prints_nothing(capsys):
     train(*new_training(), 2, validation())
     assert capsys.readouterr() == ("", "")
@@ -300,8 +309,10 @@ def test_network_trains_with_dropout_and_is_scored_without():
     state, step = new_training()
     modes = []
     take = step.take_clips
-    step.take_clips = lambda samples: (modes.append(state.network.training), take(
-        samples))[1]
+    step.take_clips = lambda samples: (
+        modes.append(state.network.training),
+        take(samples),
+    )[1]
 
     def score(network):
         modes.append(network.training)
@@ -371,7 +382,9 @@ def test_step_goes_down_the_gradient_of_the_weighted_means(with_auxiliary):
     )
     assert not any(total.requires_grad for total, _ in terms.values())
     means = {name: float(total / w) for name, (total, w) in terms.items()}
-    assert step.loss(means) == pytest.approx(0.5 * means["base"] + 1.5 * means["text"])
+    assert step.loss(means) == pytest.approx(
+        0.5 * means["base"] + 1.5 * means["text"] + means.get("auxiliary", 0.0)
+    )
 
 
 def test_gradients_of_an_earlier_step_are_forgotten():
@@ -386,8 +399,27 @@ def test_gradients_of_an_earlier_step_are_forgotten():
     before = network.weight.detach().clone()
     for _ in range(3):
         step(torch.tensor([0]))
-    assert_allclose(network.weight.detach(), before - 3 * OPTIONS["lr"], rtol=1e-4,
-                    atol=1e-6)
+    assert_allclose(
+        network.weight.detach(), before - 3 * OPTIONS["lr"], rtol=1e-4, atol=1e-6
+    )
+
+
+def test_auxiliary_loss_that_is_not_finite_ends_training():
+    class Broken(Linear):
+        def forward(self, clips):
+            return Output(
+                super().forward(clips).logits, auxiliary_loss=self.weight.log().sum()
+            )
+
+    X, network = torch.ones(2, D), Broken(False)
+    state = initial_state(network, SEEDS, **OPTIONS)
+
+    def objective(output, chosen):
+        return {"base": (output.logits.sum(), 1)}
+
+    step = GradientStep(state, lambda chosen: X[chosen], objective, {"base": 1.0})
+    with pytest.raises(ValueError, match="epoch 1"):
+        list(training_epochs(state, step, n_samples=2, batch_size=2, max_epochs=1))
 
 
 # --------------------------------------------------------------------- validation

@@ -197,6 +197,12 @@ def test_arrays_become_rows_in_their_own_type(shape, dtype):
     assert_array_equal(np.asarray(rows), X)
 
 
+def test_sum_that_overflows_is_no_missing_value():
+    X = np.full((4, 3), 60_000, dtype=np.float16)
+    assert clips_of(X).shape == (4, 3)
+    assert clips_of(RowView(X)).shape == (4, 3)
+
+
 def test_lists_become_rows():
     assert_array_equal(np.asarray(clips_of([[1, 2], [3, 4]])), [[1, 2], [3, 4]])
 

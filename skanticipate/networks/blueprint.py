@@ -29,11 +29,30 @@ class Blueprint(NamedTuple):
 
     def load(self, weights):
         """Network with given weights (tensors or arrays), in evaluation mode."""
-        weights = {name: torch.as_tensor(w) for name, w in weights.items()}
+        # Copies: arrays that joblib maps from a file cannot be written.
+        weights = {
+            name: w if isinstance(w, torch.Tensor) else torch.tensor(w)
+            for name, w in weights.items()
+        }
         network = self.build(seed=0)
         floats = [w.dtype for w in weights.values() if w.is_floating_point()]
         network.to(floats[0]).load_state_dict(weights)
         return network.eval()
+
+    def check(self, network, take_clips):
+        """Refuse a network that does not answer as `Output` says."""
+        network.eval()
+        with torch.inference_mode(), self.randomness(0):
+            output = network(take_clips(torch.zeros(2, dtype=torch.int64)))
+        wanted = (2, len(self.spec.stage_times()), self.n_classes)
+        logits = getattr(output, "logits", None)
+        if logits is None or tuple(logits.shape) != wanted:
+            got = type(output).__name__ if logits is None else tuple(logits.shape)
+            raise ValueError(
+                f"A network of {type(self.spec).__name__} must return Output with "
+                f"logits of shape (B, stages, classes) = (B, {wanted[1]}, {wanted[2]}),"
+                f" got {got} for a batch of 2."
+            )
 
     def randomness(self, seed):
         """A seeded copy of torch's global stream, if the network draws from it."""

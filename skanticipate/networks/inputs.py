@@ -7,6 +7,8 @@ from torch.nn.utils import skip_init
 
 from skanticipate._validation import chunks
 
+_LARGEST_CODE = 1 << 24  # the networks' float32 counts no further
+
 
 class FeatureInput(nn.Module):
     """Features as they are; padding steps become zeros."""
@@ -63,7 +65,7 @@ def clip_input(spec, input_shape):
     """Build the input module of clips of features, or of codes."""
     if spec.embedding is None:
         return FeatureInput(input_shape)
-    return CodeInput(input_shape[-1], spec.embedding, spec.embedding_std)
+    return CodeInput(input_shape[-1], int(spec.embedding), spec.embedding_std)
 
 
 def code_shape(rows):
@@ -88,6 +90,11 @@ def code_shape(rows):
                 "embedding= expects whole numbers as codes, got "
                 f"{codes[codes != np.trunc(codes)][0]}: leave embedding=None for "
                 "features."
+            )
+        if codes.max() >= _LARGEST_CODE:
+            raise ValueError(
+                f"embedding= makes a table as long as the largest code, {codes.max()}: "
+                "number the labels from 1 on, as HistoryEncoder does."
             )
         largest = np.maximum(largest, codes.max(axis=(0, 1)))
     return rows.shape[1], tuple(int(n) + 1 for n in largest)

@@ -143,8 +143,8 @@ class _LSTM(nn.Module):
         self.input_dropout = Dropout(spec.input_dropout)
         self.rolling = cell(  # skip_init does not know recurrent modules
             self.input.n_outputs,
-            spec.hidden_size,
-            spec.n_layers,
+            int(spec.hidden_size),
+            int(spec.n_layers),
             batch_first=True,
             device="meta",
         ).to_empty(device="cpu")

@@ -1,0 +1,165 @@
+"""All that an anticipator does once it is fitted: predict, score, save, pickle."""
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import check_is_fitted
+
+from skanticipate import _state
+from skanticipate._runtime import clip_reader, resolve_device, torch_threads
+from skanticipate._training import predict_logits, prediction_batch
+from skanticipate._validation import (
+    check_clip_shape,
+    check_clips,
+    check_label_array,
+    unlabeled_mask,
+)
+from skanticipate.networks.blueprint import Blueprint
+
+
+class PredictionMixin(ClassifierMixin):
+    """The fitted side of `BaseAnticipator`."""
+
+    def predict(self, X):
+        """Most probable label of each clip.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), (n, T, d) or (n, ..., d)
+            Features observed before the action.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+        """
+        best = self._logits(X).argmax(-1)
+        return self.classes_[best.numpy()]
+
+    def predict_proba(self, X):
+        """Probability of each class, at the network's `anticipation_time`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), (n, T, d) or (n, ..., d)
+            Features observed before the action.
+
+        Returns
+        -------
+        ndarray of shape (n, C)
+            Columns in the order of `classes_`.
+        """
+        return self._logits(X).softmax(-1).numpy()
+
+    def predict_log_proba(self, X):
+        """Logarithm of `predict_proba`, without the loss of small numbers.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), (n, T, d) or (n, ..., d)
+            Features observed before the action.
+
+        Returns
+        -------
+        ndarray of shape (n, C)
+        """
+        return self._logits(X).log_softmax(-1).numpy()
+
+    def staged_predict_proba(self, X):
+        """Probabilities at each of `anticipation_times_`, the earliest first.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), (n, T, d) or (n, ..., d)
+            Features observed before the action.
+
+        Yields
+        ------
+        ndarray of shape (n, C)
+        """
+        for logits in self._all_logits(X).unbind(1):
+            yield logits.softmax(-1).numpy()
+
+    def score(self, X, y, sample_weight=None):
+        """Accuracy over the labelled rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, ...)
+            Features observed before the action.
+        y : array-like of shape (n,)
+            Labels; rows that carry the unlabelled marker are left out.
+        sample_weight : array-like of shape (n,), default=None
+            Weight of each row.
+
+        Returns
+        -------
+        float
+        """
+        check_is_fitted(self)
+        y = check_label_array(y, estimator=self)
+        labelled = np.flatnonzero(~unlabeled_mask(y, self.unlabeled_label_))
+        if len(labelled) == 0:
+            raise ValueError("y has no labelled rows, so there is nothing to score.")
+        if len(labelled) < len(y):
+            X, y = _safe_indexing(X, labelled), y[labelled]
+            if sample_weight is not None:
+                sample_weight = _safe_indexing(sample_weight, labelled)
+        return super().score(X, y, sample_weight)
+
+    def _logits(self, X):
+        """Scores of each clip at the stage that answers.   -> (n, C)."""
+        check_is_fitted(self)
+        return self._all_logits(X)[:, self.network_spec_.answering_stage()]
+
+    def _all_logits(self, X):
+        """Scores of each clip at each stage.   -> (n, S, C)."""
+        check_is_fitted(self)
+        rows = self._check_like_fit(X, "X")
+        device, network = resolve_device(self.device), self.network_
+        if device.type != "cpu":
+            network = self._blueprint().load(network.state_dict()).to(device)
+        dtype = next(network.parameters()).dtype
+        take = clip_reader(rows, dtype=dtype, device=device)
+        with torch_threads(self.n_threads, network):
+            return predict_logits(network, take, len(rows), prediction_batch(rows))
+
+    def _blueprint(self):
+        return Blueprint(self.network_spec_, self.input_shape_, len(self.classes_))
+
+    def _check_like_fit(self, X, name):
+        """Check clips that must look like those of fit.   -> RowView."""
+        rows = check_clips(X, name=name, estimator=self, reset=False)
+        seen = (*self.input_shape_[:-1], self.feature_dim_)
+        check_clip_shape(rows, seen, self.network_spec_.fixed_shape, name=name)
+        return rows
+
+    # --------------------------------------------------------------------- state
+
+    def save(self, path):
+        """Write the fitted estimator to a safetensors file, for `skanticipate.load`.
+
+        Parameters
+        ----------
+        path : str or path-like
+            File to write; an old one is replaced once the new one is complete.
+            Callbacks are left out, and a `random_state` that is a generator becomes
+            None: neither says anything about predictions.
+        """
+        check_is_fitted(self)
+        _state.write(path, self)
+
+    def __getstate__(self):
+        """State with the weights as arrays, so that it loads on any machine."""
+        state = dict(super().__getstate__())
+        if "network_" in state:
+            weights = state.pop("network_").state_dict()
+            state["_weights"] = {name: w.numpy() for name, w in weights.items()}
+        return state
+
+    def __setstate__(self, state):
+        """Build the network again and give it its weights."""
+        state = dict(state)
+        weights = state.pop("_weights", None)
+        super().__setstate__(state)
+        if weights is not None:
+            self.network_ = self._blueprint().load(weights)
