@@ -89,9 +89,8 @@ def main():
     for name in NAMES:
         with ProcessPoolExecutor(1) as alone:
             first, later = alone.submit(time_prior, name, actions, n_pairs).result()
-        print(
-            f"{name:18} {first[0]:14.0f} {first[1]:8.0f} {later[0]:14.0f} {later[1]:8.0f}"
-        )
+        (wall, cpu), (next_wall, next_cpu) = first, later
+        print(f"{name:18} {wall:14.0f} {cpu:8.0f} {next_wall:14.0f} {next_cpu:8.0f}")
 
 
 if __name__ == "__main__":

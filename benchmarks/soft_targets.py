@@ -122,7 +122,7 @@ def main():
     if not args.tiny:
         seconds = recurrent_epoch_s(rng)
         print(
-            f"\nan epoch of LSTM(256, embedding=64), 23,493 x 5 x 3: {seconds:.1f} s CPU"
+            f"\nepoch of LSTM(256, embedding=64) on 23,493 x 5 x 3: {seconds:.1f} s CPU"
         )
 
 

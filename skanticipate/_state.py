@@ -148,6 +148,6 @@ def _class_of(name, classes):
         if isinstance(kind, type) and issubclass(kind, BaseEstimator):
             return kind
     raise ValueError(
-        f"The file holds an object of {name}, which is not part of this version of "
-        "skanticipate. If you know it, pass its class: load(path, trusted=[...])."
+        f"The file holds an object of {name}, which is not part of skanticipate, or "
+        "not of this version. If you know it, pass its class: load(path, trusted=[...])."
     )

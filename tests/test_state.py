@@ -347,7 +347,7 @@ def test_file_that_is_missing_is_a_file_not_found_error(tmp_path):
         load(tmp_path / "nothing.safetensors")
 
 
-@pytest.mark.parametrize("failing", ["save_file", "os.replace"])
+@pytest.mark.parametrize("failing", ["save", "os.replace"])
 def test_writing_that_fails_leaves_the_old_file(failing, tmp_path, monkeypatch):
     path = tmp_path / "model.safetensors"
     model, X = fitted()
