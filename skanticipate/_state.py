@@ -149,5 +149,5 @@ def _class_of(name, classes):
             return kind
     raise ValueError(
         f"The file holds an object of {name}, which is not part of skanticipate, or "
-        "not of this version. If you know it, pass its class: load(path, trusted=[...])."
+        "not of this version. If you know it: load(path, trusted=[its class])."
     )

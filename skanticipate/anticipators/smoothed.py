@@ -11,7 +11,125 @@ from skanticipate.priors import ArrayPrior, UniformPrior
 
 
 class SmoothedAnticipator(BaseAnticipator):
-    """Anticipate actions from labels smoothed by a prior over actions."""
+    """Anticipate actions from labels that are softened by what the labels mean.
+
+    The label of a clip is mixed with a row of a prior over actions, such as the
+    actions that share its verb or noun, or those that often come before it::
+
+        (1 - smoothing) * onehot(y) + smoothing * prior row
+
+    and the network learns this distribution by cross-entropy.
+
+    Parameters
+    ----------
+    network : NetworkSpec, default=None
+        The network to train. None picks `MLP` for clips (n, d) and `LSTM` for
+        sequences (n, T, d).
+    prior : prior or array-like of shape (C, C), default=None
+        What the labels know of each other. None means `UniformPrior`, which is plain
+        label smoothing. A matrix needs `classes`, the labels of its rows and columns.
+    smoothing : float, default=0.1
+        Weight of the prior, in [0, 1]; 0 trains on the labels alone.
+    max_epochs : int, default=50
+        Number of passes over the training rows.
+    batch_size : int, default=128
+        Rows in a step; the last batch of an epoch may be smaller.
+    optimizer : {"adamw", "sgd"}, default="adamw"
+        AdamW, or stochastic gradient descent with momentum.
+    lr : float, default=2e-3
+        Learning rate at the start.
+    momentum : float, default=0.9
+        Momentum of "sgd".
+    weight_decay : float, default=1e-4
+        Weight decay: decoupled in AdamW, part of the gradient in "sgd".
+    lr_schedule : CosineSchedule or StepSchedule, default=None
+        How the learning rate changes over the epochs; None keeps it.
+    early_stopping : bool, default=False
+        Stop when the validation score has not risen for `n_iter_no_change` epochs, and
+        restore the weights of the best epoch. The score is taken on `X_val, y_val` if
+        they are given to `fit`, else on a held-out part of the training rows.
+    validation_fraction : float, default=0.1
+        Share of the labelled rows that is held out; whole groups if `groups` are given.
+    n_iter_no_change : int, default=10
+        Epochs without a gain before training stops.
+    tol : float, default=1e-4
+        A gain is more than this.
+    scoring : {"loss", "accuracy", "top_5_accuracy"}, default="loss"
+        Validation figure by which early stopping goes.
+    class_weight : dict, "balanced" or None, default=None
+        Weight of each class in the loss.
+    classes : array-like of shape (C,), default=None
+        The class set, so that rare classes may be missing from a fold. None takes the
+        labels of `y`.
+    unlabeled_label : "auto", None or scalar, default="auto"
+        Value of `y` that marks a row without label; None if there is no such value.
+        "auto" means -1 in whole numbers, unless -1 and 1 are the only values.
+        Unlabelled rows are dropped with a warning: no teacher speaks for them here.
+    dtype : {"auto", "float32", "float64"}, default="auto"
+        Precision of the network; "auto" is float64 for float64 input, else float32.
+    device : str or torch.device, default="auto"
+        Where to compute; "auto" is the first GPU where there is one.
+    n_threads : int, default=None
+        Threads of torch during fit and predict. None means one for networks of less
+        than 5 million parameters.
+    warm_start : bool, default=False
+        Continue from the weights of the last fit; `network` is not read again.
+    random_state : int, RandomState instance or None, default=None
+        Seed of initial weights, shuffling, dropout and the held-out part. The same
+        integer gives the same bits, in threads and processes too.
+    verbose : int, default=0
+        Whether to print a line each epoch.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (C,)
+        Labels, in the order of the columns of `predict_proba`.
+    network_ : torch.nn.Module
+        The trained network, on the CPU, in evaluation mode.
+    network_spec_ : NetworkSpec
+        What it was built from.
+    prior_ : prior
+        The fitted prior.
+    history_ : list of dict
+        One record an epoch: "epoch", "lr", "loss", "base", and "val_loss",
+        "val_accuracy", "val_top_5_accuracy" where there are validation data.
+    loss_curve_ : list of float
+        Training loss of each epoch.
+    n_iter_ : int
+        Number of epochs done.
+    anticipation_times_ : ndarray of shape (S,)
+        Seconds before the action of each stage; NaN where the network does not say.
+    feature_dim_ : int
+        Size of the last axis of the clips.
+    input_shape_ : tuple
+        Shape of a clip as the network was built for it.
+    n_features_in_ : int
+        Number of features; of clips (n, d) only.
+    feature_names_in_ : ndarray of shape (d,)
+        Names of the features, if `X_past` was a table with names.
+    unlabeled_label_ : object
+        What marked an unlabelled row in `fit`; None where nothing did.
+    n_unlabeled_ : int
+        Number of unlabelled rows in `fit`.
+
+    References
+    ----------
+    G. Camporese, P. Coscia, A. Furnari, G. M. Farinella, L. Ballan, "Knowledge
+    Distillation for Action Anticipation via Label Smoothing", ICPR 2020.
+
+    Examples
+    --------
+    >>> from skanticipate import SmoothedAnticipator, VerbNounPrior
+    >>> from skanticipate.datasets import make_kitchen
+    >>> kitchen = make_kitchen(random_state=0)
+    >>> model = SmoothedAnticipator(
+    ...     prior=VerbNounPrior(kitchen.actions), smoothing=0.2, random_state=0
+    ... )
+    >>> model.fit(kitchen.X_past[:480], kitchen.y[:480]).n_iter_
+    50
+    >>> model.predict_proba(kitchen.X_past[480:]).shape
+    (120, 20)
+    """
 
     _parameter_constraints = {
         **BaseAnticipator._parameter_constraints,
