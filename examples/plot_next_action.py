@@ -1,0 +1,84 @@
+"""
+Next action from past actions
+=============================
+
+Often the past is known as labels: a recogniser, or an annotator, named the last few
+actions. Here a recurrent network reads them. We look at what counts as past, and at the
+table that a transition prior teaches from.
+"""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from skanticipate import (
+    LSTM,
+    CosineSchedule,
+    HistoryEncoder,
+    SmoothedAnticipator,
+    TransitionPrior,
+    VerbNounHead,
+)
+from skanticipate.datasets import label_history, make_kitchen
+from skanticipate.metrics import top_k_accuracy
+from skanticipate.plotting import PriorDisplay
+
+# %%
+# Segments of 80 synthetic videos: who did what, from which frame to which.
+kitchen = make_kitchen(80, random_state=0)
+table, actions = kitchen.segments, kitchen.actions
+train, test = kitchen.groups < 60, kitchen.groups >= 60
+print({name: column[:3].tolist() for name, column in table.items()})
+
+# %%
+# The rule decides what the network may read: segments that had ended a second before
+# the action starts, or all that had started by then. The second reads labels of actions
+# that are still going on, which only a good recogniser can give.
+
+
+def fit(rule, prior=None, smoothing=0.0):
+    """Train on the histories of a rule, score the test videos."""
+    history = label_history(table, history=5, anticipation_time=1.0, rule=rule)
+    codes = HistoryEncoder(actions).fit_transform(history)  # (n, 5, 3)
+    model = SmoothedAnticipator(
+        LSTM(64, cell="gru", embedding=16, dropout=0.3, head=VerbNounHead(actions)),
+        prior=prior,
+        smoothing=smoothing,
+        max_epochs=15,
+        batch_size=64,
+        lr_schedule=CosineSchedule(),
+        random_state=0,
+    )
+    model.fit(codes[train], table.action[train], y_past=history[train, -1])
+    proba = model.predict_proba(codes[test])
+    score = top_k_accuracy(table.action[test], proba, k=3, classes=model.classes_)
+    return model, 100 * score
+
+
+scores = {rule: fit(rule)[1] for rule in ("ended", "started", "all")}
+
+# %%
+# A transition prior knows what follows the action seen last, from the training videos.
+# It depends on the clip, not on its label.
+model, score = fit("ended", TransitionPrior(actions), smoothing=0.4)
+scores["ended, transition prior"] = score
+for name, value in scores.items():
+    print(f"{name:24} top-3 {value:.1f} per cent")
+
+# %%
+names = {label: " ".join(pair) for label, pair in actions.items()}
+shown = np.unique(table.action)[:12].tolist()
+fig, (left, right) = plt.subplots(
+    1, 2, figsize=(13, 5), layout="constrained", width_ratios=(3, 2)
+)
+PriorDisplay.from_prior(model.prior_, labels=shown, ax=left)
+left.set_yticks(range(len(shown)), [names[label] for label in shown])
+left.set_xticks(range(len(names)), names.values(), rotation=90)
+left.set(title="What follows the action seen last", xlabel="next", ylabel="seen last")
+right.barh(list(scores), list(scores.values()), color="tab:blue")
+right.set(xlabel="top-3 accuracy, per cent", title="What counts as past")
+right.invert_yaxis()
+picture = Path(__file__).with_suffix(".png")
+fig.savefig(picture, dpi=100)
+print(f"picture saved to {picture.name}")
