@@ -14,7 +14,6 @@ same number of optimiser steps.
 """
 
 import argparse
-import csv
 import json
 import os
 import warnings
@@ -23,12 +22,9 @@ from typing import NamedTuple
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
-from _paired import mcnemar, paired_difference
+from _clips import load, split_videos
+from _report import draw, save, show, table_of
 from joblib import Parallel, delayed
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import OneHotEncoder
@@ -47,106 +43,25 @@ from skanticipate import (
     VerbNounHead,
     VerbNounPrior,
 )
-from skanticipate.datasets import label_history, make_kitchen, read_segments
 from skanticipate.metrics import mean_top_k_recall_score
 
 OUTPUT = Path(__file__).parent / "output"
-METRICS = ("top-1", "top-5", "mean top-5 recall")
-
-
-# -------------------------------------------------------------------------- data
-
-
-class Task:
-    """Clips of one data set: histories, labels, videos, and what labels mean."""
-
-    def __init__(self, history, y, videos, starts, actions, glove):
-        self.history, self.y, self.videos, self.starts = history, y, videos, starts
-        self.actions, self.glove = actions, glove
-        self.classes = np.array(sorted(actions))
-
-    def select(self, keep):
-        """The task restricted to some clips."""
-        aligned = (self.history, self.y, self.videos, self.starts)
-        return Task(*(a[keep] for a in aligned), self.actions, self.glove)
-
-    def sequences(self):
-        """Labels of each video in the order of their starts."""
-        order = np.lexsort((self.starts, self.videos))
-        _, first = np.unique(self.videos[order], return_index=True)
-        return np.split(self.y[order], first[1:])
-
-
-def read_actions(path):
-    """Verb and noun of each label of the converted data."""
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file)
-        return {int(r["id"]): (r["verb_name"], r["noun_name"]) for r in rows}
-
-
-def load(name, root):
-    """Training and validation task of a data set."""
-    if name == "kitchen":
-        return load_kitchen()
-    root = Path(root)
-    actions = read_actions(root / name / "actions.csv")
-    glove = root / "glove" / "glove.840B.300d.kitchen.txt"
-    if name == "epic55":
-        files = [root / name / f"{part}.csv" for part in ("train", "validation")]
-        return [task_of(read_segments(file), actions, glove) for file in files]
-    table = read_segments(root / name / "clips.csv")
-    task = task_of(table, actions, glove)
-    return [task.select(table.split1 == part) for part in ("train", "validation")]
-
-
-def task_of(table, actions, glove):
-    """Clips of a table of segments."""
-    return Task(
-        label_history(table, history=5, anticipation_time=1.0, rule="ended", fps=30),
-        table.action,
-        table.video,
-        table.start_frame,
-        actions,
-        glove,
-    )
-
-
-def load_kitchen():
-    """Synthetic clips, to show that the benchmark runs where there is no data."""
-    kitchen = make_kitchen(24, random_state=0)
-    words = sorted({w for pair in kitchen.actions.values() for w in pair})
-    vectors = np.random.default_rng(0).standard_normal((len(words), 8))
-    glove = dict(zip(words, vectors, strict=True))
-    starts = np.arange(len(kitchen.y))
-    task = Task(
-        kitchen.past_actions, kitchen.y, kitchen.groups, starts, kitchen.actions, glove
-    )
-    held = np.isin(task.videos, np.unique(task.videos)[::4])
-    return task.select(~held), task.select(held)
-
-
-def split_videos(task, fraction, seed=0):
-    """Part of the training videos on which every choice is made."""
-    videos = np.unique(task.videos)
-    held = np.random.default_rng(seed).permutation(videos)[
-        : round(fraction * len(videos))
-    ]
-    inner = np.isin(task.videos, held)
-    return task.select(~inner), task.select(inner)
 
 
 # ------------------------------------------------------------------------- rows
 
 
 def network(name, task, head, embedding_std):
-    """The two networks; widths and dropout were found on training videos."""
+    """Spec of a network; widths and dropout were found on training videos."""
     common = {
         "embedding": 64,
         "embedding_std": embedding_std,
         "dropout": 0.5,
         "head": VerbNounHead(task.actions) if head == "verb-noun" else None,
     }
-    return MLP(256, **common) if name == "MLP" else LSTM(256, cell="gru", **common)
+    if name == "GRU":
+        return LSTM(256, cell="gru", **common)
+    return MLP(128 if name == "plain MLP" else 256, **common)
 
 
 def prior(name, task, setting):
@@ -170,6 +85,9 @@ def prior(name, task, setting):
     )
 
 
+# The plain MLP is the network of the label smoothing literature: what a prior brings
+# there is not what it brings to a network that knows verbs and nouns by itself.
+PLAIN = {"head": "linear", "embedding_std": 1.0}
 NETWORKS = [
     {"head": head, "embedding_std": std}
     for head in ("linear", "verb-noun")
@@ -303,7 +221,7 @@ def choose(train, budget, run):
         usual = sorted(budget.epochs)[len(budget.epochs) // 2]
         candidates = [
             Choice(net, options, batch_size, usual)
-            for options in NETWORKS
+            for options in ([PLAIN] if net == "plain MLP" else NETWORKS)
             for batch_size in budget.batch_sizes
         ]
         best = ranked(candidates, inner, budget, run)[0][0]
@@ -384,74 +302,6 @@ def measure(train, test, baselines, rows, budget, run):
     return results
 
 
-def table_of(results, rows, videos):
-    """One line a row: mean and deviation of each metric, difference to one-hot."""
-    reference = results["Markov, backed off"][0][1]
-    lines = []
-    for name, found in results.items():
-        figures = 100 * np.array([(a.mean(), b.mean(), r) for a, b, r in found])
-        spread = figures.std(axis=0, ddof=1) if len(found) > 1 else np.full(3, np.nan)
-        line = {"row": name}
-        for k, metric in enumerate(METRICS):
-            line[metric], line[f"{metric} sd"] = figures[:, k].mean(), spread[k]
-        if name in rows:
-            hard = results[f"{rows[name][0].net}, one-hot"]
-            top_5 = [np.array([h for _, h, _ in f], float) for f in (found, hard)]
-            gain = 100 * np.array(paired_difference(*top_5, videos))
-            line.update(zip(("gain", "se seeds", "se clips"), gain, strict=True))
-            line["p"] = max(mcnemar(hits, reference) for _, hits, _ in found)
-        lines.append(line)
-    return lines
-
-
-# --------------------------------------------------------------------- reporting
-
-
-def show(title, lines):
-    """Print a table as Markdown."""
-    header = ("row", *METRICS, "gain in top-5 (se seeds / clips)", "p against Markov")
-    print(f"\n### {title}\n")
-    print("| " + " | ".join(header) + " |\n" + "|---" * len(header) + "|")
-    for line in lines:
-        cells = [figure(line[m], line[f"{m} sd"]) for m in METRICS]
-        if "gain" in line:
-            gain = "{gain:+.2f} ({se seeds:.2f} / {se clips:.2f})".format(**line)
-            cells += [gain, f"{line['p']:.1e}"]
-        cells = [line["row"], *cells, *[""] * (5 - len(cells))]
-        print("| " + " | ".join(cells) + " |")
-
-
-def figure(mean, deviation):
-    """Mean and deviation, or the mean alone where there is one run."""
-    return f"{mean:.2f}" + ("" if np.isnan(deviation) else f" ± {deviation:.2f}")
-
-
-def save(name, lines):
-    """Write the table as csv."""
-    columns = list(dict.fromkeys(key for line in lines for key in line))
-    with open(OUTPUT / f"next_action_{name}.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(lines)
-
-
-def draw(name, lines):
-    """Top-5 accuracy of every row."""
-    fig, ax = plt.subplots(figsize=(8, 6), layout="constrained")
-    colours = {"MLP": "tab:blue", "GRU": "tab:orange"}
-    for k, line in enumerate(reversed(lines)):
-        colour = colours.get(line["row"].split(",")[0], "tab:gray")
-        error = np.nan_to_num(line["top-5 sd"])
-        ax.barh(k, line["top-5"], xerr=error, color=colour, height=0.7, capsize=2)
-    ax.set_yticks(range(len(lines)), [line["row"] for line in reversed(lines)])
-    shown = [line["top-5"] for line in lines[1:]]  # majority is far below
-    ax.set_xlim(min(shown) - 2, max(shown) + 1)
-    ax.set(title=name, xlabel="top-5 accuracy, per cent (deviation over seeds)")
-    ax.grid(axis="x", alpha=0.4)
-    fig.savefig(OUTPUT / f"next_action_{name}.png", dpi=110)
-    plt.close(fig)
-
-
 def main():
     """Choose, write the choice down, measure once, report."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -459,7 +309,7 @@ def main():
     parser.add_argument("--sets", nargs="+", default=["egtea", "epic55"])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--inner-seeds", type=int, default=1)
-    parser.add_argument("--networks", nargs="+", default=["MLP", "GRU"])
+    parser.add_argument("--networks", nargs="+", default=["plain MLP", "MLP", "GRU"])
     parser.add_argument("--epochs", type=int, nargs="+", default=[8, 12, 18])
     parser.add_argument("--weights", type=float, nargs="+", default=[0.25, 0.5])
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[128, 512])
@@ -479,8 +329,8 @@ def main():
         results = measure(train, test, baselines, rows, budget, run)
         lines = table_of(results, rows, test.videos)
         show(name, lines)
-        save(name, lines)
-        draw(name, lines)
+        save(OUTPUT / f"next_action_{name}.csv", lines)
+        draw(OUTPUT / f"next_action_{name}.png", name, lines)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from skanticipate._version import __version__
 from skanticipate.anticipators import SmoothedAnticipator
 from skanticipate.networks import LSTM, MLP, NetworkSpec, Output, VerbNounHead
 from skanticipate.persistence import load
-from skanticipate.preprocessing import HistoryEncoder, PerFrame
+from skanticipate.preprocessing import HistoryEncoder, PerFrame, pad_clips
 from skanticipate.priors import (
     ArrayPrior,
     GloVePrior,
@@ -20,7 +20,7 @@ from skanticipate.priors import (
     UniformPrior,
     VerbNounPrior,
 )
-from skanticipate.schedules import CosineSchedule, StepSchedule
+from skanticipate.schedules import CosineSchedule, Schedule, StepSchedule
 
 __all__ = [
     "LSTM",
@@ -34,6 +34,7 @@ __all__ = [
     "Output",
     "PerFrame",
     "RowView",
+    "Schedule",
     "SmoothedAnticipator",
     "StepSchedule",
     "TemporalPrior",
@@ -46,5 +47,6 @@ __all__ = [
     "load",
     "losses",
     "metrics",
+    "pad_clips",
     "plotting",
 ]

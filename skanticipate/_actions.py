@@ -1,7 +1,8 @@
-"""What a label says: its verb, its noun, and the words of their names."""
+"""What a label says: its verb, its noun, the words of their names; its number."""
 
 import re
 from collections.abc import Mapping
+from numbers import Integral
 
 import numpy as np
 
@@ -34,7 +35,7 @@ def as_list(labels):
 
 
 def missing_mask(labels):
-    """Where no action was seen: None, NaN, "" or -1.   (n,) -> (n,) bool.
+    """Where no action was seen: None, NaN, pd.NA, "" or -1.   (n,) -> (n,) bool.
 
     Examples
     --------
@@ -46,7 +47,38 @@ def missing_mask(labels):
 
 
 def _is_missing(label):
-    return label is None or label == "" or label == -1 or label != label
+    # pd.NA goes by its name: pandas is optional, and no comparison with NA has a truth
+    if label is None or type(label).__name__ == "NAType":
+        return True
+    return label == "" or label == -1 or label != label
+
+
+def label_codes(labels, classes):
+    """Position of each label in `classes`, -1 where it is not a class.   (n,) intp.
+
+    Examples
+    --------
+    >>> label_codes(["pour", "fly"], ["cut", "pour"]).tolist()
+    [1, -1]
+    """
+    position = {label: code for code, label in enumerate(as_list(classes))}
+    labels = as_list(labels)
+    codes = (position.get(label, -1) for label in labels)
+    return np.fromiter(codes, np.intp, len(labels))
+
+
+def number_names(names):
+    """Number of each name, and the list of names, in order of first appearance.
+
+    Examples
+    --------
+    >>> codes, names = number_names(["pan", "cup", "pan"])
+    >>> codes.tolist(), names
+    ([0, 1, 0], ['pan', 'cup'])
+    """
+    names = as_list(names)
+    distinct = list(dict.fromkeys(names))
+    return label_codes(names, distinct), distinct
 
 
 def action_lookup(actions=None):
@@ -56,7 +88,7 @@ def action_lookup(actions=None):
     """
     if actions is None:
         return _split_name
-    return _as_mapping(actions).get
+    return as_mapping(actions).get
 
 
 def verbs_and_nouns(labels, actions=None):
@@ -103,8 +135,19 @@ def _split_name(label):
     return (verb, noun) if verb and noun else None
 
 
-def _as_mapping(actions):
-    """Return the mapping label -> (verb, noun), from a table where one was given."""
+def as_mapping(actions):
+    """Return the mapping label -> (verb, noun), from a table where one was given.
+
+    Raises
+    ------
+    ValueError
+        If a table lacks a column or contradicts itself.
+
+    Examples
+    --------
+    >>> as_mapping({"label": [7], "verb": ["cut"], "noun": ["onion"]})
+    {7: ('cut', 'onion')}
+    """
     is_table = not isinstance(actions, Mapping) or set(_TABLE_COLUMNS) <= set(actions)
     if not is_table:
         return actions
@@ -142,12 +185,25 @@ def _check_pairs(labels, pairs, actions):
     if unknown:
         first = ", ".join(repr(label) for label in dict.fromkeys(unknown[:5]))
         remedy = (
-            "pass actions=, a mapping label -> (verb, noun) or a table with the "
-            "columns label, verb and noun, unless all labels are strings 'verb noun'"
+            _ask_for_actions(unknown)
             if actions is None
-            else "add them to actions, under labels of the same type as in y"
+            else "add them to actions, under labels of the same type as in y."
         )
         raise ValueError(
             f"Every label needs a verb and a noun, but {len(set(unknown))} labels have "
-            f"none, among them {first}: {remedy}."
+            f"none, among them {first}: {remedy}"
         )
+
+
+def _ask_for_actions(unknown):
+    remedy = (
+        "pass actions=, a mapping label -> (verb, noun) or a table with the columns "
+        "label, verb and noun, unless all labels are strings 'verb noun'."
+    )
+    if not all(isinstance(label, Integral) for label in unknown):
+        return remedy
+    return (
+        f"{remedy} Meta-estimators such as VotingClassifier and StackingClassifier "
+        "encode labels as 0..C-1, in sorted order, before an estimator sees them: "
+        "inside of them actions must be keyed by these numbers."
+    )

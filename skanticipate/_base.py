@@ -18,17 +18,25 @@ from skanticipate._runtime import (
     resolve_dtype,
     torch_threads,
 )
-from skanticipate._samples import Samples, hold_out, optional_column, sample_weights
+from skanticipate._samples import (
+    Samples,
+    check_weights,
+    hold_out,
+    optional_column,
+    weigh_classes,
+)
 from skanticipate._training import (
     EarlyStopping,
     GradientStep,
     ValidationScore,
+    check_finite,
     initial_state,
     prediction_batch,
     training_epochs,
 )
 from skanticipate._validation import (
     check_clips,
+    check_groups,
     check_label_array,
     check_labels,
     check_same_length,
@@ -134,19 +142,23 @@ class BaseAnticipator(_callbacks.CallbackSupportMixin, PredictionMixin, BaseEsti
             have none.
         X_future_unlabeled : array-like of shape (n, ...), default=None
             Features of the clip to be anticipated, one row for each row of `X_past`.
+            Only for estimators whose teacher sees them; others check its length.
         past_actions : array-like of shape (n, L), default=None
-            Labels of the last L actions, left-padded with None or "".
+            Labels of the last L actions, left-padded with None or "". Only for
+            estimators whose teacher reads them.
         y_past : array-like of shape (n,), default=None
             Label of the action seen last; None, NaN, "" or -1 where there is none.
+            For priors that count transitions.
         teacher_proba : array-like of shape (n, C), default=None
-            Soft targets that replace a teacher.
+            Soft targets that replace a teacher. Only for estimators that have one.
         groups : array-like of shape (n,), default=None
             Video or person of each row; a held-out part takes whole groups.
         sample_weight : array-like of shape (n,), default=None
             Weight of each row in the loss.
         X_val, y_val : arrays as `X_past` and `y`, default=None
             Validation data for `history_` and early stopping, instead of a held-out
-            fraction.
+            fraction. A Pipeline passes `X_val` on as it is: to have it transformed,
+            enable metadata routing and name it in the pipeline's `transform_input`.
 
         Returns
         -------
@@ -172,6 +184,7 @@ class BaseAnticipator(_callbacks.CallbackSupportMixin, PredictionMixin, BaseEsti
             sample_weight=sample_weight,
         )
         samples, validation = self._divide(samples, X_val, y_val, seeds["split"])
+        samples = weigh_classes(samples, self.class_weight, self.classes_)
         task.begin()
         self._train(samples, validation, seeds, task)
         task.end()
@@ -217,14 +230,11 @@ class BaseAnticipator(_callbacks.CallbackSupportMixin, PredictionMixin, BaseEsti
         self.n_unlabeled_ = int((labels.codes < 0).sum())
         if not self._continues():
             self._describe(rows)
-        weights = sample_weights(
-            labels.codes, aligned["sample_weight"], self.class_weight, self.classes_
-        )
         samples = Samples(
             rows,
             labels.codes,
-            weights,
-            groups=optional_column(aligned["groups"]),
+            check_weights(labels.codes, aligned["sample_weight"]),
+            groups=check_groups(aligned["groups"]),
             y_past=optional_column(aligned["y_past"]),
         )
         return self._with_signal(samples)
@@ -238,8 +248,7 @@ class BaseAnticipator(_callbacks.CallbackSupportMixin, PredictionMixin, BaseEsti
             signal = signal & (samples.weights > 0)
             if not signal.any():
                 raise ValueError(
-                    "No row to learn from has a positive weight: check sample_weight "
-                    "and class_weight."
+                    "No row to learn from has a positive weight: check sample_weight."
                 )
         return samples.select(signal)
 
@@ -327,6 +336,7 @@ class BaseAnticipator(_callbacks.CallbackSupportMixin, PredictionMixin, BaseEsti
         ):
             for record in records:
                 self._report(record)
+        check_finite(network, state.epoch)
         if state.stopping is not None:
             state.stopping.restore(network)
         state.optimizer.zero_grad()

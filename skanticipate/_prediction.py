@@ -31,6 +31,11 @@ class PredictionMixin(ClassifierMixin):
         Returns
         -------
         ndarray of shape (n,)
+
+        Raises
+        ------
+        ValueError
+            If the clips are not of the kind seen in fit, here and in all that predicts.
         """
         best = self._logits(X).argmax(-1)
         return self.classes_[best.numpy()]
@@ -76,7 +81,7 @@ class PredictionMixin(ClassifierMixin):
         ------
         ndarray of shape (n, C)
         """
-        for logits in self._all_logits(X).unbind(1):
+        for logits in self._scores(X, slice(None)).unbind(1):
             yield logits.softmax(-1).numpy()
 
     def score(self, X, y, sample_weight=None):
@@ -109,10 +114,10 @@ class PredictionMixin(ClassifierMixin):
     def _logits(self, X):
         """Scores of each clip at the stage that answers.   -> (n, C)."""
         check_is_fitted(self)
-        return self._all_logits(X)[:, self.network_spec_.answering_stage()]
+        return self._scores(X, self.network_spec_.answering_stage())
 
-    def _all_logits(self, X):
-        """Scores of each clip at each stage.   -> (n, S, C)."""
+    def _scores(self, X, stage):
+        """Scores of each clip at one stage (n, C), or at a slice of them (n, S, C)."""
         check_is_fitted(self)
         rows = self._check_like_fit(X, "X")
         device, network = resolve_device(self.device), self.network_
@@ -121,7 +126,9 @@ class PredictionMixin(ClassifierMixin):
         dtype = next(network.parameters()).dtype
         take = clip_reader(rows, dtype=dtype, device=device)
         with torch_threads(self.n_threads, network):
-            return predict_logits(network, take, len(rows), prediction_batch(rows))
+            return predict_logits(
+                network, take, len(rows), prediction_batch(rows), stage
+            )
 
     def _blueprint(self):
         return Blueprint(self.network_spec_, self.input_shape_, len(self.classes_))

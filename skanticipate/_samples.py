@@ -3,11 +3,7 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from sklearn.model_selection import (
-    GroupShuffleSplit,
-    ShuffleSplit,
-    StratifiedShuffleSplit,
-)
+from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 from sklearn.utils import compute_class_weight
 from sklearn.utils.validation import _check_sample_weight
 
@@ -62,46 +58,52 @@ def optional_column(signal):
     return np.asarray(signal)
 
 
-def sample_weights(codes, sample_weight, class_weight, classes):
-    """Weight of each row: its own times that of its class.   -> (n,) or None."""
-    weights = None
-    if sample_weight is not None:
-        weights = _check_sample_weight(
-            sample_weight, codes, dtype=np.float64, ensure_non_negative=True
-        )
-        if not weights.any():
-            raise ValueError(
-                "Sample weights must contain at least one non-zero number."
-            )
+def check_weights(codes, sample_weight):
+    """Weight of each row as given.   -> (n,) or None."""
+    if sample_weight is None:
+        return None
+    weights = _check_sample_weight(
+        sample_weight, codes, dtype=np.float64, ensure_non_negative=True
+    )
+    if not weights.any():
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    return weights
+
+
+def weigh_classes(samples, class_weight, classes):
+    """Samples whose weights are multiplied by those of their classes."""
     if class_weight is None:
-        return weights
-    labelled = codes >= 0
-    counted = labelled if weights is None else labelled & (weights > 0)
-    if not counted.any():
-        raise ValueError(
-            "No labelled row has a positive sample_weight, so classes cannot be "
-            "weighed."
-        )
-    present = np.unique(codes[counted])
+        return samples
+    labelled = samples.codes >= 0
+    codes = samples.codes[labelled]
+    present = np.unique(codes)
     if isinstance(class_weight, dict):
-        known = {k: code for code, k in enumerate(classes.tolist())}
-        if strangers := [k for k in class_weight if k not in known]:
-            raise ValueError(
-                f"class_weight names labels that are no classes: {strangers[:5]}."
-            )
-        class_weight = {known[k]: w for k, w in class_weight.items()}
-        class_weight = {k: class_weight.get(k, 1.0) for k in present.tolist()}
-        if min(class_weight.values()) < 0:
-            raise ValueError(f"class_weight must not be negative, got {class_weight}.")
+        class_weight = _weights_by_code(class_weight, classes, present)
     of_class = np.ones(len(classes))
     of_class[present] = compute_class_weight(
         class_weight,
         classes=present,
-        y=codes[counted],
-        sample_weight=None if weights is None else weights[counted],
+        y=codes,
+        sample_weight=None if samples.weights is None else samples.weights[labelled],
     )
-    factors = np.where(labelled, of_class[codes], 1.0)
-    return factors if weights is None else weights * factors
+    weights = np.where(labelled, of_class[samples.codes], 1.0)
+    if samples.weights is not None:
+        weights = weights * samples.weights
+    if not weights.any():
+        raise ValueError(f"class_weight={class_weight} leaves no row any weight.")
+    return replace(samples, weights=weights).select(weights > 0)
+
+
+def _weights_by_code(class_weight, classes, present):
+    codes = {label: code for code, label in enumerate(classes.tolist())}
+    if strangers := [label for label in class_weight if label not in codes]:
+        raise ValueError(
+            f"class_weight names labels that are no classes: {strangers[:5]}."
+        )
+    if min(class_weight.values(), default=1) < 0:
+        raise ValueError(f"class_weight must not be negative, got {class_weight}.")
+    by_code = {codes[label]: weight for label, weight in class_weight.items()}
+    return {code: by_code.get(code, 1.0) for code in present.tolist()}
 
 
 def hold_out(samples, fraction, seed):
@@ -123,14 +125,8 @@ def hold_out(samples, fraction, seed):
             "none to train on: lower it, or pass X_val and y_val."
         )
     if samples.groups is not None:
-        if len(np.unique(samples.groups[labelled])) < 2:
-            raise ValueError(
-                "early_stopping holds out whole groups, but all labelled rows belong "
-                "to one group: pass more groups, none, or X_val and y_val."
-            )
-        split = GroupShuffleSplit(1, test_size=fraction, random_state=seed)
-        _, held = next(split.split(codes, codes, samples.groups[labelled]))
-        held_groups = np.unique(samples.groups[labelled[held]])
+        held_groups = _groups_to_hold(samples.groups[labelled], n_held, seed)
+        held = np.flatnonzero(np.isin(samples.groups[labelled], held_groups))
         training = ~np.isin(samples.groups, held_groups)
     else:
         # Long tails cannot be stratified: some classes have a single row.
@@ -141,3 +137,16 @@ def hold_out(samples, fraction, seed):
         training = np.ones(len(samples), dtype=bool)
         training[labelled[held]] = False
     return samples.select(training), samples.select(labelled[held])
+
+
+def _groups_to_hold(groups, n_held, seed):
+    """Random groups that together have about as many rows as wanted."""
+    names, sizes = np.unique(groups, return_counts=True)
+    if len(names) < 2:
+        raise ValueError(
+            "early_stopping holds out whole groups, but all labelled rows belong to "
+            "one group: pass more groups, none, or X_val and y_val."
+        )
+    order = np.random.default_rng(seed).permutation(len(names))
+    rows = np.cumsum(sizes[order])[:-1]  # at least one group trains
+    return names[order[: 1 + np.argmin(np.abs(rows - n_held))]]

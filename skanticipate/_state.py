@@ -83,8 +83,11 @@ def _encode(value, tensors, where):
         return {"list" if isinstance(value, list) else "tuple": items}
     if hasattr(value, "columns"):  # a DataFrame, as a mapping of its columns
         value = {name: np.asarray(value[name]) for name in value.columns}
-    if hasattr(value, "index_to_key"):  # gensim's KeyedVectors, as a mapping
-        value = dict(zip(value.index_to_key, value.vectors, strict=True))
+    if hasattr(value, "index_to_key"):  # gensim's KeyedVectors
+        return _encode_vectors(value.index_to_key, value.vectors, tensors, where)
+    if _is_vectors(value):
+        rows = np.stack(list(value.values()))
+        return _encode_vectors(list(value), rows, tensors, where)
     if isinstance(value, Mapping):
         pairs = [
             [_encode(k, tensors, where), _encode(v, tensors, f"{where}.{k}")]
@@ -99,6 +102,22 @@ def _encode(value, tensors, where):
         f"{where} holds a {type(value).__name__}, which a file without code cannot "
         "hold: use numbers, strings, arrays, mappings and estimators."
     )
+
+
+def _is_vectors(value):
+    """Whether a mapping holds a vector for each word."""
+    if not isinstance(value, Mapping) or not value:
+        return False
+    vectors = list(value.values())
+    if not all(isinstance(v, np.ndarray) and v.ndim == 1 for v in vectors):
+        return False
+    return {(v.dtype.kind, v.size) for v in vectors} == {("f", vectors[0].size)}
+
+
+def _encode_vectors(words, rows, tensors, where):
+    """Words and one matrix: a tensor for each word would overflow the file's header."""
+    matrix = _encode_array(np.asarray(rows), tensors, where)
+    return {"words": [_encode(w, tensors, where) for w in words], **matrix}
 
 
 def _encode_array(array, tensors, where):
@@ -116,6 +135,9 @@ def _decode(node, tensors, classes):
 
     if not isinstance(node, dict):
         return node
+    if "words" in node:
+        words = [again(w) for w in node["words"]]
+        return dict(zip(words, tensors[node["tensor"]], strict=True))
     if "tensor" in node:
         return tensors[node["tensor"]]
     if "scalar" in node:

@@ -251,15 +251,26 @@ def _means(batches, epoch):
         totals = torch.stack([total for total, _ in parts]).double().cpu()
         finite = totals.isfinite()
         if not finite.all():
-            raise ValueError(
-                f"The {name} loss is {totals[~finite][0]} in epoch {epoch}, batch "
-                f"{int((~finite).nonzero()[0]) + 1}. Usual causes: a learning rate "
-                "that is too high, features that were not standardised, or values too "
-                "large for float32. Lower lr, put a StandardScaler in front "
-                "(PerFrame(StandardScaler()) for sequences), or set dtype='float64'."
-            )
+            batch = int((~finite).nonzero()[0]) + 1
+            what = f"The {name} loss is {totals[~finite][0]}"
+            raise _diverged(f"{what} in epoch {epoch}, batch {batch}.")
         means[name] = float(totals.sum() / sum(float(w) for _, w in parts))
     return means
+
+
+def check_finite(network, epoch):
+    """Look at the weights once at the end: no loss has seen the last step."""
+    if not all(p.isfinite().all() for p in network.parameters()):
+        raise _diverged(f"Weights are not finite after the last step of epoch {epoch}.")
+
+
+def _diverged(what):
+    return ValueError(
+        f"{what} Usual causes: a learning rate that is too high, features that were "
+        "not standardised, or values too large for float32. Lower lr, put a "
+        "StandardScaler in front (PerFrame(StandardScaler()) for sequences), or set "
+        "dtype='float64'."
+    )
 
 
 class ValidationScore:
@@ -291,9 +302,9 @@ class ValidationScore:
 
     def __call__(self, network):
         """Score the network.   -> {"val_...": float, "score": float}."""
-        n_samples = len(self.codes)
-        logits = predict_logits(network, self.take_clips, n_samples, self.batch_size)
-        logits = logits[:, self.stage]  # (n, C)
+        logits = predict_logits(
+            network, self.take_clips, len(self.codes), self.batch_size, self.stage
+        )  # (n, C)
         known = self.codes >= 0
         codes = torch.as_tensor(self.codes[known])
         figures = {"val_loss": float(functional.cross_entropy(logits[known], codes))}
@@ -306,13 +317,18 @@ class ValidationScore:
 
 
 @torch.inference_mode()
-def predict_logits(network, take_clips, n_samples, batch_size=512):
-    """Scores of all samples, a batch at a time.   -> (n, S, C) on the CPU."""
-    parts = [
-        network(take_clips(samples)).logits.cpu()
-        for samples in torch.arange(n_samples).split(batch_size)
-    ]
-    return torch.cat(parts)
+def predict_logits(network, take_clips, n_samples, batch_size=512, stage=slice(None)):
+    """Scores of all samples, a batch at a time, on the CPU.
+
+    -> (n, S, C), or (n, C) where `stage` is the index of one stage.
+    """
+    scores = None
+    for samples in torch.arange(n_samples).split(batch_size):
+        batch = network(take_clips(samples)).logits[:, stage].cpu()
+        if scores is None:
+            scores = batch.new_empty((n_samples, *batch.shape[1:]))
+        scores[samples[0] : samples[-1] + 1] = batch
+    return scores
 
 
 def prediction_batch(rows):

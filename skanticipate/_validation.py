@@ -8,6 +8,7 @@ from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import _num_samples, assert_all_finite, validate_data
 
+from skanticipate._actions import label_codes
 from skanticipate._rows import RowView
 
 _CHUNK_BYTES = 1 << 22
@@ -38,7 +39,17 @@ def check_clips(X, *, name, estimator, reset):
     else:
         # NaN is looked for below, where padding is known; complex, sparse, ragged,
         # text and 1-D input are refused here.
-        checked = check_array(
+        rows = RowView(_as_array(X, name, estimator))
+    _check_header(rows, name)
+    if rows.ndim == 2:
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+    _check_finite(rows, name, estimator)
+    return rows
+
+
+def _as_array(X, name, estimator):
+    try:
+        return check_array(
             X,
             dtype="numeric",
             allow_nd=True,
@@ -46,12 +57,12 @@ def check_clips(X, *, name, estimator, reset):
             input_name=name,
             estimator=estimator,
         )
-        rows = RowView(checked)
-    _check_header(rows, name)
-    if rows.ndim == 2:
-        validate_data(estimator, X, reset=reset, skip_check_array=True)
-    _check_finite(rows, name, estimator)
-    return rows
+    except ValueError as error:
+        if "inhomogeneous" not in str(error):
+            raise
+        raise ValueError(
+            f"{name} holds clips of unequal length: pad_clips makes one array of them."
+        ) from error
 
 
 def _check_header(rows, name):
@@ -108,8 +119,19 @@ def check_clip_shape(rows, seen, fixed, *, name):
     if not fits:
         raise ValueError(
             f"{name} has shape {rows.shape}, but fit saw clips of shape "
-            f"({', '.join(map(str, expected))}): prepare both in the same way."
+            f"({', '.join(map(str, expected))}): prepare both in the same way. A "
+            "single clip is X[None]."
         )
+
+
+def check_groups(groups):
+    """One name of a video or person a row.   -> (n,) or None."""
+    if groups is None:
+        return None
+    groups = column_or_1d(groups)
+    if groups.dtype.kind in "fO" and any(g is None or g != g for g in groups):
+        raise ValueError("groups has missing entries: name the group of every row.")
+    return groups
 
 
 def check_same_length(n_rows, whose="X_past", /, **signals):
@@ -148,7 +170,7 @@ def check_labels(y, *, classes, unlabeled_label, estimator):
         note = "" if marker is None else f" (rows with y == {marker!r} are unlabelled)"
         raise ValueError(
             f"{_title(estimator)} needs at least 2 classes, got 1 class: "
-            f"{classes[0]!r}{note}. Set classes= to fix the class set."
+            f"{classes.tolist()[0]!r}{note}. Set classes= to fix the class set."
         )
     return Labels(codes, classes, marker)
 
@@ -190,14 +212,13 @@ def encode(labels, classes, *, name, unknown="error"):
 
     A label that is no class is an error, or -1 where `unknown` is "mark".
     """
-    labels = np.asarray(labels)
-    position = {label: k for k, label in enumerate(classes.tolist())}
-    codes = np.array([position.get(v, -1) for v in labels.tolist()], dtype=np.intp)
+    codes = label_codes(labels, classes)
     if unknown == "error" and (codes < 0).any():
-        strangers = labels[codes < 0][:5].tolist()
+        strangers = np.asarray(labels)[codes < 0][:5].tolist()
         raise ValueError(
             f"{name} contains labels that are not in classes: {strangers}. Add them "
-            "to classes=, or leave it None to take the classes from y."
+            "to classes=, or leave it None to take the classes from y. (Voting and "
+            "stacking show their members 0, 1, ... instead of your labels.)"
         )
     return codes
 
@@ -221,17 +242,18 @@ def resolve_marker(y, unlabeled_label, classes=None):
     """
     if not (isinstance(unlabeled_label, str) and unlabeled_label == "auto"):
         return unlabeled_label
+    values = set(y.tolist())
+    if y.dtype.kind in "US" and "-1" in values:
+        raise ValueError(
+            'y holds the string "-1": an array of strings cannot hold the number -1. '
+            'Set unlabeled_label="-1" if it marks unlabelled rows, or None if it is a '
+            "class."
+        )
     if classes is not None:
         return None if -1 in classes.tolist() else -1
-    if y.dtype.kind == "i":
-        values = set(np.unique(y).tolist())
-    elif y.dtype == object:
-        values = {v for v in y.tolist() if not isinstance(v, str)}
-        if len(values) < len(set(y.tolist())):
-            return -1 if -1 in values else None
-    else:
-        return None
-    return -1 if -1 in values and values != {-1, 1} else None
+    numbers = {v for v in values if not isinstance(v, str)}
+    signed_binary = numbers == values == {-1, 1}
+    return -1 if -1 in numbers and not signed_binary else None
 
 
 def unlabeled_mask(y, marker):
@@ -260,7 +282,7 @@ def warn_dropped(n_unlabeled, marker):
         f"{n_unlabeled} rows with y == {marker!r} are unlabelled and no teacher speaks "
         "for them: they are dropped. Set unlabeled_label=None if this is a class.",
         UserWarning,
-        stacklevel=4,
+        stacklevel=8,  # the caller of fit, below its decorators
     )
 
 

@@ -31,6 +31,11 @@ def soft_cross_entropy(logits, targets, *, reduction="mean"):
     -------
     tensor of shape () or (B,)
 
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, or the reduction is unknown.
+
     References
     ----------
     Camporese et al., "Knowledge Distillation for Action Anticipation via Label

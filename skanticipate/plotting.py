@@ -1,6 +1,7 @@
 """Pictures of what was learnt: Display classes in the manner of scikit-learn."""
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from skanticipate._actions import as_list
 
@@ -71,9 +72,12 @@ class PriorDisplay:
 
         Raises
         ------
+        NotFittedError
+            If the prior is not fitted.
         ValueError
             If one of the labels or classes is unknown to the prior.
         """
+        check_is_fitted(prior)
         labels, matrix = _rows_of(prior, labels)
         names = as_list(prior.classes_)
         classes = names if classes is None else as_list(classes)

@@ -10,7 +10,7 @@ from sklearn.utils._param_validation import Interval
 class Schedule(BaseEstimator):
     """Learning rate over the epochs: a rise over `warmup_epochs`, then a subclass's.
 
-    A subclass writes ``_decay(epoch, max_epochs)``.
+    To write one, derive from this class, store parameters, and write `decay`.
     """
 
     _parameter_constraints = {"warmup_epochs": [Interval(Real, 0, None, closed="left")]}
@@ -32,7 +32,11 @@ class Schedule(BaseEstimator):
         """
         if epoch < self.warmup_epochs:
             return epoch / self.warmup_epochs
-        return self._decay(epoch, max_epochs)
+        return self.decay(epoch, max_epochs)
+
+    def decay(self, epoch, max_epochs):
+        """Share of `lr` after the warm-up; for subclasses to write."""
+        raise NotImplementedError(f"{type(self).__name__} does not write decay().")
 
 
 class StepSchedule(Schedule):
@@ -65,7 +69,8 @@ class StepSchedule(Schedule):
         self.gamma = gamma
         self.warmup_epochs = warmup_epochs
 
-    def _decay(self, epoch, max_epochs):
+    def decay(self, epoch, max_epochs):
+        """Share of `lr` after the warm-up."""
         return float(self.gamma ** (epoch // self.step_size))
 
 
@@ -88,7 +93,8 @@ class CosineSchedule(Schedule):
     def __init__(self, *, warmup_epochs=0):
         self.warmup_epochs = warmup_epochs
 
-    def _decay(self, epoch, max_epochs):
+    def decay(self, epoch, max_epochs):
+        """Share of `lr` after the warm-up."""
         remaining = max(max_epochs - self.warmup_epochs, 1e-12)
         progress = min((epoch - self.warmup_epochs) / remaining, 1.0)
         return 0.5 * (1 + math.cos(math.pi * progress))

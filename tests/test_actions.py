@@ -6,7 +6,10 @@ from sklearn.utils import Bunch
 from skanticipate._actions import (
     action_lookup,
     as_list,
+    as_mapping,
+    label_codes,
     missing_mask,
+    number_names,
     verbs_and_nouns,
     words,
 )
@@ -76,6 +79,18 @@ def test_labels_without_verb_and_noun_ask_for_actions(labels):
         verbs_and_nouns(labels)
 
 
+@pytest.mark.parametrize("labels", [[0, 1], np.array([0, 1])])
+def test_whole_numbers_without_actions_may_come_from_a_meta_estimator(labels):
+    with pytest.raises(ValueError, match=r"VotingClassifier.*labels as 0\.\.C-1"):
+        verbs_and_nouns(labels)
+
+
+def test_meta_estimators_are_not_blamed_for_strings():
+    with pytest.raises(ValueError, match="'verb noun'") as caught:
+        verbs_and_nouns(["cut", "pour"])
+    assert "VotingClassifier" not in str(caught.value)
+
+
 def test_a_label_missing_from_the_table_is_named():
     with pytest.raises(ValueError, match=r"1 labels have none, among them 9: add them"):
         verbs_and_nouns([7, 9, 9], TABLE)
@@ -118,5 +133,49 @@ def test_missing_actions_are_none_nan_empty_and_minus_one():
     assert missing_mask(pd.Series(["a", None])).tolist() == [False, True]
 
 
+@pytest.mark.parametrize(
+    ("labels", "dtype"), [(["a", pd.NA], "string"), ([3, pd.NA], "Int64")]
+)
+def test_the_missing_value_of_pandas_is_missing(labels, dtype):
+    for column in (labels, pd.array(labels, dtype), pd.Series(labels, dtype=dtype)):
+        assert missing_mask(column).tolist() == [False, True]
+
+
 def test_nan_in_a_list_of_strings_does_not_become_a_string():
     assert as_list(["a", float("nan")])[1] != "nan"
+
+
+@pytest.mark.parametrize("actions", [TABLE, pd.DataFrame(TABLE)])
+def test_a_table_becomes_a_mapping(actions):
+    assert as_mapping(actions) == {7: ("cut", "onion"), 8: ("wash", "pan")}
+
+
+def test_a_mapping_is_taken_as_it_is():
+    actions = {7: ("cut", "onion")}
+    assert as_mapping(actions) is actions
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        (["b", "zzz", "a"], ["a", "b"]),
+        (np.array([4, 9, 2]), np.array([2, 4])),
+        ([4, pd.NA, 2], pd.array([2, 4], "Int64")),
+    ],
+)
+def test_label_codes_are_positions_and_minus_one_for_strangers(labels, classes):
+    codes = label_codes(labels, classes)
+    assert codes.tolist() == [1, -1, 0]
+    assert codes.dtype == np.intp
+
+
+def test_names_are_numbered_in_order_of_appearance():
+    codes, names = number_names(np.array(["pan", "cup", "pan"], dtype=object))
+    assert codes.tolist() == [0, 1, 0]
+    assert codes.dtype == np.intp
+    assert names == ["pan", "cup"]
+
+
+def test_no_names_have_no_numbers():
+    codes, names = number_names([])
+    assert (codes.shape, codes.dtype, names) == ((0,), np.intp, [])

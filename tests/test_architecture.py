@@ -1,6 +1,7 @@
 """The rules of the design that a machine can check."""
 
 import ast
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -259,6 +260,22 @@ def test_body_of_a_function_has_at_most_40_lines(name):
 def test_module_says_what_it_is_for(name):
     if name != "_version":
         assert ast.get_docstring(TREES[name])
+
+
+def test_repository_holds_only_what_is_written_by_hand():
+    top = ROOT.parent
+    if not (top / ".git").exists() or shutil.which("git") is None:
+        pytest.skip("there is no git repository, or no git")
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=top, capture_output=True, text=True, check=True
+    ).stdout.split("\0")[:-1]
+    assert "pyproject.toml" in listed
+    for path in map(Path, listed):
+        made = {".venv", "__pycache__"} & set(path.parts)
+        made |= {part for part in path.parts if part.endswith(".egg-info")}
+        assert not made, path
+        if (top / path).is_file():  # it may be deleted and not yet committed
+            assert (top / path).stat().st_size <= 2**20, path
 
 
 def test_public_names_are_there():

@@ -65,7 +65,7 @@ BAD = {
         {},
         {"X_past": [[1.0, 2.0], [3.0]], "y": [0, 1]},
         ValueError,
-        "inhomogeneous|sequence",
+        "unequal length: pad_clips",
     ),
     "text": ({}, {"X_past": X.astype(str)}, ValueError, "numeric|bytes/strings"),
     "words": (

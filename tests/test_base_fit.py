@@ -142,7 +142,8 @@ def test_class_weight_knows_names():
         (["a", "b", "", "a", "b", "a"], "", ["a", "b"], 1),
         (["a", "b", -1, "a", "b", "a"], "auto", ["a", "b"], 1),
         (np.array(["a", "b", -1, "a", "b", "a"], object), "auto", ["a", "b"], 1),
-        (["a", "b", "-1", "a", "b", "a"], "auto", ["-1", "a", "b"], 0),
+        (["a", "b", "-1", "a", "b", "a"], "-1", ["a", "b"], 1),
+        (np.array([0.0, 1.0, 2.0, -1.0, 0.0, 1.0]), "auto", [0, 1, 2], 1),
     ],
 )
 @pytest.mark.filterwarnings("ignore:. rows with y ==")

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from skanticipate.datasets import label_history
+from skanticipate.datasets import label_history, label_sequences
+from skanticipate.priors import TemporalPrior
 
 
 def naive_history(table, history, anticipation_time, rule, fps):
@@ -212,3 +213,129 @@ def test_parameters_out_of_range_are_refused(parameters):
     (name,) = parameters
     with pytest.raises(ValueError, match=f"'{name}' parameter of label_history"):
         label_history(example(), **parameters)
+
+
+# label_sequences
+
+
+def naive_sequences(table, max_gap, fps):
+    starts, stops = table["start_frame"].tolist(), table["stop_frame"].tolist()
+    result = []
+    for video in dict.fromkeys(table["video"].tolist()):
+        latest = None
+        rows = [row for row, name in enumerate(table["video"]) if name == video]
+        for start, stop, row in sorted((starts[r], stops[r], r) for r in rows):
+            cut = latest is not None and max_gap is not None
+            if latest is None or (cut and start - latest > max_gap * fps):
+                result.append([])
+            result[-1].append(table["action"][row])
+            latest = stop if latest is None else max(latest, stop)
+    return result
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(segment, min_size=1, max_size=30),
+    st.sampled_from([None, 0, 0.25, 1.0, 4]),
+    st.sampled_from([1, 8, 60]),
+)
+def test_sequences_are_those_of_a_loop(rows, max_gap, fps):
+    table = table_of(rows)
+    got = label_sequences(table, max_gap=max_gap, fps=fps)
+    expected = naive_sequences(table, max_gap, fps)
+    assert [labels.tolist() for labels in got] == expected
+
+
+def test_videos_come_in_the_order_of_the_table_and_labels_in_that_of_time():
+    table = example(video=["z", "b", "z"], start_frame=[90, 40, 0], stop_frame=[99] * 3)
+    assert [labels.tolist() for labels in label_sequences(table)] == [[7, 5], [6]]
+
+
+@pytest.mark.parametrize(("max_gap", "n"), [(None, 1), (0.3, 2), (1 / 3, 1), (0, 3)])
+def test_a_gap_is_cut_if_it_is_longer_than_allowed(max_gap, n):
+    table = example(start_frame=[0, 39, 100])  # gaps of 9 and 10 frames
+    assert len(label_sequences(table, max_gap=max_gap)) == n
+
+
+def test_a_gap_is_not_misread_by_rounding():
+    # 25 * 0.28 is 7.000000000000001 in floating point, 100 * 0.29 is 28.999999999999996
+    table = example(start_frame=[0, 59, 100], stop_frame=[30, 90, 130])
+    assert len(label_sequences(table, max_gap=0.29, fps=100)) == 1
+
+
+def test_a_gap_counts_from_the_latest_stop_not_from_the_last_segment():
+    table = example(start_frame=[0, 40, 100], stop_frame=[95, 50, 130])
+    assert len(label_sequences(table, max_gap=5 / 30)) == 1
+    table = example(start_frame=[0, 40, 100], stop_frame=[60, 50, 130])
+    assert len(label_sequences(table, max_gap=5 / 30)) == 2
+
+
+def test_another_video_is_no_gap():
+    table = example(video=["a", "b", "b"], start_frame=[500, 0, 20])
+    table["stop_frame"] = [600, 10, 30]
+    got = label_sequences(table, max_gap=1.0)
+    assert [labels.tolist() for labels in got] == [[5], [6, 7]]
+
+
+def test_sequences_keep_strings():
+    table = pd.DataFrame(example(action=["cut", "wash", "put"]), index=[9, 4, 7])
+    assert label_sequences(table)[0].tolist() == ["cut", "wash", "put"]
+
+
+def test_unsigned_frame_numbers_do_not_wrap_around():
+    table = table_of([("a", 0, 90, 5), ("a", 10, 5, 6), ("a", 20, 5, 7)])
+    for name in ("start_frame", "stop_frame"):
+        table[name] = table[name].astype(np.uint16)
+    assert len(label_sequences(table, max_gap=0)) == 1
+
+
+def test_a_prior_does_not_count_the_transition_over_a_gap():
+    table = example(start_frame=[0, 40, 400], stop_frame=[30, 90, 450])
+    whole, cut = (
+        TemporalPrior(sequences=label_sequences(table, max_gap=max_gap)).fit([5, 6, 7])
+        for max_gap in (None, 5.0)
+    )
+    assert_array_equal(whole.matrix_, [[1, 0, 0], [1, 0, 0], [0, 1, 0]])
+    assert_array_equal(cut.matrix_, [[1, 0, 0], [1, 0, 0], [0, 0, 1]])
+
+
+def test_sequences_of_large_tables_take_a_moment():
+    rng = np.random.default_rng(0)
+    start = rng.integers(0, 20_000, size=67_000)
+    table = {
+        "video": rng.integers(0, 500, size=len(start)).astype(str),
+        "start_frame": start,
+        "stop_frame": start + rng.integers(1, 200, size=len(start)),
+        "action": rng.integers(0, 3806, size=len(start)),
+    }
+    begin = time.perf_counter()
+    label_sequences(table, max_gap=1.0)
+    assert time.perf_counter() - begin < 2  # about 0.1 s
+
+
+@pytest.mark.parametrize(
+    ("columns", "match"),
+    [
+        ({"stop_frame": [30, 39, 130]}, "row 1 of segments stops at frame 39 before"),
+        ({"start_frame": [0, np.nan, 100]}, "start_frame is nan in row 1"),
+        ({"action": [5, 6]}, r"columns of the shapes .*'action': \(2,\)"),
+        ({name: [] for name in example()}, "segments is empty"),
+    ],
+)
+def test_broken_tables_have_no_sequences(columns, match):
+    with pytest.raises(ValueError, match=match):
+        label_sequences(example(**columns))
+
+
+def test_a_table_without_videos_has_no_sequences():
+    table = example()
+    del table["video"]
+    with pytest.raises(ValueError, match="no column 'video': expected a table"):
+        label_sequences(table)
+
+
+@pytest.mark.parametrize("parameters", [{"max_gap": -1}, {"fps": 0}, {"max_gap": "1"}])
+def test_parameters_of_sequences_out_of_range_are_refused(parameters):
+    (name,) = parameters
+    with pytest.raises(ValueError, match=f"'{name}' parameter of label_sequences"):
+        label_sequences(example(), **parameters)

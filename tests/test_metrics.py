@@ -8,14 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from sklearn import config_context
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import make_blobs
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
 from sklearn.metrics import balanced_accuracy_score, recall_score, top_k_accuracy_score
 from sklearn.model_selection import GridSearchCV, KFold, cross_validate
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from skanticipate import SmoothedAnticipator
+from skanticipate.datasets import make_kitchen
 from skanticipate.metrics import (
     marginalize,
     mean_top_k_recall_score,
@@ -350,6 +354,91 @@ def test_the_marker_is_found_through_pipelines_and_searches():
     cv = KFold(2, shuffle=True, random_state=0)
     search = GridSearchCV(pipeline, {"unlabelled__marker": [-1]}, cv=cv).fit(X, y)
     assert top_k_scorer(1)(search, X, y) == 0.75
+
+
+class Wrapper(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
+    """Asks a classifier that it keeps under one of the names that wrappers use."""
+
+    def __init__(self, estimator, name="estimator_"):
+        self.estimator = estimator
+        self.name = name
+
+    def fit(self, X, y):
+        inner = self.estimator if self.name == "estimator" else clone(self.estimator)
+        setattr(self, self.name, inner.fit(X, y))
+        self.classes_ = inner.classes_
+        return self
+
+    def predict_proba(self, X):
+        return getattr(self, self.name).predict_proba(X)
+
+
+WRAPPERS = {
+    "estimator_": Wrapper,
+    "estimator": lambda inner: Wrapper(inner, "estimator"),
+    "best_estimator_": lambda inner: Wrapper(inner, "best_estimator_"),
+    "both": lambda inner: Wrapper(make_pipeline(StandardScaler(), Wrapper(inner))),
+    "calibrated": lambda inner: CalibratedClassifierCV(inner, cv=KFold(2)),
+    "one calibrated": lambda inner: CalibratedClassifierCV(
+        inner, cv=KFold(2), ensemble=False
+    ),
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPPERS.values(), ids=WRAPPERS)
+def test_the_marker_is_found_inside_wrappers(wrap):
+    X, y = np.arange(10.0)[:, None], np.array([0, 0, 0, 1, -1, 0, 0, 0, 1, -1])
+    model = wrap(Unlabelled()).fit(X, y)
+    assert top_k_scorer(1)(model, X, y) == 0.75
+    assert mean_top_k_recall_scorer(1)(model, X, y) == 0.5
+
+
+def test_the_marker_is_found_in_a_frozen_classifier():
+    X, y = np.arange(8.0)[:, None], np.array([0, 0, 0, 1] * 2)
+    frozen = FrozenEstimator(Unlabelled().fit(X, y))
+    y[[0, 1, 4]] = -1
+    calibrated = CalibratedClassifierCV(frozen, cv=KFold(2), ensemble=True)
+    for model in (frozen, calibrated.fit(X, y)):
+        assert top_k_scorer(1)(model, X, y) == pytest.approx(3 / 5)
+
+
+def test_a_wrapper_without_a_marker_inside_has_no_unlabelled_rows():
+    X, y = blobs()
+    for inner in (LogisticRegression(), Unlabelled(marker=None)):
+        model = Wrapper(inner).fit(X, y - 1)
+        expected = top_k_accuracy(y, model.predict_proba(X), k=1)
+        assert top_k_scorer(1)(model, X, y - 1) == expected
+
+
+class MarkerOfTheRows(Unlabelled):
+    """As "auto" of ours: knows the marker only if it met an unlabelled row."""
+
+    def fit(self, X, y):
+        super().fit(X, y)
+        self.unlabeled_label_ = -1 if -1 in y else None
+        return self
+
+
+def test_one_fold_that_knows_the_marker_is_enough():
+    X, y = np.arange(8.0)[:, None], np.array([0, 0, 0, 1, 0, 0, 1, -1])
+    cv = list(KFold(2).split(X))
+    model = CalibratedClassifierCV(MarkerOfTheRows(), cv=cv).fit(X, y)
+    found = [c.estimator.unlabeled_label_ for c in model.calibrated_classifiers_]
+    assert found == [-1, None] or found == [None, -1]
+    # Three columns, two of them classes: the marker's takes no place among the best.
+    assert model.predict_proba(X).shape == (8, 3)
+    assert top_k_scorer(2)(model, X, y) == 1
+
+
+def test_a_calibrated_anticipator_is_scored_on_its_labelled_rows():
+    kitchen = make_kitchen(n_videos=8, unlabeled_fraction=0.3, random_state=0)
+    X, y = kitchen.X_past, np.where(kitchen.y < 0, -1, kitchen.y % 3)
+    anticipator = SmoothedAnticipator(max_epochs=2, random_state=0)
+    with pytest.warns(UserWarning, match="unlabelled"):
+        model = CalibratedClassifierCV(anticipator, cv=KFold(2)).fit(X, y)
+    hits = naive_hits(y, model.predict_proba(X)[:, 1:], 1)  # -1 has the first column
+    assert model.classes_.tolist() == [-1, 0, 1, 2]
+    assert top_k_scorer(1)(model, X, y) == pytest.approx(hits[y >= 0].mean())
 
 
 def test_a_fold_without_a_labelled_row_scores_nan():

@@ -3,6 +3,7 @@ import sys
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.exceptions import NotFittedError
 
 from skanticipate.plotting import PriorDisplay
 from skanticipate.priors import (
@@ -102,6 +103,17 @@ def test_unknown_labels_and_classes_are_named(prior):
         PriorDisplay.from_prior(prior, classes=["fly kite"])
     with pytest.raises(ValueError, match="at least one label"):
         PriorDisplay.from_prior(prior, labels=[])
+
+
+@pytest.mark.parametrize(
+    "prior",
+    [VerbNounPrior(), TransitionPrior(), MixturePrior([UniformPrior()])],
+    ids=lambda prior: type(prior).__name__,
+)
+@pytest.mark.parametrize("labels", [None, CLASSES])
+def test_an_unfitted_prior_says_so(prior, labels):
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        PriorDisplay.from_prior(prior, labels=labels)
 
 
 def test_a_mixture_without_one_row_for_each_label_is_refused():

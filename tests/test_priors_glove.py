@@ -114,6 +114,13 @@ def test_an_unknown_name_is_a_block_of_zeros_and_is_named():
     assert_allclose(matrix[1], [0.5, 0.5, 0])
 
 
+def test_five_unknown_names_are_listed_and_the_rest_is_counted():
+    actions = {k: ("cut", f"zzz{k}") for k in range(7)}
+    message = r": zzz0, zzz1, zzz2, zzz3, zzz4 and 2 more\.$"
+    with pytest.warns(UserWarning, match=f"No word vector for 7 names.*{message}"):
+        GloVePrior(actions, VECTORS).fit(range(7))
+
+
 @pytest.mark.parametrize("similarity", ["absdot", "cosine", "relu", "expcosine"])
 def test_a_class_without_any_vector_falls_back_to_verb_noun_then_one_hot(similarity):
     actions = {0: ("cut", "pan"), 1: ("xxx", "pan"), 2: ("xxx", "zzz"), 3: ("u", "w")}

@@ -1,6 +1,7 @@
 from collections import Counter, defaultdict
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,7 +20,7 @@ ACTIONS = {
 CLASSES = np.arange(5)
 SEQUENCES = [[0, 2, 4, 2, 0], [1, 3, 1]]
 ASYMMETRIC = [[0, 1, 0, 1, 2]]
-FILLERS = [None, float("nan"), "", -1]
+FILLERS = [None, float("nan"), "", -1, pd.NA]
 
 
 def pairs(sequences):
@@ -88,10 +89,10 @@ def test_labels_outside_the_classes_are_skipped_not_bridged():
     assert_array_equal(prior.matrix_, np.eye(2))
 
 
-def test_smoothing_is_a_mass_for_each_row():
-    matrix = TemporalPrior(sequences=ASYMMETRIC, smoothing=3.0).fit([0, 1, 2]).matrix_
+def test_strength_is_a_mass_for_each_row():
+    matrix = TemporalPrior(sequences=ASYMMETRIC, strength=3.0).fit([0, 1, 2]).matrix_
     assert_allclose(matrix[1], [3 / 5, 1 / 5, 1 / 5], rtol=1e-6)  # counts 2, 0, 0
-    successor = TemporalPrior("successor", ASYMMETRIC, smoothing=3.0).fit([0, 1, 2])
+    successor = TemporalPrior("successor", ASYMMETRIC, strength=3.0).fit([0, 1, 2])
     assert_allclose(successor.matrix_[2], 1 / 3, rtol=1e-6)
 
 
@@ -183,6 +184,23 @@ def test_nothing_seen_gives_the_frequencies_of_all_labels(filler):
         classes, ["cut onion", "cut onion", "wash pan"], [filler, "wash pan", filler]
     )
     assert_allclose(soft_targets(prior, ["cut onion"], [filler]), [[2.5 / 4, 1.5 / 4]])
+
+
+@pytest.mark.parametrize(
+    ("labels", "dtype"),
+    [(["cut onion", "wash pan"], "string"), ([4, 5], "Int64")],
+)
+def test_columns_of_pandas_count_as_lists(labels, dtype):
+    y, past = [*labels, *labels], [pd.NA, *labels, pd.NA]
+    column = pd.array(past, dtype)
+    filled = [None if label is pd.NA else label for label in past]
+    for prior in (TransitionPrior(), TemporalPrior("successor")):
+        expected = prior.fit(labels, y, filled).matrix_
+        rows = prior.rows(y, filled)
+        assert_array_equal(
+            prior.fit(labels, pd.array(y, dtype), column).matrix_, expected
+        )
+        assert_array_equal(prior.rows(pd.array(y, dtype), column), rows)
 
 
 def test_labels_that_are_no_names_back_off_to_the_frequencies():

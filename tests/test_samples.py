@@ -6,7 +6,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.utils.class_weight import compute_sample_weight
 
 from skanticipate import RowView, SmoothedAnticipator
-from skanticipate._samples import Samples, hold_out, optional_column, sample_weights
+from skanticipate._samples import (
+    Samples,
+    check_weights,
+    hold_out,
+    optional_column,
+    weigh_classes,
+)
 
 CLASSES = np.array(["a", "b", "c"])
 
@@ -63,43 +69,90 @@ def test_optional_column_keeps_python_values():
 # ----------------------------------------------------------------------- weights
 
 
+def weighed(codes, own, class_weight, classes=CLASSES):
+    own = None if own is None else np.asarray(own, dtype=float)
+    return weigh_classes(samples_of(codes, weights=own), class_weight, classes)
+
+
 def test_no_weights_are_none():
-    assert sample_weights(np.array([0, 1]), None, None, CLASSES) is None
+    assert check_weights(np.array([0, 1]), None) is None
+    assert weighed([0, 1], None, None).weights is None
 
 
 def test_own_weights_are_kept():
-    weights = sample_weights(np.array([0, -1]), [2, 3], None, CLASSES)
-    assert weights.tolist() == [2, 3]
+    assert check_weights(np.array([0, -1]), [2, 3]).tolist() == [2, 3]
+    assert weighed([0, -1], [2, 3], None).weights.tolist() == [2, 3]
 
 
 def test_balanced_weights_are_those_of_scikit_learn_on_labelled_rows():
     codes = np.array([0, 0, 0, 1, -1, -1])
-    weights = sample_weights(codes, None, "balanced", CLASSES[:2])
     expected = compute_sample_weight("balanced", codes[:4])
+    weights = weighed(codes, None, "balanced", CLASSES[:2]).weights
     assert_allclose(weights, [*expected, 1, 1])
 
 
 def test_balanced_classes_weigh_the_same_in_sum():
-    codes = np.array([0, 0, 0, 1, 1, 2])
-    own = np.array([1, 2, 0, 3, 1, 0.5])
-    weights = sample_weights(codes, own, "balanced", CLASSES)
-    assert_allclose(np.bincount(codes, weights), [own.sum() / 3] * 3)
+    codes, own = np.array([0, 0, 0, 1, 2, 2]), np.array([1, 2, 3, 4, 0.5, 0.5])
+    sums = np.bincount(codes, weighed(codes, own, "balanced").weights)
+    assert_allclose(sums, sums[0])
 
 
 def test_class_weights_are_keyed_by_label():
-    codes = np.array([0, 1, 2, -1])
-    weights = sample_weights(codes, [1, 1, 2, 5], {"b": 3, "c": 0.5}, CLASSES)
+    weights = weighed([0, 1, 2, -1], [1, 1, 2, 5], {"b": 3, "c": 0.5}).weights
     assert_allclose(weights, [1, 3, 1, 5])
 
 
 def test_class_weight_of_a_label_that_is_missing_from_y_does_no_harm():
-    weights = sample_weights(np.array([0, 0, 1]), None, {"c": 9, "a": 2}, CLASSES)
-    assert_allclose(weights, [2, 2, 1])
+    assert_allclose(weighed([0, 0, 1], None, {"c": 9, "a": 2}).weights, [2, 2, 1])
 
 
-def test_class_weight_of_a_stranger_is_an_error():
-    with pytest.raises(ValueError, match=r"labels that are no classes: \['z'\]"):
-        sample_weights(np.array([0, 1]), None, {"z": 1}, CLASSES)
+def test_class_without_weight_is_left_out():
+    assert numbers(weighed([0, 1, 0, 2], None, {"a": 0})) == [1, 3]
+
+
+@pytest.mark.parametrize(
+    ("class_weight", "message"),
+    [
+        ({"z": 1}, r"labels that are no classes: \['z'\]"),
+        ({"a": -1}, "must not be negative"),
+        ({"a": 0, "b": 0}, "leaves no row any weight"),
+    ],
+)
+def test_bad_class_weights_are_refused(class_weight, message):
+    with pytest.raises(ValueError, match=message):
+        weighed([0, 1], None, class_weight)
+
+
+def test_held_out_rows_do_not_enter_balanced_weights():
+    y = np.repeat([0, 1, 0, 1, 0, 1], [50, 5, 1, 14, 3, 27])
+    groups = np.repeat([0, 1, 2], [55, 15, 30])
+    X = np.eye(100)
+    seen = []
+
+    class Spy(SmoothedAnticipator):
+        def _objective(self, samples, **options):
+            seen.append(samples)
+            return super()._objective(samples, **options)
+
+    spy = Spy(
+        max_epochs=1,
+        class_weight="balanced",
+        early_stopping=True,
+        validation_fraction=0.4,
+        random_state=0,
+    )
+    spy.fit(X, y, groups=groups)
+    codes, weights = seen[0].codes, seen[0].weights
+    assert_allclose(weights, compute_sample_weight("balanced", codes))
+    assert len(codes) < 100 and len(set(codes)) == 2
+
+
+def test_share_of_groups_is_a_share_of_rows():
+    groups = np.repeat(np.arange(20), [*[1] * 10, *[19] * 10])
+    samples = samples_of(np.arange(200) % 2, groups=groups)
+    for seed in range(10):
+        _, held = hold_out(samples, 0.3, seed)
+        assert 50 <= len(held) <= 70
 
 
 @pytest.mark.parametrize(
@@ -113,7 +166,7 @@ def test_class_weight_of_a_stranger_is_an_error():
 )
 def test_bad_sample_weights_are_refused(weights, message):
     with pytest.raises(ValueError, match=message):
-        sample_weights(np.array([0, 1]), weights, None, CLASSES)
+        check_weights(np.array([0, 1]), weights)
 
 
 @pytest.mark.filterwarnings("ignore:1 rows with y == -1")

@@ -267,7 +267,7 @@ def test_state_that_cannot_be_written_loads_without_a_warning():
 def test_class_that_is_not_trusted_is_refused_with_words(tmp_path):
     path = tmp_path / "state.safetensors"
     _state.write(path, MLP(Holder(3)))
-    message = r"object of .*test_state:Holder, .* pass its class: load\(path, trusted="
+    message = r"object of .*test_state:Holder, .* know it: load\(path, trusted="
     with pytest.raises(ValueError, match=message):
         load(path)
     assert load(path, trusted=[Holder]).hidden_size.value == 3
@@ -401,3 +401,12 @@ def test_unfitted_anticipator_is_not_saved(tmp_path):
     with pytest.raises(NotFittedError):
         SmoothedAnticipator().save(tmp_path / "model.safetensors")
     assert os.listdir(tmp_path) == []
+
+
+def test_many_word_vectors_are_one_matrix(tmp_path):
+    vectors = {f"word{k}": np.full(2, k, dtype=np.float32) for k in range(200_000)}
+    path = tmp_path / "vectors.safetensors"
+    _state.write(path, VerbNounPrior({"vectors": vectors}))
+    again = _state.read(path).actions["vectors"]
+    assert list(again) == list(vectors)
+    assert again["word199999"].tolist() == [199999, 199999]

@@ -9,6 +9,7 @@ from skanticipate import RowView, _validation
 from skanticipate._validation import (
     check_clip_shape,
     check_clips,
+    check_groups,
     check_label_array,
     check_labels,
     check_same_length,
@@ -43,6 +44,22 @@ def as_objects(*values):
 # -------------------------------------------------------- the marker of no label
 
 
+def test_marker_that_became_a_string_is_an_error_with_the_remedy():
+    with pytest.raises(ValueError, match=r'the string "-1".*unlabeled_label="-1"'):
+        labels_of(np.array(["b", "a", -1]))
+    assert labels_of(np.array(["b", "a", -1]), unlabeled_label="-1").marker == "-1"
+    assert labels_of(["b", "a", "-1"], unlabeled_label=None).marker is None
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [(["a", None], "missing entries"), ([1.0, np.nan], "missing entries|NaN")],
+)
+def test_groups_without_a_name_are_refused(groups, message):
+    with pytest.raises(ValueError, match=message):
+        check_groups(groups)
+
+
 @pytest.mark.parametrize(
     ("y", "marker", "classes", "codes"),
     [
@@ -50,11 +67,10 @@ def as_objects(*values):
         ([-1, 1, 1, -1], None, [-1, 1], [0, 1, 1, 0]),
         ([-1, 0, 1], -1, [0, 1], [-1, 0, 1]),
         ([3, 5, 3], None, [3, 5], [0, 1, 0]),
-        (["b", "a", "-1"], None, ["-1", "a", "b"], [2, 1, 0]),
         (["b", "a", -1], -1, ["a", "b"], [1, 0, -1]),
         (["-1", "a", -1], -1, ["-1", "a"], [0, 1, -1]),
         (as_objects("a", "b", "a"), None, ["a", "b"], [0, 1, 0]),
-        (np.array([-1.0, 0.0, 1.0]), None, [-1, 0, 1], [0, 1, 2]),
+        (np.array([-1.0, 0.0, 1.0]), -1, [0, 1], [-1, 0, 1]),
         (np.array([True, False]), None, [False, True], [1, 0]),
         (np.array([1, 0, 1], dtype=np.uint8), None, [0, 1], [1, 0, 1]),
         (np.array([-1, 0, 1], dtype=np.int8), -1, [0, 1], [-1, 0, 1]),
@@ -321,7 +337,7 @@ def test_header_must_be_that_of_clips(X):
         (np.ones((4, 2), dtype=complex), ValueError, "Complex data not supported"),
         ([["a", "b"]], ValueError, "could not convert string|dtype='numeric'"),
         (sparse.csr_array(np.eye(3)), TypeError, "[Ss]parse"),
-        ([[1, 2], [3]], ValueError, "inhomogeneous|sequence"),
+        ([[1, 2], [3]], ValueError, "unequal length: pad_clips|sequence"),
     ],
 )
 def test_what_is_no_array_of_clips_is_refused(X, error, message):

@@ -45,6 +45,27 @@ def test_a_word_with_spaces_is_not_its_first_word(tmp_path):
     assert len(vectors) == 0
 
 
+GLOVE_840B = [". . .", "at name@domain.com", "to name@domain.com", "by ...", "."]
+
+
+def test_words_with_spaces_are_read_where_they_are_asked_for(tmp_path):
+    lines = [f"{word} 1 2 {number}" for number, word in enumerate(GLOVE_840B)]
+    path = write(tmp_path, [*LINES, *lines])
+    vectors = read_word_vectors(path, [*GLOVE_840B[1:], "at", "to", "by"])
+    assert vectors.index_to_key == GLOVE_840B[1:]
+    assert_allclose(vectors.vectors[:, 2], [1, 2, 3, 4])
+
+
+def test_broken_lines_that_share_a_first_word_do_no_harm(tmp_path):
+    path = write(tmp_path, [*LINES[:2], "at 9", "at home 1 2 3"])
+    assert_allclose(read_word_vectors(path, ["at home"])["at home"], [1, 2, 3])
+
+
+def test_a_space_before_a_word_changes_nothing(tmp_path):
+    path = write(tmp_path, [*LINES, " spoon 1 2 3"])
+    assert_allclose(read_word_vectors(path, ["spoon"])["spoon"], [1, 2, 3])
+
+
 def test_the_first_line_of_a_word_counts(tmp_path):
     path = write(tmp_path, [*LINES, "cut 8 8 8"])
     assert_allclose(read_word_vectors(path, ["cut", "absent"])["cut"], [0.5, -1, 0.2])
@@ -65,7 +86,10 @@ def test_vectors_of_one_dimension_are_read(tmp_path):
     assert_allclose(read_word_vectors(path, ["pan"])["pan"], [3])
 
 
-@pytest.mark.parametrize("broken", ["pan 1 2", "pan 1 x 3", "pan 1 nan 3", "pan"])
+@pytest.mark.parametrize(
+    "broken",
+    ["pan 1 2", "pan 1 x 3", "pan 1 nan 3", "pan", "pan 1 0 0 5", "pan 1 0 0 5 -6e-1"],
+)
 def test_a_broken_line_is_named(tmp_path, broken):
     path = write(tmp_path, [*LINES[:4], broken])
     with pytest.raises(

@@ -9,13 +9,14 @@ from skanticipate.datasets._readers import (
     read_classes,
     read_segments,
 )
-from skanticipate.datasets._segments import label_history
+from skanticipate.datasets._segments import label_history, label_sequences
 
 __all__ = [
     "fetch_egtea",
     "fetch_epic55",
     "fetch_epic100",
     "label_history",
+    "label_sequences",
     "make_kitchen",
     "many_shot_actions",
     "read_actions",

@@ -207,7 +207,8 @@ def fetch_egtea(*, split=1, data_home=None, download_if_missing=True):
     split : {1, 2, 3}, default=1
         Number of the split. Results are usually averaged over the three. Splits are
         by clip: **training and validation share videos**, so what precedes a
-        segment may be missing from its own part.
+        segment may be missing from its own part (see `max_gap` of
+        :func:`label_sequences`).
     data_home : str or path-like, default=None
         Folder that keeps the files for the next call. By default the one that the
         environment variable `SKANTICIPATE_DATA` names, else `~/skanticipate_data`.
@@ -227,6 +228,8 @@ def fetch_egtea(*, split=1, data_home=None, download_if_missing=True):
         is not the expected one. Nothing half-written is left.
     ImportError
         If pooch is needed and not installed.
+    ValueError
+        If `split` is not 1, 2 or 3.
 
     References
     ----------

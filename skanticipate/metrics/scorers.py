@@ -31,8 +31,16 @@ def top_k_scorer(k=5):
     scorer : callable `(estimator, X, y) -> float`
         For `scoring=`. Takes any classifier with `predict_proba` or
         `decision_function`. Rows that the estimator reads as unlabelled (its
-        `unlabeled_label_`) are left out; NaN if no row remains. A label that the
+        `unlabeled_label_`, or that of the classifier inside a pipeline, a search,
+        a calibration or another wrapper) are left out, and so is the column of that
+        marker, should a wrapper have one; NaN if no row remains. A label that the
         estimator does not know is a miss.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If `k` is below 1 or no integer. The scorer raises a TypeError for an
+        estimator that has neither `predict_proba` nor `decision_function`.
 
     See Also
     --------
@@ -67,6 +75,11 @@ def mean_top_k_recall_scorer(k=5, labels=None):
         NaN if no labelled row (of `labels`) is in it. A search ranks a parameter set
         whose mean score is NaN last, so let the splitter put some in each test fold.
 
+    Raises
+    ------
+    ValueError, TypeError
+        As `top_k_scorer`.
+
     See Also
     --------
     skanticipate.metrics.mean_top_k_recall_score : The function behind it.
@@ -88,15 +101,19 @@ class _RankingScorer:
         self.k = k
 
     def __call__(self, estimator, X, y):
-        rows = np.flatnonzero(self._is_scored(estimator, y))
+        marker = next((m for m in _markers(estimator) if m is not None), None)
+        rows = np.flatnonzero(self._is_scored(y, marker))
         if rows.size == 0:
             return float("nan")
         if rows.size < len(y):
             X, y = _safe_indexing(X, rows), _safe_indexing(y, rows)
-        return self._score(y, _class_scores(estimator, X), estimator.classes_)
+        scores, classes = _class_scores(estimator, X), estimator.classes_
+        unlabeled = unlabeled_mask(classes, marker)
+        if unlabeled.any():  # a wrapper takes the marker for a class of its own
+            scores, classes = scores[:, ~unlabeled], classes[~unlabeled]
+        return self._score(y, scores, classes)
 
-    def _is_scored(self, estimator, y):
-        marker = getattr(_final_estimator(estimator), "unlabeled_label_", None)
+    def _is_scored(self, y, marker):
         return ~unlabeled_mask(y, marker)
 
     def _score(self, y, scores, classes):
@@ -111,8 +128,8 @@ class _ClassMeanScorer(_RankingScorer):
         super().__init__(k)
         self.labels = None if labels is None else as_list(labels)
 
-    def _is_scored(self, estimator, y):
-        labelled = super()._is_scored(estimator, y)
+    def _is_scored(self, y, marker):
+        labelled = super()._is_scored(y, marker)
         # Rows of other classes do not enter the mean, so they need no prediction.
         return (
             labelled if self.labels is None else labelled & label_mask(y, self.labels)
@@ -126,21 +143,32 @@ class _ClassMeanScorer(_RankingScorer):
         return f"mean_top_k_recall_scorer(k={self.k}{labels})"
 
 
-def _final_estimator(estimator):
-    """Return the classifier inside fitted searches and pipelines."""
-    while True:
-        if isinstance(estimator, Pipeline):
-            estimator = estimator[-1]
-        elif hasattr(estimator, "best_estimator_"):
-            estimator = estimator.best_estimator_
-        else:
-            return estimator
+def _markers(estimator):
+    """Yield what marks an unlabelled row for the classifiers inside an estimator."""
+    if hasattr(estimator, "unlabeled_label_"):
+        yield estimator.unlabeled_label_
+        return
+    for inner in _inside(estimator):
+        yield from _markers(inner)
+
+
+def _inside(estimator):
+    """Fitted classifiers that a pipeline, a search or another wrapper asks."""
+    if isinstance(estimator, Pipeline):
+        return [estimator[-1]]
+    # All of them: a fold without unlabelled rows teaches its classifier no marker.
+    if hasattr(estimator, "calibrated_classifiers_"):
+        return [fold.estimator for fold in estimator.calibrated_classifiers_]
+    for name in ("best_estimator_", "estimator_", "estimator"):
+        if hasattr(estimator, name):
+            return [getattr(estimator, name)]
+    return []
 
 
 def _class_scores(estimator, X):
     """Scores of the rows of X in the order of `estimator.classes_`.   (n, C)."""
     if hasattr(estimator, "predict_proba"):
-        return estimator.predict_proba(X)
+        return np.asarray(estimator.predict_proba(X))
     if not hasattr(estimator, "decision_function"):
         raise TypeError(
             f"{type(estimator).__name__} has neither predict_proba nor "

@@ -8,7 +8,7 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils import Bunch, check_array, check_scalar, column_or_1d
 
-from skanticipate._actions import as_list, verbs_and_nouns
+from skanticipate._actions import as_list, label_codes, verbs_and_nouns
 
 
 def top_k_accuracy(y_true, y_score, *, k=5, classes=None):
@@ -246,7 +246,18 @@ def marginalize(proba, classes, actions=None, *, verbs=None, nouns=None):
     ------
     ValueError
         If `proba` is negative somewhere or has not one column for each class, a label
-        has no (verb, noun), or `verbs` or `nouns` lack one that an action contains.
+        has no (verb, noun), or `verbs` or `nouns` lack one that an action contains or
+        repeat one.
+
+    Notes
+    -----
+    The code of [1]_ gives a verb or noun that no action contains the probability of
+    the first action; here it is 0.
+
+    References
+    ----------
+    .. [1] A. Furnari, G. M. Farinella, "Rolling-Unrolling LSTMs for Action Anticipation
+       from First-Person Video", TPAMI 2020.
 
     Examples
     --------
@@ -278,7 +289,8 @@ def marginalize(proba, classes, actions=None, *, verbs=None, nouns=None):
 def _sum_over_parts(proba, part_of_action, parts, name):
     """Names of the parts (P,) and the sums of probability over them (..., P)."""
     given = sorted(set(part_of_action)) if parts is None else as_list(parts)
-    codes = _column_codes(part_of_action.tolist(), given, name)
+    _check_distinct(given, name)
+    codes = label_codes(part_of_action, given)
     if (codes < 0).any():
         missing = part_of_action[codes < 0][0]
         raise ValueError(
@@ -313,8 +325,9 @@ def _check_hits(y_true, y_score, k, classes):
     if classes is None:
         codes = _check_column_numbers(y_true, scores.shape[1])
     else:
-        codes = _column_codes(y_true.tolist(), as_list(classes), "classes")
+        _check_distinct(as_list(classes), "classes")
         _check_one_column_a_class(classes, scores.shape[1])
+        codes = label_codes(y_true, classes)
     return y_true, (codes >= 0) & (_ranks(scores, codes) < k)
 
 
@@ -328,12 +341,9 @@ def _ranks(scores, codes):
     return ((scores > own) | ((scores == own) & earlier)).sum(axis=1)
 
 
-def _column_codes(labels, columns, name):
-    """Column of each label, -1 where it has none."""
-    column_of = {label: column for column, label in enumerate(columns)}
-    if len(column_of) != len(columns):
-        raise ValueError(f"{name} must not repeat a label, got {list(columns)[:10]}.")
-    return np.fromiter((column_of.get(v, -1) for v in labels), np.intp, len(labels))
+def _check_distinct(labels, name):
+    if len(set(labels)) < len(labels):
+        raise ValueError(f"{name} must not repeat a label, got {labels[:10]}.")
 
 
 def _check_one_column_a_class(classes, n_columns):

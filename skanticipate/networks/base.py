@@ -42,6 +42,20 @@ class NetworkSpec(BaseEstimator):
     fixed_shape : bool
         Whether all clips must have the shape seen in fit. False means that the number
         of steps may differ.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> from skanticipate import NetworkSpec, Output, SmoothedAnticipator
+    >>> class Linear(nn.Linear):
+    ...     def forward(self, clips):  # (B, d) -> logits (B, 1, C)
+    ...         return Output(super().forward(clips).unsqueeze(1))
+    >>> class LinearSpec(NetworkSpec):
+    ...     def build(self, input_shape, n_classes, *, generator):
+    ...         return Linear(*input_shape, n_classes)
+    >>> model = SmoothedAnticipator(LinearSpec(), max_epochs=2, random_state=0)
+    >>> model.fit([[0.0, 1.0], [1.0, 0.0]], ["cut", "wash"]).network_
+    Linear(in_features=2, out_features=2, bias=True)
     """
 
     uses_global_rng = True

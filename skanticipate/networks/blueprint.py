@@ -56,7 +56,7 @@ class Blueprint(NamedTuple):
 
     def randomness(self, seed):
         """A seeded copy of torch's global stream, if the network draws from it."""
-        if getattr(self.spec, "uses_global_rng", True):
+        if self.spec.uses_global_rng:
             return seeded_global_stream(seed)
         return nullcontext()
 

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils import skip_init
 
-from skanticipate._actions import verbs_and_nouns
+from skanticipate._actions import number_names, verbs_and_nouns
 
 
 class VerbNounHead(BaseEstimator):
@@ -22,6 +22,13 @@ class VerbNounHead(BaseEstimator):
     actions : mapping, table or None, default=None
         Verb and noun of each label: a mapping label -> (verb, noun), or a table with
         columns label, verb and noun. None means that labels are strings "verb noun".
+
+    Attributes
+    ----------
+    verbs_, nouns_ : list
+        Names of the verbs and nouns of the classes.
+    verb_codes_, noun_codes_ : ndarray of shape (C,)
+        Position in these lists of each class's verb and noun.
 
     Examples
     --------
@@ -47,10 +54,15 @@ class VerbNounHead(BaseEstimator):
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If a class has no verb and noun.
         """
         verbs, nouns = verbs_and_nouns(classes, self.actions)
-        self.verb_codes_, self.n_verbs_ = _codes(verbs)
-        self.noun_codes_, self.n_nouns_ = _codes(nouns)
+        self.verb_codes_, self.verbs_ = number_names(verbs)
+        self.noun_codes_, self.nouns_ = number_names(nouns)
         return self
 
     def build(self, width):
@@ -58,24 +70,18 @@ class VerbNounHead(BaseEstimator):
         return _VerbNounClassifier(self, width)
 
 
-def _codes(names):
-    """Number the names in the order in which they first appear."""
-    numbers = {name: k for k, name in enumerate(dict.fromkeys(names))}
-    return [numbers[name] for name in names], len(numbers)
-
-
 class _VerbNounClassifier(nn.Module):
     def __init__(self, head, width):
         super().__init__()
         self.own = skip_init(nn.Linear, width, len(head.verb_codes_))
-        self.verb = skip_init(nn.Linear, width, head.n_verbs_, bias=False)
-        self.noun = skip_init(nn.Linear, width, head.n_nouns_, bias=False)
+        self.verb = skip_init(nn.Linear, width, len(head.verbs_), bias=False)
+        self.noun = skip_init(nn.Linear, width, len(head.nouns_), bias=False)
         # Not in the state: they follow from the classes.
         for name, codes in (
             ("verb_of", head.verb_codes_),
             ("noun_of", head.noun_codes_),
         ):
-            self.register_buffer(name, torch.tensor(codes), persistent=False)
+            self.register_buffer(name, torch.as_tensor(codes), persistent=False)
 
     def forward(self, hidden):
         # Adding up the weights costs C x width, adding up the scores batch x C.

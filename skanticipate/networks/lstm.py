@@ -49,6 +49,12 @@ class LSTM(NetworkSpec):
         Seconds before the action at which `predict_proba` answers; one of
         `time_step`, 2 `time_step`, ... None means the last step.
 
+    References
+    ----------
+    S. Hochreiter, J. Schmidhuber, "Long Short-Term Memory", Neural Computation, 1997.
+    K. Cho et al., "Learning Phrase Representations using RNN Encoder-Decoder for
+    Statistical Machine Translation", EMNLP 2014 (the gated recurrent unit).
+
     Examples
     --------
     >>> import torch

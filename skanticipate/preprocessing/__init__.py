@@ -1,6 +1,7 @@
-"""Transformers in front of an anticipator: frames of clips, past action labels."""
+"""What comes before an anticipator: frames of clips, their padding, past labels."""
 
 from skanticipate.preprocessing.frames import PerFrame
 from skanticipate.preprocessing.history import HistoryEncoder
+from skanticipate.preprocessing.padding import pad_clips
 
-__all__ = ["HistoryEncoder", "PerFrame"]
+__all__ = ["HistoryEncoder", "PerFrame", "pad_clips"]

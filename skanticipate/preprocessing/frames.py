@@ -7,6 +7,8 @@ from sklearn.utils import check_array, get_tags
 from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skanticipate._validation import check_clips, padding_steps
+
 
 class PerFrame(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     """Apply a scikit-learn transformer to every frame of a clip.
@@ -83,10 +85,11 @@ class PerFrame(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         """
         clips = self._check_clips(X, reset=True)
         steps = _as_steps(clips)
-        frames = _real_frames(steps, _is_real(steps))
+        real = ~padding_steps(steps)
+        frames = _real_frames(steps, real)
         if not len(frames):
             raise ValueError(
-                f"All {len(steps)} steps of X are NaN, that is padding: PerFrame needs "
+                f"All {real.size} steps of X are NaN, that is padding: PerFrame needs "
                 "at least one frame to fit its transformer."
             )
         self.transformer_ = clone(self.transformer).fit(frames)
@@ -114,10 +117,10 @@ class PerFrame(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         check_is_fitted(self)
         clips = self._check_clips(X, reset=False)
         steps = _as_steps(clips)
-        real = _is_real(steps)
+        real = ~padding_steps(steps)
         out = self._transform_frames(_real_frames(steps, real))
         if not real.all():
-            out = _fill_padding(out, real, steps.shape[1])
+            out = _fill_padding(out, real, steps.shape[2])
         return out.reshape(*clips.shape[:-1], out.shape[-1])
 
     def _check_clips(self, X, reset):
@@ -144,6 +147,8 @@ class PerFrame(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
                 f"but PerFrame was fitted on {self.feature_dim_}: pass clips of the "
                 "same features, channels last."
             )
+        if clips.size:
+            check_clips(_as_steps(clips), name="X", estimator=self, reset=reset)
         return clips
 
     def _transform_frames(self, frames):
@@ -164,6 +169,11 @@ class PerFrame(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         Returns
         -------
         names : ndarray of str of shape (d',)
+
+        Raises
+        ------
+        AttributeError
+            If the transformer does not name its outputs.
         """
         check_is_fitted(self)
         if input_features is None:
@@ -172,33 +182,23 @@ class PerFrame(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
 
 
 def _as_steps(clips):
-    """Clips (n, d), (n, T, d) or (n, T, ..., d) -> (steps, frames of a step, d)."""
-    n_steps = clips.shape[0] * (clips.shape[1] if clips.ndim > 2 else 1)
+    """Clips (n, d), (n, T, d) or (n, T, ..., d) -> (n, T, frames of a step, d)."""
+    n_steps = clips.shape[1] if clips.ndim > 2 else 1
     n_frames = int(np.prod(clips.shape[2:-1]))
-    return clips.reshape(n_steps, n_frames, clips.shape[-1])
-
-
-def _is_real(steps):
-    """Which steps hold numbers; the others must be padding, all NaN."""
-    real = np.isfinite(steps).all(axis=(1, 2))
-    if not np.isnan(steps[~real]).all():
-        raise ValueError(
-            "X contains NaN or infinity in a step that is not all NaN: only whole "
-            "steps (n, T) may be NaN, as padding. Impute or drop the other values."
-        )
-    return real
+    return clips.reshape(len(clips), n_steps, n_frames, clips.shape[-1])
 
 
 def _real_frames(steps, real):
     """Frames of the real steps (m, d), a copy only where there is padding."""
+    n_frames, d = steps.shape[2:]
     steps = steps if real.all() else steps[real]
-    return steps.reshape(len(steps) * steps.shape[1], steps.shape[2])
+    return steps.reshape(int(real.sum()) * n_frames, d)
 
 
 def _fill_padding(out, real, n_frames):
-    """Put frames (m, d') back among the steps, the others NaN.  (steps, frames, d')."""
+    """Put frames (m, d') back among the steps, the others NaN.  (n, T, frames, d')."""
     # Integers (bins, category codes) have no NaN.
     dtype = out.dtype if out.dtype.kind == "f" else np.result_type(out, np.float32)
-    steps = np.full((len(real), n_frames, out.shape[1]), np.nan, dtype=dtype)
+    steps = np.full((*real.shape, n_frames, out.shape[1]), np.nan, dtype=dtype)
     steps[real] = out.reshape(-1, n_frames, out.shape[1])
     return steps

@@ -6,9 +6,11 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skanticipate._actions import (
-    _as_mapping,
     action_lookup,
+    as_mapping,
+    label_codes,
     missing_mask,
+    number_names,
     verbs_and_nouns,
 )
 
@@ -100,9 +102,9 @@ class HistoryEncoder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
             If X is not (n, L) with n and L above 0, a label has no verb and noun, or
             there is nothing to learn from: no `actions` and nothing but padding.
         """
-        labels, _ = _distinct_labels(_check_history(X))
-        seen = _drop_missing(labels)
-        known = seen if self.actions is None else list(_as_mapping(self.actions))
+        _, labels = _distinct_labels(_check_history(X))
+        seen = [label for label in labels if label is not None]
+        known = seen if self.actions is None else list(as_mapping(self.actions))
         if not known:
             raise ValueError(
                 "X is nothing but padding, so there are no labels to learn: pass "
@@ -141,7 +143,7 @@ class HistoryEncoder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         """
         check_is_fitted(self)
         history = _check_history(X)
-        labels, which = _distinct_labels(history)
+        which, labels = _distinct_labels(history)
         table = self._codes(labels)
         if self.form == "onehot":
             table = self._one_hot(table)
@@ -152,16 +154,16 @@ class HistoryEncoder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         columns = {"action": labels}
         if "verb" in self.vocabulary_:
             if self.actions is None:
-                verbs_and_nouns(_drop_missing(labels))  # an unsplittable name is a typo
+                # An unsplittable name is a typo.
+                verbs_and_nouns([label for label in labels if label is not None])
             lookup = action_lookup(self.actions)
             pairs = [lookup(label) for label in labels]
             pairs = [(None, None) if pair is None else pair for pair in pairs]
             columns["verb"], columns["noun"] = zip(*pairs, strict=True)
         codes = np.empty((len(labels), len(self.vocabulary_)), dtype=np.int32)
         for column, (name, names) in enumerate(self.vocabulary_.items()):
-            code_of = {v: code for code, v in enumerate(names.tolist(), start=1)}
-            codes[:, column] = [code_of.get(value, 0) for value in columns[name]]
-        codes[missing_mask(labels)] = -1
+            codes[:, column] = label_codes(columns[name], names) + 1
+        codes[[label is None for label in labels]] = -1
         return codes
 
     def _one_hot(self, codes):
@@ -183,6 +185,11 @@ class HistoryEncoder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         Returns
         -------
         names : ndarray of str of shape (k,)
+
+        Raises
+        ------
+        NotFittedError
+            If called before `fit`.
         """
         check_is_fitted(self)
         if self.form == "codes":
@@ -207,20 +214,9 @@ def _check_history(X):
 
 
 def _distinct_labels(history):
-    """Distinct labels in order of appearance, and which one each entry is."""
-    index = {}
-    which = np.fromiter(
-        # NaN differs from itself: it would be a new label each time.
-        (
-            index.setdefault(v if v == v else None, len(index))
-            for v in history.ravel().tolist()
-        ),
-        np.intp,
-        history.size,
+    """Which label each entry is (n * L,), and the distinct ones, None if missing."""
+    entries = history.ravel().tolist()
+    missing = missing_mask(entries).tolist()
+    return number_names(
+        [None if gone else v for v, gone in zip(entries, missing, strict=True)]
     )
-    return list(index), which
-
-
-def _drop_missing(labels):
-    missing = missing_mask(labels)
-    return [label for label, gone in zip(labels, missing, strict=True) if not gone]

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils.validation import check_is_fitted
 
-from skanticipate._actions import as_list
+from skanticipate._actions import as_list, label_codes
 
 
 class BasePrior(BaseEstimator):
@@ -14,8 +14,23 @@ class BasePrior(BaseEstimator):
     the training labels with the actions seen before them. Everything is keyed by the
     label, never by its position, so the class set may shrink or be permuted.
 
-    A subclass implements `_fit_matrix(classes, y, y_past) -> (R, C)`; row k belongs to
-    class k unless it overrides `rows` too.
+    A subclass implements `_fit_matrix(classes, y, y_past) -> (R, C)`, float32 rows that
+    sum to 1; row k belongs to class k unless it overrides `rows` too.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skanticipate.priors import BasePrior
+    >>> class FrequencyPrior(BasePrior):
+    ...     def _fit_matrix(self, classes, y, y_past):
+    ...         counts = [list(y).count(label) for label in classes]
+    ...         return np.float32([counts]) / len(y)
+    ...
+    ...     def rows(self, y, y_past=None):
+    ...         return np.zeros(len(y), dtype=np.intp)  # all labels share one row
+    >>> prior = FrequencyPrior().fit(["cut", "pour"], y=["cut", "cut", "pour", "cut"])
+    >>> prior.matrix_
+    array([[0.75, 0.25]], dtype=float32)
     """
 
     #: whether the row of a sample follows from its own label
@@ -40,6 +55,12 @@ class BasePrior(BaseEstimator):
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If `classes` is no 1-D array of distinct labels, or the prior cannot be
+            computed from what was passed.
         """
         classes = check_classes(classes)
         self.matrix_ = self._fit_matrix(classes, y, y_past)
@@ -71,14 +92,6 @@ class BasePrior(BaseEstimator):
         """
         check_is_fitted(self)
         return [(self.matrix_, self.rows(y, y_past), 1.0)]
-
-
-def label_codes(labels, classes):
-    """Position of each label in `classes`, -1 where it is not a class.   (n,) intp."""
-    position = {label: code for code, label in enumerate(as_list(classes))}
-    labels = as_list(labels)
-    codes = (position.get(label, -1) for label in labels)
-    return np.fromiter(codes, np.intp, len(labels))
 
 
 def class_codes(y, classes):

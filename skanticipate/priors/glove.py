@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
-from skanticipate._actions import verbs_and_nouns, words
+from skanticipate._actions import number_names, verbs_and_nouns, words
 from skanticipate.priors.base import BasePrior, normalize_rows
 from skanticipate.priors.labels import verb_noun_rows
 from skanticipate.priors.word_vectors import read_word_vectors
@@ -54,7 +54,17 @@ class GloVePrior(BasePrior):
     Raises
     ------
     ValueError
-        If `vectors` is missing, broken, or knows no word of any class.
+        If `vectors` is missing, broken, or knows no word of any class, or a class has
+        no verb and noun.
+    FileNotFoundError
+        If `vectors` is a path without a file.
+    OSError
+        If gensim cannot fetch the model.
+
+    Warns
+    -----
+    UserWarning
+        If the vectors know no word of some verb or noun.
 
     Notes
     -----
@@ -115,21 +125,13 @@ class GloVePrior(BasePrior):
 
     def _fit_matrix(self, classes, y, y_past):
         names = verbs_and_nouns(classes, self.actions)
-        blocks = [_distinct(values) for values in names]
-        grams = _gram_matrices([distinct for distinct, _ in blocks], self.vectors)
-        codes = [codes for _, codes in blocks]
+        codes, distinct = zip(*map(number_names, names), strict=True)
+        grams = _gram_matrices(distinct, self.vectors)
         fallback = partial(verb_noun_rows, *names, include_self=self.include_self)
         matrix = _similarities(grams, codes, self.similarity)
         if not self.include_self:
             np.fill_diagonal(matrix, 0)
         return normalize_rows(_sharpened(matrix, self.power), fallback)
-
-
-def _distinct(values):
-    """Return the distinct values, and for each value the position among them."""
-    position = {}
-    codes = [position.setdefault(value, len(position)) for value in values]
-    return list(position), np.array(codes)
 
 
 def _similarities(grams, codes, similarity):
@@ -190,9 +192,11 @@ def _gram_matrices(blocks, vectors):
         means = np.stack([np.mean(parts or zero, axis=0) for parts in known])
         grams.append(means @ means.T)
     if unknown:
+        listed = ", ".join(str(name) for name in unknown[:5])
+        rest = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
         warnings.warn(
             f"No word vector for {len(unknown)} names, which count as a block of "
-            f"zeros: {', '.join(str(name) for name in unknown)}.",
+            f"zeros: {listed}{rest}.",
             UserWarning,
             stacklevel=5,
         )

@@ -3,14 +3,8 @@
 import numpy as np
 from sklearn.utils._param_validation import HasMethods
 
-from skanticipate._actions import as_list, verbs_and_nouns
-from skanticipate.priors.base import (
-    BasePrior,
-    check_classes,
-    class_codes,
-    label_codes,
-    normalize_rows,
-)
+from skanticipate._actions import as_list, label_codes, number_names, verbs_and_nouns
+from skanticipate.priors.base import BasePrior, check_classes, normalize_rows
 
 
 class UniformPrior(BasePrior):
@@ -68,6 +62,11 @@ class VerbNounPrior(BasePrior):
     classes_ : (C,) array
         The class labels, in the order of rows and columns.
 
+    Raises
+    ------
+    ValueError
+        If a class has no verb and noun, or `actions` lacks a column.
+
     References
     ----------
     .. [1] G. Camporese, P. Coscia, A. Furnari, G. M. Farinella, L. Ballan, "Knowledge
@@ -118,6 +117,12 @@ class ArrayPrior(BasePrior):
     classes_ : (C',) array
         The class labels, in the order of rows and columns.
 
+    Raises
+    ------
+    ValueError
+        If `matrix` is not square with one row for each of `classes`, its rows are no
+        distributions, or it has no row for a class of the estimator.
+
     Examples
     --------
     >>> from skanticipate.priors import ArrayPrior
@@ -160,8 +165,7 @@ def verb_noun_rows(verbs, nouns, rows, *, include_self=True):
 
 def _equal_rows(values, rows):
     """Where value i equals value rows[r].   (C,), (R,) -> (R, C) bool."""
-    distinct = list(dict.fromkeys(values))
-    codes = class_codes(values, distinct)
+    codes, distinct = number_names(values)
     # one row for each distinct value, then copied: comparing all pairs costs more
     return (np.arange(len(distinct))[:, None] == codes)[codes[rows]]
 

@@ -2,14 +2,22 @@
 
 import warnings
 from functools import partial
+from itertools import compress
 from numbers import Real
 
 import numpy as np
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from skanticipate._actions import action_lookup, as_list, missing_mask, verbs_and_nouns
-from skanticipate.priors.base import BasePrior, class_codes, label_codes, normalize_rows
+from skanticipate._actions import (
+    action_lookup,
+    as_list,
+    label_codes,
+    missing_mask,
+    number_names,
+    verbs_and_nouns,
+)
+from skanticipate.priors.base import BasePrior, class_codes, normalize_rows
 
 
 class TemporalPrior(BasePrior):
@@ -26,9 +34,9 @@ class TemporalPrior(BasePrior):
         Actions of each training video in the order of time; consecutive pairs are
         counted. With None, the pairs (`y_past`, `y`) given to `fit` are counted, which
         keeps held-out rows out in cross-validation.
-    smoothing : float, default=0.0
+    strength : float, default=0.0
         Pseudo-counts added to each row, spread evenly over all classes:
-        (Occ + smoothing / C) / (sum + smoothing).
+        (Occ + strength / C) / (sum + strength).
     include_self : bool, default=True
         Whether an action that follows itself counts.
 
@@ -38,6 +46,17 @@ class TemporalPrior(BasePrior):
         Row k is the distribution of class k; one-hot where nothing was counted.
     classes_ : (C,) array
         The class labels, in the order of rows and columns.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to count: `y` or `y_past` is missing, or they are not
+        equally long, and `sequences` is None.
+
+    Warns
+    -----
+    UserWarning
+        If no transition between two of the classes was counted.
 
     Notes
     -----
@@ -66,7 +85,7 @@ class TemporalPrior(BasePrior):
     _parameter_constraints = {
         "direction": [StrOptions({"predecessor", "successor"})],
         "sequences": ["array-like", None],
-        "smoothing": [Interval(Real, 0, None, closed="left")],
+        "strength": [Interval(Real, 0, None, closed="left")],
         "include_self": ["boolean"],
     }
 
@@ -75,12 +94,12 @@ class TemporalPrior(BasePrior):
         direction="predecessor",
         sequences=None,
         *,
-        smoothing=0.0,
+        strength=0.0,
         include_self=True,
     ):
         self.direction = direction
         self.sequences = sequences
-        self.smoothing = smoothing
+        self.strength = strength
         self.include_self = include_self
 
     def _fit_matrix(self, classes, y, y_past):
@@ -90,8 +109,8 @@ class TemporalPrior(BasePrior):
         if not counted.any():
             warnings.warn(
                 "TemporalPrior counted no transition between two of its classes, so "
-                "every row is one-hot, unless smoothed: check that y_past holds "
-                "labels of the same kind as y.",
+                "every row is one-hot (uniform where strength > 0): check that y_past "
+                "holds labels of the same kind as y.",
                 UserWarning,
                 stacklevel=4,
             )
@@ -100,7 +119,7 @@ class TemporalPrior(BasePrior):
         rows, columns = (end[counted] for end in ends)
         rows, columns, counts = _count_cells(rows, columns, len(classes))
         matrix[rows, columns] = counts
-        matrix += np.float32(self.smoothing / len(classes))
+        matrix += np.float32(self.strength / len(classes))
         if not self.include_self:
             np.fill_diagonal(matrix, 0)
         return normalize_rows(matrix)
@@ -109,7 +128,8 @@ class TemporalPrior(BasePrior):
 class TransitionPrior(BasePrior):
     """What usually follows the action seen last: p(next | last), with back-off.
 
-    Counts c are smoothed by the next coarser distribution (Dirichlet prior of mass s):
+    A bigram model of actions with Dirichlet-smoothed back-off [1]_: counts c are mixed
+    with the next coarser distribution, a Dirichlet prior of mass s,
 
         p(a | last) = (c(a | last) + s p(a | noun of last)) / (N(last) + s)
         p(a | noun) = (c(a | noun) + s p(a)) / (N(noun) + s)
@@ -142,6 +162,12 @@ class TransitionPrior(BasePrior):
     classes_ : (C,) array
         The class labels, in the order of the columns.
 
+    Raises
+    ------
+    ValueError
+        If there is nothing to count: `y` or `y_past` is missing, or they are not
+        equally long, and `sequences` is None; or if `actions` lacks a past action.
+
     Notes
     -----
     With the last action that ended a second before, five folds over the training videos
@@ -149,6 +175,11 @@ class TransitionPrior(BasePrior):
     with strength 100, within one point of that from 0.5 to 200, and a log-likelihood of
     -6.4 and -3.7 that strength 0.5 misses by far (-10.4 and -5.3). To back off from the
     noun to the verb, and only then to p(a), gave a lower likelihood.
+
+    References
+    ----------
+    .. [1] D. J. C. MacKay, L. C. Bauman Peto, "A hierarchical Dirichlet language
+       model", Natural Language Engineering 1(3), 1995.
 
     Examples
     --------
@@ -196,7 +227,7 @@ class TransitionPrior(BasePrior):
         check_is_fitted(self)
         y, past = _checked_pairs(y, y_past)
         class_codes(y, self.classes_)
-        distinct = list(dict.fromkeys(past))
+        codes_of_past, distinct = number_names(past)
         verbs, nouns = self._verbs_and_nouns(distinct)
         # from the last row upwards, so that the finest level has the last word
         start = len(self.matrix_) - 1
@@ -209,7 +240,7 @@ class TransitionPrior(BasePrior):
             start -= len(known)
             codes = label_codes(names, known)
             rows = np.where(codes >= 0, start + codes, rows)
-        return rows[label_codes(past, distinct)]
+        return rows[codes_of_past]
 
     def _verbs_and_nouns(self, labels):
         """Verb and noun of past actions, None where nothing is known of one."""
@@ -223,8 +254,7 @@ class TransitionPrior(BasePrior):
         # the filler -1 is an action where the user made it a class
         seen = ~missing_mask(past) | (label_codes(past, classes) >= 0)
         seen &= codes >= 0
-        past = [label for label, used in zip(past, seen, strict=True) if used]
-        actions = list(dict.fromkeys(past))
+        last, actions = number_names(compress(past, seen))
         if self.actions is not None:
             verbs_and_nouns(actions, self.actions)  # an incomplete table is an error
         verbs, nouns = self._verbs_and_nouns(actions)
@@ -234,7 +264,7 @@ class TransitionPrior(BasePrior):
         unigram = _back_off(
             uniform, np.zeros_like(everything), everything, self.strength
         )
-        last, codes = label_codes(past, actions), codes[seen]
+        codes = codes[seen]
         coarse = partial(_coarse_level, last, codes, unigram, self.strength)
         self.past_verbs_, _, by_verb = coarse(verbs)
         self.past_nouns_, noun_of_action, by_noun = coarse(nouns)

@@ -34,7 +34,8 @@ def read_word_vectors(path, words):
     ------
     ValueError
         If the file is empty, or the line of a word that is asked for does not hold
-        as many finite numbers as the other lines; names the file and the line.
+        as many finite numbers as the other lines, too few or too many of them; names
+        the file and the line.
 
     Examples
     --------
@@ -48,6 +49,7 @@ def read_word_vectors(path, words):
     ['cut', 'pan']
     """
     path, wanted = Path(path), {word.encode() for word in words}
+    first_tokens = {token for word in wanted for token in word.split()[:1]}
     found = {}
     with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
         probed = list(islice(file, _N_PROBED_LINES))
@@ -57,10 +59,13 @@ def read_word_vectors(path, words):
             if len(found) == len(wanted):
                 break
             first_token = line.split(None, 1)[:1]
-            if not first_token or first_token[0] not in wanted:
+            if not first_token or first_token[0] not in first_tokens:
                 continue
-            word, vector = _parse(line, dimension, path, number)
+            word, numbers = _split(line, dimension)
             if word in wanted:
+                vector = _parse(numbers, dimension)
+                if vector is None:
+                    raise _broken_line(path, number, line, dimension)
                 found.setdefault(word, vector)
     return _keyed_vectors(found, dimension)
 
@@ -85,22 +90,38 @@ def _layout(probed, path):
     return Counter(lengths).most_common(1)[0][0] - 1, 0
 
 
-def _parse(line, dimension, path, number):
-    """Return the word, spaces and all, and its vector."""
-    word, *numbers = line.rstrip().rsplit(None, dimension)
-    if b" " in word:
-        return word, None
+def _split(line, dimension):
+    """Return the word, spaces and all, and the tokens of its numbers."""
+    word, *numbers = line.strip().rsplit(None, dimension)
+    first, *others = word.split()
+    if all(_is_number(token) for token in others):
+        # too many numbers rather than a word with spaces
+        return first, others + numbers
+    return word, numbers
+
+
+def _is_number(token):
     try:
-        vector = np.array([float(token) for token in numbers], dtype=np.float32)
+        float(token)
     except ValueError:
-        vector = np.array([np.nan])
-    if len(vector) != dimension or not np.isfinite(vector).all():
-        raise ValueError(
-            f"{path}, line {number}: expected a word and {dimension} finite numbers, "
-            f"got {line[:60].decode(errors='replace')!r}...: download the file again; "
-            "read binary word2vec files with gensim and pass its KeyedVectors."
-        )
-    return word, vector
+        return False
+    return True
+
+
+def _parse(numbers, dimension):
+    """Vector of float32, or None where the tokens are no `dimension` finite numbers."""
+    if len(numbers) != dimension or not all(map(_is_number, numbers)):
+        return None
+    vector = np.array([float(token) for token in numbers], dtype=np.float32)
+    return vector if np.isfinite(vector).all() else None
+
+
+def _broken_line(path, number, line, dimension):
+    return ValueError(
+        f"{path}, line {number}: expected a word and {dimension} finite numbers, got "
+        f"{line[:60].decode(errors='replace')!r}...: download the file again; read "
+        "binary word2vec files with gensim and pass its KeyedVectors."
+    )
 
 
 def _keyed_vectors(found, dimension):

@@ -1,0 +1,113 @@
+"""Clips of unequal length as one array."""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.utils._param_validation import Interval, validate_params
+
+
+@validate_params(
+    {
+        "clips": ["array-like"],
+        "n_steps": [Interval(Integral, 1, None, closed="left"), None],
+    },
+    prefer_skip_nested_validation=True,
+)
+def pad_clips(clips, *, n_steps=None):
+    """Stack clips of unequal length, padded on the left with steps of NaN.
+
+    Every clip ends at the last step, next to the action, and a step that is all NaN
+    is what anticipators and transformers of this library read as padding.
+
+    Parameters
+    ----------
+    clips : sequence of n array-likes of shape (T_i, d) or (T_i, ..., d)
+        Features of the steps of each clip, the latest step last. A clip of no steps
+        becomes a row of NaN.
+    n_steps : int, default=None
+        Number of steps T of the result; of longer clips the last T steps are kept.
+        None takes that of the longest clip.
+
+    Returns
+    -------
+    X : ndarray of shape (n, T, d) or (n, T, ..., d)
+        Floats keep their type, the widest one if they differ; integers and booleans
+        become float32, in which networks compute: they have no NaN.
+
+    Raises
+    ------
+    ValueError
+        If there is no clip or not a single step, if a clip has fewer than two axes,
+        other axes after the first than the first clip, or no real numbers, or if
+        `n_steps` is below 1.
+
+    See Also
+    --------
+    PerFrame : Transform the steps, padding aside.
+
+    Notes
+    -----
+    For features. The codes of :class:`HistoryEncoder` are padded with -1 instead: pad
+    the labels, before it, with None.
+
+    Examples
+    --------
+    >>> from skanticipate.preprocessing import pad_clips
+    >>> clips = [[[1.0], [2.0], [3.0]], [[9.0]]]  # (3, 1) and (1, 1)
+    >>> pad_clips(clips)[:, :, 0]
+    array([[ 1.,  2.,  3.],
+           [nan, nan,  9.]])
+    >>> pad_clips(clips, n_steps=2)[:, :, 0]
+    array([[ 2.,  3.],
+           [nan,  9.]])
+    """
+    clips = [_as_clip(clip, number) for number, clip in enumerate(clips)]
+    if not clips:
+        raise ValueError("clips is empty: expected at least one clip (T, d).")
+    _check_same_step(clips)
+    n_steps = max(map(len, clips)) if n_steps is None else n_steps
+    if not n_steps:
+        raise ValueError(
+            f"None of the {len(clips)} clips has a step: give at least one clip (T, d) "
+            "with T above 0, or n_steps=."
+        )
+    dtype = np.result_type(*{_float_dtype(clip.dtype) for clip in clips})
+    X = np.full((len(clips), n_steps, *clips[0].shape[1:]), np.nan, dtype=dtype)
+    for row, clip in zip(X, clips, strict=True):
+        last = clip[-n_steps:]
+        row[n_steps - len(last) :] = last
+    return X
+
+
+def _as_clip(clip, number):
+    """One clip as an array of numbers.   -> (T, ..., d)."""
+    try:
+        array = np.asarray(clip)
+    except ValueError as error:  # numpy's words for steps of unequal length
+        raise ValueError(f"clips[{number}] is no array (T, d): {error}.") from error
+    if array.ndim < 2:
+        raise ValueError(
+            f"clips[{number}] has shape {array.shape}: expected (T, d), steps by "
+            "features. Give a feature that is one number a step as clip[:, None], and "
+            "a single clip as [clip]."
+        )
+    if array.dtype.kind not in "fiub":
+        raise ValueError(
+            f"clips[{number}] has dtype {array.dtype}: expected real numbers."
+        )
+    return array
+
+
+def _check_same_step(clips):
+    expected = clips[0].shape[1:]
+    for number, clip in enumerate(clips):
+        if clip.shape[1:] != expected:
+            raise ValueError(
+                f"clips[{number}] has shape {clip.shape} but clips[0] has "
+                f"{clips[0].shape}: only the number of steps, the first axis, may "
+                "differ."
+            )
+
+
+def _float_dtype(dtype):
+    return dtype if dtype.kind == "f" else np.dtype(np.float32)
