@@ -68,7 +68,12 @@ def save(path, lines):
 def draw(path, title, lines):
     """Top-5 accuracy of every row."""
     fig, ax = plt.subplots(figsize=(8, 6), layout="constrained")
-    colours = {"plain MLP": "tab:cyan", "MLP": "tab:blue", "GRU": "tab:orange"}
+    colours = {
+        "plain MLP": "tab:cyan",
+        "MLP": "tab:blue",
+        "plain GRU": "gold",
+        "GRU": "tab:orange",
+    }
     for k, line in enumerate(reversed(lines)):
         colour = colours.get(line["row"].split(",")[0], "tab:gray")
         error = np.nan_to_num(line["top-5 sd"])

@@ -59,9 +59,9 @@ def network(name, task, head, embedding_std):
         "dropout": 0.5,
         "head": VerbNounHead(task.actions) if head == "verb-noun" else None,
     }
-    if name == "GRU":
+    if name.endswith("GRU"):
         return LSTM(256, cell="gru", **common)
-    return MLP(128 if name == "plain MLP" else 256, **common)
+    return MLP(128 if name.startswith("plain") else 256, **common)
 
 
 def prior(name, task, setting):
@@ -85,8 +85,8 @@ def prior(name, task, setting):
     )
 
 
-# The plain MLP is the network of the label smoothing literature: what a prior brings
-# there is not what it brings to a network that knows verbs and nouns by itself.
+# The plain networks score classes by a linear layer and start from torch's embeddings:
+# what a prior brings there is not what it brings to one that knows verbs and nouns.
 PLAIN = {"head": "linear", "embedding_std": 1.0}
 NETWORKS = [
     {"head": head, "embedding_std": std}
@@ -109,7 +109,7 @@ PRIORS = {
 class Choice(NamedTuple):
     """Everything that is chosen for a row of the table."""
 
-    net: str  # "MLP" or "GRU"
+    net: str  # "MLP" or "GRU", or "plain ..."
     options: dict  # of the network
     batch_size: int
     epochs: int
@@ -221,7 +221,7 @@ def choose(train, budget, run):
         usual = sorted(budget.epochs)[len(budget.epochs) // 2]
         candidates = [
             Choice(net, options, batch_size, usual)
-            for options in ([PLAIN] if net == "plain MLP" else NETWORKS)
+            for options in ([PLAIN] if net.startswith("plain") else NETWORKS)
             for batch_size in budget.batch_sizes
         ]
         best = ranked(candidates, inner, budget, run)[0][0]
@@ -309,7 +309,9 @@ def main():
     parser.add_argument("--sets", nargs="+", default=["egtea", "epic55"])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--inner-seeds", type=int, default=1)
-    parser.add_argument("--networks", nargs="+", default=["plain MLP", "MLP", "GRU"])
+    parser.add_argument(
+        "--networks", nargs="+", default=["plain MLP", "MLP", "plain GRU", "GRU"]
+    )
     parser.add_argument("--epochs", type=int, nargs="+", default=[8, 12, 18])
     parser.add_argument("--weights", type=float, nargs="+", default=[0.25, 0.5])
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[128, 512])
