@@ -81,7 +81,7 @@ class _VerbNounClassifier(nn.Module):
             ("verb_of", head.verb_codes_),
             ("noun_of", head.noun_codes_),
         ):
-            self.register_buffer(name, torch.as_tensor(codes), persistent=False)
+            self.register_buffer(name, torch.tensor(codes), persistent=False)
 
     def forward(self, hidden):
         # Adding up the weights costs C x width, adding up the scores batch x C.
