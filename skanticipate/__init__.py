@@ -7,8 +7,18 @@ targets, so there is one student, one objective and one training loop.
 from skanticipate import datasets, losses, metrics, plotting
 from skanticipate._rows import RowView
 from skanticipate._version import __version__
-from skanticipate.anticipators import SmoothedAnticipator
-from skanticipate.networks import LSTM, MLP, NetworkSpec, Output, VerbNounHead
+from skanticipate.anticipators import DistilledAnticipator, SmoothedAnticipator
+from skanticipate.model_selection import SemiSupervisedSplit
+from skanticipate.networks import (
+    LSTM,
+    MLP,
+    FeatureMapNet,
+    FrameMLP,
+    InceptionTail,
+    NetworkSpec,
+    Output,
+    VerbNounHead,
+)
 from skanticipate.persistence import load
 from skanticipate.preprocessing import HistoryEncoder, PerFrame, pad_clips
 from skanticipate.priors import (
@@ -21,22 +31,30 @@ from skanticipate.priors import (
     VerbNounPrior,
 )
 from skanticipate.schedules import CosineSchedule, Schedule, StepSchedule
+from skanticipate.teachers import RecognitionTeacher, TeacherEnsemble
 
 __all__ = [
     "LSTM",
     "MLP",
     "ArrayPrior",
     "CosineSchedule",
+    "DistilledAnticipator",
+    "FeatureMapNet",
+    "FrameMLP",
     "GloVePrior",
     "HistoryEncoder",
+    "InceptionTail",
     "MixturePrior",
     "NetworkSpec",
     "Output",
     "PerFrame",
+    "RecognitionTeacher",
     "RowView",
     "Schedule",
+    "SemiSupervisedSplit",
     "SmoothedAnticipator",
     "StepSchedule",
+    "TeacherEnsemble",
     "TemporalPrior",
     "TransitionPrior",
     "UniformPrior",

@@ -1,6 +1,5 @@
 """BaseAnticipator: shared parameters, the skeleton of fit, and all of prediction."""
 
-import functools
 from numbers import Integral, Real
 
 import numpy as np
@@ -11,8 +10,10 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metadata_routing import UNUSED
 
 from skanticipate import _callbacks
+from skanticipate._batches import batch_reader, shuffled
 from skanticipate._prediction import PredictionMixin
 from skanticipate._runtime import (
+    all_or_nothing,
     clip_reader,
     resolve_device,
     resolve_dtype,
@@ -49,27 +50,12 @@ from skanticipate.networks.blueprint import default_network
 from skanticipate.schedules import Schedule
 
 
-def _all_or_nothing(fit):
-    """Put the estimator back as it was if `fit` ends in any exception."""
-
-    @functools.wraps(fit)
-    def wrapper(self, *args, **kwargs):
-        before = dict(vars(self))
-        try:
-            return fit(self, *args, **kwargs)
-        except BaseException:
-            vars(self).clear()
-            vars(self).update(before)
-            raise
-
-    return wrapper
-
-
 class BaseAnticipator(_callbacks.CallbackSupportMixin, PredictionMixin, BaseEstimator):
     """What all anticipators share; not to be used itself.
 
-    A subclass says which rows it can learn from (`_has_signal`) and what it is taught
-    (`_objective`); checking and training are done here, prediction in the mixin.
+    A subclass says what else it reads (`_check_signals`), which rows it can learn from
+    (`_has_signal`) and what it is taught (`_lesson`); checking and training are done
+    here, prediction in the mixin.
     """
 
     _parameter_constraints = {
@@ -110,7 +96,7 @@ class BaseAnticipator(_callbacks.CallbackSupportMixin, PredictionMixin, BaseEsti
 
     # ---------------------------------------------------------------------- fit
 
-    @_all_or_nothing
+    @all_or_nothing
     @_callbacks.with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -190,18 +176,25 @@ class BaseAnticipator(_callbacks.CallbackSupportMixin, PredictionMixin, BaseEsti
         task.end()
         return self
 
-    def _has_signal(self, samples):
-        """Rows that something can be learnt from.   -> (n,) bool."""
-        raise NotImplementedError
+    def _check_signals(self, rows, **aligned):
+        """Check what only this estimator reads.   -> further fields of Samples."""
+        return {}
 
-    def _objective(self, samples, *, dtype, device):
-        """Ask the teachers.   -> callable (output, sample indices) -> terms."""
+    def _has_signal(self, samples):
+        """Rows that something can be learnt from; here those with a label."""
+        return samples.codes >= 0
+
+    def _lesson(self, samples, validation, network, seeds, *, dtype, device):
+        """Ask the teachers what the network shall learn.   -> Lesson."""
         raise NotImplementedError
 
     def _seeds(self):
         """One integer from `random_state`, and from it one for each purpose."""
         root = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        purposes = ("split", "init", "shuffle", "dropout")
+        purposes = (
+            *("split", "init", "shuffle", "dropout"),
+            *("crop", "teacher", "projection"),
+        )
         words = np.random.SeedSequence(root).generate_state(len(purposes))
         return dict(zip(purposes, words.tolist(), strict=True))
 
@@ -236,6 +229,7 @@ class BaseAnticipator(_callbacks.CallbackSupportMixin, PredictionMixin, BaseEsti
             check_weights(labels.codes, aligned["sample_weight"]),
             groups=check_groups(aligned["groups"]),
             y_past=optional_column(aligned["y_past"]),
+            **self._check_signals(rows, **aligned),
         )
         return self._with_signal(samples)
 
@@ -298,25 +292,30 @@ class BaseAnticipator(_callbacks.CallbackSupportMixin, PredictionMixin, BaseEsti
         }
         earlier = self.history_ if self._continues() else []
         network = self._initial_network(seeds["init"]).to(**options)
-        state = self._initial_state(network, seeds)
-        take = clip_reader(samples.rows, **options)
-        step = GradientStep(
-            state, take, self._objective(samples, **options), {"base": 1.0}
+        take_clips = clip_reader(samples.rows, **options)
+        with torch_threads(self.n_threads, network):
+            self._blueprint().check(network, take_clips)
+        lesson = self._lesson(samples, validation, network, seeds, **options)
+        state = self._initial_state({"network": network, **lesson.modules}, seeds)
+        take_batch = batch_reader(
+            self.network_spec_,
+            take_clips,
+            lesson.take_futures,
+            generator=state.generators["crop"],
         )
+        step = GradientStep(state, take_batch, lesson.objective, lesson.term_weights)
         records = training_epochs(
             state,
             step,
-            n_samples=len(samples),
-            batch_size=self.batch_size,
+            lesson.draw or shuffled(len(samples), self.batch_size),
             max_epochs=self.max_epochs,
             score=self._validation_score(validation, **options),
         )
         with torch_threads(self.n_threads, network):
-            self._blueprint().check(network, take)
             self._run(records, state, seeds, task)
         self.network_ = network.cpu().eval()
         self.history_ = earlier + [
-            {**record, "epoch": record["epoch"] + len(earlier)}
+            {**record, **lesson.figures, "epoch": record["epoch"] + len(earlier)}
             for record in state.history
         ]
         self.loss_curve_ = [record["loss"] for record in self.history_]
@@ -346,14 +345,14 @@ class BaseAnticipator(_callbacks.CallbackSupportMixin, PredictionMixin, BaseEsti
             return self._blueprint().load(self.network_.state_dict())
         return self._blueprint().build(seed)
 
-    def _initial_state(self, network, seeds):
+    def _initial_state(self, modules, seeds):
         if self.lr_schedule is not None:
             self.lr_schedule._validate_params()
         stopping = None
         if self.early_stopping:
             stopping = EarlyStopping(self.n_iter_no_change, self.tol)
         return initial_state(
-            network,
+            modules,
             seeds,
             optimizer=self.optimizer,
             lr=self.lr,

@@ -7,7 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skanticipate import _state
 from skanticipate._runtime import clip_reader, resolve_device, torch_threads
-from skanticipate._training import predict_logits, prediction_batch
+from skanticipate._training import predict_batches, prediction_batch
 from skanticipate._validation import (
     check_clip_shape,
     check_clips,
@@ -15,6 +15,12 @@ from skanticipate._validation import (
     unlabeled_mask,
 )
 from skanticipate.networks.blueprint import Blueprint
+
+
+def _real_features(output):
+    if output.features is None or output.mask is None:
+        return output.features
+    return output.features.masked_fill(~output.mask.unsqueeze(-1), float("nan"))
 
 
 class PredictionMixin(ClassifierMixin):
@@ -84,6 +90,33 @@ class PredictionMixin(ClassifierMixin):
         for logits in self._scores(X, slice(None)).unbind(1):
             yield logits.softmax(-1).numpy()
 
+    def feature_map(self, X):
+        """Feature vectors of each clip, by position: what feature losses compare.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), (n, T, d) or (n, ..., d)
+            Clips of the kind seen in fit.
+
+        Returns
+        -------
+        ndarray of shape (n, N, d')
+            N positions of d' channels; NaN at positions of padding steps. The network
+            says what its positions are: steps, or places of a map.
+
+        Raises
+        ------
+        ValueError
+            If the network gives no features.
+        """
+        maps = self._predict(X, _real_features)
+        if maps is None:
+            raise ValueError(
+                f"A network of {type(self.network_spec_).__name__} gives no features: "
+                "return Output(logits, features) to have a map."
+            )
+        return maps.numpy()
+
     def score(self, X, y, sample_weight=None):
         """Accuracy over the labelled rows.
 
@@ -118,6 +151,10 @@ class PredictionMixin(ClassifierMixin):
 
     def _scores(self, X, stage):
         """Scores of each clip at one stage (n, C), or at a slice of them (n, S, C)."""
+        return self._predict(X, lambda output: output.logits[:, stage])
+
+    def _predict(self, X, part):
+        """Something of the output of each clip, on the CPU."""
         check_is_fitted(self)
         rows = self._check_like_fit(X, "X")
         device, network = resolve_device(self.device), self.network_
@@ -126,8 +163,8 @@ class PredictionMixin(ClassifierMixin):
         dtype = next(network.parameters()).dtype
         take = clip_reader(rows, dtype=dtype, device=device)
         with torch_threads(self.n_threads, network):
-            return predict_logits(
-                network, take, len(rows), prediction_batch(rows), stage
+            return predict_batches(
+                network, take, len(rows), prediction_batch(rows), part
             )
 
     def _blueprint(self):

@@ -1,5 +1,6 @@
-"""Where and how torch computes: device, precision, threads, random stream."""
+"""Where and how a fit computes: device, precision, threads, random stream."""
 
+import functools
 import threading
 from contextlib import contextmanager
 
@@ -79,3 +80,19 @@ def seeded_global_stream(seed):
     with _GLOBAL_STREAM, torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield
+
+
+def all_or_nothing(fit):
+    """Put the estimator back as it was if `fit` ends in any exception."""
+
+    @functools.wraps(fit)
+    def wrapper(self, *args, **kwargs):
+        before = dict(vars(self))
+        try:
+            return fit(self, *args, **kwargs)
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    return wrapper

@@ -26,6 +26,12 @@ class Samples:
         Video or person of each row.
     y_past : ndarray of shape (n,) or None
         Label of the action seen last.
+    futures : RowView of shape (n, ...) or None
+        Clips that a teacher may see.
+    seen : ndarray of shape (n,) of bool or None
+        Rows that have a future.
+    proba : ndarray of shape (n, C) or None
+        Soft targets that replace a teacher; rows of NaN have none.
     """
 
     rows: RowView
@@ -33,6 +39,9 @@ class Samples:
     weights: np.ndarray | None = None
     groups: np.ndarray | None = None
     y_past: np.ndarray | None = None
+    futures: RowView | None = None
+    seen: np.ndarray | None = None
+    proba: np.ndarray | None = None
 
     def __len__(self):
         return len(self.codes)
@@ -43,10 +52,9 @@ class Samples:
             if keep.all():
                 return self
             keep = np.flatnonzero(keep)
-        aligned = ("codes", "weights", "groups", "y_past")
-        parts = {name: getattr(self, name) for name in aligned}
+        parts = {name: getattr(self, name) for name in self.__dataclass_fields__}
         parts = {k: None if v is None else v[keep] for k, v in parts.items()}
-        return replace(self, rows=self.rows[keep], **parts)
+        return Samples(**parts)
 
 
 def optional_column(signal):

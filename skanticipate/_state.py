@@ -20,10 +20,13 @@ from sklearn.base import BaseEstimator
 _FORMAT = "skanticipate 1"
 
 
-def write(path, estimator):
-    """Write an estimator to `path`; the old file stays until the new one is whole."""
+def write(path, value):
+    """Write an estimator, or plain containers of such, to `path`.
+
+    The old file stays until the new one is whole.
+    """
     tensors = {}
-    tree = _encode(estimator, tensors, type(estimator).__name__)
+    tree = _encode(value, tensors, type(value).__name__)
     metadata = {"format": _FORMAT, "tree": json.dumps(tree)}
     unfinished = f"{os.fspath(path)}.{secrets.token_hex(4)}.tmp"
     try:
@@ -34,6 +37,16 @@ def write(path, estimator):
     finally:
         if os.path.exists(unfinished):
             os.unlink(unfinished)
+
+
+def describe(value):
+    """Bytes that are equal for equal estimators and containers, in every process."""
+    tensors = {}
+    tree = _encode(value, tensors, type(value).__name__)
+    return json.dumps(tree).encode() + b"".join(
+        f"{key} {array.shape} {array.dtype}".encode() + array.tobytes()
+        for key, array in tensors.items()
+    )
 
 
 def read(path, trusted=()):

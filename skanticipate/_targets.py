@@ -1,9 +1,77 @@
 """What a batch is taught: labels, or labels mixed with rows of prior matrices."""
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
 import numpy as np
 import torch
+from sklearn.base import clone
 
 from skanticipate.losses import soft_cross_entropy
+from skanticipate.priors import ArrayPrior, UniformPrior
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a fit learns, as the teachers gave it.
+
+    Attributes
+    ----------
+    objective : callable
+        (output, batch) -> {term: (sum of weighted losses, sum of weights)}.
+    term_weights : dict of str to float
+        Weight of each term, 1 where it is not named.
+    draw : callable or None
+        Generator -> batches of an epoch; None goes through all samples once.
+    take_futures : callable or None
+        Sample indices -> futures, where the objective asks for them in a batch.
+    modules : dict of str to torch.nn.Module
+        What is trained beside the network.
+    figures : dict of str to float
+        What the records of all epochs tell beside the losses.
+    """
+
+    objective: Callable
+    term_weights: dict = field(default_factory=dict)
+    draw: Callable | None = None
+    take_futures: Callable | None = None
+    modules: dict = field(default_factory=dict)
+    figures: dict = field(default_factory=dict)
+
+
+def new_prior(prior, classes):
+    """Build the unfitted prior that the parameters `prior` and `classes` stand for."""
+    if prior is None:
+        return UniformPrior()
+    if hasattr(prior, "fit"):
+        return clone(prior)
+    if classes is None:
+        raise ValueError(
+            "A prior matrix needs classes=, the labels of its rows and columns in "
+            "order: without it a class that is missing from y would shift them."
+        )
+    return ArrayPrior(prior, classes)
+
+
+def fit_targets(prior, smoothing, samples, classes, **options):
+    """Fit a prior on the labelled samples and mix it into their labels.
+
+    Returns
+    -------
+    prior : fitted prior
+    targets : LabelTargets
+        Of all samples; what it says of unlabelled ones means nothing.
+    """
+    labelled = np.flatnonzero(samples.codes >= 0)
+    y = classes[samples.codes[labelled]]
+    y_past = None if samples.y_past is None else samples.y_past[labelled]
+    prior.fit(classes, y, y_past)
+    terms = []
+    for matrix, rows, weight in prior.terms(y, y_past):
+        of_sample = np.zeros(len(samples), dtype=np.intp)
+        of_sample[labelled] = rows
+        terms.append((matrix, of_sample, weight))
+    return prior, LabelTargets(samples.codes, terms, smoothing, **options)
 
 
 class LabelTargets:
@@ -72,11 +140,16 @@ class LabelObjective:
         if weights is not None:
             self.weights = torch.as_tensor(weights, dtype=dtype, device=device)
 
-    def __call__(self, output, samples):
+    def __call__(self, output, batch):
         """Sum of weighted losses and sum of weights.   -> {"base": (sum, weight)}."""
-        targets = self.targets.take(samples)
+        targets = self.targets.take(batch.samples)
         losses = soft_cross_entropy(output.logits, targets, reduction="none")
-        if self.weights is None:
-            return {"base": (losses.sum(), losses.shape[0])}
-        weights = self.weights[samples]
-        return {"base": (losses @ weights, weights.sum())}
+        weights = None if self.weights is None else self.weights[batch.samples]
+        return {"base": weighted_sum(losses, weights)}
+
+
+def weighted_sum(losses, weights):
+    """Sum of weighted losses (B,) and sum of weights; None means weights of 1."""
+    if weights is None:
+        return losses.sum(), losses.shape[0]
+    return losses @ weights, weights.sum()

@@ -32,7 +32,7 @@ class TrainingState:
     schedule : object with factor(epoch, max_epochs), or None
         Stateless, so it needs no entry in the state dict.
     generators : dict of str to torch.Generator
-        "shuffle" and "dropout".
+        "shuffle", "crop" and "dropout".
     stopping : EarlyStopping or None
         Watches the validation score and keeps the best weights.
     history : list of dict
@@ -129,25 +129,26 @@ class GradientStep:
     ----------
     state : TrainingState
         Whose modules and optimiser are used.
-    take_clips : callable
-        Sample indices (B,) -> clips (B, ...) on the device.
+    take_batch : callable
+        Sample indices (B,) -> Batch on the device.
     objective : callable
-        (output, sample indices) -> {term: (sum of weighted losses, sum of weights)}.
+        (output, batch) -> {term: (sum of weighted losses, sum of weights)}.
     term_weights : dict of str to float
         Weight of each term in the loss that is minimised, 1 where it is not named.
     """
 
-    def __init__(self, state, take_clips, objective, term_weights):
+    def __init__(self, state, take_batch, objective, term_weights):
         self.network = state.network
         self.optimizer = state.optimizer
-        self.take_clips = take_clips
+        self.take_batch = take_batch
         self.objective = objective
         self.term_weights = term_weights
 
     def __call__(self, samples):
         """Update the weights.   -> the terms, as the objective gave them."""
-        output = self.network(self.take_clips(samples))
-        terms = self.objective(output, samples)
+        batch = self.take_batch(samples)
+        output = self.network(batch.clips)
+        terms = self.objective(output, batch)
         if output.auxiliary_loss is not None:
             terms["auxiliary"] = output.auxiliary_loss, 1.0
         # Each sum goes backward with its own factor: weighing and adding the terms
@@ -172,24 +173,24 @@ def _like(factor, total):
 
 
 def initial_state(
-    network, seeds, *, optimizer, lr, momentum, weight_decay, schedule, stopping
+    modules, seeds, *, optimizer, lr, momentum, weight_decay, schedule, stopping
 ):
-    """State at the start of training."""
-    device = next(network.parameters()).device
+    """State at the start of training; the network is the first of the modules."""
+    parameters = [p for module in modules.values() for p in module.parameters()]
     common = {"lr": lr, "weight_decay": weight_decay}
     if optimizer == "sgd":
-        optimizer = SGD(network.parameters(), momentum=momentum, **common)
+        optimizer = SGD(parameters, momentum=momentum, **common)
     else:
-        optimizer = AdamW(network.parameters(), **common)
+        optimizer = AdamW(parameters, **common)
     generators = {
-        "shuffle": torch.Generator().manual_seed(seeds["shuffle"]),
-        "dropout": torch.Generator(device).manual_seed(seeds["dropout"]),
+        name: torch.Generator().manual_seed(seeds[name]) for name in ("shuffle", "crop")
     }
-    modules = {"network": network}
+    dropout = torch.Generator(parameters[0].device).manual_seed(seeds["dropout"])
+    generators["dropout"] = dropout
     return TrainingState(modules, optimizer, lr, schedule, generators, stopping)
 
 
-def training_epochs(state, step, *, n_samples, batch_size, max_epochs, score=None):
+def training_epochs(state, step, draw, *, max_epochs, score=None):
     """Train, yielding a record after each epoch.
 
     Parameters
@@ -199,8 +200,10 @@ def training_epochs(state, step, *, n_samples, batch_size, max_epochs, score=Non
     step : callable with a method loss
         Sample indices (B,) -> {term: (sum of weighted losses, sum of weights)};
         ``step.loss`` turns the mean of each term into the value minimised.
-    n_samples, batch_size, max_epochs : int
-        An epoch shuffles all samples and keeps the last, smaller batch.
+    draw : callable
+        Generator -> the batches (B,) of sample indices of one epoch.
+    max_epochs : int
+        The epochs after which training ends.
     score : callable, default=None
         network -> dict of validation figures; "score" among them is watched by
         ``state.stopping``, and not recorded.
@@ -216,13 +219,12 @@ def training_epochs(state, step, *, n_samples, batch_size, max_epochs, score=Non
     ValueError
         If a loss is not finite.
     """
-    n_steps = -(-n_samples // batch_size)
     while not state.finished(max_epochs):
         state.network.train()
-        order = torch.randperm(n_samples, generator=state.generators["shuffle"])
+        batches = draw(state.generators["shuffle"])
         terms = []
-        for k, samples in enumerate(order.split(int(batch_size))):
-            lr = _set_lr(state, state.epoch + (k + 0.5) / n_steps, max_epochs)
+        for k, samples in enumerate(batches):
+            lr = _set_lr(state, state.epoch + (k + 0.5) / len(batches), max_epochs)
             terms.append(step(samples))
         means = _means(terms, state.epoch + 1)
         record = {"epoch": state.epoch + 1, "lr": lr, "loss": step.loss(means), **means}
@@ -302,8 +304,12 @@ class ValidationScore:
 
     def __call__(self, network):
         """Score the network.   -> {"val_...": float, "score": float}."""
-        logits = predict_logits(
-            network, self.take_clips, len(self.codes), self.batch_size, self.stage
+        logits = predict_batches(
+            network,
+            self.take_clips,
+            len(self.codes),
+            self.batch_size,
+            lambda output: output.logits[:, self.stage],
         )  # (n, C)
         known = self.codes >= 0
         codes = torch.as_tensor(self.codes[known])
@@ -317,18 +323,20 @@ class ValidationScore:
 
 
 @torch.inference_mode()
-def predict_logits(network, take_clips, n_samples, batch_size=512, stage=slice(None)):
-    """Scores of all samples, a batch at a time, on the CPU.
+def predict_batches(network, take_clips, n_samples, batch_size, part):
+    """`part(output)` of all samples, a batch at a time, on the CPU; None if it is.
 
-    -> (n, S, C), or (n, C) where `stage` is the index of one stage.
+    -> (n, ...)
     """
-    scores = None
+    found = None
     for samples in torch.arange(n_samples).split(batch_size):
-        batch = network(take_clips(samples)).logits[:, stage].cpu()
-        if scores is None:
-            scores = batch.new_empty((n_samples, *batch.shape[1:]))
-        scores[samples[0] : samples[-1] + 1] = batch
-    return scores
+        batch = part(network(take_clips(samples)))
+        if batch is None:
+            return None
+        if found is None:
+            found = torch.empty((n_samples, *batch.shape[1:]), dtype=batch.dtype)
+        found[samples[0] : samples[-1] + 1] = batch
+    return found
 
 
 def prediction_batch(rows):

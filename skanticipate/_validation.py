@@ -32,18 +32,48 @@ def check_clips(X, *, name, estimator, reset):
     everything else goes through scikit-learn's `check_array`. In arrays of more than
     two axes a time step (second axis) that is all NaN is padding.
     """
+    rows = _as_rows(X, name, estimator)
+    if rows.ndim == 2:
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+    for start, chunk in _float_chunks(rows):
+        _check_finite(chunk, start, name, estimator)
+    return rows
+
+
+def check_futures(X, *, name, estimator):
+    """Check clips of which some may be missing.
+
+    Returns
+    -------
+    rows : RowView of shape (n, ..., d)
+    seen : ndarray of shape (n,) of bool
+        False for a row that is all NaN.
+    """
+    rows = _as_rows(X, name, estimator)
+    seen = np.ones(len(rows), dtype=bool)
+    for start, chunk in _float_chunks(rows):
+        here = ~np.isnan(chunk).all(axis=tuple(range(1, chunk.ndim)))
+        seen[start : start + len(chunk)] = here
+        # Missing rows pass as zeros, so that others keep their number in a message.
+        present = chunk if here.all() else np.where(_like(here, chunk), chunk, 0)
+        _check_finite(present, start, name, estimator)
+    return rows, seen
+
+
+def _like(mask, chunk):
+    return mask.reshape(-1, *[1] * (chunk.ndim - 1))
+
+
+def _as_rows(X, name, estimator):
     if isinstance(X, RowView):
         rows = X
     elif isinstance(X, np.memmap):
         rows = RowView(X)
     else:
-        # NaN is looked for below, where padding is known; complex, sparse, ragged,
+        # NaN is looked for later, where padding is known; complex, sparse, ragged,
         # text and 1-D input are refused here.
         rows = RowView(_as_array(X, name, estimator))
     _check_header(rows, name)
-    if rows.ndim == 2:
-        validate_data(estimator, X, reset=reset, skip_check_array=True)
-    _check_finite(rows, name, estimator)
     return rows
 
 
@@ -74,26 +104,26 @@ def _check_header(rows, name):
         )
 
 
-def _check_finite(rows, name, estimator):
-    if rows.dtype.kind != "f":
+def _float_chunks(rows):
+    return chunks(rows) if rows.dtype.kind == "f" else ()
+
+
+def _check_finite(chunk, start, name, estimator):
+    if chunk.ndim == 2:
+        assert_all_finite(chunk, input_name=name, estimator_name=_title(estimator))
         return
-    for start, chunk in chunks(rows):
-        if rows.ndim == 2:
-            assert_all_finite(chunk, input_name=name, estimator_name=_title(estimator))
-            continue
-        finite = np.isfinite(chunk)
-        if finite.all():
-            continue
-        inside = tuple(range(2, chunk.ndim))
-        broken = ~finite.all(axis=inside) & ~padding_steps(chunk)  # (b, T)
-        if broken.any():
-            row, step = np.argwhere(broken)[0]
-            kind = "infinity" if np.isinf(chunk[row, step]).any() else "NaN"
-            raise ValueError(
-                f"{name} contains {kind} inside step {step} of row {start + row}: a "
-                "step that is all NaN is padding, any other value must be finite. "
-                "Impute the missing features, or set the whole step to NaN."
-            )
+    finite = np.isfinite(chunk)
+    if finite.all():
+        return
+    broken = ~finite.all(axis=tuple(range(2, chunk.ndim))) & ~padding_steps(chunk)
+    if broken.any():  # (b, T)
+        row, step = np.argwhere(broken)[0]
+        kind = "infinity" if np.isinf(chunk[row, step]).any() else "NaN"
+        raise ValueError(
+            f"{name} contains {kind} inside step {step} of row {start + row}: a "
+            "step that is all NaN is padding, any other value must be finite. "
+            "Impute the missing features, or set the whole step to NaN."
+        )
 
 
 def padding_steps(clips):
@@ -122,6 +152,43 @@ def check_clip_shape(rows, seen, fixed, *, name):
             f"({', '.join(map(str, expected))}): prepare both in the same way. A "
             "single clip is X[None]."
         )
+
+
+def check_teacher_proba(proba, n_classes, classes):
+    """Soft targets a user gives: probabilities, or NaN in all of a row.  -> (n, C)."""
+    if classes is None:
+        raise ValueError(
+            "teacher_proba needs classes=, the labels of its columns in order: without "
+            "it a class that is missing from y would shift them."
+        )
+    proba = check_array(
+        proba,
+        dtype=[np.float64, np.float32],
+        ensure_all_finite="allow-nan",
+        input_name="teacher_proba",
+    )
+    if proba.shape[1] != n_classes:
+        raise ValueError(
+            f"teacher_proba has {proba.shape[1]} columns, but classes has {n_classes} "
+            "labels: give one column for each, in the order of classes."
+        )
+    given = ~np.isnan(proba).all(axis=1)
+    check_probabilities(proba[given], "teacher_proba")
+    return proba
+
+
+def check_probabilities(proba, name):
+    """Rows of probabilities.   (n, C) -> (n, C)."""
+    sums = proba.sum(axis=1)
+    wrong = ~(np.isclose(sums, 1, atol=1e-3) & (proba >= 0).all(axis=1))
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise ValueError(
+            f"{name} must hold probabilities: rows that are not negative and sum to 1. "
+            f"Row {row} sums to {sums[row]:.4g}, its least entry is "
+            f"{proba[row].min():.4g}."
+        )
+    return proba
 
 
 def check_groups(groups):

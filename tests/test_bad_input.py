@@ -107,12 +107,6 @@ BAD = {
         ValueError,
         "infinity inside step 4 of row 99",
     ),
-    "maps without a network": (
-        {"network": None},
-        {"X_past": X.reshape(N, 2, 2, 3)},
-        ValueError,
-        "network=None serves clips",
-    ),
     "pooled features for an LSTM": (
         {"network": LSTM(4)},
         {},

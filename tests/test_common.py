@@ -5,12 +5,20 @@ from sklearn.base import clone
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skanticipate import MLP, SmoothedAnticipator
+from skanticipate import (
+    MLP,
+    DistilledAnticipator,
+    RecognitionTeacher,
+    SmoothedAnticipator,
+)
 
 ESTIMATORS = [
     SmoothedAnticipator(),
     SmoothedAnticipator(MLP(16), smoothing=0, max_epochs=30, lr=0.01),
     SmoothedAnticipator(MLP(16), class_weight="balanced", max_epochs=30, lr=0.01),
+    DistilledAnticipator(),
+    DistilledAnticipator(MLP(16), smoothing=0.1, max_epochs=30, lr=0.01),
+    RecognitionTeacher(),
 ]
 
 

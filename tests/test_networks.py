@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 from torch import nn
 from torch.nn.utils import skip_init
 
-from skanticipate import LSTM, MLP, NetworkSpec, RowView
+from skanticipate import LSTM, MLP, FeatureMapNet, NetworkSpec, RowView
 from skanticipate.networks.base import Dropout, initialize, lend_generator
 from skanticipate.networks.blueprint import Blueprint, default_network
 
@@ -208,6 +208,41 @@ def test_clips_of_the_caller_stay_as_they_were(spec):
     assert torch.equal(clips.nan_to_num(nan=-7), before.nan_to_num(nan=-7))
 
 
+# --------------------------------------------------------------------------- maps
+
+
+def test_mask_tells_real_steps_of_the_map_from_padding():
+    clips = random_clips()
+    clips[1, :2] = torch.nan
+    mask = built(LSTM(8))(clips).mask
+    expected = torch.ones(5, T, dtype=torch.bool)
+    expected[1, :2] = False
+    assert torch.equal(mask, expected)
+    assert built(LSTM(8))(random_clips()).mask is None
+    assert built(MLP(8))(clips).mask is None
+    codes = torch.tensor([[[-1.0, -1], [1, 2]]])
+    mask = built(LSTM(8, embedding=3), (2, (4, 6)))(codes).mask
+    assert mask.tolist() == [[False, True]]
+
+
+def test_map_shape_is_the_grid_of_the_map():
+    assert MLP().map_shape((D,)) == MLP().map_shape((T, D)) == (1,)
+    assert LSTM().map_shape((T, D)) == LSTM().map_shape((T, 2, 2)) == (T,)
+    assert NetworkSpec().map_shape((T, D)) is None
+
+
+def test_clips_are_not_cut_unless_a_network_says_so():
+    past, future = random_clips(), random_clips(seed=1)
+    drawn = generator()
+    before = drawn.get_state()
+    spec = NetworkSpec()
+    assert not spec.crops_at_random
+    kept = spec.crop(past, future, drawn)
+    assert kept[0] is past and kept[1] is future
+    assert spec.crop(past, None, drawn) == (past, None)
+    assert torch.equal(drawn.get_state(), before)
+
+
 # ------------------------------------------------------------------------ stages
 
 
@@ -348,6 +383,28 @@ def test_layer_without_bias_and_layer_norm_are_known():
     initialize(nn.Sequential(linear, norm), generator())
     assert (norm.weight == 1).all() and (norm.bias == 0).all()
     assert linear.weight.abs().max() <= 1 / np.sqrt(2)
+
+
+def test_convolution_starts_with_the_weights_of_plain_torch():
+    ours = initialize(skip_init(nn.Conv3d, 3, 4, (1, 2, 3)), generator(5))
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        plain = nn.Conv3d(3, 4, (1, 2, 3))
+    assert torch.equal(ours.weight, plain.weight)
+    assert torch.equal(ours.bias, plain.bias)
+    bare = initialize(skip_init(nn.Conv3d, 3, 4, 1, bias=False), generator(5))
+    assert bare.weight.abs().max() <= 1 / np.sqrt(3)
+
+
+@pytest.mark.parametrize("norm", [nn.BatchNorm3d(3), nn.GroupNorm(1, 3)])
+def test_norms_start_as_ones_and_zeros(norm):
+    for w in [*norm.parameters(), *norm.buffers()]:
+        nn.init.constant_(w, 7)
+    initialize(norm, generator())
+    assert (norm.weight == 1).all() and (norm.bias == 0).all()
+    if isinstance(norm, nn.BatchNorm3d):
+        assert (norm.running_mean == 0).all() and (norm.running_var == 1).all()
+        assert norm.num_batches_tracked == 0
 
 
 @pytest.mark.parametrize(
@@ -630,7 +687,6 @@ def test_weights_that_cannot_be_written_load_without_a_warning():
 def test_default_network_follows_the_axes():
     assert isinstance(default_network(RowView(np.ones((9, D)))), MLP)
     assert isinstance(default_network(RowView(np.ones((9, T, D)))), LSTM)
-    with pytest.raises(
-        ValueError, match=r"network=None serves clips .* \(9, 2, 2, 3\)"
-    ):
-        default_network(RowView(np.ones((9, 2, 2, 3))))
+    for grid in ((2, 2), (2, 2, 2), (2, 2, 2, 2)):
+        rows = RowView(np.ones((9, *grid, D)))
+        assert isinstance(default_network(rows), FeatureMapNet)

@@ -130,9 +130,9 @@ def test_held_out_rows_do_not_enter_balanced_weights():
     seen = []
 
     class Spy(SmoothedAnticipator):
-        def _objective(self, samples, **options):
+        def _lesson(self, samples, *others, **options):
             seen.append(samples)
-            return super()._objective(samples, **options)
+            return super()._lesson(samples, *others, **options)
 
     spy = Spy(
         max_epochs=1,

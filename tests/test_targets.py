@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
+from skanticipate._batches import Batch
 from skanticipate._targets import LabelObjective, LabelTargets
 from skanticipate.losses import soft_cross_entropy
 from skanticipate.networks import Output
@@ -131,7 +132,7 @@ def test_objective_gives_the_weighted_sum_and_the_weights(smoothing, weighted):
     objective = LabelObjective(targets, weights, **CPU64)
     samples = torch.tensor([3, 3, 11, 0])
     logits = torch.from_numpy(rng.normal(size=(4, 2, C)))
-    terms_of_batch = objective(Output(logits), samples)
+    terms_of_batch = objective(Output(logits), Batch(samples, None))
     total, weight = terms_of_batch["base"]
     mixed = naive_targets(codes, terms, smoothing, samples.tolist())
     log_proba = logits.log_softmax(-1).numpy()
@@ -146,7 +147,7 @@ def test_stages_share_the_targets_of_their_row():
     targets = LabelTargets([1, 0], [], 0.0, **CPU64)
     logits = torch.randn(2, 3, 2, dtype=torch.float64)
     total, _ = LabelObjective(targets, None, **CPU64)(
-        Output(logits), torch.tensor([0, 1])
+        Output(logits), Batch(torch.tensor([0, 1]), None)
     )["base"]
     each = [
         soft_cross_entropy(logits[:, s], torch.tensor([1, 0]), reduction="none").sum()

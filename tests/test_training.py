@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from skanticipate import CosineSchedule, RowView
+from skanticipate._batches import Batch, shuffled
 from skanticipate._runtime import clip_reader
 from skanticipate._targets import LabelObjective, LabelTargets
 from skanticipate._training import (
@@ -15,7 +16,7 @@ from skanticipate._training import (
     GradientStep,
     ValidationScore,
     initial_state,
-    predict_logits,
+    predict_batches,
     training_epochs,
 )
 from skanticipate.networks import LSTM, MLP, Output
@@ -23,7 +24,7 @@ from skanticipate.networks.base import lend_generator
 
 N, T, D, C = 60, 4, 6, 3
 CPU = {"dtype": torch.float32, "device": torch.device("cpu")}
-SEEDS = {"shuffle": 3, "dropout": 4}
+SEEDS = {"shuffle": 3, "crop": 5, "dropout": 4}
 OPTIONS = {
     "optimizer": "adamw",
     "lr": 0.02,
@@ -45,10 +46,20 @@ def new_training(spec=None, **options):
     spec = LSTM(8, dropout=0.3, anticipation_steps=2) if spec is None else spec
     X, codes = data()
     network = spec.build((T, D), C, generator=torch.Generator().manual_seed(0))
-    state = initial_state(network, SEEDS, **{**OPTIONS, **options})
+    state = initial_state({"network": network}, SEEDS, **{**OPTIONS, **options})
     objective = LabelObjective(LabelTargets(codes, **CPU), None, **CPU)
-    step = GradientStep(state, clip_reader(RowView(X), **CPU), objective, {"base": 1.0})
-    return state, step
+    take = clip_reader(RowView(X), **CPU)
+    return state, GradientStep(state, batches_of(take), objective, {"base": 1.0})
+
+
+def rows_of(X):
+    """Batches of the rows of a tensor."""
+    return batches_of(lambda samples: X[samples])
+
+
+def batches_of(take_clips):
+    """Batches without crops or futures."""
+    return lambda samples: Batch(samples, take_clips(samples))
 
 
 def validation(watched="loss"):
@@ -63,8 +74,7 @@ def train(state, step, max_epochs, score=None, batch_size=16):
             training_epochs(
                 state,
                 step,
-                n_samples=N,
-                batch_size=batch_size,
+                shuffled(N, batch_size),
                 max_epochs=max_epochs,
                 score=score,
             )
@@ -99,7 +109,7 @@ def test_training_that_was_saved_goes_on_with_the_same_bits(optimizer):
     broken, step = fresh()
     with lend_generator(broken.network, broken.generators["dropout"]):
         records = training_epochs(
-            broken, step, n_samples=N, batch_size=16, max_epochs=6, score=validation()
+            broken, step, shuffled(N, 16), max_epochs=6, score=validation()
         )
         for _ in range(3):
             next(records)
@@ -167,8 +177,7 @@ def test_best_weights_come_back():
     for _ in training_epochs(
         state,
         step,
-        n_samples=N,
-        batch_size=16,
+        shuffled(N, 16),
         max_epochs=5,
         score=lambda network: {"val_loss": 0.0, "score": next(scores)},
     ):
@@ -308,8 +317,8 @@ def test_loop_prints_nothing(capsys):
 def test_network_trains_with_dropout_and_is_scored_without():
     state, step = new_training()
     modes = []
-    take = step.take_clips
-    step.take_clips = lambda samples: (
+    take = step.take_batch
+    step.take_batch = lambda samples: (
         modes.append(state.network.training),
         take(samples),
     )[1]
@@ -357,10 +366,10 @@ def test_step_goes_down_the_gradient_of_the_weighted_means(with_auxiliary):
     network = Linear(with_auxiliary)
     samples, lr = torch.tensor([1, 4, 7]), 0.1
 
-    def objective(output, chosen):
+    def objective(output, batch):
         logits = output.logits[:, 0]
         return {
-            "base": (functional.cross_entropy(logits, chosen % C, reduction="sum"), 3),
+            "base": (functional.cross_entropy(logits, samples % C, reduction="sum"), 3),
             "text": (2 * logits.square().sum(), torch.tensor(8.0)),
         }
 
@@ -372,9 +381,12 @@ def test_step_goes_down_the_gradient_of_the_weighted_means(with_auxiliary):
         loss = loss + weight.square().sum()
     loss.backward()
     options = {**OPTIONS, "optimizer": "sgd", "weight_decay": 0.0, "lr": lr}
-    state = initial_state(network, SEEDS, **options)
+    state = initial_state({"network": network}, SEEDS, **options)
     step = GradientStep(
-        state, lambda chosen: X[chosen], objective, {"base": 0.5, "text": 1.5}
+        state,
+        rows_of(X),
+        objective,
+        {"base": 0.5, "text": 1.5},
     )
     terms = step(samples)
     assert_allclose(
@@ -390,12 +402,12 @@ def test_step_goes_down_the_gradient_of_the_weighted_means(with_auxiliary):
 def test_gradients_of_an_earlier_step_are_forgotten():
     X, network = torch.ones(2, D), Linear(False)
     options = {**OPTIONS, "optimizer": "sgd", "weight_decay": 0.0, "momentum": 0.0}
-    state = initial_state(network, SEEDS, **options)
+    state = initial_state({"network": network}, SEEDS, **options)
 
-    def objective(output, chosen):
+    def objective(output, batch):
         return {"base": (output.logits.sum(), 1)}
 
-    step = GradientStep(state, lambda chosen: X[chosen], objective, {"base": 1.0})
+    step = GradientStep(state, rows_of(X), objective, {"base": 1.0})
     before = network.weight.detach().clone()
     for _ in range(3):
         step(torch.tensor([0]))
@@ -412,14 +424,14 @@ def test_auxiliary_loss_that_is_not_finite_ends_training():
             )
 
     X, network = torch.ones(2, D), Broken(False)
-    state = initial_state(network, SEEDS, **OPTIONS)
+    state = initial_state({"network": network}, SEEDS, **OPTIONS)
 
-    def objective(output, chosen):
+    def objective(output, batch):
         return {"base": (output.logits.sum(), 1)}
 
-    step = GradientStep(state, lambda chosen: X[chosen], objective, {"base": 1.0})
+    step = GradientStep(state, rows_of(X), objective, {"base": 1.0})
     with pytest.raises(ValueError, match="epoch 1"):
-        list(training_epochs(state, step, n_samples=2, batch_size=2, max_epochs=1))
+        list(training_epochs(state, step, shuffled(2, 2), max_epochs=1))
 
 
 # --------------------------------------------------------------------- validation
@@ -468,8 +480,12 @@ def test_lower_loss_is_a_higher_score():
 def test_logits_do_not_depend_on_the_batches(batch_size):
     state, step = new_training()
     network = state.network.eval()
-    whole = network(step.take_clips(torch.arange(N))).logits
-    parts = predict_logits(network, step.take_clips, N, batch_size)
+
+    def take(samples):
+        return step.take_batch(samples).clips
+
+    whole = network(take(torch.arange(N))).logits
+    parts = predict_batches(network, take, N, batch_size, lambda output: output.logits)
     assert parts.shape == (N, 2, C)
     assert_allclose(parts, whole.detach(), rtol=1e-4, atol=1e-6)
     assert not parts.requires_grad

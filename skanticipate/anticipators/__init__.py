@@ -1,5 +1,6 @@
 """The estimators: who is asked for soft targets."""
 
+from skanticipate.anticipators.distilled import DistilledAnticipator
 from skanticipate.anticipators.smoothed import SmoothedAnticipator
 
-__all__ = ["SmoothedAnticipator"]
+__all__ = ["DistilledAnticipator", "SmoothedAnticipator"]

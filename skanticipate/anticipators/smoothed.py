@@ -2,12 +2,10 @@
 
 from numbers import Real
 
-from sklearn.base import clone
 from sklearn.utils._param_validation import HasMethods, Interval
 
 from skanticipate._base import BaseAnticipator
-from skanticipate._targets import LabelObjective, LabelTargets
-from skanticipate.priors import ArrayPrior, UniformPrior
+from skanticipate._targets import LabelObjective, Lesson, fit_targets, new_prior
 
 
 class SmoothedAnticipator(BaseAnticipator):
@@ -190,29 +188,12 @@ class SmoothedAnticipator(BaseAnticipator):
         self.random_state = random_state
         self.verbose = verbose
 
-    def _has_signal(self, samples):
-        return samples.codes >= 0
-
-    def _objective(self, samples, *, dtype, device):
-        y = self.classes_[samples.codes]
-        self.prior_ = self._new_prior().fit(self.classes_, y, samples.y_past)
-        targets = LabelTargets(
-            samples.codes,
-            self.prior_.terms(y, samples.y_past),
+    def _lesson(self, samples, validation, network, seeds, **options):
+        self.prior_, targets = fit_targets(
+            new_prior(self.prior, self.classes),
             self.smoothing,
-            dtype=dtype,
-            device=device,
+            samples,
+            self.classes_,
+            **options,
         )
-        return LabelObjective(targets, samples.weights, dtype=dtype, device=device)
-
-    def _new_prior(self):
-        if self.prior is None:
-            return UniformPrior()
-        if hasattr(self.prior, "fit"):
-            return clone(self.prior)
-        if self.classes is None:
-            raise ValueError(
-                "A prior matrix needs classes=, the labels of its rows and columns in "
-                "order: without it a class that is missing from y would shift them."
-            )
-        return ArrayPrior(self.prior, self.classes)
+        return Lesson(LabelObjective(targets, samples.weights, **options))

@@ -1,8 +1,20 @@
 """Network specs: scikit-learn estimators that build torch modules."""
 
 from skanticipate.networks.base import NetworkSpec, Output
+from skanticipate.networks.feature_map import FeatureMapNet
+from skanticipate.networks.frame_mlp import FrameMLP
 from skanticipate.networks.heads import VerbNounHead
+from skanticipate.networks.inception import InceptionTail
 from skanticipate.networks.lstm import LSTM
 from skanticipate.networks.mlp import MLP
 
-__all__ = ["LSTM", "MLP", "NetworkSpec", "Output", "VerbNounHead"]
+__all__ = [
+    "LSTM",
+    "MLP",
+    "FeatureMapNet",
+    "FrameMLP",
+    "InceptionTail",
+    "NetworkSpec",
+    "Output",
+    "VerbNounHead",
+]

@@ -17,12 +17,14 @@ class Output(NamedTuple):
 
     ``logits`` (B, S, C) scores for each stage; ``features`` (B, N, d) the map that
     feature losses compare; ``auxiliary_loss`` () an extra term of the network's own,
-    or None.
+    or None; ``mask`` (B, N) of bool, True at the positions of the map that are real,
+    False at those of padding steps, or None where all are real.
     """
 
     logits: torch.Tensor
     features: torch.Tensor | None = None
     auxiliary_loss: torch.Tensor | None = None
+    mask: torch.Tensor | None = None
 
 
 class NetworkSpec(BaseEstimator):
@@ -42,6 +44,9 @@ class NetworkSpec(BaseEstimator):
     fixed_shape : bool
         Whether all clips must have the shape seen in fit. False means that the number
         of steps may differ.
+    crops_at_random : bool
+        Whether `crop` draws from its generator, so that no two epochs see the same
+        clips.
 
     Examples
     --------
@@ -60,6 +65,7 @@ class NetworkSpec(BaseEstimator):
 
     uses_global_rng = True
     fixed_shape = True
+    crops_at_random = False
 
     def build(self, input_shape, n_classes, *, generator):
         """Build the network with initial weights drawn from `generator`.
@@ -96,6 +102,43 @@ class NetworkSpec(BaseEstimator):
         """
         if getattr(self, "head", None) is not None:
             self.head_ = clone(self.head).fit(classes)
+
+    def crop(self, past, future, generator):
+        """Cut the clips of a training batch to what the network reads.
+
+        Past and future are cut at the same place, so that they go on showing the same
+        part of the scene. Prediction does not call this: the network itself reads the
+        middle of clips that were not cut.
+
+        Parameters
+        ----------
+        past : torch.Tensor of shape (B, ...)
+            The clips before the actions.
+        future : torch.Tensor of shape (B, ...) or None
+            The clips of the actions, where a teacher sees them.
+        generator : torch.Generator
+            The source of random places.
+
+        Returns
+        -------
+        past, future : torch.Tensor
+        """
+        return past, future
+
+    def map_shape(self, clip_shape):
+        """Grid of the feature map of a clip: N, written as its axes.
+
+        Parameters
+        ----------
+        clip_shape : tuple
+            Shape of one clip, channels last.
+
+        Returns
+        -------
+        tuple of int or None
+            None where the spec does not say.
+        """
+        return None
 
     def stage_times(self):
         """Anticipation time of each stage in seconds, NaN where it is not known."""
@@ -154,17 +197,17 @@ def initialize(module, generator):
     otherwise says so in `start`.
     """
     for part in module.modules():
-        if isinstance(part, nn.Linear):
+        if isinstance(part, nn.Linear | nn.Conv3d):
             nn.init.kaiming_uniform_(part.weight, a=math.sqrt(5), generator=generator)
             if part.bias is not None:
-                _uniform(part.bias, part.in_features, generator)
+                _uniform(part.bias, part.weight[0].numel(), generator)
         elif isinstance(part, nn.RNNBase):
             for weight in part.parameters():
                 _uniform(weight, part.hidden_size, generator)
         elif isinstance(part, nn.Embedding):
             nn.init.normal_(part.weight, generator=generator)
-        elif isinstance(part, nn.LayerNorm):
-            part.reset_parameters()
+        elif isinstance(part, nn.LayerNorm | nn.GroupNorm | nn.BatchNorm3d):
+            part.reset_parameters()  # ones and zeros
         elif next(part.parameters(recurse=False), None) is not None:
             raise TypeError(f"No initial weights are defined for {type(part)}.")
     for part in module.modules():

@@ -7,6 +7,7 @@ import torch
 
 from skanticipate._runtime import seeded_global_stream
 from skanticipate.networks.base import NetworkSpec
+from skanticipate.networks.feature_map import FeatureMapNet
 from skanticipate.networks.lstm import LSTM
 from skanticipate.networks.mlp import MLP
 
@@ -67,7 +68,4 @@ def default_network(rows):
         return MLP()
     if rows.ndim == 3:
         return LSTM()
-    raise ValueError(
-        f"network=None serves clips of shape (n, d) or (n, T, d), got {rows.shape}: "
-        "pass the spec of a network for feature maps."
-    )
+    return FeatureMapNet()

@@ -10,6 +10,29 @@ from skanticipate._validation import chunks
 _LARGEST_CODE = 1 << 24  # the networks' float32 counts no further
 
 
+def real_steps(clips):
+    """Steps that are no padding.   (B, T, ..., d) -> (B, T) bool, or None for all."""
+    # After validation a step is NaN everywhere or nowhere.
+    padding = clips.flatten(2)[..., 0].isnan()
+    return ~padding if padding.any() else None
+
+
+def fill_padding(steps, real, value=0.0):
+    """Steps (B, T, ...) with `value` in place of those that are not real (B, T)."""
+    if real is None:
+        return steps
+    padding = ~real.reshape(*real.shape, *(1,) * (steps.ndim - 2))
+    return steps.masked_fill(padding, value)
+
+
+def mean_over_steps(steps, real):
+    """Mean over the real steps, zero where there is none.   (B, T, H) -> (B, H)."""
+    if real is None:
+        return steps.mean(1)
+    total = fill_padding(steps, real).sum(1)
+    return total / real.sum(1, keepdim=True).clamp(min=1)
+
+
 class FeatureInput(nn.Module):
     """Features as they are; padding steps become zeros."""
 
@@ -20,11 +43,8 @@ class FeatureInput(nn.Module):
     def forward(self, clips):
         """(B, T, ..., d) -> steps (B, T, n_outputs), real (B, T) or None for all."""
         steps = clips.flatten(2)
-        # After validation a step is NaN everywhere or nowhere.
-        padding = steps[..., 0].isnan()
-        if not padding.any():
-            return steps, None
-        return steps.masked_fill(padding.unsqueeze(-1), 0.0), ~padding
+        real = real_steps(steps)
+        return fill_padding(steps, real), real
 
 
 class CodeInput(nn.Module):

@@ -121,6 +121,10 @@ class LSTM(NetworkSpec):
             )
         return initialize(_LSTM(self, input_shape, n_classes), generator)
 
+    def map_shape(self, clip_shape):
+        """A state for each step."""
+        return clip_shape[:1]
+
     def stage_times(self):
         """Seconds from each of the last steps to the start of the action."""
         return self.time_step * np.arange(self.anticipation_steps, 0, -1)
@@ -167,7 +171,7 @@ class _LSTM(nn.Module):
         steps, real = self.input(clips)  # (B, T, e), (B, T)
         states = self._roll(self.input_dropout(steps), real)  # (B, T, H)
         last = self.state_dropout(states[:, -self.n_stages :])  # (B, S, H)
-        return Output(self.classifier(last), states)
+        return Output(self.classifier(last), states, mask=real)
 
     def _roll(self, steps, real):
         """States after each step; a padding step repeats the state before it."""

@@ -76,34 +76,49 @@ class MLP(NetworkSpec):
     def build(self, input_shape, n_classes, *, generator):
         """Build the network; see `NetworkSpec.build`."""
         self._validate_params()
-        sizes = self.hidden_size
+        return initialize(_MLP(self, input_shape, n_classes), generator)
+
+    def map_shape(self, clip_shape):
+        """One position: the hidden units."""
+        return (1,)
+
+
+class Perceptron(nn.Module):
+    """Hidden layers over the last axis of their input, and a classifier to come."""
+
+    def __init__(self, spec, reader, width, n_classes):
+        super().__init__()
+        self.input = reader
+        sizes = spec.hidden_size
         sizes = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
         if not sizes or any(not isinstance(n, Integral) or n < 1 for n in sizes):
             raise ValueError(f"hidden_size must hold positive integers, got {sizes}.")
-        return initialize(_MLP(self, input_shape, n_classes, sizes), generator)
-
-
-class _MLP(nn.Module):
-    def __init__(self, spec, input_shape, n_classes, sizes):
-        super().__init__()
-        if len(input_shape) == 1:
-            self.input, width = None, input_shape[0]
-        else:
-            self.input = clip_input(spec, input_shape)
-            width = self.input.n_outputs * input_shape[0]
-        widths = (width, *sizes)
         self.layers = nn.ModuleList(
-            skip_init(nn.Linear, *pair) for pair in pairwise(widths)
+            skip_init(nn.Linear, *pair) for pair in pairwise((width, *sizes))
         )
         self.input_dropout = Dropout(spec.input_dropout)
         self.dropout = Dropout(spec.dropout)
-        self.classifier = classifier(spec, widths[-1], n_classes)
+        self.classifier = classifier(spec, sizes[-1], n_classes)
+
+    def hidden_units(self, x):
+        """(..., width) -> (..., H)."""
+        hidden = self.input_dropout(x)
+        for layer in self.layers:
+            hidden = self.dropout(layer(hidden).relu())
+        return hidden
+
+
+class _MLP(Perceptron):
+    def __init__(self, spec, input_shape, n_classes):
+        reader = None if len(input_shape) == 1 else clip_input(spec, input_shape)
+        n_features = input_shape[0]
+        if reader is not None:
+            n_features *= reader.n_outputs
+        super().__init__(spec, reader, n_features, n_classes)
 
     def forward(self, clips):
         if self.input is not None:
             steps, _ = self.input(clips)  # (B, T, e)
             clips = steps.flatten(1)
-        hidden = self.input_dropout(clips)
-        for layer in self.layers:
-            hidden = self.dropout(layer(hidden).relu())  # (B, H)
+        hidden = self.hidden_units(clips)  # (B, H)
         return Output(self.classifier(hidden).unsqueeze(1), hidden.unsqueeze(1))

@@ -1,9 +1,4 @@
-"""Losses as pure functions of torch tensors, one value for each row.
-
-Axes: B rows of a batch, S stages (anticipation times), C classes. With
-``reduction="none"`` every loss gives ``(B,)``, so that weights and masks need no
-second code path.
-"""
+"""Cross-entropy against labels or soft targets, one value for each row."""
 
 import torch
 from torch.autograd.function import once_differentiable

@@ -1,0 +1,89 @@
+"""What a training step is given: which samples, in which order, and their clips."""
+
+from typing import NamedTuple
+
+import torch
+
+
+class Batch(NamedTuple):
+    """Samples of one step, by number and by clip."""
+
+    samples: torch.Tensor  # (B,) int64, on the CPU
+    clips: torch.Tensor  # (B, ...)
+    futures: torch.Tensor | None = None  # (B, ...), where a term asks for them
+
+
+def batch_reader(spec, take_clips, take_futures=None, *, generator):
+    """Build take(samples (B,)) -> Batch, past and future cropped alike.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        Says how clips are cropped in training.
+    take_clips, take_futures : callable
+        Sample indices (B,) -> clips (B, ...) on the device.
+    generator : torch.Generator
+        Of the crops.
+    """
+
+    def take(samples):
+        futures = None if take_futures is None else take_futures(samples)
+        return Batch(samples, *spec.crop(take_clips(samples), futures, generator))
+
+    return take
+
+
+def shuffled(n_samples, batch_size):
+    """Build draw(generator) -> batches of one pass over all samples, the last smaller.
+
+    Calling it gives a list of tensors (B,) of sample indices, for one epoch.
+    """
+
+    def draw(generator):
+        return torch.randperm(n_samples, generator=generator).split(int(batch_size))
+
+    return draw
+
+
+def mixed(labelled, unlabelled, batch_size, fraction):
+    """Build draw(generator) -> batches with a fixed share of unlabelled samples.
+
+    An epoch has as many steps as `shuffled` gives to the same samples. Each kind is
+    gone through in shuffled passes, one after the other, so that all samples of a kind
+    are drawn equally often; the batches are all of the same size.
+
+    Parameters
+    ----------
+    labelled, unlabelled : tensor of int64
+        Sample indices of each kind.
+    batch_size : int
+        Samples in a batch, at least 2.
+    fraction : float
+        Share of each batch drawn from `unlabelled`: at least one sample of each kind,
+        unless the share is 0.
+    """
+    batch_size = max(2, int(batch_size))
+    n_steps = -(-(len(labelled) + len(unlabelled)) // batch_size)
+    n_unlabelled = round(fraction * batch_size)
+    if fraction > 0:
+        n_unlabelled = max(1, min(n_unlabelled, batch_size - 1))
+    parts = [(labelled, batch_size - n_unlabelled), (unlabelled, n_unlabelled)]
+
+    def draw(generator):
+        columns = [
+            _passes(kind, n_steps * size, generator).reshape(n_steps, size)
+            for kind, size in parts
+            if size > 0
+        ]
+        return torch.cat(columns, dim=1).unbind(0)
+
+    return draw
+
+
+def _passes(samples, n, generator):
+    """The first n of shuffled passes over the samples."""
+    n_passes = -(-n // len(samples))
+    orders = [
+        torch.randperm(len(samples), generator=generator) for _ in range(n_passes)
+    ]
+    return samples[torch.cat(orders)[:n]]

@@ -1,0 +1,180 @@
+"""The objective of distillation: base, teacher and feature terms of a batch."""
+
+import torch
+from torch import nn
+
+from skanticipate._targets import weighted_sum
+from skanticipate.losses import (
+    direct_loss,
+    distillation_kl,
+    pooled_loss,
+    soft_cross_entropy,
+    weakly_aligned_loss,
+)
+
+
+class TeacherAnswers:
+    """Soft targets of those samples for which a teacher speaks.
+
+    Parameters
+    ----------
+    proba : ndarray of shape (n, C)
+        Probabilities; rows of NaN have none.
+    dtype, device : torch dtype and device
+        Those of the network.
+    """
+
+    def __init__(self, proba, *, dtype, device):
+        self.proba = torch.as_tensor(proba, dtype=dtype, device=device)
+        self.given = ~self.proba[:, 0].isnan()  # (n,)
+
+
+class DistillationObjective:
+    """Every term of the objective, from the rows that have its signal only.
+
+    ``base`` is one weighted mean over labelled rows, by cross-entropy against their
+    label targets, and unlabelled rows, by KL(teacher || p). ``teacher`` is
+    ``T^2 KL(teacher^(1/T) || p^(1/T))`` over labelled rows that have an answer.
+    ``feature`` compares maps over rows with a future.
+
+    Parameters
+    ----------
+    labels : LabelTargets
+        Of all samples.
+    weights : ndarray of shape (n,) or None
+        Weight of each sample.
+    answers : TeacherAnswers or None
+        What the teacher says of the samples.
+    temperature : float or None
+        That of the teacher term; None leaves the term out.
+    features : FeatureTerm or None
+        None leaves the term out.
+    dtype, device : torch dtype and device
+        Those of the network.
+    """
+
+    def __init__(
+        self, labels, weights, answers, temperature, features, *, dtype, device
+    ):
+        self.labels = labels
+        self.labelled = labels.codes >= 0
+        self.weights = weights
+        if weights is not None:
+            self.weights = torch.as_tensor(weights, dtype=dtype, device=device)
+        self.answers = answers
+        self.temperature = temperature
+        self.features = features
+
+    def __call__(self, output, batch):
+        """Sum of weighted losses and of weights of each term that has rows."""
+        samples = batch.samples.to(self.labelled.device)
+        terms = {"base": self._base(output.logits, samples)}
+        if self.temperature is not None:
+            rows = self.labelled[samples] & self.answers.given[samples]
+            terms["teacher"] = self._teacher(output.logits, samples, rows)
+        if self.features is not None:
+            rows, losses = self.features(output, batch)
+            terms["feature"] = self._weighted(losses, samples[rows])
+        return {name: term for name, term in terms.items() if term is not None}
+
+    def _base(self, logits, samples):
+        labelled = self.labelled[samples]
+        if labelled.all():
+            return self._weighted(self._supervised(logits, samples), samples)
+        seen, unseen = samples[labelled], samples[~labelled]
+        losses = [
+            self._supervised(logits[labelled], seen),
+            distillation_kl(
+                logits[~labelled], self.answers.proba[unseen], reduction="none"
+            ),
+        ]
+        return self._weighted(torch.cat(losses), torch.cat([seen, unseen]))
+
+    def _supervised(self, logits, samples):
+        targets = self.labels.take(samples)
+        return soft_cross_entropy(logits, targets, reduction="none")
+
+    def _teacher(self, logits, samples, rows):
+        losses = distillation_kl(
+            logits[rows],
+            self.answers.proba[samples[rows]],
+            temperature=self.temperature,
+            reduction="none",
+        )
+        return self._weighted(losses, samples[rows])
+
+    def _weighted(self, losses, samples):
+        if not len(samples):
+            return None
+        return weighted_sum(
+            losses, None if self.weights is None else self.weights[samples]
+        )
+
+
+class FeatureTerm:
+    """Distance between the maps of the student and of its teacher, one value a row.
+
+    Parameters
+    ----------
+    alignment : {"weak", "student", "teacher", "direct", "pooled"}
+        How positions are matched.
+    alpha : float or None
+        Attention scale of the weak alignments.
+    maps : callable
+        (batch, rows) -> teacher's maps (B', N, d) and masks (B', N) or None. Its
+        `take_futures` says what the batch must bring along.
+    given : tensor of shape (n,) of bool
+        Samples that have a map.
+    projection : torch.nn.Module
+        From the student's channels to the teacher's.
+    """
+
+    def __init__(self, alignment, alpha, maps, given, projection):
+        self.alignment = alignment
+        self.alpha = alpha
+        self.maps = maps
+        self.given = given
+        self.projection = projection
+
+    def __call__(self, output, batch):
+        """Rows (B,) bool that have a map, and their losses (B',)."""
+        rows = self.given[batch.samples]
+        if not rows.any():
+            return rows, output.features.new_zeros(0)
+        student = self.projection(output.features[rows])
+        student_mask = None if output.mask is None else output.mask[rows]
+        with torch.no_grad():
+            teacher, teacher_mask = self.maps(batch, rows)
+        return rows, self._losses(student, teacher, student_mask, teacher_mask)
+
+    def _losses(self, student, teacher, student_mask, teacher_mask):
+        if self.alignment == "direct":
+            mask = _both(student_mask, teacher_mask)
+            return direct_loss(student, teacher, mask=mask, reduction="none")
+        masks = {"student_mask": student_mask, "teacher_mask": teacher_mask}
+        if self.alignment == "pooled":
+            return pooled_loss(student, teacher, **masks, reduction="none")
+        return weakly_aligned_loss(
+            student,
+            teacher,
+            alpha=self.alpha,
+            direction="both" if self.alignment == "weak" else self.alignment,
+            reduction="none",
+            **masks,
+        )
+
+
+def _both(mask, other):
+    """Positions that are real in two maps; None means all."""
+    if mask is None or other is None or mask.shape != other.shape:
+        return other if mask is None else mask
+    return mask & other
+
+
+def projection(n_student, n_teacher, generator):
+    """Learned linear map between channels; the identity where they agree."""
+    if n_student == n_teacher:
+        return nn.Identity()
+    layer = nn.utils.skip_init(nn.Linear, n_student, n_teacher, bias=False)
+    nn.init.orthogonal_(layer.weight, generator=generator)
+    return layer

@@ -1,0 +1,260 @@
+"""Pairs of a past and a future clip: of annotated segments, and unlabelled ones."""
+
+from collections.abc import Mapping
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.utils import Bunch, check_random_state
+from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils.random import sample_without_replacement
+
+from skanticipate.datasets._segments import _checked_columns
+
+
+@validate_params(
+    {
+        "segments": "no_validation",
+        "n_pairs": [Interval(Integral, 0, None, closed="left")],
+        "clip_duration": [Interval(Real, 0, None, closed="neither")],
+        "anticipation_time": [Interval(Real, 0, None, closed="left")],
+        "window": [Interval(Real, 0, None, closed="left")],
+        "fps": [Interval(Real, 0, None, closed="neither")],
+        "avoid": "no_validation",
+        "n_frames": [Mapping, None],
+        "random_state": ["random_state"],
+    },
+    prefer_skip_nested_validation=True,
+)
+def unlabeled_pairs(
+    segments,
+    n_pairs,
+    *,
+    clip_duration=1.0,
+    anticipation_time=1.0,
+    window=10.0,
+    fps=30,
+    avoid=None,
+    n_frames=None,
+    random_state=None,
+):
+    """Annotated segments as pairs of clips, and random unlabelled pairs near them.
+
+    A pair is a past clip and the future clip that is to be anticipated from it,
+    `anticipation_time` seconds after the past clip has ended. Both last
+    `clip_duration` seconds. The labelled pairs come first, one for each segment:
+    their future clip begins with the segment. The unlabelled pairs lie anywhere near
+    the segments; a teacher who sees their future clip can speak for them.
+
+    Parameters
+    ----------
+    segments : Bunch, mapping or DataFrame
+        Training segments, with the columns `video`, `start_frame`, `stop_frame` and
+        `action`, as :func:`read_segments` gives them. Frames are whole numbers,
+        counted from 0; `stop_frame` is the first frame after the segment.
+    n_pairs : int
+        Number of unlabelled pairs. 0 for the labelled pairs alone, as of validation
+        segments.
+    clip_duration : float, default=1.0
+        Seconds that each of the two clips lasts. The future clip of a labelled pair
+        lasts as long even if its segment is shorter.
+    anticipation_time : float, default=1.0
+        Seconds between the end of the past clip and the start of the future clip.
+    window : float, default=10.0
+        Seconds. An unlabelled pair, from the start of its past clip to the end of
+        its future clip, begins at most this before one of the training segments of
+        its video and ends at most this after the same segment.
+    fps : float, default=30
+        Frames per second of `segments`, `avoid` and `n_frames`. Durations are
+        rounded to whole frames.
+    avoid : Bunch, mapping or DataFrame, default=None
+        Segments, in a table with the same columns, that no unlabelled clip may
+        touch: those of validation and test. Their videos may be others or the same.
+    n_frames : mapping of video to int, default=None
+        Number of frames of each video of `segments`. By default a video is taken to
+        end with the last segment of it, of `segments` or `avoid`, that is known.
+    random_state : int, RandomState instance or None, default=None
+        Pass an int for the same pairs in every call.
+
+    Returns
+    -------
+    pairs : Bunch
+        Columns of shape (n_segments + n_pairs,):
+
+        video : ndarray
+            The name of the video, as in `segments`.
+        past_start, past_stop, future_start, future_stop : ndarray of int
+            First frame of each clip, and first frame after it. The past clip of a
+            labelled pair may begin before the video does, below 0.
+        y : ndarray
+            The action, then -1 for each unlabelled pair; labels that are strings are
+            in an array of objects, which can hold both.
+
+    Raises
+    ------
+    ValueError
+        If a table is not as described, an action is -1, a clip has less than one
+        frame, `n_frames` lacks a video, a parameter is out of its range, or there
+        is room for fewer than `n_pairs` different pairs.
+    TypeError
+        If actions are neither all integers nor all strings.
+
+    See Also
+    --------
+    cut_pairs : The features of the clips.
+    skanticipate.SemiSupervisedSplit : Cross-validation with unlabelled rows.
+
+    Notes
+    -----
+    The paper [1]_ takes 26,391 pairs of clips of 32 frames, 1 s apart, "from
+    unlabelled video within 10 s of training segments". It says no more; what we make
+    of it is our choice: the future clip touches no training segment and no segment to
+    avoid, the past clip none to avoid (it may show a training action); both lie
+    within the video; all such pairs are equally likely, and none is drawn twice,
+    though two may be one frame apart. They are ordered by video and time.
+
+    References
+    ----------
+    .. [1] Tran, Wang and Hoai, "Back to the Future: Knowledge Distillation for Human
+       Action Anticipation", arXiv 1904.04868.
+
+    Examples
+    --------
+    >>> from skanticipate.datasets import unlabeled_pairs
+    >>> segments = {
+    ...     "video": ["a", "a"],
+    ...     "start_frame": [100, 400],
+    ...     "stop_frame": [160, 450],
+    ...     "action": [7, 8],
+    ... }
+    >>> pairs = unlabeled_pairs(segments, 2, random_state=0)
+    >>> pairs.y
+    array([ 7,  8, -1, -1])
+    >>> pairs.future_start - pairs.past_stop
+    array([30, 30, 30, 30])
+    >>> pairs.past_start[:2], pairs.future_stop[:2]
+    (array([ 40, 340]), array([130, 430]))
+    """
+    length, gap, reach = (
+        round(fps * seconds) for seconds in (clip_duration, anticipation_time, window)
+    )
+    if not length:
+        raise ValueError(
+            f"clip_duration={clip_duration} s is less than one frame at {fps} frames "
+            "per second: make it longer."
+        )
+    train = _columns(segments, "segments")
+    if -1 in train.action.tolist():
+        raise ValueError(
+            "segments holds the action -1, which marks unlabelled pairs: give that "
+            "action another number."
+        )
+    spans = _spans_of_videos(train)
+    held_out = {} if avoid is None else _spans_of_videos(_columns(avoid, "avoid"))
+    runs = [
+        _runs_of_starts(spans[name], away, end, length, gap, reach)
+        for name, away, end in _videos(spans, held_out, n_frames)
+    ]
+    number, start = _draw(runs, n_pairs, check_random_state(random_state))
+    video = np.array(list(spans), dtype=train.video.dtype)[number]
+    return _table_of_pairs(train, video, start, length, gap)
+
+
+def _columns(table, name):
+    """Columns of a table of segments, in whole frames."""
+    try:
+        _, start, stop, action = _checked_columns(table)
+    except ValueError as error:
+        raise ValueError(f"{name} cannot be read: {error}") from error
+    for frames in (start, stop):
+        broken = frames[frames % 1 != 0]
+        if broken.size:
+            raise ValueError(
+                f"{name} has a frame {broken[0]}: expected whole numbers. Multiply "
+                "seconds by fps, and round."
+            )
+    start, stop = start.astype(np.int64), stop.astype(np.int64)
+    return Bunch(
+        video=np.asarray(table["video"]), start=start, stop=stop, action=action
+    )
+
+
+def _spans_of_videos(columns):
+    """Start and stop of the segments of each video.   -> name: (2, n_segments)."""
+    spans = {}
+    for name, *span in zip(
+        columns.video.tolist(), columns.start, columns.stop, strict=True
+    ):
+        spans.setdefault(name, []).append(span)
+    return {name: np.array(rows).T for name, rows in spans.items()}
+
+
+def _videos(spans, held_out, n_frames):
+    """Yield name, spans to avoid and end of each video."""
+    for name, (_, stop) in spans.items():
+        away = held_out.get(name, np.empty((2, 0), dtype=np.int64))
+        if n_frames is None:
+            yield name, away, max(stop.max(), away[1].max(initial=0))
+        elif name in n_frames:
+            yield name, away, n_frames[name]
+        else:
+            raise ValueError(
+                f"n_frames has no entry for the video {name!r}: give the length of "
+                "every video of segments, or None."
+            )
+
+
+def _runs_of_starts(train, away, end, length, gap, reach):
+    """Runs of frames at which an unlabelled future clip may start.   -> (2, n_runs).
+
+    All intervals are half-open, and are those of the start of the future clip.
+    """
+    lead = gap + length  # from the start of the past clip
+    inside = np.array([[lead], [max(lead, end - length + 1)]])
+    near = train + [[lead - reach], [reach - length + 1]]
+    touched = np.hstack([train, away]) + [[1 - length], [0]]
+    seen = away + [[gap + 1], [lead]]
+    blocked = np.hstack([touched, seen])
+
+    points = np.unique(np.clip(np.hstack([inside, near, blocked]), *inside))
+    free = _covered(points[:-1], near) & ~_covered(points[:-1], blocked)
+    return np.stack([points[:-1][free], points[1:][free]])
+
+
+def _covered(points, intervals):
+    """Whether each point lies in one of the intervals.   (n,), (2, m) -> (n,) bool."""
+    start, stop = intervals[:, intervals[0] < intervals[1]]
+    begun = np.searchsorted(np.sort(start), points, side="right")
+    return begun > np.searchsorted(np.sort(stop), points, side="right")
+
+
+def _draw(runs, n_pairs, rng):
+    """Number of the video and frame of different starts.   -> (n_pairs,) twice."""
+    number = np.repeat(np.arange(len(runs)), [run.shape[1] for run in runs])
+    first, stop = np.hstack(runs)
+    before = np.concatenate([[0], np.cumsum(stop - first)])
+    if n_pairs > before[-1]:
+        raise ValueError(
+            f"There is room for {before[-1]} different unlabelled pairs and n_pairs is "
+            f"{n_pairs}: ask for fewer, widen the window, shorten the clips, or give "
+            "n_frames."
+        )
+    if not n_pairs:
+        return np.empty((2, 0), dtype=np.int64)
+    drawn = np.sort(sample_without_replacement(before[-1], n_pairs, random_state=rng))
+    run = np.searchsorted(before, drawn, side="right") - 1
+    return number[run], first[run] + drawn - before[run]
+
+
+def _table_of_pairs(train, video, start, length, gap):
+    y = train.action
+    if y.dtype.kind != "i":
+        y = y.astype(object)  # an array of strings cannot hold -1
+    start = np.concatenate([train.start, start])
+    return Bunch(
+        video=np.concatenate([train.video, video]),
+        past_start=start - gap - length,
+        past_stop=start - gap,
+        future_start=start,
+        future_stop=start + length,
+        y=np.concatenate([y, np.full(len(video), -1, dtype=y.dtype)]),
+    )

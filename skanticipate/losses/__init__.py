@@ -1,0 +1,20 @@
+"""Losses as pure functions of torch tensors, one value for each row.
+
+Axes: B rows of a batch, S stages (anticipation times), C classes, N positions of a
+feature map, d channels. With ``reduction="none"`` every loss gives ``(B,)``, so that
+weights and masks need no second code path. Gradients never flow into a teacher.
+"""
+
+from skanticipate.losses.cross_entropy import soft_cross_entropy
+from skanticipate.losses.distillation import distillation_kl
+from skanticipate.losses.maps import direct_loss, pooled_loss
+from skanticipate.losses.weakly_aligned import teacher_pooled, weakly_aligned_loss
+
+__all__ = [
+    "direct_loss",
+    "distillation_kl",
+    "pooled_loss",
+    "soft_cross_entropy",
+    "teacher_pooled",
+    "weakly_aligned_loss",
+]

@@ -1,0 +1,58 @@
+"""What the losses demand of their arguments, in the words a caller reads."""
+
+import math
+from numbers import Real
+
+import torch
+
+FORMS = ("huber", "squared")
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def check_option(name, value, options):
+    """Raise unless the value is one of a few strings."""
+    if value not in options:
+        listed = " or ".join(repr(option) for option in options)
+        raise ValueError(f"{name} must be {listed}, got {value!r}.")
+
+
+def check_positive(name, value):
+    """Raise unless the value is a finite number above 0."""
+    if not (isinstance(value, Real) and math.isfinite(value) and value > 0):
+        raise ValueError(f"{name} must be a finite number above 0, got {value!r}.")
+
+
+def check_maps(student, teacher):
+    """Raise unless both are feature maps of the same rows and channels."""
+    for name, maps in (("student", student), ("teacher", teacher)):
+        if maps.ndim != 3 or not maps.is_floating_point() or 0 in maps.shape[1:]:
+            raise ValueError(
+                f"{name} must be a floating-point tensor of shape (B, N, d), positions "
+                f"before channels; got {maps.dtype} of shape {tuple(maps.shape)}."
+            )
+    if student.shape[0] != teacher.shape[0]:
+        raise ValueError(
+            f"student has {student.shape[0]} rows but teacher has {teacher.shape[0]}: "
+            "give one map of each for every row."
+        )
+    if student.shape[2] != teacher.shape[2]:
+        raise ValueError(
+            f"student has {student.shape[2]} channels but teacher has "
+            f"{teacher.shape[2]}: map the student to {teacher.shape[2]} channels "
+            "first, for example with torch.nn.Linear."
+        )
+
+
+def check_mask(name, mask, maps):
+    """Raise unless the mask marks at least one position of each row as real."""
+    if mask is None:
+        return
+    if mask.dtype != torch.bool or mask.shape != maps.shape[:2]:
+        raise ValueError(
+            f"{name} must be a bool tensor of shape {tuple(maps.shape[:2])}, True at "
+            f"real positions; got {mask.dtype} of shape {tuple(mask.shape)}."
+        )
+    if not mask.any(1).all():
+        raise ValueError(
+            f"{name} leaves a row without any real position: take such rows out first."
+        )

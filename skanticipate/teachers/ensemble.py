@@ -1,0 +1,142 @@
+"""TeacherEnsemble: several teachers that answer as one."""
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context, clone
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from skanticipate._rows import RowView
+from skanticipate._validation import check_label_array, check_label_kind
+from skanticipate.teachers.protocol import ask, fit_teacher
+
+
+class TeacherEnsemble(ClassifierMixin, BaseEstimator):
+    """Several teachers that are fitted on the same clips and answer with their mean.
+
+    An ensemble has no feature map and no weights to start from: it teaches by its soft
+    targets.
+
+    Parameters
+    ----------
+    teachers : sequence of classifiers
+        Each is cloned and fitted; the same object may stand there several times.
+        Columns are aligned by label.
+    average : {"log_proba", "proba"}, default="log_proba"
+        Mean of the logarithms, normalised again (a geometric mean), or of the
+        probabilities.
+    random_state : int, RandomState instance or None, default=None
+        Seeds those members whose own `random_state` is None, each with another number.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (C,)
+        Labels, in the order of the columns of `predict_proba`.
+    teachers_ : list
+        The fitted members.
+
+    Examples
+    --------
+    >>> from skanticipate import RecognitionTeacher, TeacherEnsemble
+    >>> from skanticipate.datasets import make_kitchen
+    >>> kitchen = make_kitchen(random_state=0)
+    >>> ensemble = TeacherEnsemble([RecognitionTeacher(max_epochs=10)] * 3)
+    >>> ensemble.set_params(random_state=0).fit(kitchen.X_future, kitchen.y)
+    TeacherEnsemble(...)
+    >>> ensemble.predict_proba(kitchen.X_future).shape
+    (600, 20)
+    """
+
+    _parameter_constraints = {
+        "teachers": [list, tuple],
+        "average": [StrOptions({"log_proba", "proba"})],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(self, teachers, *, average="log_proba", random_state=None):
+        self.teachers = teachers
+        self.average = average
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, *, groups=None, sample_weight=None):
+        """Fit every member on the same clips.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, ...)
+            What the teachers may see.
+        y : array-like of shape (n,)
+            Labels.
+        groups, sample_weight : array-like of shape (n,), default=None
+            Passed to the members whose `fit` names them.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If there is no member.
+        """
+        if not self.teachers:
+            raise ValueError("teachers is empty: an ensemble needs at least one.")
+        y = check_label_array(y, estimator=self)
+        check_label_kind(y)
+        random_state = check_random_state(self.random_state)
+        self.teachers_ = [
+            fit_teacher(
+                seeded(teacher, random_state.randint(np.iinfo(np.int32).max)),
+                _rows(X),
+                y,
+                groups=groups,
+                sample_weight=sample_weight,
+            )
+            for teacher in self.teachers
+        ]
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict_proba(self, X):
+        """Mean of the members' answers.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, ...)
+            Clips as in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n, C)
+            Columns in the order of `classes_`.
+        """
+        check_is_fitted(self)
+        answers = [ask(teacher, _rows(X), self.classes_) for teacher in self.teachers_]
+        if self.average == "proba":
+            return np.mean(answers, axis=0)
+        smallest = np.finfo(answers[0].dtype).tiny
+        logs = np.mean([np.log(np.maximum(a, smallest)) for a in answers], axis=0)
+        proba = np.exp(logs - logs.max(axis=1, keepdims=True))
+        return proba / proba.sum(axis=1, keepdims=True)
+
+    def predict(self, X):
+        """Most probable label of each clip.   (n, ...) -> (n,)."""
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+
+def _rows(X):
+    return X if isinstance(X, RowView) else RowView(np.asanyarray(X))
+
+
+def seeded(teacher, seed):
+    """Clone whose parameters `random_state` that are None, nested ones too, are set."""
+    teacher = clone(teacher)
+    open_ = [
+        name
+        for name, value in sorted(teacher.get_params().items())
+        if name.rpartition("__")[2] == "random_state" and value is None
+    ]
+    seeds = np.random.SeedSequence(seed).generate_state(max(1, len(open_))) >> 1
+    seeds = dict(zip(open_, seeds.tolist(), strict=False))
+    return teacher.set_params(**seeds)

@@ -1,0 +1,113 @@
+"""What a teacher is to its student: something to fit, to ask, and to look into.
+
+Any classifier with `predict_proba` and `classes_` can teach. It is cloned and fitted on
+the labelled rows; a `FrozenEstimator` is used as it is. Columns are aligned by label.
+"""
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import has_fit_parameter
+
+from skanticipate._actions import label_codes
+from skanticipate._rows import RowView
+from skanticipate._validation import check_probabilities
+
+
+def fit_teacher(teacher, clips, y, **signals):
+    """Fit a clone of a teacher on labelled clips.
+
+    Parameters
+    ----------
+    teacher : classifier
+        With `predict_proba`; a `FrozenEstimator` is not fitted again.
+    clips : RowView of shape (n, ...)
+        What the teacher may see.
+    y : ndarray of shape (n,)
+        Labels.
+    **signals : arrays of shape (n,) or None
+        Passed to `fit` where it names them.
+    """
+    if not hasattr(teacher, "fit") or not hasattr(type(teacher), "get_params"):
+        raise TypeError(
+            "teacher must be a classifier with fit, predict_proba and get_params, got "
+            f"{teacher!r}: pass an estimator, or its answers as teacher_proba=."
+        )
+    fitted = clone(teacher)
+    if not isinstance(fitted, FrozenEstimator):
+        wanted = {
+            name: signal
+            for name, signal in signals.items()
+            if signal is not None and has_fit_parameter(fitted, name)
+        }
+        fitted.fit(as_given(clips), y, **wanted)
+    return fitted
+
+
+def as_given(clips):
+    """Rows as a user's estimator takes them: an array, or a view of a memory map."""
+    return clips if isinstance(clips.base, np.memmap) else np.asarray(clips)
+
+
+def ask(teacher, clips, classes):
+    """Probability of each class of the student.   -> (n, C).
+
+    Classes that the teacher does not know get 0.
+
+    Raises
+    ------
+    ValueError
+        If the teacher knows labels that the student does not, or if its answers are no
+        probabilities.
+    """
+    columns = _columns(teacher, classes)
+    answers = np.asarray(teacher.predict_proba(as_given(clips)))
+    if answers.shape != (len(clips), len(columns)):
+        raise ValueError(
+            f"predict_proba of the teacher must give ({len(clips)}, {len(columns)}) "
+            f"probabilities, a column for each of its classes_, got {answers.shape}."
+        )
+    proba = np.zeros((len(clips), len(classes)), dtype=answers.dtype)
+    proba[:, columns] = answers
+    return check_probabilities(proba, "predict_proba of the teacher")
+
+
+def _columns(teacher, classes):
+    known = getattr(teacher, "classes_", None)
+    if known is None or not hasattr(teacher, "predict_proba"):
+        raise ValueError(
+            f"{type(teacher).__name__} cannot teach: after fit a teacher has classes_ "
+            "and predict_proba. Wrap it in CalibratedClassifierCV if it only decides, "
+            "or pass its answers as teacher_proba=."
+        )
+    columns = label_codes(known, classes)
+    if (columns < 0).any():
+        strangers = np.asarray(known)[columns < 0][:5].tolist()
+        raise ValueError(
+            f"The teacher knows labels that the student does not: {strangers}. Fix the "
+            "student's classes with classes=, or fit the teacher on the student's "
+            "labels."
+        )
+    return columns
+
+
+def split_transforms(teacher):
+    """Split into (Pipeline of transformers or None, last estimator, unwrapped)."""
+    if isinstance(teacher, FrozenEstimator):
+        return split_transforms(teacher.estimator)
+    if not isinstance(teacher, Pipeline):
+        return None, teacher
+    before = teacher[:-1] if len(teacher.steps) > 1 else None
+    deeper, last = split_transforms(teacher[-1])
+    if deeper is None:
+        return before, last
+    return deeper if before is None else Pipeline([*before.steps, *deeper.steps]), last
+
+
+def seen_by_last_step(transforms, clips):
+    """Clips as the last step of a teacher sees them.   -> RowView."""
+    if transforms is None:
+        return clips
+    seen = transforms.transform(as_given(clips))
+    return seen if isinstance(seen, RowView) else RowView(np.asarray(seen))
