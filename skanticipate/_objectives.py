@@ -81,11 +81,12 @@ class DistillationObjective:
         labelled = self.labelled[samples]
         if labelled.all():
             return self._weighted(self._supervised(logits, samples), samples)
-        seen, unseen = samples[labelled], samples[~labelled]
+        answered = ~labelled & self.answers.given[samples]
+        seen, unseen = samples[labelled], samples[answered]
         losses = [
             self._supervised(logits[labelled], seen),
             distillation_kl(
-                logits[~labelled], self.answers.proba[unseen], reduction="none"
+                logits[answered], self.answers.proba[unseen], reduction="none"
             ),
         ]
         return self._weighted(torch.cat(losses), torch.cat([seen, unseen]))

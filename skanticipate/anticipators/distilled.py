@@ -6,7 +6,6 @@ from numbers import Integral, Real
 
 import numpy as np
 import torch
-from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import (
     HasMethods,
@@ -29,7 +28,7 @@ from skanticipate.teachers.ensemble import seeded
 from skanticipate.teachers.features import feature_term
 from skanticipate.teachers.future import FutureTeaching
 from skanticipate.teachers.maps import has_map
-from skanticipate.teachers.recognition import RecognitionTeacher
+from skanticipate.teachers.recognition import teacher_like
 
 _DEFAULT_FEATURE_WEIGHT = 0.1
 
@@ -271,10 +270,10 @@ class DistilledAnticipator(BaseAnticipator):
     def _has_signal(self, samples):
         signal = samples.codes >= 0
         if samples.proba is not None:
-            return signal | ~np.isnan(samples.proba[:, 0])
-        return signal if samples.seen is None else signal | samples.seen
-
-    # -------------------------------------------------------------------- teaching
+            signal = signal | ~np.isnan(samples.proba[:, 0])
+        if samples.seen is not None and (samples.proba is None or self.feature_weight):
+            signal = signal | samples.seen
+        return signal
 
     def _lesson(self, samples, validation, network, seeds, **options):
         self.prior_, labels = fit_targets(
@@ -284,13 +283,13 @@ class DistilledAnticipator(BaseAnticipator):
             self.classes_,
             **options,
         )
-        teaching = self._ask(samples, seeds["teacher"])
+        teaching = None
+        if self._needs_teacher(samples):
+            teaching = self._ask(samples, seeds["teacher"])
         self.teacher_ = None if teaching is None else teaching.teacher
         self._start(network, teaching)
-        proba = samples.proba if teaching is None else teaching.proba
-        answers = None if proba is None else TeacherAnswers(proba, **options)
-        asked = answers is not None and self.teacher_weight > 0
         self.feature_weight_ = self._weigh_features(teaching)
+        answers = self._answers(samples, teaching, **options)
         features = None
         if self.feature_weight_ > 0:
             features = feature_term(
@@ -307,7 +306,7 @@ class DistilledAnticipator(BaseAnticipator):
             labels,
             samples.weights,
             answers,
-            self.temperature if asked else None,
+            self.temperature if answers and self.teacher_weight > 0 else None,
             features,
             **options,
         )
@@ -315,25 +314,27 @@ class DistilledAnticipator(BaseAnticipator):
             objective,
             {"teacher": self.teacher_weight, "feature": self.feature_weight_},
             draw=self._draw(samples),
-            take_futures=None if features is None else features.maps.take_futures,
-            modules={} if features is None else {"projection": features.projection},
+            take_futures=features and features.maps.take_futures,
+            modules={"projection": features.projection} if features else {},
             figures=self._teacher_figures(teaching, validation),
         )
 
+    def _needs_teacher(self, samples):
+        """Whether there are futures, and a use for a teacher beside `teacher_proba`."""
+        if samples.futures is None or not samples.seen.any():
+            return False
+        used = self.feature_weight or self.init_from_teacher is True
+        return samples.proba is None or bool(used)
+
     def _ask(self, samples, seed):
-        """Fit the teacher and get its answers.   -> FutureTeaching or None."""
-        if samples.proba is not None or samples.futures is None:
-            return None
-        if not samples.seen.any():
-            return None
-        if self.teacher_cache is not None and not isinstance(
-            self.random_state, Integral
-        ):
+        """Fit the teacher and get its answers.   -> FutureTeaching."""
+        seeded_fit = isinstance(self.random_state, Integral)
+        if self.teacher_cache is not None and not seeded_fit:
             raise ValueError(
                 "teacher_cache needs an integer random_state, got "
                 f"{self.random_state!r}: else every fit has another teacher."
             )
-        teacher = self._own_teacher() if self.teacher is None else self.teacher
+        teacher = teacher_like(self) if self.teacher is None else self.teacher
         return FutureTeaching(
             teacher if isinstance(teacher, FrozenEstimator) else seeded(teacher, seed),
             samples,
@@ -343,18 +344,11 @@ class DistilledAnticipator(BaseAnticipator):
             folder=self.teacher_cache,
         )
 
-    def _own_teacher(self):
-        """Teacher with the network and the training of the student."""
-        shared = RecognitionTeacher().get_params(deep=False)
-        shared = {name: getattr(self, name) for name in shared}
-        return RecognitionTeacher(**shared).set_params(
-            network=None if self.network is None else clone(self.network),
-            classes=self.classes_,
-            unlabeled_label=None,
-            class_weight=None,  # the weights of the rows hold it
-            warm_start=False,
-            random_state=None,
-        )
+    def _answers(self, samples, teaching, **options):
+        """Soft targets given to fit, else those of the teacher."""
+        if samples.proba is not None:
+            return TeacherAnswers(samples.proba, **options)
+        return None if teaching is None else TeacherAnswers(teaching.proba, **options)
 
     def _start(self, network, teaching):
         """Give the student the weights of its teacher, where that is wanted."""

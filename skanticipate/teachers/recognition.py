@@ -1,5 +1,7 @@
 """RecognitionTeacher: names the action in a clip that its student may not see."""
 
+from sklearn.base import clone
+
 from skanticipate._base import BaseAnticipator
 from skanticipate._targets import LabelObjective, LabelTargets, Lesson
 
@@ -110,3 +112,19 @@ class RecognitionTeacher(BaseAnticipator):
     def _lesson(self, samples, validation, network, seeds, **options):
         targets = LabelTargets(samples.codes, **options)
         return Lesson(LabelObjective(targets, samples.weights, **options))
+
+
+def teacher_like(student):
+    """RecognitionTeacher with the network and the training of a student, unseeded."""
+    shared = RecognitionTeacher().get_params(deep=False)
+    return RecognitionTeacher(
+        **{
+            **{name: getattr(student, name) for name in shared},
+            "network": None if student.network is None else clone(student.network),
+            "classes": student.classes_,
+            "unlabeled_label": None,
+            "class_weight": None,  # the weights of the rows hold it
+            "warm_start": False,
+            "random_state": None,
+        }
+    )
