@@ -108,7 +108,7 @@ def test_background_is_uniform_and_drawn_anew_for_the_future(still):
     past, future, number = read(still)
     before = nearest(still.X_past, still.background_codes)[0]
     background = ~past & ~future
-    share = np.bincount(before[background]) / background.sum()
+    share = np.bincount(before[background], minlength=12) / background.sum()
     assert_allclose(share, 1 / 12, atol=0.015)
     same = (before == number)[background].mean()
     assert_allclose(same, 1 / 12, atol=0.015)

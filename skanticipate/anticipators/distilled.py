@@ -61,8 +61,9 @@ class DistilledAnticipator(BaseAnticipator):
     teacher : classifier, default=None
         Cloned and fitted on the labelled rows of `X_future_unlabeled`: any classifier
         or Pipeline with `predict_proba`. A `FrozenEstimator` is used as it is. None
-        means `RecognitionTeacher` with the parameters of the student. Where its `fit`
-        names them it gets `groups` and the weights of the rows.
+        means `RecognitionTeacher` with the parameters of the student, trained for as
+        many steps. Where its `fit` names them it gets `groups` and the weights of the
+        rows.
     alignment : {"weak", "student", "teacher", "direct", "pooled"}, default="weak"
         How the maps are compared: by attention from both sides, from the student's or
         the teacher's positions only, position by position, or by their means.
@@ -334,7 +335,7 @@ class DistilledAnticipator(BaseAnticipator):
                 "teacher_cache needs an integer random_state, got "
                 f"{self.random_state!r}: else every fit has another teacher."
             )
-        teacher = teacher_like(self) if self.teacher is None else self.teacher
+        teacher = teacher_like(self, samples) if self.teacher is None else self.teacher
         return FutureTeaching(
             teacher if isinstance(teacher, FrozenEstimator) else seeded(teacher, seed),
             samples,

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator, clone
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from skanticipate.networks.inputs import code_shape
 
@@ -206,7 +207,7 @@ def initialize(module, generator):
                 _uniform(weight, part.hidden_size, generator)
         elif isinstance(part, nn.Embedding):
             nn.init.normal_(part.weight, generator=generator)
-        elif isinstance(part, nn.LayerNorm | nn.GroupNorm | nn.BatchNorm3d):
+        elif isinstance(part, nn.LayerNorm | nn.GroupNorm | _BatchNorm):
             part.reset_parameters()  # ones and zeros
         elif next(part.parameters(recurse=False), None) is not None:
             raise TypeError(f"No initial weights are defined for {type(part)}.")

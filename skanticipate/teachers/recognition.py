@@ -114,17 +114,22 @@ class RecognitionTeacher(BaseAnticipator):
         return Lesson(LabelObjective(targets, samples.weights, **options))
 
 
-def teacher_like(student):
-    """RecognitionTeacher with the network and the training of a student, unseeded."""
+def teacher_like(student, samples):
+    """RecognitionTeacher with the network and the training of a student, unseeded.
+
+    It takes as many steps as its student: with few labels, as many passes over the
+    labelled rows as the student makes over all rows would be far too few.
+    """
     shared = RecognitionTeacher().get_params(deep=False)
-    return RecognitionTeacher(
-        **{
-            **{name: getattr(student, name) for name in shared},
-            "network": None if student.network is None else clone(student.network),
-            "classes": student.classes_,
-            "unlabeled_label": None,
-            "class_weight": None,  # the weights of the rows hold it
-            "warm_start": False,
-            "random_state": None,
-        }
-    )
+    n_taught = max(1, int((samples.seen & (samples.codes >= 0)).sum()))
+    n_steps = student.max_epochs * -(-len(samples) // student.batch_size)
+    own = {
+        "network": None if student.network is None else clone(student.network),
+        "max_epochs": -(-n_steps // -(-n_taught // student.batch_size)),
+        "classes": student.classes_,
+        "unlabeled_label": None,
+        "class_weight": None,  # the weights of the rows hold it
+        "warm_start": False,
+        "random_state": None,
+    }
+    return RecognitionTeacher(**{**{n: getattr(student, n) for n in shared}, **own})

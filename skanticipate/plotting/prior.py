@@ -1,9 +1,10 @@
-"""Pictures of what was learnt: Display classes in the manner of scikit-learn."""
+"""PriorDisplay: the soft targets of a label prior as a heat map."""
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skanticipate._actions import as_list
+from skanticipate.plotting._pyplot import import_pyplot
 
 
 class PriorDisplay:
@@ -113,7 +114,7 @@ class PriorDisplay:
         -------
         self
         """
-        plt = _pyplot()
+        plt = import_pyplot()
         if ax is None:
             size = self._figure_size(max_labels)
             _, ax = plt.subplots(figsize=size, layout="constrained")
@@ -181,13 +182,3 @@ def _separate_cells(ax, shape, max_labels):
     ax.set_yticks(np.arange(1, n_rows) - 0.5, minor=True)
     ax.grid(which="minor", color="0.9", linewidth=0.8)
     ax.tick_params(which="minor", length=0)
-
-
-def _pyplot():
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError(
-            'Plotting needs matplotlib: pip install "skanticipate[plot]".'
-        ) from error
-    return plt

@@ -1,0 +1,255 @@
+"""Teachers and students of pairs of clips: fitted once for each row of a table."""
+
+from typing import NamedTuple
+
+import numpy as np
+from _futures import keep_labels
+from sklearn.ensemble import ExtraTreesClassifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import GroupKFold, StratifiedKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+from skanticipate import (
+    LSTM,
+    MLP,
+    CosineSchedule,
+    DistilledAnticipator,
+    FeatureMapNet,
+    PerFrame,
+    RecognitionTeacher,
+    SmoothedAnticipator,
+    TeacherEnsemble,
+)
+
+NETWORKS = {
+    "GRU": LSTM(64, cell="gru", dropout=0.5, input_dropout=0.3),
+    "MLP": MLP(128, dropout=0.5),
+    "history GRU": LSTM(
+        256, cell="gru", embedding=64, embedding_std=1.0, dropout=0.5
+    ),
+    "history GRU, narrow": LSTM(
+        128, cell="gru", embedding=64, embedding_std=1.0, dropout=0.5
+    ),
+    "maps": FeatureMapNet(48, n_blocks=2, patch_size=(2, 1), dropout=0.3),
+    "wide maps": FeatureMapNet(96, n_blocks=2, patch_size=(2, 1), dropout=0.5),
+}
+
+
+class Training(NamedTuple):
+    """How a network is trained."""
+
+    network: str  # name in NETWORKS
+    steps: int
+    batch_size: int  # labelled clips in a step
+    lr: float = 2e-3
+    weight_decay: float = 1e-2
+
+    def parameters(self, classes, seed):
+        """Parameters that student and teacher share."""
+        return {
+            "network": NETWORKS[self.network],
+            "classes": classes,
+            "lr": self.lr,
+            "weight_decay": self.weight_decay,
+            "lr_schedule": CosineSchedule(),
+            "random_state": seed,
+        }
+
+    def duration(self, n_rows, batch_size):
+        """Epochs that take about the wanted number of steps."""
+        per_epoch = -(-n_rows // batch_size)
+        epochs = max(1, round(self.steps / per_epoch))
+        return {"max_epochs": epochs, "batch_size": batch_size}
+
+
+class Teachers(NamedTuple):
+    """Who answers for the futures."""
+
+    training: Training
+    n_networks: int = 2
+    n_trees: int = 0  # how many of two kinds of random forests join in
+    cross_fit: int = 0
+
+
+class Row(NamedTuple):
+    """A row of the table: what the student learns from."""
+
+    sees: str = "labels"  # or "past" or "future": what its teacher sees
+    soft: bool = True  # soft targets
+    start: bool = False  # from the weights of a teacher
+    alignment: str | None = None  # of maps
+    tau: float = 0.0  # weight of log class frequency subtracted at prediction
+
+
+class Lesson(NamedTuple):
+    """One part with one choice of labels: arrays as they go into fit."""
+
+    past: np.ndarray
+    future: np.ndarray
+    y: np.ndarray  # -1 where the label is hidden
+    groups: np.ndarray | None
+    past_test: np.ndarray
+    future_test: np.ndarray
+    classes: np.ndarray
+
+
+def lesson(pairs, part, fraction, seed):
+    """Scale the clips of a part and hide labels."""
+    training, test = part
+    future = pairs.futures(training, known=training)
+    future_test = pairs.futures(test, known=training)
+    clips = [pairs.past[training], future, pairs.past[test], future_test]
+    if future.dtype.kind == "f":
+        scaler = PerFrame(StandardScaler()).fit(future)
+        clips = [scaler.transform(c).astype(np.float32) for c in clips]
+    y = keep_labels(pairs.y[training], fraction, seed)
+    groups = None if pairs.groups is None else pairs.groups[training]
+    return Lesson(clips[0], clips[1], y, groups, clips[2], clips[3], pairs.classes)
+
+
+# ------------------------------------------------------------------------ teachers
+
+
+def recogniser(n_clips, classes, training, seed):
+    """One network, to be fitted on labelled clips."""
+    return RecognitionTeacher(
+        **training.parameters(classes, seed),
+        **training.duration(n_clips, min(training.batch_size, n_clips)),
+    )
+
+
+def ensemble(clips, y, classes, teachers, seed):
+    """All members, fitted on labelled clips; they answer with their mean."""
+    members = [
+        recogniser(len(y), classes, teachers.training, 97 * seed + k)
+        for k in range(teachers.n_networks)
+    ]
+    for summary in (moments, side_by_side)[: teachers.n_trees]:
+        forest = ExtraTreesClassifier(200, max_features=0.3, random_state=seed)
+        members.append(make_pipeline(FunctionTransformer(summary), forest))
+    return TeacherEnsemble(members, average="proba").fit(clips, y)
+
+
+def moments(clips):
+    """Last step, mean and deviation over the steps.   (n, T, ...) -> (n, 3 d)."""
+    parts = clips[:, -1], np.nanmean(clips, axis=1), np.nanstd(clips, axis=1)
+    return np.concatenate([p.reshape(len(clips), -1) for p in parts], axis=1)
+
+
+def side_by_side(clips):
+    """All steps; padding as zeros.   (n, T, ...) -> (n, T d)."""
+    return np.nan_to_num(clips.reshape(len(clips), -1))
+
+
+def in_order(teacher, clips, classes):
+    """Probabilities with a column for every class.   -> (n, C)."""
+    proba = np.zeros((len(clips), len(classes)))
+    proba[:, np.searchsorted(classes, teacher.classes_)] = teacher.predict_proba(clips)
+    return proba
+
+
+def answers(clips, given, teachers, seed):
+    """Soft targets of all clips of a lesson.   -> (n, C)."""
+    labelled = np.flatnonzero(given.y >= 0)
+    y = given.y
+    if not teachers.cross_fit:
+        found = ensemble(clips[labelled], y[labelled], given.classes, teachers, seed)
+        return in_order(found, clips, given.classes)
+    if given.groups is None:
+        split = StratifiedKFold(teachers.cross_fit, shuffle=True, random_state=seed)
+        folds = split.split(labelled, y[labelled])
+    else:
+        split = GroupKFold(teachers.cross_fit)
+        folds = split.split(labelled, groups=given.groups[labelled])
+    proba = np.full((len(y), len(given.classes)), np.nan)
+    for training, held in folds:
+        rows, held = labelled[training], labelled[held]
+        found = ensemble(clips[rows], y[rows], given.classes, teachers, seed)
+        proba[held] = in_order(found, clips[held], given.classes)
+    return proba
+
+
+class Staff:
+    """Teachers of a lesson, each fitted when it is first asked."""
+
+    def __init__(self, given, teachers, seed):
+        self.given, self.teachers, self.seed = given, teachers, seed
+        self.known = {}
+
+    def proba(self, sees):
+        """Soft targets of teachers that see the past or the future."""
+        key = "proba", sees
+        if key not in self.known:
+            clips = getattr(self.given, sees)
+            self.known[key] = answers(clips, self.given, self.teachers, self.seed)
+        return self.known[key]
+
+    def network(self, sees, training):
+        """A frozen teacher whose weights and maps a student can use."""
+        key = sees, training
+        if key not in self.known:
+            labelled = self.given.y >= 0
+            clips, y = getattr(self.given, sees)[labelled], self.given.y[labelled]
+            teacher = recogniser(len(y), self.given.classes, training, self.seed)
+            self.known[key] = FrozenEstimator(teacher.fit(clips, y))
+        return self.known[key]
+
+
+# ------------------------------------------------------------------------ students
+
+
+def fit_student(row, given, staff, training, options, seed):
+    """Fit the student of a row.
+
+    All rows take as many steps, with as many labelled clips in each.
+    """
+    if row.sees == "labels":
+        return labels_only(given, training, options, seed)
+    everything_labelled = (given.y >= 0).all()
+    share = 0.0 if everything_labelled else options["unlabeled_fraction"]
+    batch_size = round(training.batch_size / (1 - share))
+    student = DistilledAnticipator(
+        **training.parameters(given.classes, seed),
+        **training.duration(len(given.y), batch_size),
+        unlabeled_fraction=share or None,
+        teacher=staff.network(row.sees, training) if row.start else None,
+        init_from_teacher=row.start,
+        alignment=row.alignment or "weak",
+        feature_weight=options["feature_weight"] if row.alignment else 0.0,
+        teacher_weight=options.get("teacher_weight", 0.0) if row.soft else 0.0,
+        temperature=options.get("temperature", 1.0),
+    )
+    proba = staff.proba(row.sees)
+    if not row.soft:
+        proba = np.full_like(proba, np.nan)
+    future = getattr(given, row.sees)
+    return student.fit(given.past, given.y, future, teacher_proba=proba)
+
+
+def labels_only(given, training, options, seed):
+    """The student without a teacher, with the same steps and labelled clips in each."""
+    labelled = np.flatnonzero(given.y >= 0)
+    share = options.get("unlabeled_fraction", 0.5)
+    share = 0.0 if len(labelled) == len(given.y) else share
+    batch_size = round(training.batch_size / (1 - share))
+    duration = training.duration(len(given.y), batch_size)
+    if share:  # go through the labelled clips often enough to fill the same steps
+        n_steps = -(-len(given.y) // batch_size)
+        duration["batch_size"] = batch_size - round(share * batch_size)
+        labelled = np.resize(labelled, n_steps * duration["batch_size"])
+    student = SmoothedAnticipator(
+        **training.parameters(given.classes, seed), **duration, smoothing=0.0
+    )
+    return student.fit(given.past[labelled], given.y[labelled])
+
+
+def predictions(row, given, staff, training, options, seed):
+    """Probabilities of the test clips.   -> (n, C)."""
+    student = fit_student(row, given, staff, training, options, seed)
+    proba = student.predict_proba(given.past_test)
+    if row.tau:
+        labelled = given.y[given.y >= 0]
+        counts = (labelled[:, None] == given.classes).sum(axis=0)
+        proba = proba / np.maximum(counts, 1.0) ** row.tau
+    return proba

@@ -1,0 +1,7 @@
+"""Pictures of what was learnt: Display classes in the manner of scikit-learn."""
+
+from skanticipate.plotting.attention_map import AttentionMapDisplay
+from skanticipate.plotting.label_fraction import LabelFractionDisplay
+from skanticipate.plotting.prior import PriorDisplay
+
+__all__ = ["AttentionMapDisplay", "LabelFractionDisplay", "PriorDisplay"]

@@ -1,0 +1,307 @@
+"""LabelFractionDisplay: the score against the share of rows that have a label."""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.metrics import check_scoring
+from sklearn.utils import _safe_indexing, check_scalar
+from sklearn.utils.validation import has_fit_parameter
+
+from skanticipate._validation import (
+    check_label_array,
+    check_same_length,
+    resolve_marker,
+    unlabeled_mask,
+)
+from skanticipate.plotting._pyplot import import_pyplot
+from skanticipate.teachers.ensemble import seeded
+
+
+class LabelFractionDisplay:
+    """Score on test clips against the share of labels that training may see.
+
+    The other training rows are not taken away: they go on as unlabelled rows, from
+    which an estimator with a teacher can still learn.
+
+    Create it with `LabelFractionDisplay.from_estimator`, or with scores of your own.
+    All parameters are stored as attributes.
+
+    Parameters
+    ----------
+    scores : dict of str to ndarray of shape (F, R)
+        Name of an estimator -> scores at F fractions in R repeats.
+    fractions : sequence of float of length F
+        Shares of the labels, in (0, 1].
+    n_labeled : sequence of int of length F, default=None
+        Number of labelled rows at each fraction, for the ticks.
+    score_name : str, default="score"
+        What the scores are.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    lines_ : list of matplotlib Line2D
+        Means over the repeats, one line an estimator.
+    bands_ : list of matplotlib collections
+        One standard deviation on each side; none where there is a single repeat.
+
+    References
+    ----------
+    V. Tran, Y. Wang, M. Hoai, "Back to the Future: Knowledge Distillation for Human
+    Action Anticipation", arXiv 1904.04868: figure 4.
+
+    Examples
+    --------
+    >>> from skanticipate.plotting import LabelFractionDisplay
+    >>> display = LabelFractionDisplay(
+    ...     {"with futures": [[0.5, 0.6], [0.7, 0.8]]}, fractions=[0.1, 0.5]
+    ... )
+    >>> display.plot().lines_[0].get_ydata()
+    array([0.55, 0.75])
+    """
+
+    def __init__(self, scores, fractions, *, n_labeled=None, score_name="score"):
+        self.scores = scores
+        self.fractions = fractions
+        self.n_labeled = n_labeled
+        self.score_name = score_name
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimators,
+        X_past,
+        y,
+        X_future_unlabeled,
+        *,
+        X_test,
+        y_test,
+        fractions=(0.1, 0.2, 0.5, 1.0),
+        n_repeats=3,
+        groups=None,
+        scoring=None,
+        random_state=0,
+        ax=None,
+        **kwargs,
+    ):
+        """Hide labels, fit clones, score them on the test clips, and plot the scores.
+
+        Of each class, ``max(1, round(fraction * n_c))`` of its n_c labels stay, drawn
+        at random in each repeat; a smaller fraction keeps a part of what a larger one
+        keeps, and all estimators get the same labels.
+
+        An estimator with a parameter `teacher`, its own or that of a step inside, is
+        fitted on all rows, with -1 where the label is hidden, and on the futures. Any
+        other is fitted on the labelled rows alone.
+
+        Parameters
+        ----------
+        estimators : estimator or dict of str to estimator
+            They are cloned. Parameters `random_state` that are None get a seed for
+            each repeat, the same for all estimators; others stay as they are.
+        X_past : array-like of shape (n, ..., d)
+            Features observed before the actions.
+        y : array-like of shape (n,)
+            Labels; rows with -1 have none to begin with.
+        X_future_unlabeled : array-like of shape (n, ...)
+            Features of the clips to be anticipated.
+        X_test, y_test : arrays as `X_past` and `y`
+            The clips to score on.
+        fractions : sequence of float, default=(0.1, 0.2, 0.5, 1.0)
+            Shares of the labels that stay, in (0, 1].
+        n_repeats : int, default=3
+            How often labels are drawn and clones are fitted for each fraction.
+        groups : array-like of shape (n,), default=None
+            Video or person of each row, for estimators with a teacher and those whose
+            `fit` names it.
+        scoring : str, callable or None, default=None
+            As in :func:`sklearn.model_selection.cross_val_score`; None is the
+            estimator's own `score`.
+        random_state : int, default=0
+            Seed of the labels that stay and of the estimators without one.
+        ax : matplotlib Axes, default=None
+            None makes a figure.
+        **kwargs
+            Further arguments of `plot`.
+
+        Returns
+        -------
+        display : LabelFractionDisplay
+
+        Raises
+        ------
+        ValueError
+            If there is no estimator, a fraction is out of its range, lengths differ,
+            there are no labels, or -1 is a class.
+
+        Notes
+        -----
+        **Compare at equal optimiser steps.** An epoch of `DistilledAnticipator` takes
+        ceil(n / batch_size) steps, whatever the number of labels; one of
+        `SmoothedAnticipator` on the labelled rows alone takes fewer, and falls behind
+        for that alone. Fair controls for ``DistilledAnticipator(...)`` are
+
+        - *labels only*: the same with ``teacher=DummyClassifier()`` and
+          ``unlabeled_fraction=0``. It takes as many steps, all of them on labelled
+          rows; such a teacher has no map and no weights to start from.
+        - *past only*: the same estimator with `X_past` as `X_future_unlabeled`, drawn
+          into the same axes: what any teacher brings, without the future.
+        """
+        if not isinstance(estimators, dict):
+            estimators = {type(estimators).__name__: estimators}
+        rows = _Rows(X_past, y, X_future_unlabeled, groups)
+        _check_request(estimators, fractions, n_repeats)
+        scores = {name: np.empty((len(fractions), n_repeats)) for name in estimators}
+        seeds = np.random.SeedSequence(random_state).generate_state(n_repeats)
+        for repeat, seed in enumerate(seeds.tolist()):
+            order = rows.ranks(np.random.default_rng(seed))
+            for k, fraction in enumerate(fractions):
+                kept = rows.kept(order, fraction)
+                for name, estimator in estimators.items():
+                    fitted = rows.fit(seeded(estimator, seed), kept)
+                    score = check_scoring(fitted, scoring)
+                    scores[name][k, repeat] = score(fitted, X_test, y_test)
+        display = cls(
+            scores,
+            fractions,
+            n_labeled=[len(rows.kept(order, fraction)) for fraction in fractions],
+            score_name=_name_of(scoring),
+        )
+        return display.plot(ax=ax, **kwargs)
+
+    def plot(self, ax=None, *, legend=True, **kwargs):
+        """Draw the mean of each estimator over the repeats, and its spread.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            None makes a figure.
+        legend : bool, default=True
+            Whether to name the lines.
+        **kwargs
+            Arguments of `Axes.plot`, for all lines.
+
+        Returns
+        -------
+        self
+        """
+        plt = import_pyplot()
+        if ax is None:
+            _, ax = plt.subplots(figsize=(5.5, 4), layout="constrained")
+        self.ax_, self.figure_ = ax, ax.figure
+        self.lines_, self.bands_ = [], []
+        percent = 100 * np.asarray(self.fractions, dtype=float)
+        for name, scores in self.scores.items():
+            scores = np.asarray(scores, dtype=float)
+            mean = scores.mean(axis=1)
+            options = {"marker": "o", "label": name, **kwargs}
+            (line,) = ax.plot(percent, mean, **options)
+            self.lines_.append(line)
+            if scores.shape[1] > 1:
+                spread = scores.std(axis=1, ddof=1)
+                band = ax.fill_between(
+                    percent,
+                    mean - spread,
+                    mean + spread,
+                    color=line.get_color(),
+                    alpha=0.15,
+                    linewidth=0,
+                )
+                self.bands_.append(band)
+        self._name_axes(percent)
+        if legend:
+            ax.legend(frameon=False)
+        return self
+
+    def _name_axes(self, percent):
+        """Equal ratios of labels are equally far apart, and ticks stand at them."""
+        ticks = [f"{share:g}" for share in percent]
+        label = "labelled rows, per cent"
+        if self.n_labeled is not None:
+            counted = zip(ticks, self.n_labeled, strict=True)
+            ticks = [f"{tick}\n({n})" for tick, n in counted]
+            label += " (number)"
+        self.ax_.set_xscale("log")
+        self.ax_.set_xticks(percent, ticks)
+        self.ax_.set_xticks([], minor=True)
+        self.ax_.set(xlabel=label, ylabel=self.score_name)
+        self.ax_.grid(axis="y", color="0.9")
+        self.ax_.set_axisbelow(True)
+        self.ax_.spines[["top", "right"]].set_visible(False)
+
+
+class _Rows:
+    """Training rows, and how they look once labels are hidden."""
+
+    def __init__(self, X_past, y, X_future_unlabeled, groups):
+        y = check_label_array(y, estimator="LabelFractionDisplay")
+        check_same_length(
+            len(y), "y", X_past=X_past, X_future_unlabeled=X_future_unlabeled
+        )
+        check_same_length(len(y), "y", groups=groups)
+        values = y.tolist()
+        if -1 in values and resolve_marker(y, "auto") is None:
+            raise ValueError(
+                "y holds -1 and 1 only, so -1 is a class and cannot mark hidden "
+                "labels: name the classes otherwise."
+            )
+        self.labelled = np.flatnonzero(~unlabeled_mask(y, -1))
+        if not len(self.labelled):
+            raise ValueError("y has no labelled rows, so there is nothing to hide.")
+        self.X_past, self.y = X_past, y
+        self.X_future, self.groups = X_future_unlabeled, groups
+
+    def ranks(self, rng):
+        """Labelled rows of each class, in random order.   -> list of arrays."""
+        labels = self.y[self.labelled]
+        return [
+            rng.permutation(self.labelled[labels == label])
+            for label in np.unique(labels)
+        ]
+
+    def kept(self, orders, fraction):
+        """Rows whose label stays, in ascending order."""
+        parts = [rows[: max(1, round(fraction * len(rows)))] for rows in orders]
+        return np.sort(np.concatenate(parts))
+
+    def fit(self, estimator, kept):
+        """Fit on what this estimator can use."""
+        has_teacher = any(
+            name.rpartition("__")[2] == "teacher" for name in estimator.get_params()
+        )
+        aligned = {}
+        if self.groups is not None and (
+            has_teacher or has_fit_parameter(estimator, "groups")
+        ):
+            aligned["groups"] = self.groups
+        if has_teacher:
+            aligned["X_future_unlabeled"] = self.X_future
+            return estimator.fit(self.X_past, self._hidden(kept), **aligned)
+        aligned = {name: _safe_indexing(part, kept) for name, part in aligned.items()}
+        return estimator.fit(_safe_indexing(self.X_past, kept), self.y[kept], **aligned)
+
+    def _hidden(self, kept):
+        """Labels with -1 in all rows but some."""
+        # Strings and the number -1 go together in an array of objects only.
+        text = self.y.dtype.kind in "USO"
+        dtype = object if text else np.promote_types(self.y.dtype, np.int8)
+        hidden = np.full(len(self.y), -1, dtype=dtype)
+        hidden[kept] = self.y[kept]
+        return hidden
+
+
+def _check_request(estimators, fractions, n_repeats):
+    if not estimators:
+        raise ValueError("LabelFractionDisplay needs at least one estimator, got none.")
+    check_scalar(n_repeats, "n_repeats", Integral, min_val=1)
+    if not len(fractions) or not all(0 < fraction <= 1 for fraction in fractions):
+        raise ValueError(
+            f"fractions must be shares of the labels in (0, 1], got {fractions!r}."
+        )
+
+
+def _name_of(scoring):
+    if scoring is None:
+        return "score"
+    return scoring.replace("_", " ") if isinstance(scoring, str) else repr(scoring)
