@@ -100,14 +100,7 @@ def manoeuvres(root, n_seen):
     future, fold = data["sequences"], data["fold"]
     rows = np.arange(len(fold))
     parts = [(rows[fold != f], rows[fold == f]) for f in range(5)]
-    past = padded(future[:, :n_seen], future.shape[1])
-    return Pairs(past, future, data["labels"], rows, fold, parts)
-
-
-def padded(clips, n_steps):
-    """Clips with padding on the left.   (n, t, ...) -> (n, n_steps, ...)."""
-    shape = (len(clips), n_steps - clips.shape[1], *clips.shape[2:])
-    return np.concatenate([np.full(shape, np.nan, clips.dtype), clips], axis=1)
+    return Pairs(future[:, :n_seen], future, data["labels"], rows, fold, parts)
 
 
 # Joints of each part of the body, from the trunk outwards.
@@ -165,7 +158,9 @@ def egtea(root, split):
     is_test = table[f"split{split}"] == "validation"
     # Parts share videos, and so do the folds on which choices are made.
     folds = balanced(table.action)
-    return histories(table, read_actions(root / "egtea" / "actions.csv"), is_test, folds)
+    return histories(
+        table, read_actions(root / "egtea" / "actions.csv"), is_test, folds
+    )
 
 
 def epic55(root, _):
@@ -179,7 +174,9 @@ def epic55(root, _):
     is_test = np.repeat([False, True], [len(t.action) for t in tables])
     videos, codes = np.unique(table["video"], return_inverse=True)
     folds = np.random.default_rng(0).permutation(len(videos))[codes] % N_FOLDS
-    return histories(table, read_actions(root / "epic55" / "actions.csv"), is_test, folds)
+    return histories(
+        table, read_actions(root / "epic55" / "actions.csv"), is_test, folds
+    )
 
 
 def histories(table, actions, is_test, folds, n_next=2):
@@ -225,7 +222,7 @@ def kitchen(n_seen):
     """Synthetic sequences, to show that the benchmark runs where there is no data."""
     data = make_kitchen(12, n_steps=3, random_state=0)
     future = np.concatenate([data.X_past, data.X_future], axis=1)
-    past = padded(data.X_past[:, -n_seen:], future.shape[1])
+    past = data.X_past[:, -n_seen:]
     y = np.unique(data.y % 5, return_inverse=True)[1]
     rows = np.arange(len(y))
     folds = data.groups % N_FOLDS

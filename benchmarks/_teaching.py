@@ -16,6 +16,7 @@ from skanticipate import (
     CosineSchedule,
     DistilledAnticipator,
     FeatureMapNet,
+    FrameMLP,
     PerFrame,
     RecognitionTeacher,
     SmoothedAnticipator,
@@ -25,14 +26,10 @@ from skanticipate import (
 NETWORKS = {
     "GRU": LSTM(64, cell="gru", dropout=0.5, input_dropout=0.3),
     "MLP": MLP(128, dropout=0.5),
-    "history GRU": LSTM(
-        256, cell="gru", embedding=64, embedding_std=1.0, dropout=0.5
-    ),
-    "history GRU, narrow": LSTM(
-        128, cell="gru", embedding=64, embedding_std=1.0, dropout=0.5
-    ),
-    "maps": FeatureMapNet(48, n_blocks=2, patch_size=(2, 1), dropout=0.3),
-    "wide maps": FeatureMapNet(96, n_blocks=2, patch_size=(2, 1), dropout=0.5),
+    "history GRU": LSTM(256, cell="gru", embedding=64, embedding_std=1.0, dropout=0.5),
+    "pose GRU": LSTM(128, cell="gru", dropout=0.5, input_dropout=0.2),
+    "pose frames": FrameMLP((256, 128), dropout=0.3),
+    "pose maps": FeatureMapNet(48, n_blocks=2, patch_size=(2, 1), dropout=0.3),
 }
 
 
@@ -176,6 +173,7 @@ class Staff:
     def __init__(self, given, teachers, seed):
         self.given, self.teachers, self.seed = given, teachers, seed
         self.known = {}
+        self.blank = np.full((len(given.y), len(given.classes)), np.nan)
 
     def proba(self, sees):
         """Soft targets of teachers that see the past or the future."""
@@ -204,52 +202,46 @@ def fit_student(row, given, staff, training, options, seed):
 
     All rows take as many steps, with as many labelled clips in each.
     """
-    if row.sees == "labels":
-        return labels_only(given, training, options, seed)
-    everything_labelled = (given.y >= 0).all()
-    share = 0.0 if everything_labelled else options["unlabeled_fraction"]
+    share = options["unlabeled_fraction"] if (given.y < 0).any() else 0.0
     batch_size = round(training.batch_size / (1 - share))
+    common = training.parameters(given.classes, seed)
+    duration = training.duration(len(given.y), batch_size)
+    if not (row.soft and row.sees != "labels") and row.alignment is None:
+        # Labelled clips are repeated until they fill as many steps as the others take.
+        n_steps = -(-len(given.y) // batch_size)
+        labelled = np.flatnonzero(given.y >= 0)
+        duration["batch_size"] = batch_size - round(share * batch_size)
+        rows = np.resize(labelled, n_steps * duration["batch_size"])
+    else:
+        rows = np.arange(len(given.y))
+    past, y = given.past[rows], given.y[rows]
+    weight = 0.0 if share else options["teacher_weight"]  # labelled clips: at 100 %
+    if row.sees == "labels":
+        return SmoothedAnticipator(**common, **duration, smoothing=0.0).fit(past, y)
     student = DistilledAnticipator(
-        **training.parameters(given.classes, seed),
-        **training.duration(len(given.y), batch_size),
+        **common,
+        **duration,
         unlabeled_fraction=share or None,
         teacher=staff.network(row.sees, training) if row.start else None,
         init_from_teacher=row.start,
         alignment=row.alignment or "weak",
         feature_weight=options["feature_weight"] if row.alignment else 0.0,
-        teacher_weight=options.get("teacher_weight", 0.0) if row.soft else 0.0,
-        temperature=options.get("temperature", 1.0),
+        teacher_weight=weight if row.soft else 0.0,
     )
-    proba = staff.proba(row.sees)
-    if not row.soft:
-        proba = np.full_like(proba, np.nan)
-    future = getattr(given, row.sees)
-    return student.fit(given.past, given.y, future, teacher_proba=proba)
+    proba = staff.proba(row.sees) if row.soft else staff.blank
+    future = getattr(given, row.sees)[rows]
+    return student.fit(past, y, future, teacher_proba=proba[rows])
 
 
-def labels_only(given, training, options, seed):
-    """The student without a teacher, with the same steps and labelled clips in each."""
-    labelled = np.flatnonzero(given.y >= 0)
-    share = options.get("unlabeled_fraction", 0.5)
-    share = 0.0 if len(labelled) == len(given.y) else share
-    batch_size = round(training.batch_size / (1 - share))
-    duration = training.duration(len(given.y), batch_size)
-    if share:  # go through the labelled clips often enough to fill the same steps
-        n_steps = -(-len(given.y) // batch_size)
-        duration["batch_size"] = batch_size - round(share * batch_size)
-        labelled = np.resize(labelled, n_steps * duration["batch_size"])
-    student = SmoothedAnticipator(
-        **training.parameters(given.classes, seed), **duration, smoothing=0.0
-    )
-    return student.fit(given.past[labelled], given.y[labelled])
-
-
-def predictions(row, given, staff, training, options, seed):
-    """Probabilities of the test clips.   -> (n, C)."""
-    student = fit_student(row, given, staff, training, options, seed)
-    proba = student.predict_proba(given.past_test)
-    if row.tau:
-        labelled = given.y[given.y >= 0]
-        counts = (labelled[:, None] == given.classes).sum(axis=0)
-        proba = proba / np.maximum(counts, 1.0) ** row.tau
-    return proba
+def predictions(rows, given, staff, training, options, seed):
+    """Probabilities of the test clips for each of the rows.   -> {name: (n, C)}."""
+    labelled = given.y[given.y >= 0]
+    counts = (labelled[:, None] == given.classes).sum(axis=0)
+    found, fitted = {}, {}
+    for name, row in rows.items():
+        same = row._replace(tau=0.0)
+        if same not in fitted:
+            student = fit_student(same, given, staff, training, options, seed)
+            fitted[same] = student.predict_proba(given.past_test)
+        found[name] = fitted[same] / np.maximum(counts, 1.0) ** row.tau
+    return found

@@ -138,8 +138,10 @@ class FeatureTerm:
         self.projection = projection
 
     def __call__(self, output, batch):
-        """Rows (B,) bool that have a map, and their losses (B',)."""
+        """Rows (B,) bool that have two maps, and their losses (B',)."""
         rows = self.given[batch.samples]
+        if output.mask is not None:  # a clip may be nothing but padding
+            rows = rows & output.mask.any(1)
         if not rows.any():
             return rows, output.features.new_zeros(0)
         student = self.projection(output.features[rows])

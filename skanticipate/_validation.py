@@ -154,9 +154,12 @@ def check_clip_shape(rows, seen, fixed, *, name):
         )
 
 
-def check_teacher_proba(proba, n_classes, classes):
-    """Soft targets a user gives: probabilities, or NaN in all of a row.  -> (n, C)."""
-    if classes is None:
+def check_teacher_proba(proba, classes, given_classes):
+    """Soft targets a user gives: probabilities, or NaN in all of a row.  -> (n, C).
+
+    Columns come in the order of `given_classes`, and leave in that of `classes`.
+    """
+    if given_classes is None:
         raise ValueError(
             "teacher_proba needs classes=, the labels of its columns in order: without "
             "it a class that is missing from y would shift them."
@@ -167,14 +170,15 @@ def check_teacher_proba(proba, n_classes, classes):
         ensure_all_finite="allow-nan",
         input_name="teacher_proba",
     )
-    if proba.shape[1] != n_classes:
+    if proba.shape[1] != len(classes):
         raise ValueError(
-            f"teacher_proba has {proba.shape[1]} columns, but classes has {n_classes} "
-            "labels: give one column for each, in the order of classes."
+            f"teacher_proba has {proba.shape[1]} columns, but classes has "
+            f"{len(classes)} labels: give one column for each, in the order of classes."
         )
     given = ~np.isnan(proba).all(axis=1)
     check_probabilities(proba[given], "teacher_proba")
-    return proba
+    columns = list(dict.fromkeys(np.asarray(given_classes).tolist()))
+    return proba[:, label_codes(classes, columns)]
 
 
 def check_probabilities(proba, name):

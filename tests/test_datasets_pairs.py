@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import example as such_as
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
@@ -99,6 +100,8 @@ tables = st.lists(segment, min_size=1, max_size=8).map(table_of)
     st.integers(0, 25),
     st.integers(0, 9),
 )
+# A segment too short for its own window inside the window of another one.
+@such_as(table_of([("a", 0, 20, 0), ("a", 18, 0, 1)]), None, {"a": 30}, 2, 4, 2, 0)
 def test_all_pairs_that_may_be_drawn_and_no_other(
     segments, avoid, n_frames, length, gap, reach, seed
 ):
@@ -280,7 +283,7 @@ def naive_clip(features, stop_seconds, n_steps, rate):
     """Step by step from the last one that is over by then; NaN where there is none."""
     steps = []
     last = max(
-        (i for i in range(-200, 2000) if (i + 1) / rate <= stop_seconds + 1e-9),
+        (i for i in range(-200, 600) if (i + 1) / rate <= stop_seconds + 1e-9),
     )
     present = [i for i in range(last - n_steps + 1, last + 1) if 0 <= i < len(features)]
     steps = [np.full(features.shape[1:], np.nan)] * (n_steps - len(present))
@@ -297,7 +300,7 @@ def naive_clip(features, stop_seconds, n_steps, rate):
 )
 def test_clips_are_those_of_a_naive_loop(rate, fps, seconds, gap, seed):
     rng = np.random.default_rng(seed)
-    features = {"a": rng.normal(size=(300, 2)), "b": rng.normal(size=(300, 2))}
+    features = {"a": rng.normal(size=(440, 2)), "b": rng.normal(size=(440, 2))}
     pairs = unlabeled_pairs(
         example(),
         20,
@@ -330,6 +333,18 @@ def test_the_past_never_shows_the_gap():
         known = ~np.isnan(seen)
         assert late[known].max() < 1e-9
         assert late[known].min() > -1 / rate
+
+
+def test_steps_are_not_missed_by_rounding():
+    # 27 frames are 9 steps, which is 8.999999999999998 in floating point
+    pairs = unlabeled_pairs(table_of([("a", 27, 5, 1)]), 0, anticipation_time=0, fps=9)
+    data = cut_pairs(
+        pairs,
+        {"a": np.arange(99.0)[:, None]},
+        feature_rate=10000 / 1001,
+        fps=30000 / 1001,
+    )
+    assert data.X_past[0, :, 0].tolist() == [6, 7, 8]
 
 
 def test_maps_and_storage_types_are_kept(tmp_path):
@@ -428,6 +443,7 @@ ONE = {"a": np.zeros((200, 2)), "b": np.zeros((200, 2))}
         ({"features": {"a": np.zeros(9), "b": np.zeros(9)}}, "expected .n_steps, d."),
         ({"features": {**ONE, "b": np.zeros((200, 3))}}, r"steps of shape \(2,\)"),
         ({"features": {**ONE, "a": np.zeros((9, 2))}}, "begins at step .* has 9 steps"),
+        ({"features": {**ONE, "a": np.zeros((53, 2))}}, "begins at step 53 .* has 53"),
         ({"feature_rate": 0.4}, "past clips of pairs last 30 frames, less than half"),
         ({"feature_rate": 0}, "'feature_rate' parameter of cut_pairs"),
         ({"fps": -1}, "'fps' parameter"),

@@ -8,6 +8,9 @@ from torch import nn
 from skanticipate import (
     LSTM,
     MLP,
+    DistilledAnticipator,
+    FeatureMapNet,
+    InceptionTail,
     NetworkSpec,
     Output,
     SmoothedAnticipator,
@@ -15,6 +18,7 @@ from skanticipate import (
     VerbNounPrior,
 )
 from skanticipate.datasets import make_kitchen
+from skanticipate.losses import weakly_aligned_loss
 
 pytestmark = pytest.mark.gpu
 
@@ -127,3 +131,61 @@ def test_auto_takes_the_gpu():
     before = torch.cuda.max_memory_allocated()
     fitted(MLP(512), POOLED, "auto")
     assert torch.cuda.max_memory_allocated() > before
+
+
+@pytest.mark.parametrize("direction", ["both", "student", "teacher"])
+@pytest.mark.parametrize("n, d", [(49, 64), (392, 256)])
+def test_weakly_aligned_loss_is_the_same_on_both_devices(n, d, direction):
+    generator = torch.Generator().manual_seed(0)
+    student, teacher = torch.randn(2, 3, n, d, generator=generator, dtype=torch.float64)
+    found = []
+    for device in ("cpu", "cuda"):
+        own = student.to(device).requires_grad_()
+        loss = weakly_aligned_loss(own, teacher.to(device), direction=direction)
+        loss.backward()
+        found.append((loss.item(), own.grad.cpu()))
+    (loss, gradient), (other_loss, other_gradient) = found
+    assert other_loss == pytest.approx(loss, rel=1e-9)
+    assert_allclose(other_gradient, gradient, rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.parametrize("alignment", ["weak", "direct", "pooled"])
+@pytest.mark.parametrize("name", ["MLP", "GRU"])
+def test_distillation_is_the_same_on_both_devices(name, alignment):
+    network, data = CASES[name]
+    y = np.where(np.arange(len(data.y)) % 3 == 0, data.y, -1)
+    future = data.X_future.copy()
+    future[:20] = np.nan
+    models = [
+        DistilledAnticipator(
+            network,
+            alignment=alignment,
+            teacher_weight=0.5,
+            max_epochs=3,
+            dtype="float32",
+            device=device,
+            random_state=0,
+        ).fit(data.X_past, np.where(np.arange(len(y)) < 20, data.y, y), future)
+        for device in ("cpu", "cuda")
+    ]
+    proba = [model.predict_proba(data.X_past) for model in models]
+    maps = [model.feature_map(data.X_past) for model in models]
+    assert_allclose(*proba, atol=1e-4)
+    assert_allclose(*maps, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "network", [FeatureMapNet(8), InceptionTail(0.05, crop_size=3, dropout=0.0)]
+)
+def test_maps_on_the_gpu(network):
+    rng = np.random.default_rng(0)
+    past, future = rng.normal(size=(2, 40, 4, 5, 5, 6)).astype(np.float32)
+    y = np.where(np.arange(40) % 2 == 0, np.arange(40) % 3, -1)
+    models = [
+        DistilledAnticipator(
+            network, max_epochs=2, batch_size=20, device=device, random_state=0
+        ).fit(past, y, future)
+        for device in ("cpu", "cuda")
+    ]
+    proba = [model.predict_proba(past) for model in models]
+    assert_allclose(*proba, atol=1e-3)

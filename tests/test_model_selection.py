@@ -53,7 +53,8 @@ def naive_folds(inner, y, groups, is_unlabelled):
 
 # ------------------------------------------------------------------------- the laws
 
-labels_of_rows = st.lists(st.sampled_from([-1, -1, 0, 1, 2]), min_size=8, max_size=60)
+# Without 1: a fold of nothing but -1 and 1 warns, as another test says.
+labels_of_rows = st.lists(st.sampled_from([-1, -1, 0, 2, 3]), min_size=8, max_size=60)
 
 
 @settings(max_examples=100, deadline=None)
@@ -66,9 +67,7 @@ def test_folds_are_those_of_a_naive_loop_and_keep_the_laws(y, n_folds, data):
     if len({groups[i] for i in labelled}) < n_folds:
         return
     inner = GroupKFold(n_folds)
-    got = folds(SemiSupervisedSplit(inner), y + [0, 2], groups + ["a", "b"])
-    y, groups = y + [0, 2], groups + ["a", "b"]  # -1 and 1 alone would be two classes
-
+    got = folds(SemiSupervisedSplit(inner), y, groups)
     assert got == naive_folds(inner, y, groups, lambda label: label == -1)
     tests = [row for _, test in got for row in test]
     assert sorted(tests) == [i for i, label in enumerate(y) if label != -1]

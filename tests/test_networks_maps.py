@@ -156,8 +156,9 @@ def naive_map(weights, n_blocks, patch, clip):
         ((1, 2, 2, D), 1, 0),
     ],
 )
-def test_network_is_the_naive_loop(shape, patch, n_blocks):
-    spec = FeatureMapNet(3, n_blocks=n_blocks, patch_size=patch)
+@pytest.mark.parametrize("pooling", ["max", "mean"])
+def test_network_is_the_naive_loop(shape, patch, n_blocks, pooling):
+    spec = FeatureMapNet(3, n_blocks=n_blocks, patch_size=patch, pooling=pooling)
     network = built(spec, shape)
     with torch.no_grad():
         for w in network.parameters():
@@ -172,7 +173,7 @@ def test_network_is_the_naive_loop(shape, patch, n_blocks):
         assert expected.shape[:n_axes] == spec.map_shape(shape)
         flat = expected.reshape(-1, 3)
         assert_allclose(output.features[row].detach(), flat, atol=1e-10)
-        pooled = flat.mean(0)
+        pooled = getattr(flat, pooling)(0)
         logits = weights["classifier.weight"] @ pooled + weights["classifier.bias"]
         assert_allclose(output.logits[row, 0].detach(), logits, atol=1e-10)
     assert output.logits.shape == (2, 1, C) and output.mask is None
@@ -222,8 +223,9 @@ def test_other_clips_of_the_batch_have_no_say_in_training():
     ("grid", "patch", "n_padding"),
     [((4, 2, 3), 1, 1), ((4, 2, 3), (2, 1, 2), 4), ((4, 3), 1, 3), ((4,), 2, 2)],
 )
-def test_padding_steps_in_front_change_nothing(grid, patch, n_padding):
-    spec = FeatureMapNet(6, patch_size=patch)
+@pytest.mark.parametrize("pooling", ["max", "mean"])
+def test_padding_steps_in_front_change_nothing(grid, patch, n_padding, pooling):
+    spec = FeatureMapNet(6, patch_size=patch, pooling=pooling)
     network = built(spec, (*grid, D))
     maps = random_maps(2, *grid, D)
     padding = torch.full((2, n_padding, *grid[1:], D), NAN, dtype=torch.float64)
@@ -246,8 +248,9 @@ def test_patch_is_padding_where_all_of_its_steps_are():
     assert mask.tolist() == [[True] * 3, [False, True, True], [True, True, False]]
 
 
-def test_clip_of_padding_only_scores_as_the_classifier_without_input():
-    network = built(FeatureMapNet(6), (3, 2, 2, D))
+@pytest.mark.parametrize("pooling", ["max", "mean"])
+def test_clip_of_padding_only_scores_as_the_classifier_without_input(pooling):
+    network = built(FeatureMapNet(6, pooling=pooling), (3, 2, 2, D))
     output = network(torch.full((2, 3, 2, 2, D), NAN, dtype=torch.float64))
     bias = network.classifier.bias.detach()
     assert_allclose(output.logits[:, 0].detach(), bias.expand(2, C), atol=0)
@@ -325,6 +328,7 @@ def test_patch_size_must_fit_the_grid(patch):
         FeatureMapNet(0),
         FeatureMapNet(n_blocks=-1),
         FeatureMapNet(patch_size=0),
+        FeatureMapNet(pooling="sum"),
         FeatureMapNet(dropout=1),
         FeatureMapNet(head=3),
     ],

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 
 _TO_USER = 8  # frames from here to the caller of fit, below its decorators
-_LOOKED_AT = 1000  # rows by which scales are compared
+_LOOKED_AT = 1 << 24  # bytes of clips by which scales are compared
 
 
 def compare_with_past(past, futures, seen, *, own_network):
@@ -28,16 +28,26 @@ def compare_with_past(past, futures, seen, *, own_network):
             "network, so both need as many axes and features. Pass a teacher of its "
             "own for other features, such as RecognitionTeacher()."
         )
-    rows = np.flatnonzero(seen)[:_LOOKED_AT]
-    if alike and len(rows):
-        _compare_scales(past.take(rows), futures.take(rows))
+    scaled = "f" in (past.dtype.kind, futures.dtype.kind)  # codes are not
+    if alike and scaled and seen.any():
+        rows = np.flatnonzero(seen)
+        _compare_scales(_some(past, rows), _some(futures, rows))
+
+
+def _some(clips, rows):
+    """The first of the rows, as many as need little memory."""
+    row_bytes = clips.dtype.itemsize * int(np.prod(clips.shape[1:]))
+    return clips.take(rows[: max(1, _LOOKED_AT // row_bytes)])
 
 
 def _compare_scales(past, futures):
     """Warn if the two cannot have gone through the same scaler."""
+    past, futures = _real_steps(past), _real_steps(futures)
+    if not len(past):
+        return
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean, std = _moments(past)
-        other_mean, other_std = _moments(futures)
+        mean, std = past.mean(axis=0), past.std(axis=0)
+        other_mean, other_std = futures.mean(axis=0), futures.std(axis=0)
         spread = np.maximum(std, other_std)
         ratio = np.nan_to_num(np.minimum(std, other_std) / spread, nan=1.0)
         shift = np.nan_to_num(np.abs(mean - other_mean) / spread)
@@ -54,11 +64,10 @@ def _compare_scales(past, futures):
         )
 
 
-def _moments(clips):
-    """Mean and standard deviation of each feature, padding left out."""
+def _real_steps(clips):
+    """Feature vectors that are no padding.   (n, ..., d) -> (m, d) float64."""
     flat = clips.reshape(-1, clips.shape[-1]).astype(np.float64)
-    flat = flat[~np.isnan(flat[:, 0])]
-    return flat.mean(axis=0), flat.std(axis=0)
+    return flat[~np.isnan(flat[:, 0])]
 
 
 def warn_of_signed_labels(classes, marker):
@@ -76,8 +85,19 @@ def warn_if_nobody_is_asked(**wanted):
     """Warn of parameters that want a teacher where there is nothing to ask it about."""
     if names := [name for name, is_set in wanted.items() if is_set]:
         warnings.warn(
-            f"{' and '.join(names)} is set, but there is neither X_future_unlabeled "
-            "nor teacher_proba: no teacher is asked.",
+            f"{' and '.join(names)} is set, but there is neither a row with a future "
+            "in X_future_unlabeled nor teacher_proba: no teacher is asked.",
             UserWarning,
             stacklevel=_TO_USER,
         )
+
+
+def warn_of_random_start():
+    """Warn of a feature loss between maps that have nothing to do with each other."""
+    warnings.warn(
+        "feature_weight is positive, but the student starts at random: its map lives "
+        "in another space than its teacher's, and feature losses hurt. Use the same "
+        "network for both and init_from_teacher.",
+        UserWarning,
+        stacklevel=_TO_USER + 2,
+    )

@@ -1,7 +1,6 @@
 """DistilledAnticipator: learn from a teacher that has seen the future."""
 
 import os
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -22,12 +21,12 @@ from skanticipate._validation import check_futures, check_teacher_proba
 from skanticipate.anticipators._signals import (
     compare_with_past,
     warn_if_nobody_is_asked,
+    warn_of_random_start,
     warn_of_signed_labels,
 )
 from skanticipate.teachers.ensemble import seeded
 from skanticipate.teachers.features import feature_term
 from skanticipate.teachers.future import FutureTeaching
-from skanticipate.teachers.maps import has_map
 from skanticipate.teachers.recognition import teacher_like
 
 _DEFAULT_FEATURE_WEIGHT = 0.1
@@ -257,14 +256,15 @@ class DistilledAnticipator(BaseAnticipator):
             found |= {"futures": futures, "seen": seen}
         if teacher_proba is not None:
             found["proba"] = check_teacher_proba(
-                teacher_proba, len(self.classes_), self.classes
+                teacher_proba, self.classes_, self.classes
             )
-        if not found:
+        if "proba" not in found and not np.any(found.get("seen", False)):
             warn_if_nobody_is_asked(
                 teacher=self.teacher is not None,
                 teacher_weight=self.teacher_weight > 0,
                 feature_weight=bool(self.feature_weight),
                 init_from_teacher=self.init_from_teacher is True,
+                X_future_unlabeled=bool(found),
             )
         return found
 
@@ -289,20 +289,8 @@ class DistilledAnticipator(BaseAnticipator):
             teaching = self._ask(samples, seeds["teacher"])
         self.teacher_ = None if teaching is None else teaching.teacher
         self._start(network, teaching)
-        self.feature_weight_ = self._weigh_features(teaching)
+        features = self._compare(network, samples, teaching, seeds, **options)
         answers = self._answers(samples, teaching, **options)
-        features = None
-        if self.feature_weight_ > 0:
-            features = feature_term(
-                self.network_spec_,
-                network,
-                samples,
-                teaching,
-                alignment=self.alignment,
-                alpha=self.alpha,
-                seed=seeds["projection"],
-                **options,
-            )
         objective = DistillationObjective(
             labels,
             samples.weights,
@@ -368,22 +356,32 @@ class DistilledAnticipator(BaseAnticipator):
                 "the same classes, and no transformer before it. Set it to 'auto'."
             )
 
+    def _compare(self, network, samples, teaching, seeds, **options):
+        """Weigh the feature loss.   -> FeatureTerm, or None where it counts nothing."""
+        self.feature_weight_ = self._weigh_features(teaching)
+        if self.feature_weight_ == 0:
+            return None
+        return feature_term(
+            self.network_spec_,
+            network,
+            samples,
+            teaching,
+            alignment=self.alignment,
+            alpha=self.alpha,
+            seed=seeds["projection"],
+            **options,
+        )
+
     def _weigh_features(self, teaching):
         """Choose the weight of the feature loss, 0 where there is nobody to compare."""
         weight = self.feature_weight
         if teaching is None:
             return 0.0
         if weight is None:
-            mapped = self.started_from_teacher_ and has_map(teaching.teacher)
+            mapped = self.started_from_teacher_ and teaching.has_map()
             return _DEFAULT_FEATURE_WEIGHT if mapped else 0.0
         if weight > 0 and not self.started_from_teacher_:
-            warnings.warn(
-                "feature_weight is positive, but the student starts at random: its map "
-                "lives in another space than its teacher's, and feature losses hurt. "
-                "Use the same network for both and init_from_teacher.",
-                UserWarning,
-                stacklevel=9,  # the caller of fit, below its decorators
-            )
+            warn_of_random_start()
         return float(weight)
 
     def _draw(self, samples):

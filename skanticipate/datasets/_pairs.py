@@ -209,12 +209,13 @@ def _runs_of_starts(train, away, end, length, gap, reach):
     All intervals are half-open, and are those of the start of the future clip.
     """
     lead = gap + length  # from the start of the past clip
-    inside = np.array([[lead], [max(lead, end - length + 1)]])
+    inside = np.array([[lead], [end - length + 1]])
     near = train + [[lead - reach], [reach - length + 1]]
     touched = np.hstack([train, away]) + [[1 - length], [0]]
     seen = away + [[gap + 1], [lead]]
     blocked = np.hstack([touched, seen])
 
+    # A video too short for a pair clips everything to one point: no run.
     points = np.unique(np.clip(np.hstack([inside, near, blocked]), *inside))
     free = _covered(points[:-1], near) & ~_covered(points[:-1], blocked)
     return np.stack([points[:-1][free], points[1:][free]])
@@ -238,8 +239,6 @@ def _draw(runs, n_pairs, rng):
             f"{n_pairs}: ask for fewer, widen the window, shorten the clips, or give "
             "n_frames."
         )
-    if not n_pairs:
-        return np.empty((2, 0), dtype=np.int64)
     drawn = np.sort(sample_without_replacement(before[-1], n_pairs, random_state=rng))
     run = np.searchsorted(before, drawn, side="right") - 1
     return number[run], first[run] + drawn - before[run]

@@ -46,7 +46,11 @@ class Chunk:
     student_scale, teacher_scale : tensors of shape (b,)
         Factor of the penalties of the queries of each map.
     gradient : tensor of shape (b, N_s, d) or None
-        Receives the gradient by the student.
+        Receives the gradient by the student, which already has the scales in it.
+    alpha, delta : float
+        Scale of the attention; where the Huber form turns linear.
+    work : Workspace
+        Shared by the chunks of a call.
     """
 
     student: torch.Tensor

@@ -239,11 +239,13 @@ def _new_axes(plt, shapes, colorbar):
     heights, widths = zip(*map(_mosaic_shape, shapes), strict=True)
     wide = max(widths) > 2 * max(heights)
     n_rows, n_columns = (len(shapes), 1) if wide else (1, len(shapes))
-    cell = 8 / max(widths) if wide else 2.6 / max(*heights, *widths)
-    height = max(cell * max(heights), 0.4)
+    if wide:  # cells of a short strip shall not be huge
+        cell = min(8 / max(widths), 2.6 / max(4, *heights))
+    else:
+        cell = 2.6 / max(*heights, *widths)
     size = (
         n_columns * cell * max(widths) + 1.2 * colorbar + 0.6,
-        n_rows * (height + 0.6) + 0.2,
+        n_rows * (cell * max(heights) + 0.9) + 0.2,
     )
     _, axes = plt.subplots(
         n_rows, n_columns, figsize=size, squeeze=False, layout="constrained"
@@ -253,6 +255,10 @@ def _new_axes(plt, shapes, colorbar):
 
 def _mosaic_shape(shape):
     """Rows and columns of the image of a grid."""
+    if not 1 <= len(shape) <= 3:
+        raise ValueError(
+            f"A map has one to three axes, time first, got a grid of {shape}."
+        )
     if len(shape) == 1:
         return 1, shape[0]
     if len(shape) == 2:
@@ -263,15 +269,10 @@ def _mosaic_shape(shape):
 
 def _draw_map(ax, grid, *, cmap, title):
     """Draw a grid as an image; the images of its steps side by side."""
-    if grid.ndim > 3:
-        raise ValueError(
-            f"A map has one to three axes, time first, got a grid of {grid.shape}."
-        )
     image = np.moveaxis(grid, 0, -2) if grid.ndim == 3 else grid  # (h, l, w)
     image = image.reshape(_mosaic_shape(grid.shape))
     im = ax.imshow(np.ma.masked_invalid(image), cmap=cmap, interpolation="nearest")
-    ax.set_title(title)
-    ax.set_yticks([])
+    ax.set(title=title, yticks=[], anchor="W")
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
     n_steps = 0 if grid.ndim == 2 else len(grid)

@@ -57,10 +57,7 @@ class TeacherCache:
             _state.read(path, trusted)
         except (TypeError, ValueError) as error:
             path.unlink(missing_ok=True)
-            raise TypeError(
-                f"teacher_cache cannot keep a fitted {type(teacher).__name__} "
-                f"({error}): set teacher_cache=None, or use a RecognitionTeacher."
-            ) from error
+            raise _unkeepable(teacher, error) from error
         return teacher, proba
 
     def _read(self, path, key, trusted):
@@ -78,6 +75,13 @@ class TeacherCache:
         if not path.exists():
             _write_maps(path, key, len(clips), map_batches(teacher, clips))
         return RowView(_open_maps(path, key, len(clips)))
+
+
+def _unkeepable(teacher, error):
+    return TypeError(
+        f"teacher_cache cannot keep a {type(teacher).__name__} ({error}): set "
+        "teacher_cache=None, or use a RecognitionTeacher."
+    )
 
 
 def _damaged(path):
@@ -103,8 +107,17 @@ def key_of(teacher, clips, codes, classes, cross_fit, seed, signals):
     signals : dict of arrays or None
         What the teacher's fit is given beside.
     """
+    if any(isinstance(v, np.random.RandomState) for v in teacher.get_params().values()):
+        raise ValueError(
+            "teacher_cache needs a teacher whose random_state is None or an integer: a "
+            "RandomState makes another teacher of every fit."
+        )
     inputs = (__version__, teacher, codes, classes, cross_fit, seed, signals)
-    digest = hashlib.blake2b(_state.describe(inputs), digest_size=20)
+    try:
+        described = _state.describe(inputs)
+    except TypeError as error:
+        raise _unkeepable(teacher, error) from error
+    digest = hashlib.blake2b(described, digest_size=20)
     digest.update(f"{clips.shape} {clips.dtype}".encode())
     for _, chunk in chunks(clips):
         digest.update(np.ascontiguousarray(chunk))

@@ -131,6 +131,11 @@ def _rows(X):
 
 def seeded(teacher, seed):
     """Clone whose parameters `random_state` that are None, nested ones too, are set."""
+    if isinstance(teacher, type) or not hasattr(teacher, "get_params"):
+        raise TypeError(
+            "A teacher must be a classifier with fit, predict_proba and get_params, got"
+            f" {teacher!r}: pass an estimator, or its answers as teacher_proba=."
+        )
     teacher = clone(teacher)
     open_ = [
         name
@@ -139,4 +144,5 @@ def seeded(teacher, seed):
     ]
     seeds = np.random.SeedSequence(seed).generate_state(max(1, len(open_))) >> 1
     seeds = dict(zip(open_, seeds.tolist(), strict=False))
-    return teacher.set_params(**seeds)
+    teacher.set_params(**seeds)  # that of a FrozenEstimator returns nothing
+    return teacher

@@ -99,6 +99,14 @@ class FutureTeaching:
         )
         return theirs if same and type(network) is type(last.network_) else None
 
+    def has_map(self):
+        """Whether the teacher has a map: not every network gives features."""
+        transforms, last = split_transforms(self.teacher)
+        if not isinstance(last, PredictionMixin):
+            return has_map(self.teacher)
+        clip = seen_by_last_step(transforms, self.clips[:1])
+        return last._predict(clip, lambda output: output.features) is not None
+
     def maps(self, samples, *, crops_at_random, dtype, device):
         """Source of maps for the feature term.   -> StoredMaps or ModuleMaps."""
         options = {"dtype": dtype, "device": device}
@@ -114,14 +122,18 @@ class FutureTeaching:
         if crops_at_random:
             self._refuse_crops(foreign)
         if crops_at_random or not (self.cache or foreign or fits):
-            return self._module_maps(samples, one.shape[-1], **options)
+            return self._module_maps(len(samples), one.shape[-1], **options)
         if self.cache is not None:
             maps = self.cache.maps(self.key, self.teacher, self.clips)
         else:
             maps = compute_maps(self.teacher, self.clips)
-        index = np.zeros(len(samples), dtype=np.int64)
-        index[self.rows] = np.arange(len(self.rows))
-        return StoredMaps(maps, index, **options)
+        return StoredMaps(maps, self._position(len(samples)), **options)
+
+    def _position(self, n_samples):
+        """Row in `clips` of each sample; 0 where there is none.   (n,)."""
+        position = np.zeros(n_samples, dtype=np.int64)
+        position[self.rows] = np.arange(len(self.rows))
+        return position
 
     def _refuse_crops(self, foreign):
         if self.cache is not None:
@@ -137,12 +149,14 @@ class FutureTeaching:
                 "or set feature_weight=0."
             )
 
-    def _module_maps(self, samples, width, dtype, device):
+    def _module_maps(self, n_samples, width, dtype, device):
         transforms, last = split_transforms(self.teacher)
         network = last._blueprint().load(last.network_.state_dict())
-        seen = seen_by_last_step(transforms, samples.futures)
-        take_futures = clip_reader(seen, dtype=dtype, device=device)
-        return ModuleMaps(network.to(dtype=dtype, device=device), take_futures, width)
+        network = network.to(dtype=dtype, device=device)
+        # Transformers may refuse NaN, so they see existing futures only.
+        seen = seen_by_last_step(transforms, self.clips)
+        rows = seen[self._position(n_samples)]
+        return ModuleMaps(network, clip_reader(rows, dtype=dtype, device=device), width)
 
 
 def _fit_and_ask(teacher, clips, codes, classes, cross_fit, seed, signals):
@@ -162,7 +176,10 @@ def _fit_and_ask(teacher, clips, codes, classes, cross_fit, seed, signals):
     return fitted, answers
 
 
-def _kinds(teacher):
-    """Classes of an estimator and of those among its parameters."""
-    parts = [teacher, *teacher.get_params().values()]
-    return [type(part) for part in parts if isinstance(part, BaseEstimator)]
+def _kinds(value):
+    """Classes of an estimator and of those among its parameters, in lists too."""
+    if isinstance(value, list | tuple):
+        return [kind for part in value for kind in _kinds(part)]
+    if not isinstance(value, BaseEstimator):
+        return []
+    return [type(value), *_kinds(list(value.get_params(deep=False).values()))]

@@ -84,7 +84,7 @@ def map_batches(teacher, clips):
                 f"feature_map of {type(last).__name__} must give (n, N, d) for n "
                 f"clips, got {maps.shape} for {len(part)}."
             )
-        yield maps
+        yield maps.astype(np.result_type(maps, np.float32), copy=False)
 
 
 def compute_maps(teacher, clips):

@@ -29,11 +29,6 @@ def fit_teacher(teacher, clips, y, **signals):
     **signals : arrays of shape (n,) or None
         Passed to `fit` where it names them.
     """
-    if not hasattr(teacher, "fit") or not hasattr(type(teacher), "get_params"):
-        raise TypeError(
-            "teacher must be a classifier with fit, predict_proba and get_params, got "
-            f"{teacher!r}: pass an estimator, or its answers as teacher_proba=."
-        )
     fitted = clone(teacher)
     if not isinstance(fitted, FrozenEstimator):
         wanted = {
@@ -68,7 +63,8 @@ def ask(teacher, clips, classes):
             f"predict_proba of the teacher must give ({len(clips)}, {len(columns)}) "
             f"probabilities, a column for each of its classes_, got {answers.shape}."
         )
-    proba = np.zeros((len(clips), len(classes)), dtype=answers.dtype)
+    dtype = np.float32 if answers.dtype == np.float32 else np.float64
+    proba = np.zeros((len(clips), len(classes)), dtype=dtype)
     proba[:, columns] = answers
     return check_probabilities(proba, "predict_proba of the teacher")
 

@@ -1,0 +1,312 @@
+import sys
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.dummy import DummyClassifier
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from torch import nn
+
+from skanticipate import (
+    LSTM,
+    MLP,
+    DistilledAnticipator,
+    FeatureMapNet,
+    NetworkSpec,
+    Output,
+    PerFrame,
+    RecognitionTeacher,
+    RowView,
+    SmoothedAnticipator,
+)
+from skanticipate.plotting import AttentionMapDisplay
+
+matplotlib = pytest.importorskip("matplotlib")
+matplotlib.use("Agg")
+plt = pytest.importorskip("matplotlib.pyplot")
+
+Y = np.array([0, 1, 0, 1])
+
+
+@pytest.fixture(autouse=True)
+def closed_figures():
+    yield
+    plt.close("all")
+
+
+class Echo(nn.Module):
+    """A network whose map is its input, so that lengths are known by hand."""
+
+    def __init__(self, n_classes):
+        super().__init__()
+        self.scale = nn.Parameter(torch.zeros(n_classes))
+
+    def forward(self, clips):
+        maps = clips.flatten(1, -2)
+        real = ~maps[..., 0].isnan()
+        logits = maps.nan_to_num().mean((1, 2))[:, None, None] * self.scale
+        return Output(logits, maps.nan_to_num(), mask=real)
+
+
+class EchoSpec(NetworkSpec):
+    fixed_shape = False
+
+    def build(self, input_shape, n_classes, *, generator):
+        return Echo(n_classes)
+
+    def map_shape(self, clip_shape):
+        return tuple(clip_shape[:-1])
+
+
+class GridlessSpec(EchoSpec):
+    def map_shape(self, clip_shape):
+        return None
+
+
+def clips(*grid, seed=0):
+    return np.random.default_rng(seed).normal(size=(4, *grid, 2)).astype("float32")
+
+
+def fitted(past, future=None, spec=None, teacher=None):
+    network = EchoSpec() if spec is None else spec
+    if future is None:
+        model = SmoothedAnticipator(network, max_epochs=1, random_state=0)
+        return model.fit(past, Y)
+    model = DistilledAnticipator(
+        network, teacher=teacher, max_epochs=1, random_state=0, feature_weight=0
+    )
+    return model.fit(past, Y, future)
+
+
+def lengths(clip):
+    """Square root of the sum of squares, position by position."""
+    out = np.empty(clip.shape[:-1])
+    for position in np.ndindex(out.shape):
+        out[position] = sum(float(v) ** 2 for v in clip[position]) ** 0.5
+    return out
+
+
+def titles(display):
+    return [ax.get_title() for ax in display.axes_]
+
+
+# -------------------------------------------------------------------- what is shown
+
+
+def test_lengths_by_hand():
+    past = np.zeros((4, 1, 3, 2), dtype="float32")
+    past[2, 0] = [[3, 4], [0, 0], [5, 12]]
+    display = AttentionMapDisplay.from_estimator(fitted(past), past, clip=2)
+    assert_array_equal(display.student, [[5, 0, 13]])
+    assert_array_equal(display.ims_[0].get_array(), [[5, 0, 13]])
+
+
+@pytest.mark.parametrize("grid", [(3,), (3, 4), (2, 3, 4)])
+def test_each_panel_shows_the_map_of_its_network(grid):
+    past, future = clips(*grid), clips(*grid, seed=1)
+    model, plain = fitted(past, future), fitted(past)
+    display = AttentionMapDisplay.from_estimator(
+        model, past, future, plain=plain, clip=3
+    )
+    assert_allclose(display.student, lengths(past[3]), rtol=1e-6)
+    assert_allclose(display.plain, lengths(past[3]), rtol=1e-6)
+    assert_allclose(display.teacher, lengths(future[3]), rtol=1e-6)
+    assert titles(display) == [
+        "past, student",
+        "past, plain student",
+        "future, teacher",
+    ]
+    assert display.figure_ is display.axes_[0].figure
+    display.figure_.canvas.draw()
+
+
+def test_panels_that_are_not_asked_for_are_left_out():
+    past, future = clips(3, 4), clips(3, 4, seed=1)
+    model = fitted(past, future)
+    display = AttentionMapDisplay.from_estimator(model, past)
+    assert titles(display) == ["past, student"]
+    assert display.plain is None and display.teacher is None
+    display = AttentionMapDisplay.from_estimator(model, past, future)
+    assert titles(display) == ["past, student", "future, teacher"]
+
+
+def test_a_real_student_shows_its_feature_map():
+    past, future = clips(4, 4), clips(4, 4, seed=1)
+    model = fitted(past, future, spec=FeatureMapNet(8, n_blocks=1, patch_size=2))
+    display = AttentionMapDisplay.from_estimator(model, past, future, clip=1)
+    expected = lengths(model.feature_map(past[1:2])[0]).reshape(2, 2)
+    assert_allclose(display.student, expected, rtol=1e-6)
+    expected = lengths(model.teacher_.feature_map(future[1:2])[0]).reshape(2, 2)
+    assert_allclose(display.teacher, expected, rtol=1e-6)
+
+
+def test_a_map_over_time_is_a_strip_and_padding_is_missing():
+    past = clips(4)
+    past[0, 0] = np.nan
+    display = AttentionMapDisplay.from_estimator(fitted(past), past)
+    assert_array_equal(np.isnan(display.student), [True, False, False, False])
+    shown = display.ims_[0].get_array()
+    assert shown.shape == (1, 4)
+    assert_array_equal(np.ma.getmaskarray(shown), [[True, False, False, False]])
+    low, high = display.ims_[0].get_clim()
+    real = lengths(past[0, 1:])
+    assert_allclose((low, high), (real.min(), real.max()), rtol=1e-6)
+    assert matplotlib.colors.to_hex(display.ims_[0].get_cmap().get_bad()) == "#d9d9d9"
+    assert [text.get_text() for text in display.axes_[0].get_xticklabels()] == [
+        *("1", "2", "3", "4")
+    ]
+
+
+def test_a_map_over_time_and_space_is_one_image_a_step():
+    grid = np.arange(24.0).reshape(2, 3, 4)
+    display = AttentionMapDisplay(grid).plot()
+    shown = display.ims_[0].get_array()
+    assert shown.shape == (3, 8)
+    assert_array_equal(shown[:, :4], grid[0])
+    assert_array_equal(shown[:, 4:], grid[1])
+    (line,) = display.axes_[0].lines
+    assert_array_equal(line.get_xdata(), [3.5, 3.5])
+    assert_array_equal(display.axes_[0].get_xticks(), [1.5, 5.5])
+
+
+def test_a_network_that_does_not_say_its_grid_has_a_row_of_positions():
+    past = clips(3, 4)
+    model = fitted(past, spec=GridlessSpec())
+    display = AttentionMapDisplay.from_estimator(model, past)
+    assert_allclose(display.student, lengths(past[0]).ravel(), rtol=1e-6)
+
+
+def test_past_panels_share_their_colours_and_the_future_has_its_own():
+    display = AttentionMapDisplay(
+        np.array([[1.0, 2.0]]), np.array([[0.5, 9.0]]), np.array([[3.0, 4.0]])
+    ).plot()
+    assert [im.get_clim() for im in display.ims_] == [(0.5, 9), (0.5, 9), (3, 4)]
+    assert len(display.figure_.axes) == 3 + 2  # two colour bars
+
+
+def test_the_teacher_may_be_a_pipeline_and_see_other_clips():
+    past, future = clips(3), clips(5, seed=1) * 3 + 1
+    teacher = make_pipeline(
+        PerFrame(StandardScaler()),
+        FunctionTransformer(first_two_steps),
+        RecognitionTeacher(EchoSpec(), max_epochs=1, random_state=0),
+    )
+    model = fitted(past, future, teacher=teacher)
+    display = AttentionMapDisplay.from_estimator(model, past, future)
+    frames = future.reshape(-1, 2)
+    scaled = (future[0, :2] - frames.mean(0)) / frames.std(0)
+    assert_allclose(display.teacher, lengths(scaled), rtol=1e-5)
+
+
+def first_two_steps(maps):
+    return maps[:, :2]
+
+
+def test_rows_of_a_memory_map_are_read(tmp_path):
+    past = clips(3)
+    model = fitted(past)
+    np.save(tmp_path / "past.npy", past)
+    view = RowView(np.load(tmp_path / "past.npy", mmap_mode="r"))
+    display = AttentionMapDisplay.from_estimator(model, view, clip=2)
+    assert_allclose(display.student, lengths(past[2]), rtol=1e-6)
+
+
+def test_a_recurrent_student_has_a_strip():
+    past = clips(5)
+    display = AttentionMapDisplay.from_estimator(fitted(past, spec=LSTM(4)), past)
+    assert display.student.shape == (5,)
+
+
+# ------------------------------------------------------------------- where it is drawn
+
+
+def test_it_draws_into_the_given_axes():
+    figure, axes = plt.subplots(2, 2)
+    display = AttentionMapDisplay(np.eye(2), teacher=np.eye(2))
+    assert display.plot(axes[0], cmap="magma", colorbar=False) is display
+    assert display.axes_ == list(axes[0])
+    assert display.figure_ is figure
+    assert len(figure.axes) == 4
+    assert display.ims_[0].get_cmap().name == "magma"
+
+
+def test_wide_panels_stand_below_each_other():
+    display = AttentionMapDisplay(np.arange(8.0), teacher=np.arange(8.0)).plot()
+    assert [ax.get_subplotspec().rowspan.start for ax in display.axes_] == [0, 1]
+    display = AttentionMapDisplay(np.eye(2), teacher=np.eye(2)).plot()
+    assert [ax.get_subplotspec().colspan.start for ax in display.axes_] == [0, 1]
+
+
+def test_the_constructor_only_stores():
+    display = AttentionMapDisplay([1.0, 2.0])
+    assert display.student == [1.0, 2.0]
+    assert display.plain is None and display.teacher is None
+    assert not hasattr(display, "axes_")
+    assert_array_equal(display.plot().ims_[0].get_array(), [[1, 2]])
+
+
+# ------------------------------------------------------------------------------ errors
+
+
+def test_an_estimator_without_a_map_is_refused():
+    past = clips(2)
+    model = make_pipeline(PerFrame(StandardScaler()), fitted(past))
+    with pytest.raises(TypeError, match="Pipeline has no feature_map.*last step"):
+        AttentionMapDisplay.from_estimator(model, past)
+    with pytest.raises(TypeError, match="DummyClassifier has no feature_map"):
+        AttentionMapDisplay.from_estimator(
+            fitted(past), past, plain=DummyClassifier().fit(past, Y)
+        )
+
+
+def test_an_unfitted_estimator_says_so():
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        AttentionMapDisplay.from_estimator(SmoothedAnticipator(), clips(2))
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        AttentionMapDisplay.from_estimator(DistilledAnticipator(), clips(2), clips(2))
+
+
+def test_a_student_without_teacher_has_no_map_of_the_future():
+    past = clips(2)
+    with pytest.raises(ValueError, match="fitted without a teacher.*leave X_future"):
+        AttentionMapDisplay.from_estimator(fitted(past), past, past)
+    model = DistilledAnticipator(EchoSpec(), max_epochs=1, random_state=0)
+    model.fit(past, Y)
+    with pytest.raises(ValueError, match="fitted without a teacher"):
+        AttentionMapDisplay.from_estimator(model, past, past)
+
+
+def test_a_teacher_without_a_map_is_named():
+    past = clips(2)[:, 0]  # (n, d)
+    model = fitted(past, past, spec=MLP(4), teacher=LogisticRegression())
+    with pytest.raises(ValueError, match="LogisticRegression, has no feature_map"):
+        AttentionMapDisplay.from_estimator(model, past, past)
+
+
+def test_a_clip_without_future_is_named():
+    past, future = clips(2), clips(2, seed=1)
+    future[1] = np.nan
+    model = fitted(past, future)
+    with pytest.raises(ValueError, match="Clip 1 has no future"):
+        AttentionMapDisplay.from_estimator(model, past, future, clip=1)
+
+
+def test_axes_must_be_as_many_as_panels():
+    _, ax = plt.subplots()
+    with pytest.raises(ValueError, match="each of the 2 panels, got 1"):
+        AttentionMapDisplay(np.eye(2), teacher=np.eye(2)).plot(ax)
+
+
+def test_a_grid_of_four_axes_is_refused():
+    with pytest.raises(ValueError, match=r"one to three axes.*\(1, 1, 2, 2\)"):
+        AttentionMapDisplay(np.ones((1, 1, 2, 2))).plot()
+
+
+def test_missing_matplotlib_is_explained(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    with pytest.raises(ImportError, match=r'pip install "skanticipate\[plot\]"'):
+        AttentionMapDisplay(np.eye(2)).plot()
