@@ -6,7 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from skanticipate import LSTM, MLP, NetworkSpec, Output, SmoothedAnticipator
+from skanticipate import (
+    LSTM,
+    MLP,
+    DistilledAnticipator,
+    NetworkSpec,
+    Output,
+    SmoothedAnticipator,
+)
 from skanticipate.datasets import make_kitchen
 
 POOLED = make_kitchen(10, 10, n_features=12, random_state=0)
@@ -168,3 +175,66 @@ def test_predicting_in_threads_is_predicting():
             joblib.delayed(model.predict_proba)(data.X_past) for _ in range(24)
         )
     assert {proba.tobytes() for proba in found} == {expected}
+
+
+# ------------------------------------------------------------------- distillation
+
+TEACHING = {
+    "own teacher": {"teacher_weight": 0.5},
+    "cross-fitted": {"cross_fit": 2},
+    "projected": {"init_from_teacher": False, "feature_weight": 0.5},
+}
+
+
+def distilled_bits(name, how, seed=0):
+    """All that student and teacher have learnt, as bytes."""
+    network, data = NETWORKS[name] if name in NETWORKS else (Plain(), POOLED)
+    y = np.where(np.arange(len(data.y)) % 3 == 0, -1, data.y)
+    model = DistilledAnticipator(
+        network, max_epochs=3, batch_size=32, random_state=seed, **TEACHING[how]
+    )
+    model.fit(data.X_past, y, data.X_future)
+    weights = b"".join(
+        p.detach().numpy().tobytes()
+        for fitted in (model, model.teacher_)
+        for p in fitted.network_.parameters()
+    )
+    return weights + repr(model.history_).encode()
+
+
+DISTILLED = [(name, how) for name in NETWORKS for how in TEACHING]
+DISTILLED.append(("plain modules", "own teacher"))
+
+
+of_random_starts = pytest.mark.filterwarnings("ignore:feature_weight is positive")
+
+
+@of_random_starts
+@pytest.mark.parametrize(("name", "how"), DISTILLED)
+def test_distillation_gives_the_same_bits_twice(name, how):
+    stream = torch.get_rng_state()
+    one = distilled_bits(name, how)
+    assert torch.equal(torch.get_rng_state(), stream)
+    torch.manual_seed(5)
+    np.random.seed(5)
+    assert distilled_bits(name, how) == one
+    torch.set_rng_state(stream)
+    assert distilled_bits(name, how, seed=1) != one
+
+
+@of_random_starts
+def test_distillation_gives_the_same_bits_in_eight_threads():
+    expected = [distilled_bits(*call) for call in DISTILLED]
+    calls = [joblib.delayed(distilled_bits)(*call) for call in DISTILLED] * 2
+    with joblib.parallel_config("threading", n_jobs=8):
+        found = joblib.Parallel()(calls)
+    assert found == expected * 2
+
+
+@of_random_starts
+def test_distillation_gives_the_same_bits_in_worker_processes():
+    with joblib.parallel_config("loky", n_jobs=2):
+        found = joblib.Parallel()(
+            joblib.delayed(distilled_bits)(*call) for call in DISTILLED
+        )
+    assert found == [distilled_bits(*call) for call in DISTILLED]
