@@ -29,9 +29,8 @@ def outcomes(proba, y, pairs):
     return {"score": top_5 * weights, "top-1": top_1, "top-5": top_5}
 
 
-def table_of(results, units):
-    """One line a row: figures, and gains over the student with labels only."""
-    reference = results[REFERENCE]["score"]
+def table_of(results, units, controls):
+    """One line a row: figures, and gains over labels only and over its control."""
     lines = []
     for name, figures in results.items():
         line = {"row": name}
@@ -39,10 +38,12 @@ def table_of(results, units):
             means = 100 * values.mean(axis=1)
             line[key] = means.mean()
             line[f"{key} sd"] = means.std(ddof=1) if len(means) > 1 else np.nan
-        if name != REFERENCE and not name.startswith("the teacher"):
-            gain = paired_difference(figures["score"], reference, units)
-            names = ("gain", "se seeds", "se clips")
-            line.update(zip(names, 100 * np.array(gain), strict=True))
+        for gain, other in (("gain", REFERENCE), ("over control", controls.get(name))):
+            if other is not None and other != name:
+                pair = figures["score"], results[other]["score"]
+                found = 100 * np.array(paired_difference(*pair, units))
+                keys = (gain, f"{gain} se seeds", f"{gain} se clips")
+                line.update(zip(keys, found, strict=True))
         lines.append(line)
     return lines
 
@@ -50,15 +51,20 @@ def table_of(results, units):
 def show(title, lines):
     """Print a table as Markdown."""
     figures = [k for k in lines[0] if k != "row" and not k.endswith(" sd")]
-    header = ("row", *figures, "gain (se seeds / se clips)")
+    gains = ("gain", "over control")
+    header = ("row", *figures, "gain (se seeds / se clips)", "gain over control")
     print(f"\n### {title}\n")
     print("| " + " | ".join(header) + " |\n" + "|---" * len(header) + "|")
     for line in lines:
         cells = [f"{line[k]:.1f} ± {line[f'{k} sd']:.1f}" for k in figures]
-        gain = ""
-        if "gain" in line:
-            gain = "{gain:+.1f} ({se seeds:.1f} / {se clips:.1f})".format(**line)
-        print("| " + " | ".join([line["row"], *cells, gain]) + " |", flush=True)
+        cells += [gain_of(line, gain) if gain in line else "" for gain in gains]
+        print("| " + " | ".join([line["row"], *cells]) + " |", flush=True)
+
+
+def gain_of(line, gain):
+    """A gain with its two standard errors."""
+    seeds, clips = line[f"{gain} se seeds"], line[f"{gain} se clips"]
+    return f"{line[gain]:+.1f} ({seeds:.1f} / {clips:.1f})"
 
 
 def save(path, lines):
@@ -71,12 +77,12 @@ def save(path, lines):
 
 
 def draw(path, title, lines):
-    """Gain of every row with two standard errors over clips."""
+    """Gain of every row with two standard errors."""
     lines = [line for line in lines if "gain" in line][::-1]
     fig, ax = plt.subplots(figsize=(8, 4), layout="constrained")
     for k, line in enumerate(lines):
         colour = "tab:gray" if "of the past" in line["row"] else "tab:blue"
-        error = 2 * max(line["se seeds"], line["se clips"])
+        error = 2 * max(line["gain se seeds"], line["gain se clips"])
         ax.errorbar(line["gain"], k, xerr=error, color=colour, fmt="o", capsize=3)
     ax.axvline(0, color="black", linewidth=0.8)
     ax.set_yticks(range(len(lines)), [line["row"] for line in lines])

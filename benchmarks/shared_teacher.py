@@ -72,12 +72,12 @@ def main():
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--tiny", action="store_true", help="a run that only shows it")
     options = parser.parse_args()
-    n_videos, epochs = (6, 1) if options.tiny else (24, 6)
+    n_videos, epochs = (6, 1) if options.tiny else (16, 8)
     print("| network | own teacher each, s | shared, s | ratio | largest difference |")
     print("|---|---|---|---|---|")
-    for spec in (LSTM(64), FeatureMapNet(16)):
-        name = type(spec).__name__
-        data = clips(name, n_videos)
+    for spec in (LSTM(64), LSTM(256), FeatureMapNet(16)):
+        name = f"{type(spec).__name__}({spec.hidden_size})"
+        data = clips(type(spec).__name__, n_videos)
         times = {"own": [], "shared": []}
         for _ in range(1 if options.tiny else options.repeats):
             seconds, own = search(spec, data, epochs, None)

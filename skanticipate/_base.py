@@ -286,6 +286,8 @@ class BaseAnticipator(_callbacks.CallbackSupportMixin, PredictionMixin, BaseEsti
 
     def _train(self, samples, validation, seeds, task):
         """Build the network and train it; sets the fitted attributes."""
+        if self.lr_schedule is not None:
+            self.lr_schedule._validate_params()
         options = {
             "dtype": resolve_dtype(self.dtype, samples.rows),
             "device": resolve_device(self.device),
@@ -346,8 +348,6 @@ class BaseAnticipator(_callbacks.CallbackSupportMixin, PredictionMixin, BaseEsti
         return self._blueprint().build(seed)
 
     def _initial_state(self, modules, seeds):
-        if self.lr_schedule is not None:
-            self.lr_schedule._validate_params()
         stopping = None
         if self.early_stopping:
             stopping = EarlyStopping(self.n_iter_no_change, self.tol)

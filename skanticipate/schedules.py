@@ -98,3 +98,37 @@ class CosineSchedule(Schedule):
         remaining = max(max_epochs - self.warmup_epochs, 1e-12)
         progress = min((epoch - self.warmup_epochs) / remaining, 1.0)
         return 0.5 * (1 + math.cos(math.pi * progress))
+
+
+class StretchedSchedule(Schedule):
+    """Another schedule over `ratio` times as many epochs.
+
+    For a fit whose epochs are that much shorter, such as a teacher's, which has only
+    the labelled rows and takes as many steps as its student.
+
+    Parameters
+    ----------
+    schedule : Schedule
+        What is stretched.
+    ratio : float
+        Epochs here to one epoch there.
+
+    Examples
+    --------
+    >>> from skanticipate.schedules import StepSchedule, StretchedSchedule
+    >>> StretchedSchedule(StepSchedule(5), 2.0).factor(9, 60)
+    1.0
+    """
+
+    _parameter_constraints = {
+        "schedule": [Schedule],
+        "ratio": [Interval(Real, 0, None, closed="neither")],
+    }
+
+    def __init__(self, schedule, ratio):
+        self.schedule = schedule
+        self.ratio = ratio
+
+    def factor(self, epoch, max_epochs):
+        """Share of `lr` at the point of the other schedule."""
+        return self.schedule.factor(epoch / self.ratio, max_epochs / self.ratio)

@@ -24,6 +24,7 @@ from skanticipate import (
     Output,
     RecognitionTeacher,
     SmoothedAnticipator,
+    StepSchedule,
     TeacherEnsemble,
     UniformPrior,
     VerbNounPrior,
@@ -239,6 +240,16 @@ def test_the_own_teacher_is_a_recognition_teacher_of_the_same_kind():
     alone = RecognitionTeacher(**found.get_params(deep=False))
     alone.fit(FUTURE[LABELLED], Y[LABELLED])
     assert_array_equal(alone.predict_proba(FUTURE), found.predict_proba(FUTURE))
+
+
+@pytest.mark.parametrize("n_missing", [0, 20])
+def test_the_own_teacher_takes_as_many_steps_as_its_student(n_missing):
+    future = FUTURE.copy()  # 48 labelled and 32 unlabelled rows
+    future[np.flatnonzero(LABELLED)[:n_missing]] = np.nan
+    model = student(batch_size=16, max_epochs=3).fit(PAST, Y, future)
+    n_steps = 3 * 5  # 80 rows in batches of 16
+    per_epoch = {0: 3, 20: 2}[n_missing]  # 48 or 28 rows in batches of 16
+    assert model.teacher_.n_iter_ == int(np.ceil(n_steps / per_epoch))
 
 
 def test_the_own_teacher_gets_class_weights_as_weights_of_rows():
@@ -711,3 +722,19 @@ def test_unlabelled_futures_help():
         )
     with_futures, without = np.mean(scores, axis=0)
     assert with_futures > without + 0.02
+
+
+def test_the_rate_of_the_own_teacher_falls_with_that_of_its_student():
+    schedule = StepSchedule(2, gamma=0.5)
+    model = student(batch_size=16, max_epochs=6, lr_schedule=schedule)
+    model.fit(PAST, Y, FUTURE)
+    rates = [record["lr"] for record in model.teacher_.history_]
+    assert len(rates) == 10  # 5 steps to 3
+    assert set(rates) == {record["lr"] for record in model.history_}
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_a_schedule_out_of_range_is_refused_before_the_teacher_is_fitted():
+    model = student(lr_schedule=StepSchedule(0))
+    with pytest.raises(ValueError, match="step_size"):
+        model.fit(PAST, Y, FUTURE)

@@ -1,11 +1,13 @@
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.base import clone
 
 from skanticipate import CosineSchedule, SmoothedAnticipator, StepSchedule
+from skanticipate.schedules import StretchedSchedule
 
 
 @pytest.mark.parametrize(
@@ -58,6 +60,14 @@ def test_factor_is_a_share_of_the_rate(kind, warmup, max_epochs, progress):
     factor = kind(warmup_epochs=warmup).factor(progress * max_epochs, max_epochs)
     assert isinstance(factor, float)
     assert 0 <= factor <= 1
+
+
+@pytest.mark.parametrize("schedule", [StepSchedule(2), CosineSchedule(warmup_epochs=1)])
+def test_stretched_schedule_passes_the_same_points_later(schedule):
+    stretched = StretchedSchedule(schedule, 2.5)
+    for epoch in np.linspace(0, 8, 33):
+        expected = schedule.factor(epoch, 8)
+        assert stretched.factor(2.5 * epoch, 20) == pytest.approx(expected)
 
 
 def test_parameters_are_those_of_an_estimator():

@@ -24,7 +24,7 @@ class TeacherEnsemble(ClassifierMixin, BaseEstimator):
         Columns are aligned by label.
     average : {"log_proba", "proba"}, default="log_proba"
         Mean of the logarithms, normalised again (a geometric mean), or of the
-        probabilities.
+        probabilities. The first all but excludes a class that one member does not know.
     random_state : int, RandomState instance or None, default=None
         Seeds those members whose own `random_state` is None, each with another number.
 

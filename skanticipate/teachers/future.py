@@ -5,6 +5,7 @@ from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 
 from skanticipate._prediction import PredictionMixin
+from skanticipate._rows import RowView
 from skanticipate._runtime import clip_reader
 from skanticipate.teachers.cache import TeacherCache, key_of
 from skanticipate.teachers.cross_fit import cross_fitted_proba
@@ -125,6 +126,8 @@ class FutureTeaching:
             return self._module_maps(len(samples), one.shape[-1], **options)
         if self.cache is not None:
             maps = self.cache.maps(self.key, self.teacher, self.clips)
+            if fits:
+                maps = RowView(np.array(maps.base))
         else:
             maps = compute_maps(self.teacher, self.clips)
         return StoredMaps(maps, self._position(len(samples)), **options)

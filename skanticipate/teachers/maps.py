@@ -5,9 +5,8 @@ import torch
 
 from skanticipate._rows import RowView
 from skanticipate._runtime import clip_reader
+from skanticipate._training import prediction_batch
 from skanticipate.teachers.protocol import as_given, seen_by_last_step, split_transforms
-
-_ROWS_AT_A_TIME = 256
 
 
 class ModuleMaps:
@@ -76,8 +75,9 @@ def map_batches(teacher, clips):
     """
     transforms, last = split_transforms(teacher)
     seen = seen_by_last_step(transforms, clips)
-    for start in range(0, len(seen), _ROWS_AT_A_TIME):
-        part = seen[start : start + _ROWS_AT_A_TIME]
+    size = prediction_batch(seen)
+    for start in range(0, len(seen), size):
+        part = seen[start : start + size]
         maps = np.asarray(last.feature_map(as_given(part)))
         if maps.ndim != 3 or len(maps) != len(part):
             raise ValueError(

@@ -4,6 +4,7 @@ from sklearn.base import clone
 
 from skanticipate._base import BaseAnticipator
 from skanticipate._targets import LabelObjective, LabelTargets, Lesson
+from skanticipate.schedules import StretchedSchedule
 
 
 class RecognitionTeacher(BaseAnticipator):
@@ -120,16 +121,20 @@ def teacher_like(student, samples):
     It takes as many steps as its student: with few labels, as many passes over the
     labelled rows as the student makes over all rows would be far too few.
     """
-    shared = RecognitionTeacher().get_params(deep=False)
     n_taught = max(1, int((samples.seen & (samples.codes >= 0)).sum()))
-    n_steps = student.max_epochs * -(-len(samples) // student.batch_size)
+    n_steps = -(-len(samples) // student.batch_size)  # of an epoch
+    ratio = n_steps / -(-n_taught // student.batch_size)
+    schedule = student.lr_schedule
     own = {
         "network": None if student.network is None else clone(student.network),
-        "max_epochs": -(-n_steps // -(-n_taught // student.batch_size)),
+        "max_epochs": round(ratio * student.max_epochs),
+        "n_iter_no_change": round(ratio * student.n_iter_no_change),
+        "lr_schedule": schedule and StretchedSchedule(schedule, ratio),
         "classes": student.classes_,
         "unlabeled_label": None,
         "class_weight": None,  # the weights of the rows hold it
         "warm_start": False,
         "random_state": None,
     }
-    return RecognitionTeacher(**{**{n: getattr(student, n) for n in shared}, **own})
+    names = RecognitionTeacher().get_params(deep=False)
+    return RecognitionTeacher(**{**{n: getattr(student, n) for n in names}, **own})
