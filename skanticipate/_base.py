@@ -23,6 +23,7 @@ from skanticipate._samples import (
     Samples,
     check_weights,
     hold_out,
+    log_frequency,
     optional_column,
     weigh_classes,
 )
@@ -73,6 +74,7 @@ class BaseAnticipator(_callbacks.CallbackSupportMixin, PredictionMixin, BaseEsti
         "tol": [Interval(Real, 0, None, closed="left")],
         "scoring": [StrOptions({"loss", "accuracy", "top_5_accuracy"})],
         "class_weight": [dict, StrOptions({"balanced"}), None],
+        "logit_adjustment": [Interval(Real, 0, None, closed="left")],
         "classes": ["array-like", None],
         "unlabeled_label": "no_validation",
         "dtype": [StrOptions({"auto", "float32", "float64"})],
@@ -170,6 +172,7 @@ class BaseAnticipator(_callbacks.CallbackSupportMixin, PredictionMixin, BaseEsti
             sample_weight=sample_weight,
         )
         samples, validation = self._divide(samples, X_val, y_val, seeds["split"])
+        self.class_log_frequency_ = log_frequency(samples, len(self.classes_))
         samples = weigh_classes(samples, self.class_weight, self.classes_)
         task.begin()
         self._train(samples, validation, seeds, task)

@@ -49,6 +49,8 @@ class PredictionMixin(ClassifierMixin):
     def predict_proba(self, X):
         """Probability of each class, at the network's `anticipation_time`.
 
+        With a positive `logit_adjustment` these are adjusted scores, normalised again.
+
         Parameters
         ----------
         X : array-like of shape (n, d), (n, T, d) or (n, ..., d)
@@ -151,7 +153,11 @@ class PredictionMixin(ClassifierMixin):
 
     def _scores(self, X, stage):
         """Scores of each clip at one stage (n, C), or at a slice of them (n, S, C)."""
-        return self._predict(X, lambda output: output.logits[:, stage])
+        scores = self._predict(X, lambda output: output.logits[:, stage])
+        if self.logit_adjustment == 0:
+            return scores
+        frequency = scores.new_tensor(self.class_log_frequency_)  # (C,)
+        return scores - self.logit_adjustment * frequency
 
     def _predict(self, X, part):
         """Something of the output of each clip, on the CPU."""

@@ -78,6 +78,17 @@ def check_weights(codes, sample_weight):
     return weights
 
 
+def log_frequency(samples, n_classes):
+    """Logarithm of the share of each class in the labels.   -> (C,).
+
+    One row more is counted for each class, so that those without any have one too.
+    """
+    labelled = samples.codes >= 0
+    weights = None if samples.weights is None else samples.weights[labelled]
+    counts = np.bincount(samples.codes[labelled], weights, n_classes) + 1
+    return np.log(counts / counts.sum())
+
+
 def weigh_classes(samples, class_weight, classes):
     """Samples whose weights are multiplied by those of their classes."""
     if class_weight is None:

@@ -511,3 +511,39 @@ class _WrongNetwork(nn.Module):
 def test_a_network_that_answers_in_another_form_is_explained(fault):
     with pytest.raises((TypeError, ValueError), match=r"Output|\(B, S, C\)"):
         anticipator(WrongNetwork(fault)).fit(X, Y)
+
+
+# --------------------------------------------------------------- logit adjustment
+
+
+def test_logit_adjustment_subtracts_the_log_frequency_of_each_class():
+    X, y = np.eye(4)[[0, 0, 0, 0, 0, 1, 2, 3]], np.array([0, 0, 0, 0, 0, 0, 1, 1])
+    plain = SmoothedAnticipator(max_epochs=2, random_state=0).fit(X, y)
+    adjusted = SmoothedAnticipator(max_epochs=2, logit_adjustment=0.7, random_state=0)
+    adjusted.fit(X, y)
+    frequency = np.array([7, 3]) / 10  # one more of each
+    expected = plain.predict_proba(X) / frequency**0.7
+    expected /= expected.sum(axis=1, keepdims=True)
+    assert_allclose(adjusted.predict_proba(X), expected)
+    assert_allclose(next(adjusted.staged_predict_proba(X)), expected)
+    assert_allclose(adjusted.class_log_frequency_, np.log(frequency))
+
+
+def test_logit_adjustment_favours_rare_classes_and_leaves_training_alone():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 3)), np.repeat([0, 1], [50, 10])
+    plain, adjusted = (
+        SmoothedAnticipator(max_epochs=3, logit_adjustment=tau, random_state=0).fit(
+            X, y
+        )
+        for tau in (0.0, 1.0)
+    )
+    assert plain.loss_curve_ == adjusted.loss_curve_
+    gain = adjusted.predict_proba(X)[:, 1] - plain.predict_proba(X)[:, 1]
+    assert (gain > 0).all()
+
+
+def test_a_class_without_rows_has_a_frequency_too():
+    model = SmoothedAnticipator(classes=[0, 1, 2], max_epochs=1, logit_adjustment=1.0)
+    proba = model.fit(np.eye(3), [0, 1, 1]).predict_proba(np.eye(3))
+    assert np.isfinite(proba).all()

@@ -103,7 +103,7 @@ class DistilledAnticipator(BaseAnticipator):
         Training, as in `SmoothedAnticipator`.
     early_stopping, validation_fraction, n_iter_no_change, tol, scoring : object
         When to stop, as in `SmoothedAnticipator`.
-    class_weight, classes, unlabeled_label : object
+    class_weight, logit_adjustment, classes, unlabeled_label : object
         Labels, as in `SmoothedAnticipator`; unlabelled rows for which no teacher
         speaks are dropped with a warning.
     dtype, device, n_threads, random_state, verbose : object
@@ -201,6 +201,7 @@ class DistilledAnticipator(BaseAnticipator):
         tol=1e-4,
         scoring="loss",
         class_weight=None,
+        logit_adjustment=0.0,
         classes=None,
         unlabeled_label="auto",
         dtype="auto",
@@ -236,6 +237,7 @@ class DistilledAnticipator(BaseAnticipator):
         self.tol = tol
         self.scoring = scoring
         self.class_weight = class_weight
+        self.logit_adjustment = logit_adjustment
         self.classes = classes
         self.unlabeled_label = unlabeled_label
         self.dtype = dtype

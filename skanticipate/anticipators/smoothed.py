@@ -56,6 +56,10 @@ class SmoothedAnticipator(BaseAnticipator):
         Validation figure by which early stopping goes.
     class_weight : dict, "balanced" or None, default=None
         Weight of each class in the loss.
+    logit_adjustment : float, default=0.0
+        At prediction this much of the logarithm of each class's frequency in training
+        is subtracted from its score. Values up to 1 favour rare classes, for measures
+        that count all classes alike, such as mean top-k recall.
     classes : array-like of shape (C,), default=None
         The class set, so that rare classes may be missing from a fold. None takes the
         labels of `y`.
@@ -154,6 +158,7 @@ class SmoothedAnticipator(BaseAnticipator):
         tol=1e-4,
         scoring="loss",
         class_weight=None,
+        logit_adjustment=0.0,
         classes=None,
         unlabeled_label="auto",
         dtype="auto",
@@ -179,6 +184,7 @@ class SmoothedAnticipator(BaseAnticipator):
         self.tol = tol
         self.scoring = scoring
         self.class_weight = class_weight
+        self.logit_adjustment = logit_adjustment
         self.classes = classes
         self.unlabeled_label = unlabeled_label
         self.dtype = dtype

@@ -25,7 +25,7 @@ class RecognitionTeacher(BaseAnticipator):
         Training, as in `SmoothedAnticipator`.
     early_stopping, validation_fraction, n_iter_no_change, tol, scoring : object
         When to stop, as in `SmoothedAnticipator`.
-    class_weight, classes, unlabeled_label : object
+    class_weight, logit_adjustment, classes, unlabeled_label : object
         Labels, as in `SmoothedAnticipator`.
     dtype, device, n_threads, warm_start, random_state, verbose : object
         Computing, as in `SmoothedAnticipator`.
@@ -78,6 +78,7 @@ class RecognitionTeacher(BaseAnticipator):
         tol=1e-4,
         scoring="loss",
         class_weight=None,
+        logit_adjustment=0.0,
         classes=None,
         unlabeled_label="auto",
         dtype="auto",
@@ -101,6 +102,7 @@ class RecognitionTeacher(BaseAnticipator):
         self.tol = tol
         self.scoring = scoring
         self.class_weight = class_weight
+        self.logit_adjustment = logit_adjustment
         self.classes = classes
         self.unlabeled_label = unlabeled_label
         self.dtype = dtype
@@ -133,6 +135,7 @@ def teacher_like(student, samples):
         "classes": student.classes_,
         "unlabeled_label": None,
         "class_weight": None,  # the weights of the rows hold it
+        "logit_adjustment": 0.0,
         "warm_start": False,
         "random_state": None,
     }
