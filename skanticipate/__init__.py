@@ -8,6 +8,7 @@ from skanticipate import datasets, losses, metrics, plotting
 from skanticipate._rows import RowView
 from skanticipate._version import __version__
 from skanticipate.anticipators import DistilledAnticipator, SmoothedAnticipator
+from skanticipate.marginals import MarginalLoss
 from skanticipate.model_selection import SemiSupervisedSplit
 from skanticipate.networks import (
     LSTM,
@@ -36,6 +37,7 @@ from skanticipate.teachers import RecognitionTeacher, TeacherEnsemble
 __all__ = [
     "LSTM",
     "MLP",
+    "MarginalLoss",
     "ArrayPrior",
     "CosineSchedule",
     "DistilledAnticipator",

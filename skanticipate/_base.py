@@ -46,6 +46,7 @@ from skanticipate._validation import (
     unlabeled_mask,
     warn_dropped,
 )
+from skanticipate.marginals import MarginalLoss, add_marginals
 from skanticipate.networks.base import NetworkSpec, lend_generator
 from skanticipate.networks.blueprint import default_network
 from skanticipate.schedules import Schedule
@@ -74,6 +75,7 @@ class BaseAnticipator(_callbacks.CallbackSupportMixin, PredictionMixin, BaseEsti
         "tol": [Interval(Real, 0, None, closed="left")],
         "scoring": [StrOptions({"loss", "accuracy", "top_5_accuracy"})],
         "class_weight": [dict, StrOptions({"balanced"}), None],
+        "marginal_loss": [MarginalLoss, None],
         "logit_adjustment": [Interval(Real, 0, None, closed="left")],
         "classes": ["array-like", None],
         "unlabeled_label": "no_validation",
@@ -301,6 +303,9 @@ class BaseAnticipator(_callbacks.CallbackSupportMixin, PredictionMixin, BaseEsti
         with torch_threads(self.n_threads, network):
             self._blueprint().check(network, take_clips)
         lesson = self._lesson(samples, validation, network, seeds, **options)
+        lesson = add_marginals(
+            lesson, self.marginal_loss, samples, self.classes_, **options
+        )
         state = self._initial_state({"network": network, **lesson.modules}, seeds)
         take_batch = batch_reader(
             self.network_spec_,

@@ -31,6 +31,7 @@ ORDER = [
     "networks",
     "priors",
     "_targets",
+    "marginals",
     "_objectives",
     "schedules",
     "_optimizers",

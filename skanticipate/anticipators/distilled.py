@@ -6,12 +6,7 @@ from numbers import Integral, Real
 import numpy as np
 import torch
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils._param_validation import (
-    HasMethods,
-    Interval,
-    Options,
-    StrOptions,
-)
+from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 
 from skanticipate._base import BaseAnticipator
 from skanticipate._batches import mixed, shuffled
@@ -103,7 +98,7 @@ class DistilledAnticipator(BaseAnticipator):
         Training, as in `SmoothedAnticipator`.
     early_stopping, validation_fraction, n_iter_no_change, tol, scoring : object
         When to stop, as in `SmoothedAnticipator`.
-    class_weight, logit_adjustment, classes, unlabeled_label : object
+    class_weight, marginal_loss, logit_adjustment, classes, unlabeled_label : object
         Labels, as in `SmoothedAnticipator`; unlabelled rows for which no teacher
         speaks are dropped with a warning.
     dtype, device, n_threads, random_state, verbose : object
@@ -132,9 +127,8 @@ class DistilledAnticipator(BaseAnticipator):
         where there are such terms, "val_loss", "val_accuracy", "val_top_5_accuracy"
         where there are validation data, and "teacher_val_accuracy" where a held-out
         part has futures.
-    loss_curve_, n_iter_, anticipation_times_, feature_dim_, input_shape_ : object
-        As in `SmoothedAnticipator`; `n_features_in_`, `feature_names_in_`,
-        `unlabeled_label_` and `n_unlabeled_` too.
+    loss_curve_, n_iter_, feature_dim_, ... : object
+        The others are those of `SmoothedAnticipator`.
 
     References
     ----------
@@ -201,6 +195,7 @@ class DistilledAnticipator(BaseAnticipator):
         tol=1e-4,
         scoring="loss",
         class_weight=None,
+        marginal_loss=None,
         logit_adjustment=0.0,
         classes=None,
         unlabeled_label="auto",
@@ -237,6 +232,7 @@ class DistilledAnticipator(BaseAnticipator):
         self.tol = tol
         self.scoring = scoring
         self.class_weight = class_weight
+        self.marginal_loss = marginal_loss
         self.logit_adjustment = logit_adjustment
         self.classes = classes
         self.unlabeled_label = unlabeled_label

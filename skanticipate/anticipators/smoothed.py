@@ -56,6 +56,8 @@ class SmoothedAnticipator(BaseAnticipator):
         Validation figure by which early stopping goes.
     class_weight : dict, "balanced" or None, default=None
         Weight of each class in the loss.
+    marginal_loss : MarginalLoss, default=None
+        Further terms for the verb and the noun of the label; None has none.
     logit_adjustment : float, default=0.0
         At prediction this much of the logarithm of each class's frequency in training
         is subtracted from its score. Values up to 1 favour rare classes, for measures
@@ -158,6 +160,7 @@ class SmoothedAnticipator(BaseAnticipator):
         tol=1e-4,
         scoring="loss",
         class_weight=None,
+        marginal_loss=None,
         logit_adjustment=0.0,
         classes=None,
         unlabeled_label="auto",
@@ -184,6 +187,7 @@ class SmoothedAnticipator(BaseAnticipator):
         self.tol = tol
         self.scoring = scoring
         self.class_weight = class_weight
+        self.marginal_loss = marginal_loss
         self.logit_adjustment = logit_adjustment
         self.classes = classes
         self.unlabeled_label = unlabeled_label

@@ -8,11 +8,13 @@ weights and masks need no second code path. Gradients never flow into a teacher.
 from skanticipate.losses.cross_entropy import soft_cross_entropy
 from skanticipate.losses.distillation import distillation_kl
 from skanticipate.losses.maps import direct_loss, pooled_loss
+from skanticipate.losses.marginal import marginal_cross_entropy
 from skanticipate.losses.weakly_aligned import teacher_pooled, weakly_aligned_loss
 
 __all__ = [
     "direct_loss",
     "distillation_kl",
+    "marginal_cross_entropy",
     "pooled_loss",
     "soft_cross_entropy",
     "teacher_pooled",

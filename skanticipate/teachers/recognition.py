@@ -25,7 +25,7 @@ class RecognitionTeacher(BaseAnticipator):
         Training, as in `SmoothedAnticipator`.
     early_stopping, validation_fraction, n_iter_no_change, tol, scoring : object
         When to stop, as in `SmoothedAnticipator`.
-    class_weight, logit_adjustment, classes, unlabeled_label : object
+    class_weight, marginal_loss, logit_adjustment, classes, unlabeled_label : object
         Labels, as in `SmoothedAnticipator`.
     dtype, device, n_threads, warm_start, random_state, verbose : object
         Computing, as in `SmoothedAnticipator`.
@@ -78,6 +78,7 @@ class RecognitionTeacher(BaseAnticipator):
         tol=1e-4,
         scoring="loss",
         class_weight=None,
+        marginal_loss=None,
         logit_adjustment=0.0,
         classes=None,
         unlabeled_label="auto",
@@ -102,6 +103,7 @@ class RecognitionTeacher(BaseAnticipator):
         self.tol = tol
         self.scoring = scoring
         self.class_weight = class_weight
+        self.marginal_loss = marginal_loss
         self.logit_adjustment = logit_adjustment
         self.classes = classes
         self.unlabeled_label = unlabeled_label
