@@ -21,7 +21,12 @@ from skanticipate.networks import (
     VerbNounHead,
 )
 from skanticipate.persistence import load
-from skanticipate.preprocessing import HistoryEncoder, PerFrame, pad_clips
+from skanticipate.preprocessing import (
+    HistoryEncoder,
+    LastAxisSlice,
+    PerFrame,
+    pad_clips,
+)
 from skanticipate.priors import (
     ArrayPrior,
     GloVePrior,
@@ -46,6 +51,7 @@ __all__ = [
     "GloVePrior",
     "HistoryEncoder",
     "InceptionTail",
+    "LastAxisSlice",
     "MixturePrior",
     "NetworkSpec",
     "Output",

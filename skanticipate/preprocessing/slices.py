@@ -1,0 +1,148 @@
+"""LastAxisSlice: some of the channels, such as those of one modality."""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
+
+from skanticipate._rows import RowView
+from skanticipate._validation import check_clips
+
+
+class LastAxisSlice(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
+    """Keep channels `start` to `stop` of every frame.
+
+    RGB, flow and object features of a clip can so travel side by side in one array,
+    through Pipelines and cross-validation, and each branch takes its own.
+
+    Parameters
+    ----------
+    start : int, default=0
+        First channel that is kept.
+    stop : int or None, default=None
+        First channel after those that are kept; None means the end.
+
+    Attributes
+    ----------
+    feature_dim_ : int
+        Number of channels d seen in `fit`.
+    n_features_in_ : int
+        The same, where `fit` saw 2-D input.
+    feature_names_in_ : ndarray of shape (d,)
+        Names of the columns, where `fit` saw a DataFrame.
+
+    Examples
+    --------
+    Late fusion of two modalities:
+
+    >>> from sklearn.ensemble import VotingClassifier
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from skanticipate import LSTM, LastAxisSlice, SmoothedAnticipator
+    >>> from skanticipate.datasets import make_kitchen
+    >>> kitchen = make_kitchen(8, n_steps=4, n_features=24, random_state=0)
+    >>> branch = SmoothedAnticipator(LSTM(8), max_epochs=2, random_state=0)
+    >>> fusion = VotingClassifier([
+    ...     ("rgb", make_pipeline(LastAxisSlice(0, 16), branch)),
+    ...     ("flow", make_pipeline(LastAxisSlice(16), branch)),
+    ... ], voting="soft", weights=[2, 1])
+    >>> fusion.fit(kitchen.X_past, kitchen.y).predict_proba(kitchen.X_past).shape
+    (120, 18)
+    """
+
+    _parameter_constraints = {
+        "start": [Interval(Integral, 0, None, closed="left")],
+        "stop": [Interval(Integral, 1, None, closed="left"), None],
+    }
+
+    def __init__(self, start=0, stop=None):
+        self.start = start
+        self.stop = stop
+
+    def __sklearn_tags__(self):
+        """Clips may have three axes, and keep their type."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Take note of the channels.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), (n, T, d) or (n, ..., d)
+            Clips, channels last.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If X has no channel between `start` and `stop`.
+        """
+        for stale in ("n_features_in_", "feature_names_in_"):
+            vars(self).pop(stale, None)
+        rows = check_clips(X, name="X", estimator=self, reset=True)
+        d = rows.shape[-1]
+        if self.start >= d or (
+            self.stop is not None and not self.start < self.stop <= d
+        ):
+            raise ValueError(
+                f"start={self.start} and stop={self.stop} must lie within the {d} "
+                "channels of X, the last axis, and start before stop."
+            )
+        self.feature_dim_ = d
+        return self
+
+    def transform(self, X):
+        """Clips with the kept channels only.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), (n, T, d) or (n, ..., d)
+            Clips with as many channels as in `fit`.
+
+        Returns
+        -------
+        ndarray or RowView of shape (n, ..., d')
+            A view of the same memory where X is an array; a memory map or a `RowView`
+            goes on being read a batch at a time.
+
+        Raises
+        ------
+        ValueError
+            If X has another number of channels than in `fit`.
+        """
+        check_is_fitted(self)
+        rows = check_clips(X, name="X", estimator=self, reset=False)
+        if rows.shape[-1] != self.feature_dim_:
+            raise ValueError(
+                f"X has {rows.shape[-1]} channels, its last axis, but LastAxisSlice "
+                f"was fitted on {self.feature_dim_}."
+            )
+        kept = RowView(rows.base[..., self.start : self.stop], rows.rows)
+        lazy = isinstance(X, RowView | np.memmap)
+        return kept if lazy else np.asarray(kept)
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the kept channels.
+
+        Parameters
+        ----------
+        input_features : array-like of str of shape (d,), default=None
+            None means the column names seen in `fit`, or x0, x1, ...
+
+        Returns
+        -------
+        ndarray of str of shape (d',)
+        """
+        check_is_fitted(self, "feature_dim_")
+        names = _check_feature_names_in(self, input_features)
+        return names[self.start : self.stop]
