@@ -179,7 +179,7 @@ def epic55(root, _):
     )
 
 
-def histories(table, actions, is_test, folds, n_next=2):
+def histories(table, actions, is_test, folds, n_next=1):
     """Past labels against past and next labels, as codes of verb, noun and action."""
     encoder = HistoryEncoder(actions)
     past_labels = label_history(

@@ -1,6 +1,11 @@
 """Row sources: arrays, memory maps and views of their rows, read a batch at a time."""
 
+import os
+
 import numpy as np
+
+# Bytes. Shorter reads cost more as calls to the system than through the map.
+_SHORT_RUN = 1 << 16
 
 
 class RowView:
@@ -8,15 +13,17 @@ class RowView:
 
     Searches and cross-validation slice their input once for every fold. A slice of a
     plain array is a copy, of a memory map a copy in memory; a slice of a `RowView` is
-    another view that remembers row numbers. Rows of a read-only memory map are read
-    from its file, so that they do not stay in memory.
+    another view that remembers row numbers. Of a read-only memory map, runs of rows of
+    64 KiB and more are read from its file, so that they do not stay in memory; shorter
+    ones through the map, whose pages the system takes back when it needs them.
 
     Parameters
     ----------
     base : ndarray or memmap of shape (n, ...)
         The array that holds the rows.
-    rows : ndarray of shape (m,) of int, default=None
-        The rows of `base` that are seen, in order. None means all.
+    rows : ndarray of shape (m,) or (m, T) of int, default=None
+        The rows of `base` that are seen, in order. None means all. With two axes, each
+        row of the view is a clip of T rows of `base`, such as the frames of a video.
 
     Notes
     -----
@@ -32,6 +39,10 @@ class RowView:
     (6, 2)
     >>> clips[[4, 1]].take([0])
     array([[8., 9.]])
+    >>> frames = np.arange(12.0).reshape(6, 2)
+    >>> RowView(frames, rows=np.array([[0, 1], [3, 5]])).take([1])
+    array([[[ 6.,  7.],
+            [10., 11.]]])
     """
 
     def __init__(self, base, rows=None):
@@ -41,7 +52,8 @@ class RowView:
     @property
     def shape(self):
         """Shape of the array that `np.asarray(view)` would give."""
-        return (len(self), *self.base.shape[1:])
+        rows = (len(self.base),) if self.rows is None else self.rows.shape
+        return (*rows, *self.base.shape[1:])
 
     @property
     def dtype(self):
@@ -51,7 +63,7 @@ class RowView:
     @property
     def ndim(self):
         """Number of axes, rows included."""
-        return self.base.ndim
+        return len(self.shape)
 
     def __len__(self):
         return len(self.base) if self.rows is None else len(self.rows)
@@ -70,8 +82,8 @@ class RowView:
                 )
         rows = np.arange(len(self)) if self.rows is None else self.rows
         selected = rows[key]
-        if np.ndim(selected) == 0:
-            return _read(self.base, np.array([selected]))[0]
+        if np.ndim(selected) < rows.ndim:
+            return _read(self.base, np.asarray(selected))
         return RowView(self.base, selected)
 
     def take(self, indices):
@@ -96,10 +108,14 @@ class RowView:
 
 
 def _read(base, rows):
+    """Rows of an array, in an array of their own.   (...) int -> (..., d)."""
+    flat = rows.ravel()
     mapped = _mapped_file(base)
     if mapped is None:
-        return np.asarray(base[rows])
-    return _read_file(*mapped, base, np.where(rows < 0, rows + len(base), rows))
+        taken = np.asarray(base[flat])
+    else:
+        taken = _read_map(*mapped, base, np.where(flat < 0, flat + len(base), flat))
+    return taken.reshape(*rows.shape, *base.shape[1:])
 
 
 def _mapped_file(array):
@@ -122,18 +138,22 @@ def _mapped_file(array):
     return array.filename, root.offset + array.ctypes.data - root.ctypes.data
 
 
-def _read_file(filename, start, array, rows):
+def _read_map(filename, start, array, rows):
     if len(rows) and not 0 <= rows.min() <= rows.max() < len(array):
         raise IndexError(f"row {rows.max()} of a memory map of {len(array)} rows")
-    out = np.empty((len(rows), *array.shape[1:]), array.dtype)
     n_bytes = array.itemsize * int(np.prod(array.shape[1:]))
-    raw = memoryview(out.reshape(-1).view(np.uint8))
     breaks = np.flatnonzero(np.diff(rows) != 1) + 1
+    if len(rows) * n_bytes < _SHORT_RUN * (len(breaks) + 1):
+        # The map does not notice that its file was cut short: it ends the process.
+        if len(rows) and os.stat(filename).st_size < start + (rows.max() + 1) * n_bytes:
+            raise _cut_short(filename)
+        return np.asarray(array[rows])
+    out = np.empty((len(rows), *array.shape[1:]), array.dtype)
+    raw = memoryview(out.reshape(-1).view(np.uint8))
     with open(filename, "rb", buffering=0) as file:
         for run in np.split(np.arange(len(rows)), breaks):
-            if len(run):
-                file.seek(start + int(rows[run[0]]) * n_bytes)
-                _read_exactly(file, raw[run[0] * n_bytes : (run[-1] + 1) * n_bytes])
+            file.seek(start + int(rows[run[0]]) * n_bytes)
+            _read_exactly(file, raw[run[0] * n_bytes : (run[-1] + 1) * n_bytes])
     return out
 
 
@@ -141,11 +161,15 @@ def _read_exactly(file, buffer):
     while len(buffer):
         count = file.readinto(buffer)
         if not count:
-            raise OSError(
-                f"{file.name} ended before the rows that its memory map promises: "
-                "the file was cut short; write it again."
-            )
+            raise _cut_short(file.name)
         buffer = buffer[count:]
+
+
+def _cut_short(filename):
+    return OSError(
+        f"{filename} ended before the rows that its memory map promises: the file was "
+        "cut short; write it again."
+    )
 
 
 def _reopen(filename, position, dtype, shape, rows):

@@ -193,6 +193,9 @@ def initial_state(
 def training_epochs(state, step, draw, *, max_epochs, score=None):
     """Train, yielding a record after each epoch.
 
+    A network that learns in phases may have ``begin_epoch(epoch, max_epochs)``, which
+    is called before each epoch with the number of epochs done.
+
     Parameters
     ----------
     state : TrainingState
@@ -221,6 +224,8 @@ def training_epochs(state, step, draw, *, max_epochs, score=None):
     """
     while not state.finished(max_epochs):
         state.network.train()
+        if hasattr(state.network, "begin_epoch"):
+            state.network.begin_epoch(state.epoch, max_epochs)
         batches = draw(state.generators["shuffle"])
         terms = []
         for k, samples in enumerate(batches):

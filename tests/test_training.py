@@ -489,3 +489,42 @@ def test_logits_do_not_depend_on_the_batches(batch_size):
     assert parts.shape == (N, 2, C)
     assert_allclose(parts, whole.detach(), rtol=1e-4, atol=1e-6)
     assert not parts.requires_grad
+
+
+# ---------------------------------------------------------------- learning in phases
+
+
+class Phased(nn.Module):
+    """Notes what it is told, and when."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network, self.heard = network, []
+
+    def begin_epoch(self, epoch, max_epochs):
+        self.heard.append((epoch, max_epochs, self.training))
+
+    def forward(self, clips):
+        self.heard.append("batch" if self.training else "validation")
+        return self.network(clips)
+
+
+def phased_training():
+    state, step = new_training()
+    state.modules["network"] = step.network = Phased(state.network)
+    return state, step
+
+
+def test_network_is_told_of_each_epoch_before_its_first_batch():
+    state, step = phased_training()
+    train(state, step, 2, validation(), batch_size=30)
+    epoch = ["batch", "batch", "validation"]
+    assert state.network.heard == [(0, 2, True), *epoch, (1, 2, True), *epoch]
+
+
+def test_training_that_goes_on_tells_the_network_how_far_it_is():
+    state, step = phased_training()
+    train(state, step, 1, batch_size=N)
+    train(state, step, 3, batch_size=N)
+    told = [entry for entry in state.network.heard if entry != "batch"]
+    assert told == [(0, 1, True), (1, 3, True), (2, 3, True)]

@@ -1,9 +1,14 @@
 """Annotated action segments: reading, fetching, history, clips; synthetic sets."""
 
 from skanticipate.datasets._clips import cut_pairs
+from skanticipate.datasets._cut import cut_clips
 from skanticipate.datasets._drift import make_drifting_maps
+from skanticipate.datasets._epic import load_epic
+from skanticipate.datasets._features import FeatureTable, open_features
 from skanticipate.datasets._fetch import fetch_egtea, fetch_epic55, fetch_epic100
+from skanticipate.datasets._hdf5 import read_hdf5
 from skanticipate.datasets._kitchen import make_kitchen
+from skanticipate.datasets._lmdb import read_lmdb
 from skanticipate.datasets._pairs import unlabeled_pairs
 from skanticipate.datasets._readers import (
     many_shot_actions,
@@ -13,20 +18,30 @@ from skanticipate.datasets._readers import (
     read_segments,
 )
 from skanticipate.datasets._segments import label_history, label_sequences
+from skanticipate.datasets._submission import write_submission
+from skanticipate.datasets._submission_check import validate_submission
 
 __all__ = [
+    "FeatureTable",
+    "cut_clips",
     "cut_pairs",
     "fetch_egtea",
     "fetch_epic55",
     "fetch_epic100",
     "label_history",
     "label_sequences",
+    "load_epic",
     "make_drifting_maps",
     "make_kitchen",
     "many_shot_actions",
+    "open_features",
     "read_actions",
     "read_class_list",
     "read_classes",
+    "read_hdf5",
+    "read_lmdb",
     "read_segments",
     "unlabeled_pairs",
+    "validate_submission",
+    "write_submission",
 ]

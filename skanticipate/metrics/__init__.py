@@ -1,5 +1,6 @@
 """How well the next action is anticipated, and scorers that survive long tails."""
 
+from skanticipate.metrics.epic import epic100_metrics
 from skanticipate.metrics.scorers import mean_top_k_recall_scorer, top_k_scorer
 from skanticipate.metrics.scores import (
     marginalize,
@@ -10,6 +11,7 @@ from skanticipate.metrics.scores import (
 )
 
 __all__ = [
+    "epic100_metrics",
     "marginalize",
     "mean_top_k_recall_score",
     "mean_top_k_recall_scorer",

@@ -1,5 +1,6 @@
 """Network specs: scikit-learn estimators that build torch modules."""
 
+from skanticipate.networks.attentive import AttentiveProbe
 from skanticipate.networks.base import NetworkSpec, Output
 from skanticipate.networks.feature_map import FeatureMapNet
 from skanticipate.networks.frame_mlp import FrameMLP
@@ -7,10 +8,15 @@ from skanticipate.networks.heads import VerbNounHead
 from skanticipate.networks.inception import InceptionTail
 from skanticipate.networks.lstm import LSTM
 from skanticipate.networks.mlp import MLP
+from skanticipate.networks.rulstm import RULSTM
+from skanticipate.networks.transformer import AVTHead
 
 __all__ = [
     "LSTM",
     "MLP",
+    "RULSTM",
+    "AVTHead",
+    "AttentiveProbe",
     "FeatureMapNet",
     "FrameMLP",
     "InceptionTail",

@@ -33,6 +33,25 @@ def mean_over_steps(steps, real):
     return total / real.sum(1, keepdim=True).clamp(min=1)
 
 
+def real_first(steps, real):
+    """Move real steps to the front, in order: a recurrence sees no padding before them.
+
+    steps (B, T, e), real (B, T) -> (B, T, e)
+    """
+    order = (~real).to(torch.int8).argsort(dim=1, stable=True)
+    return steps.gather(1, order.unsqueeze(-1).expand_as(steps))
+
+
+def hold_last(states, real):
+    """Put what `real_first` moved back; a padding step holds what came before it.
+
+    states (B, T, H), real (B, T) -> (B, T, H), zeros before the first real step
+    """
+    latest = real.cumsum(1) - 1  # the last real step so far, -1 before any
+    source = latest.clamp(min=0).unsqueeze(-1).expand_as(states)
+    return states.gather(1, source) * (latest >= 0).unsqueeze(-1)
+
+
 class FeatureInput(nn.Module):
     """Features as they are; padding steps become zeros."""
 

@@ -2,17 +2,16 @@
 
 from numbers import Integral, Real
 
-import numpy as np
-import torch
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from torch import nn
 
-from skanticipate.networks.base import Dropout, NetworkSpec, Output, initialize
+from skanticipate.networks.base import Dropout, Output, initialize
 from skanticipate.networks.heads import classifier
-from skanticipate.networks.inputs import clip_input
+from skanticipate.networks.inputs import clip_input, hold_last, real_first
+from skanticipate.networks.stages import STAGE_CONSTRAINTS, StagedSpec, check_steps
 
 
-class LSTM(NetworkSpec):
+class LSTM(StagedSpec):
     """Recurrent network over the steps of a clip.
 
     It reads the clip step by step and predicts after each of the last
@@ -76,9 +75,7 @@ class LSTM(NetworkSpec):
         "input_dropout": [Interval(Real, 0, 1, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "head": [HasMethods(["fit", "build"]), None],
-        "time_step": [Interval(Real, 0, None, closed="neither")],
-        "anticipation_steps": [Interval(Integral, 1, None, closed="left")],
-        "anticipation_time": [Interval(Real, 0, None, closed="neither"), None],
+        **STAGE_CONSTRAINTS,
     }
     uses_global_rng = False
     fixed_shape = False
@@ -113,35 +110,12 @@ class LSTM(NetworkSpec):
     def build(self, input_shape, n_classes, *, generator):
         """Build the network; see `NetworkSpec.build`."""
         self._validate_params()
-        self.answering_stage()
-        if len(input_shape) < 2:
-            raise ValueError(
-                f"LSTM expects sequences of shape (n, T, d), got (n, {input_shape[0]}):"
-                " use MLP for pooled features."
-            )
+        self.check_stages(input_shape)
         return initialize(_LSTM(self, input_shape, n_classes), generator)
 
     def map_shape(self, clip_shape):
         """A state for each step."""
         return clip_shape[:1]
-
-    def stage_times(self):
-        """Seconds from each of the last steps to the start of the action."""
-        return self.time_step * np.arange(self.anticipation_steps, 0, -1)
-
-    def answering_stage(self):
-        """Index of the stage at `anticipation_time`."""
-        times = self.stage_times()
-        if self.anticipation_time is None:
-            return len(times) - 1
-        near = np.flatnonzero(np.isclose(times, self.anticipation_time))
-        if len(near) == 0:
-            raise ValueError(
-                f"anticipation_time={self.anticipation_time} s is none of the "
-                f"{len(times)} stages at {times.tolist()} s before the action: raise "
-                "anticipation_steps or change time_step."
-            )
-        return int(near[0])
 
 
 class _LSTM(nn.Module):
@@ -162,12 +136,7 @@ class _LSTM(nn.Module):
         self.classifier = classifier(spec, spec.hidden_size, n_classes)
 
     def forward(self, clips):
-        if clips.shape[1] < self.n_stages:
-            raise ValueError(
-                f"A clip of {clips.shape[1]} steps cannot be answered at "
-                f"{self.n_stages} stages: give longer clips or fewer "
-                "anticipation_steps."
-            )
+        check_steps(clips, self.n_stages)
         steps, real = self.input(clips)  # (B, T, e), (B, T)
         states = self._roll(self.input_dropout(steps), real)  # (B, T, H)
         last = self.state_dropout(states[:, -self.n_stages :])  # (B, S, H)
@@ -177,11 +146,4 @@ class _LSTM(nn.Module):
         """States after each step; a padding step repeats the state before it."""
         if real is None:
             return self.rolling(steps)[0]
-        # Real steps move to the front, in order, so that the recurrence never sees
-        # padding before its last real step.
-        order = (~real).to(torch.int8).argsort(dim=1, stable=True)
-        packed = steps.gather(1, order.unsqueeze(-1).expand_as(steps))
-        states = self.rolling(packed)[0]  # (B, T, H)
-        latest = real.cumsum(1) - 1  # the last real step so far, -1 before any
-        source = latest.clamp(min=0).unsqueeze(-1).expand_as(states)
-        return states.gather(1, source) * (latest >= 0).unsqueeze(-1)
+        return hold_last(self.rolling(real_first(steps, real))[0], real)

@@ -1,7 +1,17 @@
 """Pictures of what was learnt: Display classes in the manner of scikit-learn."""
 
+from skanticipate.plotting.anticipation_curve import (
+    AnticipationCurveDisplay,
+    results_table,
+)
 from skanticipate.plotting.attention_map import AttentionMapDisplay
 from skanticipate.plotting.label_fraction import LabelFractionDisplay
 from skanticipate.plotting.prior import PriorDisplay
 
-__all__ = ["AttentionMapDisplay", "LabelFractionDisplay", "PriorDisplay"]
+__all__ = [
+    "AnticipationCurveDisplay",
+    "AttentionMapDisplay",
+    "LabelFractionDisplay",
+    "PriorDisplay",
+    "results_table",
+]

@@ -1,0 +1,120 @@
+"""EPIC-KITCHENS and EGTEA Gaze+ from the folder layout of RULSTM."""
+
+from pathlib import Path
+
+from sklearn.utils import Bunch
+
+from skanticipate.datasets._cut import cut_clips
+from skanticipate.datasets._features import open_features
+from skanticipate.datasets._lmdb import read_lmdb
+from skanticipate.datasets._readers import read_segments
+
+
+def load_epic(
+    root,
+    modality="rgb",
+    *,
+    split="training",
+    observation=1.5,
+    anticipation=2.0,
+    step=0.25,
+    fps=30,
+    padding="repeat",
+    future_steps=8,
+):
+    """Clips of EPIC-KITCHENS or EGTEA Gaze+ from the files that RULSTM publishes.
+
+    Parameters
+    ----------
+    root : str or path-like
+        Folder with the annotations `training.csv`, `validation.csv`, ... and, for each
+        modality, the LMDB in `rgb/` or `rgb_lmdb/`, or its features already converted
+        in `rgb_features/`.
+    modality : str or sequence of str, default="rgb"
+        Such as "rgb", "flow" or "obj". The features of several are joined in this
+        order, and :class:`skanticipate.LastAxisSlice` picks one of them again; their
+        LMDBs must have the same frames.
+    split : str, default="training"
+        Name of the csv file, without its ending.
+    observation, anticipation, step, fps, padding
+        As in :func:`cut_clips`.
+    future_steps : int or None, default=8
+        Number of frames of the action itself. None for features with the frames before
+        actions alone, such as the smaller ones of RULSTM.
+
+    Returns
+    -------
+    data : Bunch
+        X_past, X_future, y, groups, kept, n_discarded as :func:`cut_clips` returns
+        them, without X_future where `future_steps` is None; and `segments`, the whole
+        table. `label_history(data.segments)[data.kept]` are the past actions of the
+        rows.
+
+    Raises
+    ------
+    ImportError
+        If lmdb is not installed, where an LMDB is to be converted.
+    FileNotFoundError
+        If there is no such csv file, or there are no features of the modality.
+    ValueError
+        If a file is damaged, or as :func:`cut_clips` says.
+
+    Notes
+    -----
+    An LMDB is converted by the first call, which needs as much disk again, into
+    `rgb_features/` (`rgb-flow-obj_features/` for several) below `root`. Convert with
+    :func:`read_lmdb` to have it elsewhere.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import lmdb
+    >>> import numpy as np
+    >>> from skanticipate.datasets import load_epic
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> root = Path(folder.name)
+    >>> _ = (root / "training.csv").write_text("7, P01_01, 120, 150, 0, 4, 194")
+    >>> with lmdb.open(str(root / "rgb")) as env, env.begin(write=True) as transaction:
+    ...     for frame in range(1, 200):
+    ...         key = f"P01_01_frame_{frame:010d}.jpg".encode()
+    ...         _ = transaction.put(key, np.ones(16, dtype=np.float32).tobytes())
+    >>> data = load_epic(root)
+    >>> data.X_past
+    RowView(shape=(1, 14, 16), dtype=float32)
+    >>> data.X_future.shape, data.y, data.groups
+    ((1, 8, 16), array([194]), array(['P01_01'], dtype='<U6'))
+    >>> folder.cleanup()
+    """
+    root = Path(root)
+    segments = read_segments(root / f"{split}.csv")
+    modalities = [modality] if isinstance(modality, str) else list(modality)
+    data = cut_clips(
+        _features(root, modalities),
+        segments,
+        observation=observation,
+        anticipation=anticipation,
+        step=step,
+        fps=fps,
+        padding=padding,
+        future_steps=future_steps,
+    )
+    return Bunch(**data, segments=segments)
+
+
+def _features(root, modalities):
+    """Features of the modalities, converted if they are not yet."""
+    converted = root / f"{'-'.join(modalities)}_features"
+    if converted.exists():
+        return open_features(converted)
+    return read_lmdb([_lmdb(root, name) for name in modalities], out=converted)
+
+
+def _lmdb(root, modality):
+    for path in (root / modality, root / f"{modality}_lmdb"):
+        if (path / "data.mdb").is_file():
+            return path
+    raise FileNotFoundError(
+        f"There are no features of {modality!r} below {root}: expected "
+        f"{modality}/data.mdb or {modality}_lmdb/data.mdb."
+    )

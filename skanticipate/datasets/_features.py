@@ -1,0 +1,232 @@
+"""Features of the frames of videos: one memory-mapped file with an index."""
+
+import os
+import secrets
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+_FEATURES, _INDEX = "features.npy", "index.npz"
+
+
+class FeatureTable(Mapping):
+    """Features of the frames of many videos, read from a file when they are asked for.
+
+    A mapping of video to the features (n_frames, d) of its frames, in their order.
+    What :func:`read_lmdb` and :func:`read_hdf5` write and :func:`open_features` opens.
+
+    Attributes
+    ----------
+    path : Path
+        The folder with the two files `features.npy` and `index.npz`.
+    array : memmap of shape (n_frames + 1, d)
+        The frames of all videos. The last row is all NaN: the step that is padding.
+    videos : ndarray of shape (n_videos,) of str
+        Sorted names.
+    first : ndarray of shape (n_videos + 1,) of int
+        The frames of video i are the rows `first[i]` to `first[i + 1] - 1`.
+    frames : ndarray of shape (n_frames,) of int
+        The number of the frame of each row; in a video they ascend, with gaps where
+        frames have no features.
+
+    Notes
+    -----
+    Pickles as the name of its folder.
+
+    Examples
+    --------
+    See :func:`cut_clips`.
+    """
+
+    def __init__(self, path, array, videos, first, frames, key):
+        self.path = path
+        self.array = array
+        self.videos = videos
+        self.first = first
+        self.frames = frames
+        self._key = key  # how a frame is called where it came from
+
+    def __getitem__(self, video):
+        code = np.searchsorted(self.videos, str(video))
+        if code == len(self.videos) or self.videos[code] != video:
+            raise KeyError(video)
+        return self.array[self.first[code] : self.first[code + 1]]
+
+    def __iter__(self):
+        return iter(self.videos.tolist())
+
+    def __len__(self):
+        return len(self.videos)
+
+    def __repr__(self):
+        n_frames, d = len(self.frames), self.array.shape[1]
+        return (
+            f"FeatureTable({len(self)} videos, {n_frames} frames, {d} x "
+            f"{self.array.dtype})"
+        )
+
+    def __reduce__(self):
+        return open_features, (self.path,)
+
+    def rows(self, videos, frames, numbers=None):
+        """Rows of `array` that hold frames of videos.
+
+        Parameters
+        ----------
+        videos : array-like of shape (n,) of str
+        frames : array-like of shape (n, T) of int
+        numbers : array-like of shape (n,) of int, default=None
+            What errors call the rows of `videos`. None means 0, 1, ...
+
+        Returns
+        -------
+        rows : ndarray of shape (n, T) of int
+
+        Raises
+        ------
+        ValueError
+            If a video or a frame is not there; names it and the row that asks for it.
+        """
+        videos, frames = np.asarray(videos, dtype=str), np.asarray(frames)
+        numbers = np.arange(len(videos)) if numbers is None else np.asarray(numbers)
+        names, code_of = np.unique(videos, return_inverse=True)
+        rows = np.empty(frames.shape, dtype=np.int64)
+        for code, name in enumerate(names.tolist()):
+            here = np.flatnonzero(code_of == code)
+            start, known = self._frames_of(name, numbers[here[0]])
+            place = np.searchsorted(known, frames[here])
+            found = known[np.minimum(place, len(known) - 1)] == frames[here]
+            if not found.all():
+                row, step = np.argwhere(~found)[0]
+                absent = self._key.format(video=name, frame=frames[here[row], step])
+                raise ValueError(
+                    f"{self.path} has no {absent}, which row {numbers[here[row]]} asks "
+                    f"for ({(~found).sum()} such frames of this video, whose frames go "
+                    f"from {known[0]} to {known[-1]}): check fps, drop the row, or "
+                    "convert a file with all frames."
+                )
+            rows[here] = start + place
+        return rows
+
+    def _frames_of(self, video, row):
+        """First row of a video, and the numbers of its frames."""
+        code = np.searchsorted(self.videos, video)
+        if code == len(self.videos) or self.videos[code] != video:
+            raise ValueError(
+                f"{self.path} has no video {video!r}, which row {row} asks for; it has "
+                f"{len(self)} videos, the first is {str(self.videos[0])!r}."
+            )
+        start, stop = self.first[code : code + 2]
+        return start, self.frames[start:stop]
+
+
+def open_features(path):
+    """Open features that :func:`read_lmdb` or :func:`read_hdf5` has written.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The folder that was given as `out`.
+
+    Returns
+    -------
+    features : FeatureTable
+        Nothing but the index is read.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder, or one of its two files is missing.
+    ValueError
+        If one of the files is damaged or cut short; names the file.
+
+    Examples
+    --------
+    See :func:`read_hdf5`.
+    """
+    path = Path(path).absolute()
+    for name in (_FEATURES, _INDEX):
+        if not (path / name).is_file():
+            raise FileNotFoundError(
+                f"There is no file {path / name}: expected a folder that read_lmdb or "
+                "read_hdf5 has written."
+            )
+    try:
+        with (
+            open(path / _INDEX, "rb") as file,
+            np.load(file, allow_pickle=False) as index,
+        ):
+            videos, first, frames, key = (
+                index[name] for name in ("videos", "first", "frames", "key")
+            )
+    except (ValueError, KeyError, EOFError, OSError, BadZipFile) as error:
+        raise _damaged(path / _INDEX, error) from error
+    try:
+        array = np.load(path / _FEATURES, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise _damaged(path / _FEATURES, error) from error
+    if array.ndim != 2 or len(array) != len(frames) + 1:
+        raise _damaged(
+            path / _FEATURES,
+            f"shape {array.shape}, the index lists {len(frames)} frames",
+        )
+    return FeatureTable(path, array, videos, first, frames, str(key))
+
+
+def _damaged(path, reason):
+    return ValueError(f"{path} is damaged ({reason}): convert the features again.")
+
+
+def check_absent(out):
+    """Refuse to write over what is there.   -> Path."""
+    out = Path(out)
+    if out.exists():
+        raise FileExistsError(
+            f"{out} exists: open it with open_features, remove it, or choose another "
+            "out."
+        )
+    return out
+
+
+def write_features(out, videos, first, frames, key, blocks):
+    """Write a folder of features, which appears once it is complete.
+
+    Parameters
+    ----------
+    out : Path
+    videos, first, frames : ndarray
+        As in :class:`FeatureTable`.
+    key : str
+        Format of the name of a frame, of `video` and `frame`.
+    blocks : iterable of ndarray of shape (k, d)
+        All frames in order, in blocks of one floating-point type and one d.
+    """
+    unfinished = out.with_name(f"{out.name}.{secrets.token_hex(4)}.tmp")
+    unfinished.mkdir(parents=True)
+    try:
+        np.savez(
+            unfinished / _INDEX, videos=videos, first=first, frames=frames, key=key
+        )
+        with open(unfinished / _FEATURES, "wb", buffering=1 << 20) as file:
+            for number, block in enumerate(blocks):
+                if number == 0:
+                    padding = np.full_like(block[:1], np.nan)
+                    _write_header(file, padding, len(frames) + 1)
+                file.write(np.ascontiguousarray(block))
+            file.write(padding)
+        os.replace(unfinished, out)
+    except BaseException:  # Ctrl-C too: what is half written goes
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+
+
+def _write_header(file, row, n_rows):
+    header = {
+        "descr": np.lib.format.dtype_to_descr(row.dtype),
+        "fortran_order": False,
+        "shape": (n_rows, row.shape[1]),
+    }
+    np.lib.format.write_array_header_1_0(file, header)

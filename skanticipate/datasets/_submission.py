@@ -1,0 +1,207 @@
+"""Predictions written as a file for the EPIC-KITCHENS-100 challenge."""
+
+import json
+import os
+import secrets
+
+import numpy as np
+
+from skanticipate._actions import as_list
+from skanticipate.datasets._submission_check import (
+    CHALLENGES,
+    N_ACTIONS,
+    N_CLASSES,
+    VERSION,
+    check_head,
+    check_ids,
+)
+from skanticipate.metrics import marginalize
+from skanticipate.metrics.epic import verb_noun_ids
+
+
+def write_submission(
+    path,
+    ids,
+    *,
+    sls_pt,
+    sls_tl,
+    sls_td,
+    action=None,
+    classes=None,
+    actions=None,
+    verb=None,
+    noun=None,
+    challenge="action_anticipation",
+):
+    """Write predictions in the official JSON format of EPIC-KITCHENS-100.
+
+    Parameters
+    ----------
+    path : str or path-like
+        File to write; an old one is replaced once the new one is complete.
+    ids : array-like of str of shape (n,)
+        The `narration_id` of each segment, such as `P01_11_0`. The challenge wants all
+        segments of its test set.
+    sls_pt, sls_tl, sls_td : int
+        Supervision levels [1]_ of pre-training, training labels and training data,
+        each from 0 to 5.
+    action : array-like of shape (n, C), default=None
+        Scores of the actions, such as `predict_proba(X)`. The 100 best of each segment
+        are written; of equal scores, those of the first columns. None leaves actions
+        to the server, which multiplies the scores of verbs and nouns.
+    classes : array-like of shape (C,), default=None
+        Action id of each column of `action`, as in `estimator.classes_`. None means
+        that the columns are the action ids 0, ..., C - 1.
+    actions : table or mapping, default=None
+        Verb id and noun id of each action: what :func:`read_actions` returned, or a
+        mapping from the action id to (verb id, noun id). Needed with `action`.
+    verb, noun : array-like of shape (n, 97) and (n, 300), default=None
+        Scores of the verbs and nouns; the columns are their ids. None means the sums
+        over the actions that contain them, for which `action` must hold probabilities.
+    challenge : {"action_anticipation", "action_recognition"}, \
+            default="action_anticipation"
+        The server that the file is for; both take the same format.
+
+    Raises
+    ------
+    ValueError
+        If a score is not finite (names the segment), a segment occurs twice, shapes
+        disagree, there are fewer than 100 actions, an action has no verb and noun or
+        ids out of range, or a level is none. An old file stays as it was.
+
+    See Also
+    --------
+    validate_submission : Check a file, whoever wrote it.
+
+    References
+    ----------
+    .. [1] D. Damen, M. Wray, "Supervision Levels Scale (SLS)", arXiv 2008.09890.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> from skanticipate.datasets import validate_submission, write_submission
+    >>> actions = {label: (label % 97, label) for label in range(120)}
+    >>> proba = np.full((2, 120), 1 / 120)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "test.json"
+    ...     write_submission(
+    ...         path,
+    ...         ["P01_11_0", "P01_11_1"],
+    ...         action=proba,
+    ...         actions=actions,
+    ...         sls_pt=1,
+    ...         sls_tl=3,
+    ...         sls_td=3,
+    ...     )
+    ...     submission = validate_submission(path, ["P01_11_0", "P01_11_1"])
+    >>> submission.verb.shape, submission.noun.shape, submission.action.shape
+    ((2, 97), (2, 300), (2, 100))
+    """
+    head = {
+        "version": VERSION,
+        "challenge": challenge,
+        "sls_pt": sls_pt,
+        "sls_tl": sls_tl,
+        "sls_td": sls_td,
+    }
+    check_head(head, "The submission", CHALLENGES)
+    ids = check_ids(ids)
+    if action is None and (verb is None or noun is None):
+        raise ValueError(
+            "A submission needs scores of verbs and nouns: pass verb= and noun=, or "
+            "action=, the probabilities of actions, to sum them from."
+        )
+    scores, keys = {}, {task: _keys(n) for task, n in N_CLASSES.items()}
+    if action is not None:
+        classes = range(np.shape(action)[-1]) if classes is None else as_list(classes)
+        pairs = list(zip(*verb_noun_ids(classes, actions), strict=True))
+        keys["action"] = _action_keys(pairs)
+        scores["action"] = _check_scores(action, ids, len(pairs), "action")
+    if verb is None or noun is None:
+        parts = {"verbs": range(N_CLASSES["verb"]), "nouns": range(N_CLASSES["noun"])}
+        table = dict(zip(classes, pairs, strict=True))
+        sums = marginalize(scores["action"], classes, table, **parts)
+        verb = sums.verb_proba if verb is None else verb
+        noun = sums.noun_proba if noun is None else noun
+    scores["verb"] = _check_scores(verb, ids, N_CLASSES["verb"], "verb")
+    scores["noun"] = _check_scores(noun, ids, N_CLASSES["noun"], "noun")
+    _write(path, head, ids, _entries(scores, keys))
+
+
+def _keys(n):
+    return [str(number) for number in range(n)]
+
+
+def _action_keys(pairs):
+    """Key "verb,noun" of each action; all different and in range."""
+    if len(pairs) < N_ACTIONS:
+        raise ValueError(
+            f"A submission holds the {N_ACTIONS} best actions of each segment, but "
+            f"there are scores of {len(pairs)}: pass scores of more actions, or verb= "
+            "and noun= alone."
+        )
+    seen = set()
+    for verb, noun in pairs:
+        if not (0 <= verb < N_CLASSES["verb"] and 0 <= noun < N_CLASSES["noun"]):
+            raise ValueError(
+                f"actions holds the verb {verb} and the noun {noun}: expected ids "
+                f"below {N_CLASSES['verb']} and {N_CLASSES['noun']}, from 0."
+            )
+        if (verb, noun) in seen:
+            raise ValueError(
+                f"actions gives two classes the verb {verb} and the noun {noun}: a "
+                "submission has one score for each pair."
+            )
+        seen.add((verb, noun))
+    return [f"{verb},{noun}" for verb, noun in pairs]
+
+
+def _check_scores(scores, ids, n_columns, task):
+    """One finite number for each segment and class.   -> (n, n_columns)."""
+    scores = np.asarray(scores)
+    if scores.shape != (len(ids), n_columns) or scores.dtype.kind not in "fiu":
+        raise ValueError(
+            f"The scores of {task} are {scores.dtype} of shape {scores.shape}: "
+            f"expected numbers of shape {(len(ids), n_columns)}, one row for each "
+            "segment and one column for each class."
+        )
+    rows, columns = np.nonzero(~np.isfinite(scores))
+    if len(rows):
+        raise ValueError(
+            f"Segment {ids[rows[0]]!r} has the score {scores[rows[0], columns[0]]} in "
+            f"column {columns[0]} of {task}: scores must be finite."
+        )
+    return scores
+
+
+def _entries(scores, keys):
+    """Yield what the file says about each segment."""
+    for row in range(len(scores["verb"])):
+        entry = {
+            task: dict(zip(keys[task], scores[task][row].tolist(), strict=True))
+            for task in N_CLASSES
+        }
+        if "action" in scores:
+            own = scores["action"][row].astype(np.float64)
+            best = np.argsort(-own, kind="stable")[:N_ACTIONS].tolist()
+            entry["action"] = {keys["action"][c]: own[c].item() for c in best}
+        yield entry
+
+
+def _write(path, head, ids, entries):
+    """Write segment by segment: all at once would take gigabytes for a test set."""
+    unfinished = f"{os.fspath(path)}.{secrets.token_hex(4)}.tmp"
+    try:
+        with open(unfinished, "x", encoding="utf-8") as file:
+            file.write(json.dumps(head)[:-1] + ', "results": {')
+            for row, (segment, entry) in enumerate(zip(ids, entries, strict=True)):
+                separator = ",\n" if row else "\n"
+                file.write(f"{separator}{json.dumps(segment)}: {json.dumps(entry)}")
+            file.write("\n}}\n")
+        os.replace(unfinished, path)
+    finally:
+        if os.path.exists(unfinished):
+            os.unlink(unfinished)

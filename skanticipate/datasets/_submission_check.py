@@ -1,0 +1,256 @@
+"""Files of predictions for the EPIC-KITCHENS-100 challenge: their rules, checked."""
+
+import functools
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+from sklearn.utils import Bunch
+
+from skanticipate._actions import as_list
+
+VERSION = "0.2"
+CHALLENGES = ("action_anticipation", "action_recognition")
+N_CLASSES = {"verb": 97, "noun": 300}
+N_ACTIONS = 100
+_LEVELS = ("sls_pt", "sls_tl", "sls_td")
+
+
+def validate_submission(path, ids=None, *, challenge="action_anticipation"):
+    """Check a file of predictions by the rules of the official evaluation, and read it.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A JSON file as the EPIC-KITCHENS-100 challenge takes it.
+    ids : array-like of str of shape (n,), default=None
+        The segments that must be in it, neither more nor less. None takes those of the
+        file.
+    challenge : {"action_anticipation", "action_recognition"}, \
+            default="action_anticipation"
+        The server that the file is for.
+
+    Returns
+    -------
+    submission : Bunch
+        `ids`, a list of n segments, in the order of the argument; `verb` (n, 97) and
+        `noun` (n, 300), scores; `action` (n, 100), scores in the order of the file,
+        and `pairs` (n, 100, 2), the verb and noun of each, or None for both if the
+        file has none; `sls_pt`, `sls_tl` and `sls_td`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file breaks a rule; names the file and the segment.
+
+    Notes
+    -----
+    The rules: version "0.2"; the challenge; three supervision levels from 0 to 5; each
+    segment has a finite score for each of 97 verbs and 300 nouns; all segments or none
+    have actions, exactly 100 of them, whose keys "verb,noun" are in range. Two things
+    are checked that the official evaluation lets pass: NaN, and a key that is there
+    twice.
+
+    References
+    ----------
+    https://github.com/epic-kitchens/C3-Action-Anticipation
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from skanticipate.datasets import validate_submission
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "test.json"
+    ...     _ = path.write_text('{"version": "0.1"}')
+    ...     validate_submission(path)
+    Traceback (most recent call last):
+    ValueError: ...test.json has the version '0.1': expected '0.2'.
+    """
+    if challenge not in CHALLENGES:
+        raise ValueError(f"challenge is {challenge!r}: expected one of {CHALLENGES}.")
+    content = _object(_read(path), str(path))
+    check_head(content, str(path), (challenge,))
+    results = _member(content, "results", str(path))
+    ids = list(results) if ids is None else check_ids(ids)
+    _check_segments(results, ids, path)
+    entries = {f"{path}, segment {name!r},": results[name] for name in ids}
+    submission = Bunch(ids=ids, action=None, pairs=None)
+    submission.update({level: content[level] for level in _LEVELS})
+    for task in N_CLASSES:
+        scores = [_class_scores(entries[where], task, where) for where in entries]
+        submission[task] = np.array(scores)
+    if "action" in results[ids[0]]:
+        scores = [_action_scores(entries[where], where) for where in entries]
+        submission.pairs, submission.action = map(np.array, zip(*scores, strict=True))
+    return submission
+
+
+def check_head(head, where, challenges):
+    """Check version, challenge and supervision levels."""
+    missing = [name for name in ("version", "challenge", *_LEVELS) if name not in head]
+    if "version" in head and head["version"] != VERSION:
+        raise ValueError(
+            f"{where} has the version {head['version']!r}: expected {VERSION!r}."
+        )
+    if missing:
+        raise ValueError(
+            f"{where} has no {missing[0]!r}: expected version, challenge, "
+            f"{', '.join(_LEVELS)} and results."
+        )
+    if head["challenge"] not in challenges:
+        raise ValueError(
+            f"{where} has the challenge {head['challenge']!r}: expected "
+            f"{' or '.join(map(repr, challenges))}."
+        )
+    for name in _LEVELS:
+        if type(head[name]) is not int or not 0 <= head[name] <= 5:
+            raise ValueError(
+                f"{where} has the supervision level {name}={head[name]!r}: expected a "
+                "whole number from 0 to 5."
+            )
+
+
+def check_ids(ids):
+    """Names of segments, none of them twice.   -> list of str."""
+    ids = as_list(ids)
+    if not ids or not all(isinstance(name, str) for name in ids):
+        raise ValueError(
+            "ids must hold the narration_id of at least one segment, strings such as "
+            f"'P01_11_0', got {ids[:3]}."
+        )
+    if len(set(ids)) < len(ids):
+        repeated = next(name for name in ids if ids.count(name) > 1)
+        raise ValueError(f"ids holds the segment {repeated!r} twice.")
+    return ids
+
+
+class _Object(dict):
+    """A JSON object that knows a key that was written twice; a dict keeps the last."""
+
+    def __init__(self, pairs):
+        super().__init__(pairs)
+        self.repeated = None
+        if len(self) < len(pairs):
+            keys = [key for key, _ in pairs]
+            self.repeated = next(key for key in keys if keys.count(key) > 1)
+
+
+def _read(path):
+    if not Path(path).exists():
+        raise FileNotFoundError(f"There is no file {path}.")
+    with open(path, encoding="utf-8") as file:
+        try:
+            return json.load(file, object_pairs_hook=_Object)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{path} is no JSON ({error}).") from error
+
+
+def _object(value, where):
+    if not isinstance(value, _Object):
+        raise ValueError(f"{where} is {value!r:.40}: expected a JSON object, {{...}}.")
+    if value.repeated is not None:
+        raise ValueError(f"{where} has the key {value.repeated!r} twice.")
+    return value
+
+
+def _member(parent, name, where):
+    """Return the object `name` of an object."""
+    if name not in parent:
+        raise ValueError(f"{where} has no {name!r}.")
+    return _object(parent[name], f"{where} {name!r}")
+
+
+def _check_segments(results, ids, path):
+    """The segments are those expected; all of them have actions, or none has."""
+    missing = [name for name in ids if name not in results]
+    if missing:
+        raise ValueError(
+            f"{path} lacks {len(missing)} segments, among them {missing[0]!r}: every "
+            "segment must be in it."
+        )
+    strange = results.keys() - set(ids)
+    if strange:
+        raise ValueError(
+            f"{path} has {len(strange)} segments that are not in ids, among them "
+            f"{min(strange)!r}."
+        )
+    if not ids:
+        raise ValueError(f"{path} has no segment.")
+    with_actions = "action" in _member(results, ids[0], str(path))
+    for name in ids:
+        if ("action" in _member(results, name, str(path))) != with_actions:
+            raise ValueError(
+                f"{path}, segment {name!r}, has {'no ' * with_actions}actions, unlike "
+                f"segment {ids[0]!r}: give actions for all segments or for none."
+            )
+
+
+def _class_scores(entry, task, where):
+    """Scores of all verbs or nouns, by id."""
+    scores = _member(entry, task, where)
+    by_id = {}
+    for key in scores:
+        (number,) = _ids_of(key, (task,), where)
+        if number in by_id:
+            raise ValueError(f"{where} has the {task} {number} twice.")
+        by_id[number] = _score(scores, key, task, where)
+    missing = [number for number in range(N_CLASSES[task]) if number not in by_id]
+    if missing:
+        raise ValueError(
+            f"{where} has no score of the {task} {missing[0]}: expected "
+            f"{N_CLASSES[task]}, got {len(by_id)}."
+        )
+    return [by_id[number] for number in range(N_CLASSES[task])]
+
+
+def _action_scores(entry, where):
+    """Pairs (verb, noun) and their scores, in the order of the file."""
+    scores = _member(entry, "action", where)
+    if len(scores) != N_ACTIONS:
+        raise ValueError(
+            f"{where} has scores of {len(scores)} actions: expected {N_ACTIONS}."
+        )
+    pairs = [_ids_of(key, ("verb", "noun"), where) for key in scores]
+    if len(set(pairs)) < len(pairs):
+        repeated = next(pair for pair in pairs if pairs.count(pair) > 1)
+        raise ValueError(f"{where} has the action {repeated} twice.")
+    return pairs, [_score(scores, key, "action", where) for key in scores]
+
+
+def _ids_of(key, tasks, where):
+    """Ids in a key: "3" of a verb or noun, "3,14" of an action."""
+    ids = _parse_key(key, tasks)
+    if ids is None:
+        limits = " and ".join(str(N_CLASSES[task]) for task in tasks)
+        raise ValueError(
+            f"{where} has the key {key!r}: expected {','.join(tasks)}, with ids below "
+            f"{limits}, from 0."
+        )
+    return ids
+
+
+@functools.lru_cache(maxsize=2**16)  # all segments have much the same keys
+def _parse_key(key, tasks):
+    try:
+        ids = tuple(map(int, key.split(",")))
+    except ValueError:
+        return None
+    in_range = len(ids) == len(tasks) and all(
+        0 <= number < N_CLASSES[task] for number, task in zip(ids, tasks, strict=True)
+    )
+    return ids if in_range else None
+
+
+def _score(scores, key, task, where):
+    score = scores[key]
+    # the comparison is false for NaN and works for whole numbers of any length
+    if type(score) not in (int, float) or not abs(score) <= sys.float_info.max:
+        raise ValueError(
+            f"{where} has {score!r:.40} as score of the {task} {key!r}: expected a "
+            "finite number."
+        )
+    return score

@@ -1,0 +1,212 @@
+"""All metrics of the EPIC-KITCHENS-100 anticipation challenge from one call."""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.utils import column_or_1d
+
+from skanticipate._actions import as_list, verbs_and_nouns
+from skanticipate.metrics.scores import (
+    marginalize,
+    mean_top_k_recall_score,
+    top_k_accuracy,
+)
+
+_TASKS = ("verb", "noun", "action")
+
+
+def epic100_metrics(
+    y_true,
+    *,
+    action,
+    classes=None,
+    actions=None,
+    verb=None,
+    noun=None,
+    tail=None,
+    unseen=None,
+):
+    """Mean top-5 recall and top-k accuracy: overall, unseen, tail; verb, noun, action.
+
+    Parameters
+    ----------
+    y_true : table with n rows
+        The segments, with columns `verb`, `noun` and `action` of class ids: what
+        :func:`skanticipate.datasets.read_segments` returned, a DataFrame, a mapping.
+    action : array-like of shape (n, C)
+        Scores of the actions, such as `predict_proba(X)`.
+    classes : array-like of shape (C,), default=None
+        Action id of each column of `action`, as in `estimator.classes_`. None means
+        that the columns are the action ids 0, ..., C - 1.
+    actions : table or mapping, default=None
+        Verb id and noun id of each action: what
+        :func:`skanticipate.datasets.read_actions` returned, or a mapping from the
+        action id to (verb id, noun id). Needed where `verb` or `noun` is None.
+    verb, noun : array-like of shape (n, V) and (n, N), default=None
+        Scores of the verbs and nouns; the columns are their ids. None means the sums
+        over the actions that contain them, for which `action` must hold probabilities.
+    tail : mapping, default=None
+        Ids of the tail classes, under `verb` and `noun`. An action is in the tail if
+        its verb or its noun is. None leaves these rows of the table out.
+    unseen : array-like of bool of shape (n,), default=None
+        Segments of people without a training video. None leaves these rows out.
+
+    Returns
+    -------
+    table : list of dict
+        One row for each subset and task, with the keys `subset` ("overall", "unseen",
+        "tail"), `task` ("verb", "noun", "action"), `n_segments`, `mean_top5_recall`,
+        `top1_accuracy` and `top5_accuracy`, as fractions in [0, 1]. A DataFrame takes
+        it as it is.
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree, a score is NaN, `y_true` or `tail` lacks a column, or verbs
+        and nouns are to be computed and `actions` is missing, lacks an action or holds
+        names instead of ids.
+
+    See Also
+    --------
+    mean_top_k_recall_score : The metric that the challenge ranks by.
+    skanticipate.datasets.fetch_epic100 : Has `validation`, `actions`, `tail`, `unseen`.
+
+    Notes
+    -----
+    The recall of a subset is the mean over the classes that occur in it. A class
+    without a column of scores counts as missed. Where a subset has no segment its
+    metrics are NaN.
+
+    References
+    ----------
+    Damen et al., "Rescaling Egocentric Vision: Collection, Pipeline and Challenges for
+    EPIC-KITCHENS-100", IJCV 2022. The values are those of the official evaluation,
+    https://github.com/epic-kitchens/C3-Action-Anticipation.
+
+    Examples
+    --------
+    >>> from skanticipate.metrics import epic100_metrics
+    >>> segments = {"verb": [0, 0, 1], "noun": [2, 3, 2], "action": [0, 1, 2]}
+    >>> proba = [[0.5, 0.3, 0.2], [0.4, 0.5, 0.1], [0.1, 0.6, 0.3]]
+    >>> table = epic100_metrics(
+    ...     segments,
+    ...     action=proba,
+    ...     actions={0: (0, 2), 1: (0, 3), 2: (1, 2)},
+    ...     tail={"verb": [1], "noun": []},
+    ...     unseen=[False, True, True],
+    ... )
+    >>> for row in table:
+    ...     print(row["subset"], row["task"], row["n_segments"], row["top1_accuracy"])
+    overall verb 3 0.66...
+    overall noun 3 0.33...
+    overall action 3 0.66...
+    unseen verb 2 0.5
+    unseen noun 2 0.0
+    unseen action 2 0.5
+    tail verb 1 0.0
+    tail noun 0 nan
+    tail action 1 0.0
+    """
+    labels = _columns(y_true, _TASKS, "y_true")
+    if verb is None or noun is None:
+        verbs, nouns = _sums_of_actions(action, classes, actions)
+    answers = {
+        "verb": verbs if verb is None else (verb, None),
+        "noun": nouns if noun is None else (noun, None),
+        "action": (action, classes),
+    }
+    table = []
+    for subset, rows in _subsets(labels, tail, unseen).items():
+        for task in _TASKS:
+            values = _metrics(task, labels[task], *answers[task], rows[task])
+            table.append({"subset": subset, "task": task, **values})
+    return table
+
+
+def verb_noun_ids(classes, actions):
+    """Verb id and noun id of each action class.   (C,) -> (C,) intp, (C,) intp.
+
+    `actions` is a table with columns `label`, `verb_id` and `noun_id`, or anything
+    that `verbs_and_nouns` takes and that holds ids.
+    """
+    if actions is None:
+        raise ValueError(
+            "The verb and the noun of an action are unknown: pass actions=, the table "
+            "of read_actions or a mapping from the action id to (verb id, noun id)."
+        )
+    if "verb_id" in actions and "noun_id" in actions:
+        actions = {
+            "label": actions["label"],
+            "verb": actions["verb_id"],
+            "noun": actions["noun_id"],
+        }
+    parts = verbs_and_nouns(classes, actions)
+    names = [name for name in [*parts[0], *parts[1]] if not isinstance(name, Integral)]
+    if names:
+        raise ValueError(
+            f"actions must give the ids of verbs and nouns, got {names[0]!r}: pass a "
+            "table with columns label, verb_id and noun_id, or a mapping from the "
+            "action id to (verb id, noun id)."
+        )
+    return tuple(part.astype(np.intp) for part in parts)
+
+
+def _sums_of_actions(action, classes, actions):
+    """Probabilities and ids of the verbs, and of the nouns."""
+    if classes is None:
+        classes = range(np.shape(action)[-1])
+    ids = zip(*verb_noun_ids(classes, actions), strict=True)
+    sums = marginalize(action, classes, dict(zip(as_list(classes), ids, strict=True)))
+    return (sums.verb_proba, sums.verbs), (sums.noun_proba, sums.nouns)
+
+
+def _columns(table, names, what):
+    try:
+        return {name: column_or_1d(table[name]) for name in names}
+    except (KeyError, IndexError, TypeError) as error:
+        raise ValueError(
+            f"{what} must be a table with the columns {', '.join(names)}, got "
+            f"{type(table).__name__} without them."
+        ) from error
+
+
+def _subsets(labels, tail, unseen):
+    """Which rows each subset keeps, by task."""
+    n = len(labels["action"])
+    subsets = {"overall": dict.fromkeys(_TASKS, np.ones(n, dtype=bool))}
+    if unseen is not None:
+        unseen = np.asarray(unseen)
+        if unseen.dtype != bool or unseen.shape != (n,):
+            raise ValueError(
+                f"unseen must be a mask of shape ({n},), one truth value for each "
+                f"segment, got {unseen.dtype} of shape {unseen.shape}."
+            )
+        subsets["unseen"] = dict.fromkeys(_TASKS, unseen)
+    if tail is not None:
+        ids = _columns(tail, ("verb", "noun"), "tail")
+        rows = {task: np.isin(labels[task], ids[task]) for task in ids}
+        subsets["tail"] = rows | {"action": rows["verb"] | rows["noun"]}
+    return subsets
+
+
+def _metrics(task, y_true, scores, columns, rows):
+    """Metrics of one task over some rows; NaN where there is none."""
+    scores = np.asarray(scores)
+    if len(scores) != len(y_true):
+        raise ValueError(
+            f"y_true has {len(y_true)} segments but the scores of {task} have "
+            f"{len(scores)} rows: give one row of scores for each segment."
+        )
+    y_true, scores = y_true[rows], scores[rows]
+
+    def value(metric, k):
+        if not len(y_true):
+            return float("nan")
+        return metric(y_true, scores, k=k, classes=columns)
+
+    return {
+        "n_segments": len(y_true),
+        "mean_top5_recall": value(mean_top_k_recall_score, 5),
+        "top1_accuracy": value(top_k_accuracy, 1),
+        "top5_accuracy": value(top_k_accuracy, 5),
+    }

@@ -1,0 +1,80 @@
+"""Attention, the block around it, and how both start."""
+
+from torch import nn
+from torch.nn import functional
+from torch.nn.utils import skip_init
+
+from skanticipate.networks.base import Dropout
+
+SMALL = 0.02  # GPT-2's and V-JEPA's standard deviation of initial weights
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block: x + attend(norm(x)), then x + mlp(norm(x)).
+
+    With `tokens` they are what is normalised and attended to, and x asks as it is.
+    """
+
+    def __init__(self, width, n_heads, dropout):
+        super().__init__()
+        self.norms = nn.ModuleList(skip_init(nn.LayerNorm, width) for _ in range(2))
+        self.attention = Attention(width, n_heads)
+        self.widen = skip_init(nn.Linear, width, 4 * width)
+        self.narrow = skip_init(nn.Linear, 4 * width, width)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, x, tokens=None, **mask):
+        """(B, M, H), tokens (B, N, H) -> (B, M, H)."""
+        read = self.norms[0](x if tokens is None else tokens)
+        asking = read if tokens is None else x
+        x = x + self.dropout(self.attention(asking, read, **mask))
+        hidden = functional.gelu(self.widen(self.norms[1](x)), approximate="tanh")
+        return x + self.dropout(self.narrow(hidden))
+
+
+class Attention(nn.Module):
+    """Multi-head attention, softmax(Q K^T / sqrt(d)) V in each head."""
+
+    def __init__(self, width, n_heads):
+        super().__init__()
+        self.n_heads = n_heads
+        self.query = skip_init(nn.Linear, width, width)
+        self.key_value = skip_init(nn.Linear, width, 2 * width)
+        self.output = skip_init(nn.Linear, width, width)
+
+    def forward(self, asking, tokens, *, causal=False, real=None):
+        """(B, M, H), (B, N, H), real tokens (B, N) or None for all -> (B, M, H).
+
+        Each row needs a real token.
+        """
+        queries = self._heads(self.query(asking))
+        keys, values = map(self._heads, self.key_value(tokens).chunk(2, -1))
+        mask = None if real is None else real[:, None, None]  # (B, 1, 1, N)
+        read = functional.scaled_dot_product_attention(
+            queries, keys, values, attn_mask=mask, is_causal=causal
+        )
+        return self.output(read.transpose(1, 2).flatten(2))
+
+    def _heads(self, x):
+        return x.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)  # (B, h, N, H / h)
+
+
+def check_heads(width, n_heads, name):
+    """Refuse a width that cannot be divided among the heads."""
+    if width % n_heads:
+        raise ValueError(
+            f"{name}={width} cannot be divided among n_heads={n_heads}: choose a "
+            "multiple."
+        )
+
+
+def start_small(module, std, generator):
+    """Draw all linear weights from N(0, std^2), with biases of zero."""
+    for part in module.modules():
+        if isinstance(part, nn.Linear):
+            nn.init.normal_(part.weight, std=std, generator=generator)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
+    for part in module.modules():
+        if hasattr(part, "start"):
+            part.start()

@@ -1,0 +1,58 @@
+"""Specs of networks that answer at each of the last steps of a clip."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.utils._param_validation import Interval
+
+from skanticipate.networks.base import NetworkSpec
+
+STAGE_CONSTRAINTS = {
+    "time_step": [Interval(Real, 0, None, closed="neither")],
+    "anticipation_steps": [Interval(Integral, 1, None, closed="left")],
+    "anticipation_time": [Interval(Real, 0, None, closed="neither"), None],
+}
+
+
+class StagedSpec(NetworkSpec):
+    """A spec whose network answers after each of the last `anticipation_steps` steps.
+
+    The last step lies one `time_step` before the action starts; `predict_proba` answers
+    at `anticipation_time`. A subclass has these three parameters.
+    """
+
+    def check_stages(self, input_shape):
+        """Refuse clips that are no sequences, and a time that is no stage."""
+        self.answering_stage()
+        if len(input_shape) < 2:
+            raise ValueError(
+                f"{type(self).__name__} expects sequences of shape (n, T, d), got "
+                f"(n, {input_shape[0]}): use MLP for pooled features."
+            )
+
+    def stage_times(self):
+        """Seconds from each of the last steps to the start of the action."""
+        return self.time_step * np.arange(self.anticipation_steps, 0, -1)
+
+    def answering_stage(self):
+        """Index of the stage at `anticipation_time`."""
+        times = self.stage_times()
+        if self.anticipation_time is None:
+            return len(times) - 1
+        near = np.flatnonzero(np.isclose(times, self.anticipation_time))
+        if len(near) == 0:
+            raise ValueError(
+                f"anticipation_time={self.anticipation_time} s is none of the "
+                f"{len(times)} stages at {times.tolist()} s before the action: raise "
+                "anticipation_steps or change time_step."
+            )
+        return int(near[0])
+
+
+def check_steps(clips, n_stages):
+    """Refuse clips (B, T, ...) with fewer steps than stages."""
+    if clips.shape[1] < n_stages:
+        raise ValueError(
+            f"A clip of {clips.shape[1]} steps cannot be answered at {n_stages} "
+            "stages: give longer clips or fewer anticipation_steps."
+        )

@@ -1,0 +1,235 @@
+"""Causal transformer that predicts the features of the next frame."""
+
+from numbers import Integral, Real
+
+import torch
+from sklearn.utils._param_validation import HasMethods, Interval
+from torch import nn
+from torch.nn import functional
+from torch.nn.utils import skip_init
+
+from skanticipate.networks.attention import SMALL, Block, check_heads, start_small
+from skanticipate.networks.base import Dropout, Output, initialize
+from skanticipate.networks.heads import classifier
+from skanticipate.networks.inputs import clip_input, hold_last, real_first
+from skanticipate.networks.stages import STAGE_CONSTRAINTS, StagedSpec, check_steps
+
+
+class AVTHead(StagedSpec):
+    """Causal transformer over frame features that predicts the next frame's.
+
+    The head of the Anticipative Video Transformer: what it says after step t is a
+    guess of the features of step t + 1, made from steps up to t. The guess after the
+    last step is that of the future, and it is what the classifier reads::
+
+        predicted = decode(GPT-2(encode(frames)))
+        loss      = classification loss
+                    + future_feature_weight * mean((predicted[t] - frames[t + 1])^2)
+
+    The second term is taken in training only, over all clips of a batch, unlabelled
+    ones too. What follows the last step is not in the clip: the classification loss
+    alone shapes that guess. The feature map holds the guesses, (B, T, d).
+
+    Padding steps (all NaN, or codes of -1) are taken out: neither the other steps nor
+    the loss know of them, and they repeat the guess before them. Positions are counted
+    from the first real step.
+
+    Parameters
+    ----------
+    inner_size : int, default=256
+        Width of the transformer; the paper's is 2048.
+    n_layers : int, default=2
+        Number of blocks.
+    n_heads : int, default=4
+        Number of attention heads; it must divide `inner_size`.
+    max_steps : int, default=128
+        Number of learned positions: longer clips are an error. It does not follow from
+        the clips, so that networks of shorter and of longer clips, a student's and its
+        teacher's, can exchange weights. GPT-2 has 1024.
+    future_feature_weight : float, default=1.0
+        Weight of the loss of the guesses.
+    embedding : int, default=None
+        Width of the learned vector of each code, for clips of whole numbers
+        (n, T, k) as `HistoryEncoder` gives them. None means that clips are features.
+    embedding_std : float, default=0.1
+        Standard deviation of the embeddings' initial values. Small values learn more
+        from rare codes, and suit long tails; 1 is torch's default.
+    input_dropout : float, default=0.0
+        Share of the inputs, or of the entries of their embeddings, that is dropped in
+        training. What is to be guessed is never dropped.
+    layer_dropout : float, default=0.1
+        Share of what enters the blocks, and of what each half of a block adds, that is
+        dropped in training.
+    dropout : float, default=0.0
+        Share of the guesses before the classifier that is dropped in training.
+    head : VerbNounHead, default=None
+        How guesses become scores of the classes; None means a linear layer.
+    time_step : float, default=1.0
+        Seconds from one step to the next.
+    anticipation_steps : int, default=1
+        Number of stages S: the network answers after each of the last S steps. The
+        last step lies one `time_step` before the action starts.
+    anticipation_time : float, default=None
+        Seconds before the action at which `predict_proba` answers; one of
+        `time_step`, 2 `time_step`, ... None means the last step.
+
+    Notes
+    -----
+    The paper also classifies the frames of the past; their labels are not among what
+    `fit` receives. It drops attention weights too, which is left out: attention without
+    it is computed in one piece, and never holds them.
+
+    References
+    ----------
+    R. Girdhar, K. Grauman, "Anticipative Video Transformer", ICCV 2021 (section 4.2 and
+    the losses L_next and L_feat).
+    A. Radford et al., "Language Models are Unsupervised Multitask Learners", 2019 (the
+    block: GPT-2).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skanticipate import AVTHead
+    >>> spec = AVTHead(inner_size=32, anticipation_steps=3)
+    >>> network = spec.build((10, 16), 5, generator=torch.Generator().manual_seed(0))
+    >>> output = network.eval()(torch.zeros(4, 10, 16))
+    >>> output.logits.shape, output.features.shape
+    (torch.Size([4, 3, 5]), torch.Size([4, 10, 16]))
+    >>> spec.stage_times()
+    array([3., 2., 1.])
+    """
+
+    _parameter_constraints = {
+        "inner_size": [Interval(Integral, 1, None, closed="left")],
+        "n_layers": [Interval(Integral, 1, None, closed="left")],
+        "n_heads": [Interval(Integral, 1, None, closed="left")],
+        "max_steps": [Interval(Integral, 1, None, closed="left")],
+        "future_feature_weight": [Interval(Real, 0, None, closed="left")],
+        "embedding": [Interval(Integral, 1, None, closed="left"), None],
+        "embedding_std": [Interval(Real, 0, None, closed="neither")],
+        "input_dropout": [Interval(Real, 0, 1, closed="left")],
+        "layer_dropout": [Interval(Real, 0, 1, closed="left")],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "head": [HasMethods(["fit", "build"]), None],
+        **STAGE_CONSTRAINTS,
+    }
+    uses_global_rng = False
+    fixed_shape = False
+
+    def __init__(
+        self,
+        inner_size=256,
+        *,
+        n_layers=2,
+        n_heads=4,
+        max_steps=128,
+        future_feature_weight=1.0,
+        embedding=None,
+        embedding_std=0.1,
+        input_dropout=0.0,
+        layer_dropout=0.1,
+        dropout=0.0,
+        head=None,
+        time_step=1.0,
+        anticipation_steps=1,
+        anticipation_time=None,
+    ):
+        self.inner_size = inner_size
+        self.n_layers = n_layers
+        self.n_heads = n_heads
+        self.max_steps = max_steps
+        self.future_feature_weight = future_feature_weight
+        self.embedding = embedding
+        self.embedding_std = embedding_std
+        self.input_dropout = input_dropout
+        self.layer_dropout = layer_dropout
+        self.dropout = dropout
+        self.head = head
+        self.time_step = time_step
+        self.anticipation_steps = anticipation_steps
+        self.anticipation_time = anticipation_time
+
+    def build(self, input_shape, n_classes, *, generator):
+        """Build the network; see `NetworkSpec.build`."""
+        self._validate_params()
+        self.check_stages(input_shape)
+        check_heads(self.inner_size, self.n_heads, "inner_size")
+        network = initialize(_AVTHead(self, input_shape, n_classes), generator)
+        start_small(network.blocks, SMALL, generator)
+        start_small(network.classifier, 0.01, generator)
+        return network
+
+    def map_shape(self, clip_shape):
+        """A guess for each step."""
+        return clip_shape[:1]
+
+
+class _AVTHead(nn.Module):
+    def __init__(self, spec, input_shape, n_classes):
+        super().__init__()
+        self.n_stages = spec.anticipation_steps
+        self.future_feature_weight = spec.future_feature_weight
+        self.input = clip_input(spec, input_shape)
+        d, width = self.input.n_outputs, int(spec.inner_size)
+        self.encoder = skip_init(nn.Linear, d, width, bias=False)
+        self.positions = skip_init(nn.Embedding, int(spec.max_steps), width)
+        self.blocks = nn.ModuleList(
+            Block(width, int(spec.n_heads), spec.layer_dropout)
+            for _ in range(spec.n_layers)
+        )
+        self.norm = skip_init(nn.LayerNorm, width)
+        self.decoder = skip_init(nn.Linear, width, d, bias=False)
+        self.input_dropout = Dropout(spec.input_dropout)
+        self.layer_dropout = Dropout(spec.layer_dropout)
+        self.dropout = Dropout(spec.dropout)
+        self.classifier = classifier(spec, d, n_classes)
+
+    def start(self):
+        """Begin with positions that weigh little."""
+        with torch.no_grad():
+            self.positions.weight *= SMALL
+
+    def forward(self, clips):
+        check_steps(clips, self.n_stages)
+        self._check_positions(clips.shape[1])
+        steps, real = self.input(clips)  # (B, T, d), (B, T)
+        if real is not None:
+            # With real steps in front causal attention keeps padding out, and the place
+            # of a step is its position.
+            steps = real_first(steps, real)
+        guesses = self._guess(self.input_dropout(steps))  # (B, T, d)
+        loss = self._loss(guesses, steps, real)
+        if real is not None:
+            guesses = hold_last(guesses, real)
+        last = self.dropout(guesses[:, -self.n_stages :])  # (B, S, d)
+        return Output(self.classifier(last), guesses, loss, real)
+
+    def _check_positions(self, n_steps):
+        if n_steps > self.positions.num_embeddings:
+            raise ValueError(
+                f"A clip of {n_steps} steps is longer than the "
+                f"{self.positions.num_embeddings} positions of AVTHead: raise "
+                "max_steps or give shorter clips."
+            )
+
+    def _guess(self, steps):
+        """Features of the next step, from those up to each.   -> (B, T, d)."""
+        states = self.encoder(steps) + self.positions.weight[: steps.shape[1]]
+        states = self.layer_dropout(states)  # (B, T, H)
+        for block in self.blocks:
+            states = block(states, causal=True)
+        return self.decoder(self.norm(states))
+
+    def _loss(self, guesses, steps, real):
+        """Squared error of the guesses of steps that follow; None where none does."""
+        if not self.training or self.future_feature_weight == 0:
+            return None
+        # Without detach, embeddings would shrink until they are easy to guess.
+        guesses, truth = guesses[:, :-1], steps[:, 1:].detach()
+        if real is not None:
+            places = torch.arange(1, steps.shape[1], device=steps.device)
+            followed = places < real.sum(1, keepdim=True)  # (B, T - 1)
+            guesses, truth = guesses[followed], truth[followed]
+        if truth.numel() == 0:
+            return None
+        return self.future_feature_weight * functional.mse_loss(guesses, truth)

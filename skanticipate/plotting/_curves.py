@@ -1,0 +1,93 @@
+"""Accuracies by anticipation time, from estimators and from predictions."""
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from skanticipate._validation import check_label_array, unlabeled_mask
+from skanticipate.metrics import top_k_accuracy
+
+
+def curves_of_estimators(estimators, X, y, k):
+    """Accuracies by time: name -> list of {seconds: accuracy}, one a run."""
+    if not isinstance(estimators, dict):
+        estimators = {type(estimators).__name__: estimators}
+    y = check_label_array(y, estimator="AnticipationCurveDisplay")
+    curves = {}
+    for name, runs in estimators.items():
+        runs = runs if isinstance(runs, list | tuple) else [runs]
+        curves[name] = [_curve_of_estimator(run, X, y, k, name) for run in runs]
+    return curves
+
+
+def _curve_of_estimator(estimator, X, y, k, name):
+    check_is_fitted(estimator)
+    model, X = _with_stages(estimator, X)
+    if not hasattr(model, "staged_predict_proba") or not hasattr(
+        model, "anticipation_times_"
+    ):
+        raise TypeError(
+            f"{name!r} is a {type(model).__name__} and has no staged_predict_proba at "
+            "anticipation_times_: pass anticipators, or predictions to "
+            "from_predictions."
+        )
+    times = model.anticipation_times_
+    if np.isnan(times).any():
+        raise ValueError(
+            f"The network of {name!r} has no anticipation times: use one that reads "
+            "sequences, such as LSTM, or name the times in from_predictions."
+        )
+    labelled = ~unlabeled_mask(y, getattr(model, "unlabeled_label_", None))
+    if not labelled.any():
+        raise ValueError("y has no labelled rows, so there is nothing to score.")
+    staged = (proba[labelled] for proba in model.staged_predict_proba(X))
+    return curve(y[labelled], staged, times, k, model.classes_, name)
+
+
+def _with_stages(estimator, X):
+    """The anticipator inside a pipeline or a search, and what it is shown of X."""
+    if hasattr(estimator, "best_estimator_"):
+        return _with_stages(estimator.best_estimator_, X)
+    if isinstance(estimator, Pipeline):
+        X = estimator[:-1].transform(X) if len(estimator) > 1 else X
+        return _with_stages(estimator[-1], X)
+    return estimator, X
+
+
+def curve(y_true, staged_scores, anticipation_times, k, classes, name):
+    """Accuracy at each time.   -> {seconds: accuracy}."""
+    accuracies = [
+        top_k_accuracy(y_true, scores, k=k, classes=classes) for scores in staged_scores
+    ]
+    # equal times of different steps must be equal numbers: 3 * 0.1 is not 0.3
+    times = np.round(np.asarray(anticipation_times, dtype=float), 6)
+    if times.shape != (len(accuracies),):
+        raise ValueError(
+            f"{name!r} has {len(accuracies)} stages but anticipation_times has shape "
+            f"{times.shape}: give one time for each stage."
+        )
+    if (
+        len(np.unique(times)) < len(times)
+        or not (np.isfinite(times) & (times >= 0)).all()
+    ):
+        raise ValueError(
+            "anticipation_times must be distinct, finite seconds before the action, "
+            f"not below 0, got {times.tolist()}."
+        )
+    return dict(zip(times.tolist(), accuracies, strict=True))
+
+
+def by_time(curves):
+    """Scores on one grid of times, and the grid.   name -> (S, R), (S,)."""
+    empty = [name for name, runs in curves.items() if not runs]
+    if empty or not curves:
+        raise ValueError(
+            "AnticipationCurveDisplay needs at least one estimator"
+            + (f", and {empty[0]!r} has an empty list." if empty else ", got none.")
+        )
+    times = sorted({t for runs in curves.values() for run in runs for t in run})[::-1]
+    scores = {
+        name: np.array([[run.get(time, np.nan) for run in runs] for time in times])
+        for name, runs in curves.items()
+    }
+    return scores, np.array(times)

@@ -1,0 +1,291 @@
+import sys
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.ensemble import GradientBoostingClassifier
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from skanticipate import LSTM, MLP, SmoothedAnticipator
+from skanticipate.plotting import AnticipationCurveDisplay, results_table
+
+matplotlib = pytest.importorskip("matplotlib")
+matplotlib.use("Agg")
+plt = pytest.importorskip("matplotlib.pyplot")
+
+CLASSES = np.array(["cut", "mix", "wash"])
+Y = np.array(["cut", "cut", "mix", "wash"])
+X = np.zeros((4, 6, 2))
+
+
+@pytest.fixture(autouse=True)
+def closed_figures():
+    yield
+    plt.close("all")
+
+
+class Staged(ClassifierMixin, BaseEstimator):
+    """Right on the first `n_right` rows at each time, wrong on all others."""
+
+    def __init__(self, times=(1.0, 0.5), n_right=(1, 2), marker=None):
+        self.times = times
+        self.n_right = n_right
+        self.marker = marker
+
+    def fit(self, X, y):
+        self.classes_ = CLASSES
+        self.unlabeled_label_ = self.marker
+        self.anticipation_times_ = np.array(self.times)
+        return self
+
+    def predict(self, X):
+        return np.full(len(X), CLASSES[0])
+
+    def staged_predict_proba(self, X):
+        for n in self.n_right:
+            right = np.searchsorted(CLASSES, Y)
+            columns = np.where(np.arange(len(X)) < n, right, (right + 1) % 3)
+            yield np.eye(3)[columns]
+
+
+def staged(**parameters):
+    return Staged(**parameters).fit(X, Y)
+
+
+def draw(estimators, y=Y, k=1, **options):
+    return AnticipationCurveDisplay.from_estimator(estimators, X, y, k=k, **options)
+
+
+# ------------------------------------------------------------------------- the numbers
+
+
+def test_accuracies_by_hand():
+    display = draw({"a": staged(), "b": staged(n_right=(3, 4))})
+    assert_array_equal(display.anticipation_times, [1.0, 0.5])
+    assert_array_equal(display.scores["a"], [[0.25], [0.5]])
+    assert_array_equal(display.scores["b"], [[0.75], [1.0]])
+    assert display.k == 1
+
+
+def test_stages_go_by_time_and_not_by_position():
+    """One tells the late stage first, one has other times, one another step."""
+    display = draw(
+        {
+            "late first": staged(times=(0.5, 1.0), n_right=(2, 1)),
+            "other": staged(times=(2.0, 1.0), n_right=(3, 4)),
+            "tenths": staged(times=(10 * 0.1, 5 * 0.1 + 1e-9), n_right=(0, 1)),
+        }
+    )
+    assert_array_equal(display.anticipation_times, [2.0, 1.0, 0.5])
+    assert_array_equal(display.scores["late first"], [[np.nan], [0.25], [0.5]])
+    assert_array_equal(display.scores["other"], [[0.75], [1.0], [np.nan]])
+    assert_array_equal(display.scores["tenths"], [[np.nan], [0.0], [0.25]])
+
+
+def test_a_list_of_fits_is_one_estimator_with_several_runs():
+    runs = [staged(), staged(n_right=(3, 4))]
+    assert_array_equal(draw({"a": runs}).scores["a"], [[0.25, 0.75], [0.5, 1.0]])
+
+
+def test_the_name_of_a_single_estimator_is_its_class():
+    assert list(draw(staged()).scores) == ["Staged"]
+
+
+def test_k_classes_may_be_named():
+    wrong = staged(n_right=(0, 0))
+    # the second best is the first of the other columns: right for "cut" alone
+    assert_array_equal(draw(wrong, k=2).scores["Staged"], [[0.5], [0.5]])
+    assert_array_equal(draw(wrong, k=3).scores["Staged"], [[1.0], [1.0]])
+
+
+def test_unlabelled_rows_are_left_out():
+    y = np.where(np.arange(4) == 1, "", Y)
+    display = draw(staged(marker=""), y=y)
+    assert_allclose(display.scores["Staged"], [[1 / 3], [1 / 3]])
+
+
+def test_the_anticipator_is_found_in_pipelines_and_searches():
+    shown = []
+
+    def first_step(clips):
+        shown.append(clips.shape)
+        return clips[:, 1:]
+
+    pipe = make_pipeline(FunctionTransformer(first_step), Staged()).fit(X, Y)
+    shown.clear()
+    assert_array_equal(draw(pipe).scores["Pipeline"], [[0.25], [0.5]])
+    assert shown == [X.shape]
+    alone = make_pipeline(Staged()).fit(X, Y)
+    grid = {"staged__n_right": [(3, 4)]}
+    search = GridSearchCV(alone, grid, cv=KFold(2)).fit(X, Y)
+    assert_array_equal(draw(search).scores["GridSearchCV"], [[0.75], [1.0]])
+
+
+def test_an_lstm_answers_at_all_of_its_times():
+    rng = np.random.default_rng(0)
+    clips, y = rng.normal(size=(30, 6, 2)), CLASSES[np.arange(30) % 3]
+    spec = LSTM(4, anticipation_steps=3, time_step=0.5)
+    model = SmoothedAnticipator(spec, max_epochs=3, random_state=0).fit(clips, y)
+    display = AnticipationCurveDisplay.from_estimator(model, clips, y, k=1)
+    assert_array_equal(display.anticipation_times, [1.5, 1.0, 0.5])
+    for row, proba in enumerate(model.staged_predict_proba(clips)):
+        accuracy = np.mean(CLASSES[proba.argmax(1)] == y)
+        assert display.scores["SmoothedAnticipator"][row, 0] == accuracy
+    *_, last = display.scores["SmoothedAnticipator"][:, 0]
+    assert last == model.score(clips, y)
+
+
+def test_predictions_do_as_estimators_do():
+    model, other = staged(), staged(n_right=(3, 4))
+    display = AnticipationCurveDisplay.from_predictions(
+        Y,
+        {"a": [list(m.staged_predict_proba(X)) for m in (model, other)]},
+        model.anticipation_times_,
+        k=1,
+        classes=CLASSES,
+    )
+    expected = draw({"a": [model, other]})
+    assert_array_equal(display.scores["a"], expected.scores["a"])
+    assert_array_equal(display.anticipation_times, expected.anticipation_times)
+    numbers = np.searchsorted(CLASSES, Y)
+    again = AnticipationCurveDisplay.from_predictions(
+        numbers, {"a": [model.staged_predict_proba(X)]}, [1.0, 0.5], k=1
+    )
+    assert_array_equal(again.scores["a"], expected.scores["a"][:, :1])
+
+
+# --------------------------------------------------------------------------- the table
+
+
+def test_the_table_by_hand():
+    scores = {
+        "one-hot | LSTM": [[0.3, 0.34], [0.2, 0.2]],
+        "VN": [[0.36851], [np.nan]],
+    }
+    display = AnticipationCurveDisplay(scores, [0.25, 2.0])
+    assert display.to_markdown() == (
+        "| top-5 accuracy, % | 2 s | 0.25 s |\n"
+        "|---|---:|---:|\n"
+        "| one-hot \\| LSTM | 20.00 ± 0.00 | 32.00 ± 2.83 |\n"  # 4 / sqrt(2)
+        "| VN |  | 36.85 |"
+    )
+
+
+def test_the_table_comes_from_one_call_without_a_picture(monkeypatch):
+    estimators = {"a": [staged(), staged(n_right=(3, 4))], "b": staged()}
+    expected = draw(estimators).to_markdown()
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    assert results_table(estimators, X, Y, k=1) == expected
+    assert expected.splitlines()[2:] == [
+        "| a | 50.00 ± 35.36 | 75.00 ± 35.36 |",
+        "| b | 25.00 | 50.00 |",
+    ]
+
+
+# ------------------------------------------------------------------------- the picture
+
+
+def test_mean_and_band_by_hand():
+    display = AnticipationCurveDisplay(
+        {"a": [[0.5, 0.9], [0.2, 0.4]], "b": [[0.3], [0.1]]}, [0.5, 2.0], k=3
+    )
+    assert display.plot() is display
+    assert_allclose(display.lines_[0].get_xydata(), [[2.0, 30], [0.5, 70]])
+    assert_allclose(display.lines_[1].get_ydata(), [10, 30])
+    assert len(display.bands_) == 1  # a single run has no spread
+    edges = display.bands_[0].get_paths()[0].vertices
+    spread = 100 * np.array([0.1, 0.2]) * 2**0.5  # with n - 1 = 1 in the denominator
+    for x, mean, width in zip([2.0, 0.5], [30, 70], spread, strict=True):
+        at = np.unique(edges[edges[:, 0] == x, 1].round(7))
+        assert_allclose(at, [mean - width, mean + width], atol=1e-6)
+    assert display.ax_.get_ylabel() == "top-3 accuracy, per cent"
+    assert "seconds before the action" in display.ax_.get_xlabel()
+    names = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert names == ["a", "b"]
+    display.figure_.canvas.draw()
+
+
+def test_the_action_is_at_the_right_and_stays_there():
+    first = AnticipationCurveDisplay({"a": [[0.1], [0.2]]}, [2.0, 1.0])
+    second = draw({"b": staged()}, ax=first.plot(legend=False).ax_, linestyle="--")
+    assert first.ax_ is second.ax_
+    assert first.ax_.get_legend() is not None  # that of the second
+    left, right = first.ax_.get_xlim()
+    assert left > 2.0 > 0.5 > right
+    assert [line.get_label() for line in first.ax_.lines] == ["a", "b"]
+    assert second.lines_[0].get_linestyle() == "--"
+
+
+def test_a_line_goes_on_over_times_it_has_no_stage_at():
+    scores = {"a": [[0.1, 0.2], [np.nan, np.nan], [0.3, 0.4]]}
+    display = AnticipationCurveDisplay(scores, [2.0, 1.5, 1.0]).plot()
+    assert_allclose(display.lines_[0].get_xdata(), [2.0, 1.0])
+    assert np.isfinite(display.bands_[0].get_paths()[0].vertices).all()
+
+
+def test_the_constructor_only_stores():
+    scores = {"a": [[0.2]]}
+    display = AnticipationCurveDisplay(scores, (1.0,), k=2)
+    assert display.scores is scores
+    assert display.anticipation_times == (1.0,)
+    assert not hasattr(display, "ax_")
+
+
+# ------------------------------------------------------------------------------ errors
+
+
+def test_who_has_no_stages_is_told_so():
+    rows = np.arange(8.0)[:, None]
+    boosting = GradientBoostingClassifier(n_estimators=2).fit(rows, rows[:, 0] > 3)
+    with pytest.raises(TypeError, match="'boosting' is a GradientBoostingClassifier"):
+        draw({"boosting": boosting})
+    pooled = SmoothedAnticipator(MLP(2), max_epochs=1).fit(rows, rows[:, 0] > 3)
+    with pytest.raises(ValueError, match="network of 'pooled' has no anticipation"):
+        AnticipationCurveDisplay.from_estimator({"pooled": pooled}, rows, np.ones(8))
+    with pytest.raises(NotFittedError):
+        draw(Staged())
+
+
+@pytest.mark.parametrize("estimators", [{}, {"a": []}])
+def test_no_estimator(estimators):
+    with pytest.raises(ValueError, match="needs at least one estimator"):
+        draw(estimators)
+
+
+def test_no_labelled_row():
+    with pytest.raises(ValueError, match="no labelled rows"):
+        draw(staged(marker=""), y=np.full(4, ""))
+
+
+@pytest.mark.parametrize(
+    ("times", "match"),
+    [
+        ([1.0], r"'a' has 2 stages but anticipation_times has shape \(1,\)"),
+        ([1.0, 1.0], "must be distinct, finite seconds"),
+        ([1.0, np.nan], "must be distinct, finite seconds"),
+        ([1.0, -0.5], "must be distinct, finite seconds"),
+    ],
+)
+def test_bad_anticipation_times(times, match):
+    runs = {"a": [list(staged().staged_predict_proba(X))]}
+    with pytest.raises(ValueError, match=match):
+        AnticipationCurveDisplay.from_predictions(Y, runs, times, classes=CLASSES)
+
+
+@pytest.mark.parametrize("scores", [[0.1, 0.2], [[0.1]], [[], []]])
+def test_scores_of_another_shape(scores):
+    display = AnticipationCurveDisplay({"a": scores}, [1.0, 0.5])
+    with pytest.raises(ValueError, match=r"scores of 'a' have shape .* \(2, R\)"):
+        display.plot()
+    with pytest.raises(ValueError, match=r"expected \(2, R\)"):
+        display.to_markdown()
+
+
+def test_missing_matplotlib_is_explained(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    with pytest.raises(ImportError, match=r'pip install "skanticipate\[plot\]"'):
+        AnticipationCurveDisplay({"a": [[0.2]]}, [1.0]).plot()
