@@ -293,7 +293,7 @@ def interrupted_after(n_batches, batches):
 @pytest.mark.parametrize("n_batches", [0, 1])
 def test_interrupted_writing_of_maps_leaves_nothing(n_batches, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(maps, "_ROWS_AT_A_TIME", 16)
+        patch.setattr(maps, "prediction_batch", lambda rows: 16)
         stopped = interrupted_after(n_batches, maps.map_batches)
         patch.setattr(cache, "map_batches", stopped)
         with pytest.raises(KeyboardInterrupt):
@@ -325,7 +325,7 @@ def killed(teacher, clips):
             os.kill(os.getpid(), signal.SIGKILL)
         yield batch
 
-maps._ROWS_AT_A_TIME = 16
+maps.prediction_batch = lambda rows: 16
 original, cache.map_batches = cache.map_batches, killed
 test.fitted(sys.argv[1])
 """
