@@ -9,6 +9,9 @@ from torch import nn
 from skanticipate import (
     LSTM,
     MLP,
+    RULSTM,
+    AttentiveProbe,
+    AVTHead,
     DistilledAnticipator,
     NetworkSpec,
     Output,
@@ -23,6 +26,9 @@ NETWORKS = {
     "MLP": (MLP((16, 8), dropout=0.3), POOLED),
     "LSTM": (LSTM(8, n_layers=2, dropout=0.3, anticipation_steps=2), CLIPS),
     "GRU": (LSTM(8, cell="gru", dropout=0.3), CLIPS),
+    "RULSTM": (RULSTM(8, dropout=0.3, anticipation_steps=2), CLIPS),
+    "AVT": (AVTHead(8, n_heads=2, dropout=0.3), CLIPS),
+    "probe": (AttentiveProbe(8, n_heads=2, dropout=0.3), CLIPS),
 }
 
 

@@ -8,6 +8,9 @@ from torch import nn
 from skanticipate import (
     LSTM,
     MLP,
+    RULSTM,
+    AttentiveProbe,
+    AVTHead,
     DistilledAnticipator,
     FeatureMapNet,
     InceptionTail,
@@ -28,6 +31,9 @@ CASES = {
     "MLP": (MLP(16), POOLED),
     "LSTM": (LSTM(16, anticipation_steps=2), CLIPS),
     "GRU": (LSTM(16, cell="gru"), CLIPS),
+    "RULSTM": (RULSTM(16, anticipation_steps=2, dropout=0.0), CLIPS),
+    "AVT": (AVTHead(16, n_heads=2, layer_dropout=0.0), CLIPS),
+    "probe": (AttentiveProbe(16, n_heads=2), CLIPS),
 }
 PRIORS = {
     "uniform": None,
