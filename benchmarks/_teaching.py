@@ -210,8 +210,10 @@ def fit_student(row, given, staff, training, options, seed):
         # Labelled clips are repeated until they fill as many steps as the others take.
         n_steps = -(-len(given.y) // batch_size)
         labelled = np.flatnonzero(given.y >= 0)
-        duration["batch_size"] = batch_size - round(share * batch_size)
-        rows = np.resize(labelled, n_steps * duration["batch_size"])
+        batch_size -= round(share * batch_size)
+        rows = np.resize(labelled, max(n_steps * batch_size, len(labelled)))
+        epochs = n_steps * duration["max_epochs"] / -(-len(rows) // batch_size)
+        duration = {"max_epochs": round(epochs), "batch_size": batch_size}
     else:
         rows = np.arange(len(given.y))
     past, y = given.past[rows], given.y[rows]
