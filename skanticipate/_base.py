@@ -140,7 +140,8 @@ class BaseAnticipator(_callbacks.CallbackSupportMixin, PredictionMixin, BaseEsti
             Label of the action seen last; None, NaN, "" or -1 where there is none.
             For priors that count transitions.
         teacher_proba : array-like of shape (n, C), default=None
-            Soft targets that replace a teacher. Only for estimators that have one.
+            Soft targets in place of a teacher's answers, columns in the order of
+            `classes`; a row of NaN has none. Only for estimators that have a teacher.
         groups : array-like of shape (n,), default=None
             Video or person of each row; a held-out part takes whole groups.
         sample_weight : array-like of shape (n,), default=None
