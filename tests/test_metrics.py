@@ -1,6 +1,4 @@
-import os
 import pickle
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -511,53 +509,3 @@ def test_scorers_pickle_and_say_what_they_are():
 def test_a_scorer_checks_k_when_it_is_made(make):
     with pytest.raises(ValueError, match="k == 0"):
         make(0)
-
-
-# real data
-
-
-@pytest.mark.data
-def test_metrics_equal_the_official_epic_100_evaluation():
-    folder = os.environ.get("SKANTICIPATE_TEST_DATA")
-    if not folder:
-        pytest.skip("SKANTICIPATE_TEST_DATA does not name a folder")
-    pd = pytest.importorskip("pandas")
-    epic = Path(folder) / "epic100"
-
-    def table(name):
-        return pd.read_csv(epic / f"{name}.csv", keep_default_na=False)
-
-    rows, actions = table("validation"), table("actions")
-    with np.load(epic / "reference_scores.npz", allow_pickle=False) as file:
-        scores = {
-            "verb": file["verb_scores"][file["verb_row"]],
-            "noun": file["noun_scores"][file["noun_row"]],
-        }
-        best = np.full((len(file["action_ids"]), len(actions)), -1, dtype=np.float32)
-        np.put_along_axis(best, file["action_ids"], file["action_scores"], axis=1)
-        scores["action"] = best[file["action_row"]]
-    tail = {
-        "verb": table("tail_verbs")["verb"],
-        "noun": table("tail_nouns")["noun"],
-    }
-    is_tail = actions["verb"].isin(tail["verb"]) | actions["noun"].isin(tail["noun"])
-    tail["action"] = actions["id"][is_tail]
-    people = rows["video"].str.split("_").str[0]
-    unseen = people.isin(table("unseen_participants")["participant"]).to_numpy()
-
-    def value(metric, task):
-        y, s = rows[task].to_numpy(), scores[task]
-        if metric.endswith("accuracy"):
-            return top_k_accuracy(y, s, k=int(metric[3]))
-        if metric.endswith("unseen"):
-            return mean_top_k_recall_score(y[unseen], s[unseen])
-        labels = tail[task] if metric.endswith("tail") else None
-        return mean_top_k_recall_score(y, s, labels=labels)
-
-    reference = table("reference_metrics")
-    ours = [
-        100 * value(metric, task)
-        for metric, task in zip(reference["metric"], reference["task"], strict=True)
-    ]
-    assert len(ours) == 15
-    assert_allclose(ours, reference["value"], atol=1e-4, rtol=0)

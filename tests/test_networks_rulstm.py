@@ -177,7 +177,10 @@ def test_each_input_of_each_unrolling_has_a_mask_of_its_own(completes, n_inputs)
         masks = {("roll", t): rolling[t, b] for t in range(T)}
         masks |= {("unroll", *place): unrolling[r, b] for place, r in row.items()}
         masks |= {("state", s): state[b, s] for s in range(S)}
-        dropped = lambda x, *place, masks=masks: x * masks[place]  # noqa: E731
+
+        def dropped(x, *place, masks=masks):
+            return x * masks[place]
+
         expected.append(naive(network, clip, S, completes, dropped)[0])
     expected = torch.stack(expected)
     assert_allclose(logits.detach(), expected.detach(), atol=1e-12)
