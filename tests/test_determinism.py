@@ -13,6 +13,7 @@ from skanticipate import (
     AttentiveProbe,
     AVTHead,
     DistilledAnticipator,
+    ModalityAttention,
     NetworkSpec,
     Output,
     SmoothedAnticipator,
@@ -29,6 +30,17 @@ NETWORKS = {
     "RULSTM": (RULSTM(8, dropout=0.3, anticipation_steps=2), CLIPS),
     "AVT": (AVTHead(8, n_heads=2, dropout=0.3), CLIPS),
     "probe": (AttentiveProbe(8, n_heads=2, dropout=0.3), CLIPS),
+    "fusion": (
+        ModalityAttention(
+            [
+                ("rgb", RULSTM(8, dropout=0.3, anticipation_steps=2), (0, 5)),
+                ("flow", RULSTM(6, dropout=0.3, anticipation_steps=2), (5, None)),
+            ],
+            dropout=0.3,
+            branch_epochs=1,
+        ),
+        CLIPS,
+    ),
 }
 
 

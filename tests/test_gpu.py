@@ -14,6 +14,7 @@ from skanticipate import (
     DistilledAnticipator,
     FeatureMapNet,
     InceptionTail,
+    ModalityAttention,
     NetworkSpec,
     Output,
     SmoothedAnticipator,
@@ -34,6 +35,17 @@ CASES = {
     "RULSTM": (RULSTM(16, anticipation_steps=2, dropout=0.0), CLIPS),
     "AVT": (AVTHead(16, n_heads=2, layer_dropout=0.0), CLIPS),
     "probe": (AttentiveProbe(16, n_heads=2), CLIPS),
+    "fusion": (
+        ModalityAttention(
+            [
+                ("rgb", RULSTM(8, dropout=0.0, anticipation_steps=2), (0, 5)),
+                ("flow", RULSTM(6, dropout=0.0, anticipation_steps=2), (5, None)),
+            ],
+            dropout=0.0,
+            branch_epochs=1,
+        ),
+        CLIPS,
+    ),
 }
 PRIORS = {
     "uniform": None,

@@ -4,6 +4,7 @@ from skanticipate.networks.attentive import AttentiveProbe
 from skanticipate.networks.base import NetworkSpec, Output
 from skanticipate.networks.feature_map import FeatureMapNet
 from skanticipate.networks.frame_mlp import FrameMLP
+from skanticipate.networks.fusion import ModalityAttention
 from skanticipate.networks.heads import VerbNounHead
 from skanticipate.networks.inception import InceptionTail
 from skanticipate.networks.lstm import LSTM
@@ -20,6 +21,7 @@ __all__ = [
     "FeatureMapNet",
     "FrameMLP",
     "InceptionTail",
+    "ModalityAttention",
     "NetworkSpec",
     "Output",
     "VerbNounHead",
