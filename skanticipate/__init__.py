@@ -27,6 +27,7 @@ from skanticipate.networks import (
 from skanticipate.persistence import load
 from skanticipate.preprocessing import (
     HistoryEncoder,
+    HistoryText,
     LastAxisSlice,
     PerFrame,
     pad_clips,
@@ -41,7 +42,12 @@ from skanticipate.priors import (
     VerbNounPrior,
 )
 from skanticipate.schedules import CosineSchedule, Schedule, StepSchedule
-from skanticipate.teachers import RecognitionTeacher, TeacherEnsemble
+from skanticipate.teachers import (
+    HistoryTeacher,
+    LanguageTeacher,
+    RecognitionTeacher,
+    TeacherEnsemble,
+)
 
 __all__ = [
     "LSTM",
@@ -56,7 +62,10 @@ __all__ = [
     "FrameMLP",
     "GloVePrior",
     "HistoryEncoder",
+    "HistoryTeacher",
+    "HistoryText",
     "InceptionTail",
+    "LanguageTeacher",
     "LastAxisSlice",
     "MarginalLoss",
     "MixturePrior",

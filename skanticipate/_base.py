@@ -133,9 +133,10 @@ class BaseAnticipator(_callbacks.CallbackSupportMixin, PredictionMixin, BaseEsti
         X_future_unlabeled : array-like of shape (n, ...), default=None
             Features of the clip to be anticipated, one row for each row of `X_past`.
             Only for estimators whose teacher sees them; others check its length.
-        past_actions : array-like of shape (n, L), default=None
-            Labels of the last L actions, left-padded with None or "". Only for
-            estimators whose teacher reads them.
+        past_actions : array-like of shape (n, L) or (n,), default=None
+            Labels of the last L actions, the latest last, left-padded with None, NaN,
+            "" or -1; or a text for each row. Only for estimators whose teacher reads
+            them.
         y_past : array-like of shape (n,), default=None
             Label of the action seen last; None, NaN, "" or -1 where there is none.
             For priors that count transitions.
@@ -199,7 +200,7 @@ class BaseAnticipator(_callbacks.CallbackSupportMixin, PredictionMixin, BaseEsti
         root = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         purposes = (
             *("split", "init", "shuffle", "dropout"),
-            *("crop", "teacher", "projection"),
+            *("crop", "teacher", "projection", "text_teacher"),
         )
         words = np.random.SeedSequence(root).generate_state(len(purposes))
         return dict(zip(purposes, words.tolist(), strict=True))

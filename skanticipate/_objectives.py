@@ -1,4 +1,4 @@
-"""The objective of distillation: base, teacher and feature terms of a batch."""
+"""The objective of distillation: the base term of a batch, and those of teachers."""
 
 import torch
 from torch import nn
@@ -33,9 +33,8 @@ class DistillationObjective:
     """Every term of the objective, from the rows that have its signal only.
 
     ``base`` is one weighted mean over labelled rows, by cross-entropy against their
-    label targets, and unlabelled rows, by KL(teacher || p). ``teacher`` is
-    ``T^2 KL(teacher^(1/T) || p^(1/T))`` over labelled rows that have an answer.
-    ``feature`` compares maps over rows with a future.
+    label targets, and unlabelled rows, by KL(teacher || p). The other terms say for
+    themselves which rows of a batch they are about.
 
     Parameters
     ----------
@@ -44,65 +43,51 @@ class DistillationObjective:
     weights : ndarray of shape (n,) or None
         Weight of each sample.
     answers : TeacherAnswers or None
-        What the teacher says of the samples.
-    temperature : float or None
-        That of the teacher term; None leaves the term out.
-    features : FeatureTerm or None
-        None leaves the term out.
+        What the teacher says of the samples, unlabelled ones too.
+    terms : dict of str to callable
+        (output, batch) -> rows (B,) bool and their losses (B',).
     dtype, device : torch dtype and device
         Those of the network.
     """
 
-    def __init__(
-        self, labels, weights, answers, temperature, features, *, dtype, device
-    ):
+    def __init__(self, labels, weights, answers, terms, *, dtype, device):
         self.labels = labels
         self.labelled = labels.codes >= 0
         self.weights = weights
         if weights is not None:
             self.weights = torch.as_tensor(weights, dtype=dtype, device=device)
         self.answers = answers
-        self.temperature = temperature
-        self.features = features
+        self.terms = terms
 
     def __call__(self, output, batch):
         """Sum of weighted losses and of weights of each term that has rows."""
         samples = batch.samples.to(self.labelled.device)
-        terms = {"base": self._base(output.logits, samples)}
-        if self.temperature is not None:
-            rows = self.labelled[samples] & self.answers.given[samples]
-            terms["teacher"] = self._teacher(output.logits, samples, rows)
-        if self.features is not None:
-            rows, losses = self.features(output, batch)
-            terms["feature"] = self._weighted(losses, samples[rows])
-        return {name: term for name, term in terms.items() if term is not None}
+        sums = {"base": self._base(output.logits, samples)}
+        for name, term in self.terms.items():
+            rows, losses = term(output, batch)
+            sums[name] = self._weighted(losses, samples[rows])
+        return {name: term for name, term in sums.items() if term is not None}
 
     def _base(self, logits, samples):
         labelled = self.labelled[samples]
         if labelled.all():
             return self._weighted(self._supervised(logits, samples), samples)
+        seen = samples[labelled]
+        losses = self._supervised(logits[labelled], seen)
+        if self.answers is None:
+            return self._weighted(losses, seen)
         answered = ~labelled & self.answers.given[samples]
-        seen, unseen = samples[labelled], samples[answered]
-        losses = [
-            self._supervised(logits[labelled], seen),
-            distillation_kl(
-                logits[answered], self.answers.proba[unseen], reduction="none"
-            ),
-        ]
-        return self._weighted(torch.cat(losses), torch.cat([seen, unseen]))
+        unseen = samples[answered]
+        divergences = distillation_kl(
+            logits[answered], self.answers.proba[unseen], reduction="none"
+        )
+        return self._weighted(
+            torch.cat([losses, divergences]), torch.cat([seen, unseen])
+        )
 
     def _supervised(self, logits, samples):
         targets = self.labels.take(samples)
         return soft_cross_entropy(logits, targets, reduction="none")
-
-    def _teacher(self, logits, samples, rows):
-        losses = distillation_kl(
-            logits[rows],
-            self.answers.proba[samples[rows]],
-            temperature=self.temperature,
-            reduction="none",
-        )
-        return self._weighted(losses, samples[rows])
 
     def _weighted(self, losses, samples):
         if not len(samples):
@@ -110,6 +95,43 @@ class DistillationObjective:
         return weighted_sum(
             losses, None if self.weights is None else self.weights[samples]
         )
+
+
+class AnswerTerm:
+    """Divergence from what a teacher says, one value a row.
+
+    ``T^2 * KL(teacher^(1/T) || p^(1/T))``, on the teacher's `top_k` classes if given.
+
+    Parameters
+    ----------
+    answers : TeacherAnswers
+        What the teacher says of the samples.
+    about : tensor of shape (n,) of bool
+        Samples that the term is about; they have an answer.
+    temperature : float
+        T.
+    top_k : int or None
+        Number of classes that are compared; None means all.
+    """
+
+    def __init__(self, answers, about, temperature, top_k=None):
+        self.proba = answers.proba
+        self.about = about
+        self.temperature = temperature
+        self.top_k = top_k
+
+    def __call__(self, output, batch):
+        """Rows (B,) bool that it is about, and their losses (B',)."""
+        samples = batch.samples.to(self.about.device)
+        rows = self.about[samples]
+        losses = distillation_kl(
+            output.logits[rows],
+            self.proba[samples[rows]],
+            temperature=self.temperature,
+            top_k=self.top_k,
+            reduction="none",
+        )
+        return rows, losses
 
 
 class FeatureTerm:

@@ -30,6 +30,10 @@ class Samples:
         Clips that a teacher may see.
     seen : ndarray of shape (n,) of bool or None
         Rows that have a future.
+    histories : RowView of shape (n, L) or (n,), or None
+        Labels of the past actions, or texts, that a teacher may read.
+    read : ndarray of shape (n,) of bool or None
+        Rows that have a history.
     proba : ndarray of shape (n, C) or None
         Soft targets that replace a teacher; rows of NaN have none.
     """
@@ -41,6 +45,8 @@ class Samples:
     y_past: np.ndarray | None = None
     futures: RowView | None = None
     seen: np.ndarray | None = None
+    histories: RowView | None = None
+    read: np.ndarray | None = None
     proba: np.ndarray | None = None
 
     def __len__(self):

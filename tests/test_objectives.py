@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose
 
 from skanticipate._batches import Batch
 from skanticipate._objectives import (
+    AnswerTerm,
     DistillationObjective,
     FeatureTerm,
     TeacherAnswers,
@@ -163,14 +164,13 @@ class Case:
         )
 
     def objective(self, temperature=None, features=None, answers=True):
-        return DistillationObjective(
-            self.labels(),
-            self.weights,
-            TeacherAnswers(self.proba, **CPU) if answers else None,
-            temperature,
-            features,
-            **CPU,
-        )
+        labels = self.labels()
+        answers = TeacherAnswers(self.proba, **CPU) if answers else None
+        terms = {} if features is None else {"feature": features}
+        if temperature is not None:
+            labelled = (labels.codes >= 0) & answers.given
+            terms["teacher"] = AnswerTerm(answers, labelled, temperature)
+        return DistillationObjective(labels, self.weights, answers, terms, **CPU)
 
     def output(self, mask=None):
         self.scores = torch.tensor(self.logits, requires_grad=True)

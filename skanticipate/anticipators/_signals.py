@@ -1,11 +1,78 @@
-"""Whether what a teacher may see goes together with what its student sees."""
+"""What teachers may see: whether it goes together with what their student sees."""
 
 import warnings
 
 import numpy as np
 
+from skanticipate._actions import missing_mask
+from skanticipate._rows import RowView
+from skanticipate._validation import check_futures, check_teacher_proba
+
 _TO_USER = 8  # frames from here to the caller of fit, below its decorators
 _LOOKED_AT = 1 << 24  # bytes of clips by which scales are compared
+
+
+def check_signals(student, rows, *, X_future_unlabeled, past_actions, teacher_proba):
+    """Check what a DistilledAnticipator reads.   -> further fields of Samples."""
+    found = {}
+    if X_future_unlabeled is not None:
+        futures, seen = check_futures(
+            X_future_unlabeled, name="X_future_unlabeled", estimator=student
+        )
+        compare_with_past(rows, futures, seen, own_network=student.teacher is None)
+        warn_of_signed_labels(student.classes_, student.unlabeled_label_)
+        found |= {"futures": futures, "seen": seen}
+    if teacher_proba is not None:
+        found["proba"] = check_teacher_proba(
+            teacher_proba, student.classes_, student.classes
+        )
+    if past_actions is not None:
+        found["histories"], found["read"] = check_past_actions(past_actions)
+    warn_if_nobody_is_asked(student, found)
+    return found
+
+
+def has_signal(student, samples):
+    """Rows of which a label or a teacher says something.   -> (n,) bool."""
+    signal = samples.codes >= 0
+    if samples.proba is not None:
+        signal = signal | ~np.isnan(samples.proba[:, 0])
+    if samples.seen is not None and (samples.proba is None or student.feature_weight):
+        signal = signal | samples.seen
+    if samples.read is not None and student.text_weight > 0:
+        signal = signal | samples.read
+    return signal
+
+
+def check_past_actions(past_actions):
+    """Check labels of past actions, or texts, of which some may be missing.
+
+    Returns
+    -------
+    histories : RowView of shape (n, L) or (n,)
+        Missing labels are None where the array holds objects.
+    read : ndarray of shape (n,) of bool
+        False for a row without any label.
+
+    Raises
+    ------
+    ValueError
+        If the rows are of unequal length, or the array has other axes.
+    """
+    # np.asarray on a list would turn None and NaN next to strings into strings.
+    given = past_actions
+    array = np.asarray(given) if hasattr(given, "__array__") else np.array(given, "O")
+    ragged = array.ndim == 1 and any(isinstance(row, list | tuple) for row in array)
+    if array.ndim not in (1, 2) or array.size == 0 or ragged:
+        shape = "rows of unequal length" if ragged else f"shape {array.shape}"
+        raise ValueError(
+            "past_actions must be labels of shape (n, L), the latest last, or n texts; "
+            f'got {shape}: pad short histories on the left with None or "".'
+        )
+    missing = missing_mask(array.ravel()).reshape(array.shape)
+    if array.dtype == object:
+        array = np.where(missing, None, array)
+    return RowView(array), ~(missing if array.ndim == 1 else missing.all(axis=1))
 
 
 def compare_with_past(past, futures, seen, *, own_network):
@@ -60,7 +127,7 @@ def _compare_scales(past, futures):
             "futures only with metadata routing enabled and "
             "transform_input=['X_future_unlabeled'].",
             UserWarning,
-            stacklevel=_TO_USER + 1,
+            stacklevel=_TO_USER + 2,
         )
 
 
@@ -77,18 +144,36 @@ def warn_of_signed_labels(classes, marker):
             "y holds -1 and 1 only, which are read as two classes: pass "
             "unlabeled_label=-1 if -1 marks unlabelled rows.",
             UserWarning,
-            stacklevel=_TO_USER,
+            stacklevel=_TO_USER + 1,
         )
 
 
-def warn_if_nobody_is_asked(**wanted):
+def warn_if_nobody_is_asked(student, found):
     """Warn of parameters that want a teacher where there is nothing to ask it about."""
+    if "proba" not in found and not np.any(found.get("seen", False)):
+        _warn_of_silence(
+            "neither a row with a future in X_future_unlabeled nor teacher_proba: no "
+            "teacher is asked.",
+            teacher=student.teacher is not None,
+            teacher_weight=student.teacher_weight > 0,
+            feature_weight=bool(student.feature_weight),
+            init_from_teacher=student.init_from_teacher is True,
+            X_future_unlabeled="seen" in found,
+        )
+    if not np.any(found.get("read", False)):
+        _warn_of_silence(
+            "no row with a history in past_actions: no text teacher is asked.",
+            text_teacher=student.text_teacher is not None,
+            past_actions="read" in found,
+        )
+
+
+def _warn_of_silence(there_is, **wanted):
     if names := [name for name, is_set in wanted.items() if is_set]:
         warnings.warn(
-            f"{' and '.join(names)} is set, but there is neither a row with a future "
-            "in X_future_unlabeled nor teacher_proba: no teacher is asked.",
+            f"{' and '.join(names)} is set, but there is {there_is}",
             UserWarning,
-            stacklevel=_TO_USER,
+            stacklevel=_TO_USER + 2,
         )
 
 
@@ -99,5 +184,5 @@ def warn_of_random_start():
         "in another space than its teacher's, and feature losses hurt. Use the same "
         "network for both and init_from_teacher.",
         UserWarning,
-        stacklevel=_TO_USER + 2,
+        stacklevel=_TO_USER + 1,
     )

@@ -1,39 +1,37 @@
-"""DistilledAnticipator: learn from a teacher that has seen the future."""
+"""DistilledAnticipator: learn from teachers who know what the student may not see."""
 
 import os
 from numbers import Integral, Real
 
-import numpy as np
 import torch
-from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 
 from skanticipate._base import BaseAnticipator
 from skanticipate._batches import mixed, shuffled
-from skanticipate._objectives import DistillationObjective, TeacherAnswers
-from skanticipate._targets import Lesson, fit_targets, new_prior
-from skanticipate._validation import check_futures, check_teacher_proba
-from skanticipate.anticipators._signals import (
-    compare_with_past,
-    warn_if_nobody_is_asked,
-    warn_of_random_start,
-    warn_of_signed_labels,
+from skanticipate._objectives import (
+    AnswerTerm,
+    DistillationObjective,
+    TeacherAnswers,
 )
-from skanticipate.teachers.ensemble import seeded
-from skanticipate.teachers.features import feature_term
-from skanticipate.teachers.future import FutureTeaching
-from skanticipate.teachers.recognition import teacher_like
-
-_DEFAULT_FEATURE_WEIGHT = 0.1
+from skanticipate._targets import Lesson, fit_targets, new_prior
+from skanticipate.anticipators._futures import (
+    compare_features,
+    start_from_teacher,
+    weigh_features,
+)
+from skanticipate.anticipators._signals import check_signals, has_signal
+from skanticipate.anticipators._teachers import ask_future_teacher, ask_text_teacher
 
 
 class DistilledAnticipator(BaseAnticipator):
-    """Anticipate actions with the help of a teacher that has seen the future.
+    """Anticipate actions with the help of teachers who know more than the student.
 
-    A recognition teacher is fitted on the clips of the actions themselves, the student
-    on the clips before them. What the teacher makes of a future reaches the student as
-    soft targets and as a feature map; at prediction nobody needs a future. The
-    objective of a step is the sum of::
+    One teacher sees the future: it is fitted on the clips of the actions themselves,
+    the student on the clips before them, and what it makes of a future reaches the
+    student as soft targets and as a feature map. Another reads the labels of the past
+    actions, and tells what usually comes next. Each is asked where `fit` is given what
+    it may see; at prediction nobody needs a future or a text. The objective of a step
+    is the sum of::
 
         base      mean over labelled rows of
                     CE((1 - smoothing) * onehot(y) + smoothing * prior row, p)
@@ -42,10 +40,12 @@ class DistilledAnticipator(BaseAnticipator):
                   mean over labelled rows with a future
         feature   feature_weight * L_d(student map, teacher map; alpha),
                   mean over rows with a future
+        text      text_weight * T^2 * KL(text teacher^(1/T) || p^(1/T)),
+                  mean over rows with a history, labelled or not
 
-    Expect a gain where labels are few and unlabelled pairs of past and future many. The
-    gain comes from the soft targets of unlabelled rows; feature losses add little, and
-    need a student that starts from its teacher's weights.
+    Expect a gain from futures where labels are few and unlabelled pairs of past and
+    future many. It comes from the soft targets of unlabelled rows; feature losses add
+    little, and need a student that starts from its teacher's weights.
 
     Parameters
     ----------
@@ -71,16 +71,27 @@ class DistilledAnticipator(BaseAnticipator):
     temperature : float, default=1.0
         Temperature T of these soft targets.
     cross_fit : int, default=0
-        Number of teachers, at least 2, of which each is fitted without the fold of
-        rows it answers for, by groups if they are given; the map comes from one more
-        that is fitted on all. 0 means one teacher, which also answers for rows it was
-        fitted on.
+        Number of teachers of each kind, at least 2, of which each is fitted without
+        the fold of rows it answers for, by groups if they are given; the map comes from
+        one more that is fitted on all. 0 means one teacher, which also answers for rows
+        it was fitted on.
     init_from_teacher : "auto" or bool, default="auto"
         Whether the student starts from the weights of its teacher. "auto" does so if
         both have the same network and classes.
     unlabeled_fraction : float or None, default=0.5
         Share of each batch that is drawn from the unlabelled rows, in [0, 1); None
         draws rows as they come.
+    text_teacher : classifier, default=None
+        Cloned and fitted on the labelled rows of `past_actions`: any classifier or
+        Pipeline with `predict_proba` that reads them, such as `LanguageTeacher`. A
+        `FrozenEstimator` is used as it is. None means `HistoryTeacher()`.
+    text_weight : float, default=1.0
+        Weight of the text teacher's soft targets; 0 asks nobody.
+    text_temperature : float, default=1.0
+        Temperature T of these soft targets.
+    text_top_k : int, default=None
+        Compare with the text teacher on its k most probable classes only. None means
+        all.
     prior : prior or array-like of shape (C, C), default=None
         What the labels know of each other, as in `SmoothedAnticipator`.
     smoothing : float, default=0.0
@@ -114,8 +125,8 @@ class DistilledAnticipator(BaseAnticipator):
         The trained student, on the CPU, in evaluation mode.
     network_spec_ : NetworkSpec
         What it was built from.
-    teacher_ : classifier or None
-        The fitted teacher; None if nobody was asked.
+    teacher_, text_teacher_ : classifier or None
+        The fitted teachers; None if nobody was asked.
     started_from_teacher_ : bool
         Whether the student started from the weights of the teacher.
     feature_weight_ : float
@@ -123,17 +134,27 @@ class DistilledAnticipator(BaseAnticipator):
     prior_ : prior
         The fitted prior.
     history_ : list of dict
-        One record an epoch: "epoch", "lr", "loss", "base", "teacher" and "feature"
-        where there are such terms, "val_loss", "val_accuracy", "val_top_5_accuracy"
-        where there are validation data, and "teacher_val_accuracy" where a held-out
-        part has futures.
+        One record an epoch: "epoch", "lr", "loss", "base", "teacher", "text" and
+        "feature" where there are such terms, "val_loss", "val_accuracy",
+        "val_top_5_accuracy" where there are validation data, "teacher_val_accuracy"
+        and "text_val_accuracy" where a held-out part has futures and histories.
     loss_curve_, n_iter_, feature_dim_, ... : object
         The others are those of `SmoothedAnticipator`.
+
+    Notes
+    -----
+    Ghosh et al. average the divergence from the text teacher over rows and classes,
+    with a weight of lambda: that is `text_weight` = lambda / (number of classes that
+    are compared). Their settings are `text_temperature=10, text_weight=1.415` for
+    EGTEA Gaze+ (lambda 150, 106 classes) and `text_temperature=5, text_weight=0.4,
+    text_top_k=50` for EPIC-KITCHENS-55 (lambda 20).
 
     References
     ----------
     V. Tran, Y. Wang, M. Hoai, "Back to the Future: Knowledge Distillation for Human
     Action Anticipation", arXiv 1904.04868: equations 2 to 9.
+    S. Ghosh et al., "Distilling Knowledge from Language Models for Video-based Action
+    Anticipation", arXiv 2210.05991.
 
     Examples
     --------
@@ -161,6 +182,10 @@ class DistilledAnticipator(BaseAnticipator):
         ],
         "init_from_teacher": [StrOptions({"auto"}), "boolean"],
         "unlabeled_fraction": [Interval(Real, 0, 1, closed="left"), None],
+        "text_teacher": [HasMethods(["fit"]), None],
+        "text_weight": [Interval(Real, 0, None, closed="left")],
+        "text_temperature": [Interval(Real, 0, None, closed="neither")],
+        "text_top_k": [Interval(Integral, 1, None, closed="left"), None],
         "prior": [HasMethods(["fit", "terms"]), "array-like", None],
         "smoothing": [Interval(Real, 0, 1, closed="both")],
         "teacher_cache": [str, os.PathLike, None],
@@ -179,6 +204,10 @@ class DistilledAnticipator(BaseAnticipator):
         cross_fit=0,
         init_from_teacher="auto",
         unlabeled_fraction=0.5,
+        text_teacher=None,
+        text_weight=1.0,
+        text_temperature=1.0,
+        text_top_k=None,
         prior=None,
         smoothing=0.0,
         teacher_cache=None,
@@ -216,6 +245,10 @@ class DistilledAnticipator(BaseAnticipator):
         self.cross_fit = cross_fit
         self.init_from_teacher = init_from_teacher
         self.unlabeled_fraction = unlabeled_fraction
+        self.text_teacher = text_teacher
+        self.text_weight = text_weight
+        self.text_temperature = text_temperature
+        self.text_top_k = text_top_k
         self.prior = prior
         self.smoothing = smoothing
         self.teacher_cache = teacher_cache
@@ -243,36 +276,19 @@ class DistilledAnticipator(BaseAnticipator):
         self.random_state = random_state
         self.verbose = verbose
 
-    def _check_signals(self, rows, *, X_future_unlabeled, teacher_proba, **_):
-        found = {}
-        if X_future_unlabeled is not None:
-            futures, seen = check_futures(
-                X_future_unlabeled, name="X_future_unlabeled", estimator=self
-            )
-            compare_with_past(rows, futures, seen, own_network=self.teacher is None)
-            warn_of_signed_labels(self.classes_, self.unlabeled_label_)
-            found |= {"futures": futures, "seen": seen}
-        if teacher_proba is not None:
-            found["proba"] = check_teacher_proba(
-                teacher_proba, self.classes_, self.classes
-            )
-        if "proba" not in found and not np.any(found.get("seen", False)):
-            warn_if_nobody_is_asked(
-                teacher=self.teacher is not None,
-                teacher_weight=self.teacher_weight > 0,
-                feature_weight=bool(self.feature_weight),
-                init_from_teacher=self.init_from_teacher is True,
-                X_future_unlabeled=bool(found),
-            )
-        return found
+    def _check_signals(
+        self, rows, *, X_future_unlabeled, past_actions, teacher_proba, **_
+    ):
+        return check_signals(
+            self,
+            rows,
+            X_future_unlabeled=X_future_unlabeled,
+            past_actions=past_actions,
+            teacher_proba=teacher_proba,
+        )
 
     def _has_signal(self, samples):
-        signal = samples.codes >= 0
-        if samples.proba is not None:
-            signal = signal | ~np.isnan(samples.proba[:, 0])
-        if samples.seen is not None and (samples.proba is None or self.feature_weight):
-            signal = signal | samples.seen
-        return signal
+        return has_signal(self, samples)
 
     def _lesson(self, samples, validation, network, seeds, **options):
         self.prior_, labels = fit_targets(
@@ -282,53 +298,31 @@ class DistilledAnticipator(BaseAnticipator):
             self.classes_,
             **options,
         )
-        teaching = None
-        if self._needs_teacher(samples):
-            teaching = self._ask(samples, seeds["teacher"])
-        self.teacher_ = None if teaching is None else teaching.teacher
-        self._start(network, teaching)
-        features = self._compare(network, samples, teaching, seeds, **options)
-        answers = self._answers(samples, teaching, **options)
-        objective = DistillationObjective(
-            labels,
-            samples.weights,
-            answers,
-            self.temperature if answers and self.teacher_weight > 0 else None,
-            features,
-            **options,
+        seeing = ask_future_teacher(self, samples, seeds["teacher"])
+        reading = ask_text_teacher(self, samples, seeds["text_teacher"])
+        self.teacher_ = None if seeing is None else seeing.teacher
+        self.text_teacher_ = None if reading is None else reading.teacher
+        if not self._continues():
+            self.started_from_teacher_ = start_from_teacher(self, network, seeing)
+        self.feature_weight_ = weigh_features(self, seeing)
+        features = compare_features(
+            self, network, samples, seeing, seeds["projection"], **options
         )
+        answers = self._answers(samples, seeing, **options)
+        terms = self._answer_terms(labels, answers, reading, **options)
+        if features is not None:
+            terms["feature"] = features
         return Lesson(
-            objective,
-            {"teacher": self.teacher_weight, "feature": self.feature_weight_},
+            DistillationObjective(labels, samples.weights, answers, terms, **options),
+            {
+                "teacher": self.teacher_weight,
+                "text": self.text_weight,
+                "feature": self.feature_weight_,
+            },
             draw=self._draw(samples),
             take_futures=features and features.maps.take_futures,
             modules={"projection": features.projection} if features else {},
-            figures=self._teacher_figures(teaching, validation),
-        )
-
-    def _needs_teacher(self, samples):
-        """Whether there are futures, and a use for a teacher beside `teacher_proba`."""
-        if samples.futures is None or not samples.seen.any():
-            return False
-        used = self.feature_weight or self.init_from_teacher is True
-        return samples.proba is None or bool(used)
-
-    def _ask(self, samples, seed):
-        """Fit the teacher and get its answers.   -> FutureTeaching."""
-        seeded_fit = isinstance(self.random_state, Integral)
-        if self.teacher_cache is not None and not seeded_fit:
-            raise ValueError(
-                "teacher_cache needs an integer random_state, got "
-                f"{self.random_state!r}: else every fit has another teacher."
-            )
-        teacher = teacher_like(self, samples) if self.teacher is None else self.teacher
-        return FutureTeaching(
-            teacher if isinstance(teacher, FrozenEstimator) else seeded(teacher, seed),
-            samples,
-            self.classes_,
-            cross_fit=self.cross_fit,
-            seed=seed,
-            folder=self.teacher_cache,
+            figures=self._teacher_figures(validation, teacher=seeing, text=reading),
         )
 
     def _answers(self, samples, teaching, **options):
@@ -337,50 +331,18 @@ class DistilledAnticipator(BaseAnticipator):
             return TeacherAnswers(samples.proba, **options)
         return None if teaching is None else TeacherAnswers(teaching.proba, **options)
 
-    def _start(self, network, teaching):
-        """Give the student the weights of its teacher, where that is wanted."""
-        if self._continues():
-            return
-        weights = None
-        if teaching is not None and self.init_from_teacher:
-            weights = teaching.weights_for(network, self.classes_)
-        self.started_from_teacher_ = weights is not None
-        if weights is not None:
-            network.load_state_dict(weights)
-        elif self.init_from_teacher is True and teaching is not None:
-            raise ValueError(
-                "init_from_teacher=True, but the teacher has no weights for this "
-                "student: it needs the same network, clips of the same features and "
-                "the same classes, and no transformer before it. Set it to 'auto'."
+    def _answer_terms(self, labels, answers, reading, **options):
+        """Terms of the soft targets that come beside the labels."""
+        terms = {}
+        if answers is not None and self.teacher_weight > 0:
+            labelled = (labels.codes >= 0) & answers.given
+            terms["teacher"] = AnswerTerm(answers, labelled, self.temperature)
+        if reading is not None:
+            texts = TeacherAnswers(reading.proba, **options)
+            terms["text"] = AnswerTerm(
+                texts, texts.given, self.text_temperature, self.text_top_k
             )
-
-    def _compare(self, network, samples, teaching, seeds, **options):
-        """Weigh the feature loss.   -> FeatureTerm, or None where it counts nothing."""
-        self.feature_weight_ = self._weigh_features(teaching)
-        if self.feature_weight_ == 0:
-            return None
-        return feature_term(
-            self.network_spec_,
-            network,
-            samples,
-            teaching,
-            alignment=self.alignment,
-            alpha=self.alpha,
-            seed=seeds["projection"],
-            **options,
-        )
-
-    def _weigh_features(self, teaching):
-        """Choose the weight of the feature loss, 0 where there is nobody to compare."""
-        weight = self.feature_weight
-        if teaching is None:
-            return 0.0
-        if weight is None:
-            mapped = self.started_from_teacher_ and teaching.has_map()
-            return _DEFAULT_FEATURE_WEIGHT if mapped else 0.0
-        if weight > 0 and not self.started_from_teacher_:
-            warn_of_random_start()
-        return float(weight)
+        return terms
 
     def _draw(self, samples):
         labelled = torch.as_tensor(samples.codes >= 0)
@@ -389,8 +351,12 @@ class DistilledAnticipator(BaseAnticipator):
         kinds = [torch.nonzero(rows).squeeze(1) for rows in (labelled, ~labelled)]
         return mixed(*kinds, self.batch_size, self.unlabeled_fraction)
 
-    def _teacher_figures(self, teaching, validation):
-        if teaching is None or validation is None or validation.futures is None:
-            return {}
-        accuracy = teaching.accuracy(validation, self.classes_)
-        return {} if accuracy is None else {"teacher_val_accuracy": accuracy}
+    def _teacher_figures(self, validation, **teachings):
+        """Accuracy of each teacher on the validation rows it can judge."""
+        figures = {}
+        for name, teaching in teachings.items():
+            if teaching is not None and validation is not None:
+                accuracy = teaching.accuracy(validation, self.classes_)
+                if accuracy is not None:
+                    figures[f"{name}_val_accuracy"] = accuracy
+        return figures

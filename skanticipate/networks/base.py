@@ -83,7 +83,9 @@ class NetworkSpec(BaseEstimator):
         Returns
         -------
         torch.nn.Module
-            Maps clips (B, *input_shape), NaN in padding steps, to `Output`.
+            Maps clips (B, *input_shape), NaN in padding steps, to `Output`. One that
+            learns in phases may have a method ``begin_epoch(epoch, max_epochs)``, which
+            is called before each epoch of training with the number of epochs done.
         """
         raise NotImplementedError(f"{type(self).__name__} does not write build().")
 

@@ -18,7 +18,8 @@ class StagedSpec(NetworkSpec):
     """A spec whose network answers after each of the last `anticipation_steps` steps.
 
     The last step lies one `time_step` before the action starts; `predict_proba` answers
-    at `anticipation_time`. A subclass has these three parameters.
+    at `anticipation_time`. A subclass has these three parameters, or says for itself
+    when its stages are.
     """
 
     def check_stages(self, input_shape):

@@ -4,5 +4,6 @@ from skanticipate.preprocessing.frames import PerFrame
 from skanticipate.preprocessing.history import HistoryEncoder
 from skanticipate.preprocessing.padding import pad_clips
 from skanticipate.preprocessing.slices import LastAxisSlice
+from skanticipate.preprocessing.text import HistoryText
 
-__all__ = ["HistoryEncoder", "LastAxisSlice", "PerFrame", "pad_clips"]
+__all__ = ["HistoryEncoder", "HistoryText", "LastAxisSlice", "PerFrame", "pad_clips"]

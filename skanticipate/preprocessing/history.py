@@ -102,7 +102,7 @@ class HistoryEncoder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
             If X is not (n, L) with n and L above 0, a label has no verb and noun, or
             there is nothing to learn from: no `actions` and nothing but padding.
         """
-        _, labels = _distinct_labels(_check_history(X))
+        _, labels = distinct_labels(check_history(X))
         seen = [label for label in labels if label is not None]
         known = seen if self.actions is None else list(as_mapping(self.actions))
         if not known:
@@ -142,8 +142,8 @@ class HistoryEncoder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
             If X is not (n, L) with n and L above 0, or a string has no verb and noun.
         """
         check_is_fitted(self)
-        history = _check_history(X)
-        which, labels = _distinct_labels(history)
+        history = check_history(X)
+        which, labels = distinct_labels(history)
         table = self._codes(labels)
         if self.form == "onehot":
             table = self._one_hot(table)
@@ -200,7 +200,7 @@ class HistoryEncoder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
         )
 
 
-def _check_history(X):
+def check_history(X):
     """Histories as an array (n, L) whose missing labels are still what they were."""
     # np.asarray on a list would turn None and NaN next to strings into strings.
     history = np.asarray(X) if hasattr(X, "__array__") else np.array(X, dtype=object)
@@ -213,7 +213,7 @@ def _check_history(X):
     return history
 
 
-def _distinct_labels(history):
+def distinct_labels(history):
     """Which label each entry is (n * L,), and the distinct ones, None if missing."""
     entries = history.ravel().tolist()
     missing = missing_mask(entries).tolist()

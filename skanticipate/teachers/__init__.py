@@ -1,6 +1,15 @@
 """Teachers: what they see, their student may not."""
 
 from skanticipate.teachers.ensemble import TeacherEnsemble
+from skanticipate.teachers.history import HistoryTeacher
+from skanticipate.teachers.language import LanguageTeacher
+from skanticipate.teachers.masked_language import pretrain_language_model
 from skanticipate.teachers.recognition import RecognitionTeacher
 
-__all__ = ["RecognitionTeacher", "TeacherEnsemble"]
+__all__ = [
+    "HistoryTeacher",
+    "LanguageTeacher",
+    "RecognitionTeacher",
+    "TeacherEnsemble",
+    "pretrain_language_model",
+]

@@ -120,7 +120,10 @@ def key_of(teacher, clips, codes, classes, cross_fit, seed, signals):
     digest = hashlib.blake2b(described, digest_size=20)
     digest.update(f"{clips.shape} {clips.dtype}".encode())
     for _, chunk in chunks(clips):
-        digest.update(np.ascontiguousarray(chunk))
+        if chunk.dtype.kind in "fiub":
+            digest.update(np.ascontiguousarray(chunk))
+        else:  # labels of past actions, or texts
+            digest.update(_state.describe(chunk))
     return digest.hexdigest()
 
 

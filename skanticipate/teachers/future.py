@@ -1,91 +1,38 @@
 """What a teacher that sees the futures tells its student: answers, weights, maps."""
 
 import numpy as np
-from sklearn.base import BaseEstimator
-from sklearn.frozen import FrozenEstimator
 
 from skanticipate._prediction import PredictionMixin
 from skanticipate._rows import RowView
 from skanticipate._runtime import clip_reader
-from skanticipate.teachers.cache import TeacherCache, key_of
-from skanticipate.teachers.cross_fit import cross_fitted_proba
 from skanticipate.teachers.maps import (
     ModuleMaps,
     StoredMaps,
     compute_maps,
     has_map,
 )
-from skanticipate.teachers.protocol import (
-    ask,
-    fit_teacher,
-    seen_by_last_step,
-    split_transforms,
-)
+from skanticipate.teachers.protocol import seen_by_last_step, split_transforms
+from skanticipate.teachers.teaching import Teaching
 
 _MAPS_IN_MEMORY = 1 << 28  # bytes
 
 
-class FutureTeaching:
-    """A teacher, fitted on the labelled futures of a fit, and its soft targets.
+class FutureTeaching(Teaching):
+    """What a teacher that sees the futures tells its student.
 
-    Parameters
-    ----------
-    teacher : classifier
-        Unfitted and seeded, or frozen.
-    samples : Samples
-        Those of the fit; `samples.seen` are the rows with a future.
-    classes : ndarray of shape (C,)
-        Labels of the student.
-    cross_fit, seed : int
-        Folds of cross-fitting, and seed of their shuffling.
-    folder : path-like or None
-        Where fitted teachers and maps are kept.
-
-    Attributes
-    ----------
-    teacher : classifier
-        The fitted one, whose maps and weights the student may use.
-    proba : ndarray of shape (n, C)
-        Soft targets of all samples; NaN in rows without a future.
+    Beside soft targets it has weights that a student of the same network can start
+    from, and maps.
     """
 
-    def __init__(self, teacher, samples, classes, *, cross_fit, seed, folder):
-        self.rows = np.flatnonzero(samples.seen)
-        self.clips = samples.futures[self.rows]
-        codes = samples.codes[self.rows]
-        signals = {
-            "groups": None if samples.groups is None else samples.groups[self.rows],
-            "sample_weight": (
-                None if samples.weights is None else samples.weights[self.rows]
-            ),
-        }
-        if not isinstance(teacher, FrozenEstimator) and (codes < 0).all():
-            raise ValueError(
-                "No labelled row has a future, so the teacher has nothing to learn "
-                "from: give the futures of labelled rows too, or pass a FrozenEstimator"
-                " or teacher_proba=."
-            )
+    nothing_to_learn = (
+        "No labelled row has a future, so the teacher has nothing to learn from: give "
+        "the futures of labelled rows too, or pass a FrozenEstimator or teacher_proba=."
+    )
 
-        inputs = (teacher, self.clips, codes, classes, cross_fit, seed, signals)
-        if folder is None:
-            self.cache = None
-            self.teacher, answers = _fit_and_ask(*inputs)
-        else:
-            self.cache = TeacherCache(folder)
-            self.key = key_of(*inputs)
-            self.teacher, answers = self.cache.teacher(
-                self.key, _kinds(teacher), lambda: _fit_and_ask(*inputs)
-            )
-        self.proba = np.full((len(samples), len(classes)), np.nan, answers.dtype)
-        self.proba[self.rows] = answers
-
-    def accuracy(self, samples, classes):
-        """Share of labelled samples with a future that the teacher names rightly."""
-        rows = np.flatnonzero(samples.seen & (samples.codes >= 0))
-        if not len(rows):
-            return None
-        proba = ask(self.teacher, samples.futures[rows], classes)
-        return float(np.mean(proba.argmax(axis=1) == samples.codes[rows]))
+    @staticmethod
+    def material(samples):
+        """Futures, and the samples that have one."""
+        return samples.futures, samples.seen
 
     def weights_for(self, network, classes):
         """Weights of the teacher, if a network can start from them, else None."""
@@ -160,29 +107,3 @@ class FutureTeaching:
         seen = seen_by_last_step(transforms, self.clips)
         rows = seen[self._position(n_samples)]
         return ModuleMaps(network, clip_reader(rows, dtype=dtype, device=device), width)
-
-
-def _fit_and_ask(teacher, clips, codes, classes, cross_fit, seed, signals):
-    labelled = np.flatnonzero(codes >= 0)
-    fitted = fit_teacher(
-        teacher,
-        clips[labelled],
-        classes[codes[labelled]],
-        **{name: None if s is None else s[labelled] for name, s in signals.items()},
-    )
-    if cross_fit:
-        answers = cross_fitted_proba(
-            teacher, clips, codes, classes, cross_fit, seed, **signals
-        )
-    else:
-        answers = ask(fitted, clips, classes)
-    return fitted, answers
-
-
-def _kinds(value):
-    """Classes of an estimator and of those among its parameters, in lists too."""
-    if isinstance(value, list | tuple):
-        return [kind for part in value for kind in _kinds(part)]
-    if not isinstance(value, BaseEstimator):
-        return []
-    return [type(value), *_kinds(list(value.get_params(deep=False).values()))]

@@ -1,0 +1,143 @@
+"""Vectors of histories by a language model: ours against batches in file order.
+
+The texts of the past actions of EPIC-KITCHENS-55 become vectors by a frozen encoder:
+by the reader of `LanguageTeacher` (each distinct text once, sorted by length), and by
+the plain loop that one writes first (all rows in the order of the file, each batch
+padded to its longest text). Both have the same model, batch size and pooling, and
+tokenise for themselves. CPU time of this process, interleaved; vectors are compared.
+"""
+
+import argparse
+import os
+import tempfile
+import time
+
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import numpy as np
+import torch
+from _clips import read_actions
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+from skanticipate import HistoryText
+from skanticipate._actions import number_names
+from skanticipate.datasets import label_history, make_kitchen, read_segments
+from skanticipate.teachers.embedding import TextReader
+from skanticipate.teachers.encoder import quiet
+
+BATCH = 64
+
+
+def ours(reader, texts):
+    """Vectors of the reader of `LanguageTeacher`."""
+    which, distinct = number_names(texts)
+    rows, _ = reader.tokenize(distinct)
+    return reader.embed(rows).numpy()[which]
+
+
+@torch.inference_mode()
+def plain(reader, texts):
+    """Vectors in the order of the file."""
+    tokenizer, network, found = reader.tokenizer, reader.encoder.network, []
+    for start in range(0, len(texts), BATCH):
+        batch = tokenizer(
+            texts[start : start + BATCH], padding=True, return_tensors="pt"
+        )
+        ids, mask = batch["input_ids"], batch["attention_mask"]
+        states = network(input_ids=ids, attention_mask=mask).last_hidden_state
+        mask = mask.unsqueeze(-1)
+        found.append((states * mask).sum(1) / mask.sum(1))
+    return torch.cat(found).numpy()
+
+
+def read_texts(args):
+    """Texts of the histories, in the order of the file."""
+    if args.tiny:
+        kitchen = make_kitchen(8, random_state=0)
+        return HistoryText(kitchen.actions).transform(kitchen.past_actions).tolist()
+    folder = f"{args.data}/epic55"
+    segments = read_segments(f"{folder}/train.csv")
+    history = label_history(
+        segments, history=args.history, anticipation_time=1.0, rule=args.rule
+    )
+    videos = np.unique(segments.video)
+    kept = np.isin(segments.video, videos[:: args.every])
+    text = HistoryText(read_actions(f"{folder}/actions.csv"))
+    return text.transform(history[kept]).tolist()
+
+
+def write_tiny_model(folder, texts):
+    """A BERT of few weights that knows the words of the texts."""
+    words = sorted({word for text in texts for word in text.split()})
+    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *words]
+    numbers = {name: number for number, name in enumerate(names)}
+    tokenizer = Tokenizer(models.WordLevel(numbers, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    config = BertConfig(
+        vocab_size=len(names),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+    )
+    with quiet():
+        BertModel(config).save_pretrained(folder)
+        PreTrainedTokenizerFast(
+            tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]"
+        ).save_pretrained(folder)
+    return folder
+
+
+def seconds_of(embed, *given):
+    """CPU seconds, and the vectors."""
+    start = time.process_time()
+    vectors = embed(*given)
+    return time.process_time() - start, vectors
+
+
+def main():
+    """Print the ratio."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", help="folder of the public annotations")
+    parser.add_argument("--model", help="folder of an encoder")
+    parser.add_argument("--history", type=int, default=15)
+    parser.add_argument("--rule", default="ended", choices=("ended", "started"))
+    parser.add_argument(
+        "--every", type=int, default=1, help="take one video of so many"
+    )
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--tiny", action="store_true", help="a run that only shows it")
+    args = parser.parse_args()
+    if not args.tiny and not (args.data and args.model):
+        parser.error("--data and --model are needed, or --tiny")
+    torch.set_num_threads(1)
+    texts = read_texts(args)
+    with tempfile.TemporaryDirectory() as folder:
+        reader = TextReader(
+            write_tiny_model(folder, texts) if args.tiny else args.model,
+            pooling="mean",
+            max_length=None,
+            device=torch.device("cpu"),
+        )
+    plain(reader, texts[:BATCH])  # warms up
+    times = []
+    for _ in range(args.rounds):
+        (a, ours_found), (b, plain_found) = (
+            seconds_of(embed, reader, texts) for embed in (ours, plain)
+        )
+        times.append((a, b))
+    times = np.array(times)
+    difference = np.abs(ours_found - plain_found).max()
+    print(f"{len(texts)} histories, {len(set(texts))} distinct texts")
+    print(f"ours {np.median(times[:, 0]):.1f} s, plain {np.median(times[:, 1]):.1f} s")
+    print(f"{np.median(times[:, 1] / times[:, 0]):.2f} times as fast")
+    print(f"largest difference of an entry: {difference:.1e}")
+    assert difference < 1e-5
+
+
+if __name__ == "__main__":
+    main()

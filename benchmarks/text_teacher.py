@@ -1,0 +1,375 @@
+"""Teachers that read the past actions: alone, and what their students learn.
+
+Teachers. Labels of the last 15 actions, true ones, by three rules: all segments that
+started earlier, those that had started at least 1 s before, those that had ended by
+then. `HistoryTeacher` against a sentence encoder (`--model FOLDER`), frozen and
+fine-tuned, as it comes and after practice on recipes.
+
+Students. They see codes of the last 5 actions that had ended at least 1 s before; the
+text teacher (`HistoryTeacher` with one network) reads 15 actions by the rule "all". The
+control's teacher reads what the student sees. In the ablation a student hears a prior,
+a teacher that also sees the next action (those of training clips only), the text
+teacher, or several. Teachers are cross-fitted by video (3 folds), once for all
+students. All rows take the same number of optimiser steps.
+
+Every choice is made on 15 % of the training videos (of the clips on EGTEA, whose parts
+share videos), printed and written down: head and steps of the student by top-5 accuracy
+with labels alone; prior, weights and temperature by the metric of the paper. Then each
+row is fitted with 5 seeds and the validation clips are scored once. EPIC-KITCHENS-55 as
+usual, EGTEA Gaze+ split 1.
+
+    python benchmarks/text_teacher.py --data FOLDER [--parts teachers students]
+"""
+
+import argparse
+import csv
+import json
+import os
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+from _paired import paired_difference
+from _readers import METRICS, RULES, Remembered, cross_fitted, load, outcomes
+from joblib import Parallel, delayed
+from sklearn.frozen import FrozenEstimator
+
+from skanticipate import (
+    LSTM,
+    MLP,
+    CosineSchedule,
+    DistilledAnticipator,
+    GloVePrior,
+    HistoryEncoder,
+    HistoryTeacher,
+    LanguageTeacher,
+    RecognitionTeacher,
+    TransitionPrior,
+    UniformPrior,
+    VerbNounHead,
+)
+
+OUTPUT = Path(__file__).parent / "output"
+N_SEEN = 5  # actions that a student sees
+PAPER = {"egtea": "class-mean top-1"}  # elsewhere many-shot recall@5
+PRIORS = {
+    "uniform": lambda clips: UniformPrior(),
+    "GloVe": lambda clips: GloVePrior(clips.actions, clips.glove),
+    "transition": lambda clips: TransitionPrior(clips.actions),
+}
+# Which signals a row hears; "short text" is the control.
+ROWS = {
+    "labels only": (),
+    "text of what it sees (control)": ("short text",),
+    "text": ("text",),
+    "prior": ("prior",),
+    "future": ("future",),
+    "prior + future": ("prior", "future"),
+    "prior + text": ("prior", "text"),
+    "future + text": ("future", "text"),
+    "prior + future + text": ("prior", "future", "text"),
+}
+
+
+class Choice(NamedTuple):
+    """Everything that is chosen for a row of the table."""
+
+    head: str = "linear"
+    epochs: int = 12
+    prior: str = "uniform"
+    smoothing: float = 0.0
+    text: str = "text"  # or "short text"
+    text_weight: float = 0.0
+    text_temperature: float = 1.0
+    future_weight: float = 0.0
+
+
+# -------------------------------------------------------------------------- teachers
+
+
+def future_teacher(clips, seed=0):
+    """Network that also sees the next action."""
+    return RecognitionTeacher(
+        LSTM(256, cell="gru", embedding=64, embedding_std=1.0, dropout=0.5),
+        classes=clips.classes,
+        max_epochs=12,
+        lr_schedule=CosineSchedule(),
+        random_state=seed,
+    )
+
+
+def futures(clips):
+    """Codes of the last five actions, a gap, and the next action.   (n, 7, 3)."""
+    past = clips.codes("ended", N_SEEN)
+    labels = clips.y[clips.next_rows][:, None]
+    after = HistoryEncoder(clips.actions).fit_transform(labels)  # (n, 1, 3)
+    after[~np.isin(clips.next_rows, clips.training)] = 0  # the code of an unknown label
+    after[clips.next_rows < 0] = -1
+    return np.concatenate([past, np.zeros_like(after), after], axis=1)
+
+
+def answers(clips, run):
+    """Cross-fitted answers of every teacher about the training clips.
+
+    -> {"text", "short text", "future": (n training, C)}
+    """
+    rows = clips.training
+    y, groups = clips.y[rows], clips.videos[rows]
+    read = HistoryTeacher(clips.actions, n_networks=1, random_state=0)
+    jobs = {
+        "text": (read, clips.histories["all"][rows]),
+        "short text": (read, clips.histories["ended"][rows][:, -N_SEEN:]),
+        "future": (future_teacher(clips), futures(clips)[rows]),
+    }
+    found = run(
+        delayed(cross_fitted)(teacher, X, y, groups, clips.classes)
+        for teacher, X in jobs.values()
+    )
+    return dict(zip(jobs, found, strict=True))
+
+
+def teacher_alone(clips, rule, teacher):
+    """Fit a teacher on the training clips.   -> outcomes on the test clips."""
+    read, rows = clips.histories[rule], clips.training
+    teacher.fit(read[rows], clips.y[rows], groups=clips.videos[rows])
+    proba = np.zeros((len(clips.test), len(clips.classes)))
+    columns = np.searchsorted(clips.classes, teacher.classes_)
+    proba[:, columns] = teacher.predict_proba(read[clips.test])
+    return outcomes(proba, clips)
+
+
+def language_teachers(clips, budget):
+    """Language teachers by name, as far as models were named."""
+    common = {
+        "actions": clips.actions,
+        "template": "{verb} {noun}",
+        "separator": ", ",
+        "noun_order": "reading" if clips.shared else "head_first",
+        "random_state": 0,
+    }
+    found = {}
+    for name, model in (("encoder", budget.model), ("on recipes", budget.recipes)):
+        if model is not None:
+            found[f"{name}, frozen"] = LanguageTeacher(model, **common)
+            if budget.fine_tune:
+                tuned = LanguageTeacher(model, freeze=False, **common)
+                found[f"{name}, fine-tuned"] = tuned
+    return found
+
+
+def show_teachers(clips, name, budget, run):
+    """Table of all teachers by all rules."""
+    jobs = [
+        (rule, label, teacher)
+        for rule in budget.rules
+        for label, teacher in {
+            "HistoryTeacher": HistoryTeacher(clips.actions, random_state=0),
+            **language_teachers(clips, budget),
+        }.items()
+    ]
+    found = run(delayed(teacher_alone)(clips, rule, t) for rule, _, t in jobs)
+    print(f"\n### teachers alone, {name}\n")
+    header = ("rule", "teacher", *METRICS)
+    print("| " + " | ".join(header) + " |\n" + "|---" * len(header) + "|")
+    for (rule, label, _), figures in zip(jobs, found, strict=True):
+        cells = [f"{100 * figures[metric].mean():.2f}" for metric in METRICS]
+        print("| " + " | ".join([rule, label, *cells]) + " |", flush=True)
+
+
+# -------------------------------------------------------------------------- students
+
+
+def fit_and_look(clips, told, choice, seed):
+    """Fit a row once and look at it.   -> {metric: (clips,)}."""
+    warnings.simplefilter("ignore")  # words that GloVe does not know, once a fit
+    rows = clips.training
+    past = clips.codes("ended", N_SEEN)
+    head = VerbNounHead(clips.actions) if choice.head == "verb-noun" else None
+    given = {}
+    if choice.future_weight:
+        given["teacher_proba"] = told["future"]
+    text_teacher = None
+    if choice.text_weight:
+        remembered = Remembered(told[choice.text], clips.classes).fit(None)
+        text_teacher = FrozenEstimator(remembered)
+        given["past_actions"] = np.arange(len(rows))[:, None]
+    student = DistilledAnticipator(
+        MLP(256, embedding=64, dropout=0.5, head=head),
+        prior=PRIORS[choice.prior](clips),
+        smoothing=choice.smoothing,
+        teacher_weight=choice.future_weight,
+        text_teacher=text_teacher,
+        text_weight=choice.text_weight,
+        text_temperature=choice.text_temperature,
+        classes=clips.classes,
+        max_epochs=choice.epochs,
+        lr_schedule=CosineSchedule(),
+        random_state=seed,
+    )
+    last = clips.histories["ended"][rows][:, -1]
+    student.fit(past[rows], clips.y[rows], y_past=last, **given)
+    return outcomes(student.predict_proba(past[clips.test]), clips)
+
+
+def choose(clips, metric, budget, run):
+    """Choose every row on a part of the training videos.   -> {row: (Choice, %)}."""
+    inner = clips.inner()
+    told = answers(inner, run)
+
+    def best(candidates, by=metric):
+        seeds = [100 + seed for seed in range(budget.inner_seeds)]
+        found = run(
+            delayed(fit_and_look)(inner, told, choice, seed)
+            for choice in candidates
+            for seed in seeds
+        )
+        scores = np.reshape([f[by].mean() for f in found], (-1, len(seeds))).mean(1)
+        top = int(np.argmax(scores))
+        return candidates[top], round(100 * float(scores[top]), 2)
+
+    plain, score = best(
+        [Choice(h, e) for h in ("linear", "verb-noun") for e in budget.epochs], "top-5"
+    )
+    rows = {"labels only": (plain, score)}
+    parts = {
+        "prior": [
+            {"prior": prior, "smoothing": weight}
+            for prior in PRIORS
+            for weight in budget.smoothing
+        ],
+        "future": [{"future_weight": weight} for weight in budget.weights],
+        "text": [
+            {"text_weight": weight, "text_temperature": temperature}
+            for weight in budget.weights
+            for temperature in budget.temperatures
+        ],
+    }
+    chosen = {}
+    for part, settings in parts.items():
+        choice, score = best([plain._replace(**setting) for setting in settings])
+        chosen[part] = next(s for s in settings if plain._replace(**s) == choice)
+        rows[part] = choice, score
+    control = rows["text"][0]._replace(text="short text")
+    rows["text of what it sees (control)"] = best([control])
+    for row, heard in ROWS.items():
+        if len(heard) > 1 and row in budget.rows:
+            rows[row] = best(
+                [plain._replace(**together(chosen, heard, f)) for f in (1.0, 0.5)]
+            )
+    return {row: rows[row] for row in ROWS if row in budget.rows}
+
+
+def together(chosen, heard, factor):
+    """Settings of several signals, all their weights times a factor."""
+    settings = {k: v for part in heard for k, v in chosen[part].items()}
+    weights = ("smoothing", "text_weight", "future_weight")
+    return {k: v * factor if k in weights else v for k, v in settings.items()}
+
+
+def write_down(name, rows):
+    """Print the choice, and write it to a file, before anything is measured."""
+    plain = {row: [choice._asdict(), score] for row, (choice, score) in rows.items()}
+    (OUTPUT / f"text_teacher_{name}.json").write_text(json.dumps(plain, indent=1))
+    print(f"{name}: chosen on a part of the training videos (inner figure in brackets)")
+    for row, (choice, score) in rows.items():
+        print(f"  {row}: {choice} ({score})", flush=True)
+
+
+def measure(clips, rows, budget, run):
+    """Fit every row with every seed.   -> {row: {metric: (seeds, clips)}}."""
+    told = answers(clips, run)
+    found = run(
+        delayed(fit_and_look)(clips, told, choice, seed)
+        for choice, _ in rows.values()
+        for seed in range(budget.seeds)
+    )
+    return {
+        row: {
+            metric: np.array(
+                [f[metric] for f in found[k * budget.seeds : (k + 1) * budget.seeds]]
+            )
+            for metric in METRICS
+        }
+        for k, row in enumerate(rows)
+    }
+
+
+def show_students(name, results, videos):
+    """Table of every row, each metric with its gain over labels only."""
+    lines = []
+    for row, figures in results.items():
+        line = {"row": row}
+        for metric in METRICS:
+            means = 100 * figures[metric].mean(axis=1)
+            line[metric], line[f"{metric} sd"] = means.mean(), means.std(ddof=1)
+            pair = figures[metric], results["labels only"][metric]
+            keys = (f"{metric} {part}" for part in ("gain", "se seeds", "se clips"))
+            found = 100 * np.array(paired_difference(*pair, videos))
+            line.update(zip(keys, found, strict=True))
+        lines.append(line)
+    print(f"\n### students, {name}\n\ngains over labels only (se seeds / se clips)\n")
+    header = ("row", *METRICS)
+    print("| " + " | ".join(header) + " |\n" + "|---" * len(header) + "|")
+    for line in lines:
+        cells = [line["row"], *(cell(line, metric) for metric in METRICS)]
+        print("| " + " | ".join(cells) + " |", flush=True)
+    with open(OUTPUT / f"text_teacher_{name}.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, list(lines[0]))
+        writer.writeheader()
+        writer.writerows(lines)
+
+
+def cell(line, metric):
+    """Mean and deviation of a metric, and its gain."""
+    text = f"{line[metric]:.2f} ± {line[f'{metric} sd']:.2f}"
+    if line["row"] == "labels only":
+        return text
+    gain, seeds, clips = (
+        line[f"{metric} {part}"] for part in ("gain", "se seeds", "se clips")
+    )
+    return f"{text}, {gain:+.2f} ({seeds:.2f} / {clips:.2f})"
+
+
+def main():
+    """Teachers alone; students: choose, write the choice down, measure once, report."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", help="folder of the converted public data")
+    parser.add_argument("--sets", nargs="+", default=["egtea", "epic55"])
+    parser.add_argument("--parts", nargs="+", default=["teachers", "students"])
+    parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=list(ROWS))
+    parser.add_argument("--rules", nargs="+", default=list(RULES))
+    parser.add_argument("--model", help="folder of a sentence encoder")
+    parser.add_argument("--recipes", help="folder of the encoder, practised on recipes")
+    parser.add_argument("--fine-tune", action="store_true", help="hours without a GPU")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--inner-seeds", type=int, default=2)
+    parser.add_argument("--epochs", type=int, nargs="+", default=[8, 12, 18])
+    parser.add_argument("--weights", type=float, nargs="+", default=[0.5, 1.0, 2.0])
+    parser.add_argument("--smoothing", type=float, nargs="+", default=[0.25, 0.5])
+    parser.add_argument("--temperatures", type=float, nargs="+", default=[1.0, 2.0])
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--tiny", action="store_true", help="a run that only shows it")
+    budget = parser.parse_args()
+    if budget.tiny or budget.data is None:
+        budget.sets, budget.rules, budget.jobs = ["kitchen"], ["all"], 1
+        budget.seeds, budget.inner_seeds, budget.epochs = 2, 1, [2]
+        budget.weights, budget.smoothing, budget.temperatures = [1.0], [0.3], [1.0]
+    OUTPUT.mkdir(exist_ok=True)
+    run = Parallel(n_jobs=budget.jobs)
+    for name in budget.sets:
+        clips = load(name, budget.data)
+        print(f"{name}: {len(clips.training)} clips to learn from, {len(clips.test)}")
+        if "teachers" in budget.parts:
+            show_teachers(clips, name, budget, run)
+        if "students" in budget.parts:
+            rows = choose(clips, PAPER.get(name, "recall@5"), budget, run)
+            write_down(name, rows)
+            results = measure(clips, rows, budget, run)
+            show_students(name, results, clips.videos[clips.test])
+
+
+if __name__ == "__main__":
+    main()

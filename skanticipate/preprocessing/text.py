@@ -1,0 +1,223 @@
+"""Past action labels as text that a language model can read."""
+
+from string import Formatter
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.utils._param_validation import StrOptions
+
+from skanticipate._actions import missing_mask, verbs_and_nouns, words
+from skanticipate.preprocessing.history import check_history, distinct_labels
+
+
+class HistoryText(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
+    """Write the labels of past actions as one text, the oldest action first.
+
+    Each action becomes `template` with the words of its verb and its noun, and
+    `separator` stands between two actions. Names are lower-cased and split at hyphens
+    and capitals ("turn-on" -> "turn on"); a slash becomes "or" ("Clean/Wipe" -> "clean
+    or wipe"). Padding is left out, so a clip without past actions has the text "".
+
+    Parameters
+    ----------
+    actions : mapping, table or None, default=None
+        Verb and noun of each label: a mapping label -> (verb, noun), or a table with
+        columns label, verb and noun. None means that labels are strings "verb noun".
+    template : str, default="{verb} <v> {noun}"
+        Text of one action. The default and that of `separator` are those of the paper;
+        sentence encoders may prefer "{verb} {noun}" and ", ", which is also shorter.
+    separator : str, default=" <a> "
+        Text between two actions.
+    noun_order : {"head_first", "reading"}, default="head_first"
+        Order of the parts of a noun that are joined by colons. "head_first" is EPIC-
+        KITCHENS': "board:cutting" -> "cutting board". "reading" is EGTEA Gaze+'s:
+        "cutting:board" -> "cutting board".
+
+    See Also
+    --------
+    HistoryEncoder : The same labels as numbers.
+    skanticipate.LanguageTeacher : A teacher that reads these texts.
+
+    References
+    ----------
+    S. Ghosh et al., "Distilling Knowledge from Language Models for Video-based Action
+    Anticipation", arXiv 2210.05991: the texts of its teacher.
+
+    Examples
+    --------
+    >>> from skanticipate import HistoryText
+    >>> past_actions = [["", "take board:cutting"], ["cut onion", "turn-on tap"]]
+    >>> HistoryText().fit_transform(past_actions).tolist()
+    ['take <v> cutting board', 'cut <v> onion <a> turn on <v> tap']
+
+    With any text classifier of scikit-learn it is a teacher that reads the past:
+
+    >>> from sklearn.feature_extraction.text import TfidfVectorizer
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> teacher = make_pipeline(HistoryText(), TfidfVectorizer(), LogisticRegression())
+    >>> teacher.fit(past_actions, ["cut onion", "wash pan"]).predict(past_actions)
+    array(['cut onion', 'wash pan'], dtype='<U9')
+    """
+
+    _parameter_constraints = {
+        "actions": "no_validation",
+        "template": [str],
+        "separator": [str],
+        "noun_order": [StrOptions({"head_first", "reading"})],
+    }
+
+    def __init__(
+        self,
+        actions=None,
+        *,
+        template="{verb} <v> {noun}",
+        separator=" <a> ",
+        noun_order="head_first",
+    ):
+        self.actions = actions
+        self.template = template
+        self.separator = separator
+        self.noun_order = noun_order
+
+    def __sklearn_tags__(self):
+        """Return the tags: labels may be strings and missing; there is no fit."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        tags.input_tags.allow_nan = True
+        tags.requires_fit = False
+        return tags
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Check the histories; nothing is learned.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L)
+            Labels of the last L actions before each clip, the latest last, left-padded
+            with None, NaN, "" or -1.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            As in `transform`.
+        """
+        self.transform(X)
+        return self
+
+    def transform(self, X):
+        """Write histories as text.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, L)
+            As in `fit`. No `fit` is needed before.
+
+        Returns
+        -------
+        texts : ndarray of shape (n,) of str objects
+
+        Raises
+        ------
+        ValueError
+            If X is not (n, L) with n and L above 0, a label has no verb and noun, or
+            the template names something else than verb and noun.
+        """
+        self._validate_params()
+        _check_template(self.template)
+        history = check_history(X)
+        which, labels = distinct_labels(history)
+        phrases = self._phrases(labels)
+        texts = np.empty(len(history), dtype=object)
+        for row, numbers in enumerate(which.reshape(history.shape).tolist()):
+            seen = [phrases[k] for k in numbers if phrases[k] is not None]
+            texts[row] = self.separator.join(seen)
+        return texts
+
+    def _phrases(self, labels):
+        """Text of each distinct label, None for padding."""
+        seen = [label for label in labels if label is not None]
+        verbs, nouns = verbs_and_nouns(seen, self.actions)
+        head_first = self.noun_order == "head_first"
+        phrase_of = {
+            label: self.template.format(
+                verb=spell(verb), noun=spell(noun, head_first=head_first)
+            )
+            for label, verb, noun in zip(seen, verbs, nouns, strict=True)
+        }
+        return [phrase_of.get(label) for label in labels]
+
+
+def texts_of(past_actions, writer):
+    """One text for each row: that of its labels, or the one that was given.
+
+    Parameters
+    ----------
+    past_actions : array-like of shape (n, L) or (n,)
+        Labels as `HistoryText` takes them, or texts; a missing text is "".
+    writer : HistoryText
+        Turns labels into texts.
+
+    Returns
+    -------
+    texts : list of n str
+
+    Raises
+    ------
+    ValueError
+        If it is neither of the two.
+    """
+    history = past_actions
+    if not hasattr(history, "__array__"):
+        history = np.array(history, dtype=object)
+    if np.ndim(history) != 1:
+        return writer.transform(history).tolist()
+    texts = np.where(missing_mask(history), "", np.asarray(history, dtype=object))
+    if not len(texts) or not all(isinstance(text, str) for text in texts):
+        raise ValueError(
+            "Expected past labels of shape (n, L) or texts of shape (n,), and at least "
+            f"one row; got shape {texts.shape} with entries such as "
+            f"{texts[:1].tolist()}: give one row of L past labels for each clip."
+        )
+    return texts.tolist()
+
+
+def spell(name, *, head_first=False):
+    """Words of a class name, as one reads them.
+
+    Examples
+    --------
+    >>> spell("Divide/Pull Apart")
+    'divide or pull apart'
+    >>> spell("board:cutting", head_first=True)
+    'cutting board'
+    """
+    parts = str(name).split(":")
+    if head_first:
+        parts.reverse()
+    choices = " ".join(parts).split("/")
+    return " or ".join(" ".join(words(choice)) for choice in choices)
+
+
+def _check_template(template):
+    remedy = "write one action with {verb} and {noun}, as in '{verb} <v> {noun}'."
+    try:
+        fields = [
+            field for field in Formatter().parse(template) if field[1] is not None
+        ]
+    except ValueError as error:
+        raise ValueError(f"template={template!r} ({error}): {remedy}") from error
+    plain = all(
+        name in ("verb", "noun") and not form and not conversion
+        for _, name, form, conversion in fields
+    )
+    if not fields or not plain:
+        raise ValueError(f"template={template!r}: {remedy}")

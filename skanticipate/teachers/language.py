@@ -1,0 +1,384 @@
+"""LanguageTeacher: reads the past actions as a text."""
+
+import os
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metadata_routing import UNUSED
+from sklearn.utils.validation import check_is_fitted
+
+from skanticipate._actions import number_names
+from skanticipate._rows import RowView
+from skanticipate._runtime import all_or_nothing, resolve_device, torch_threads
+from skanticipate._samples import Samples, check_weights, hold_out, weigh_classes
+from skanticipate._validation import check_groups, check_labels, check_same_length
+from skanticipate.marginals import MarginalLoss
+from skanticipate.preprocessing.text import HistoryText, texts_of
+from skanticipate.schedules import Schedule
+from skanticipate.teachers.embedding import TextReader
+from skanticipate.teachers.fine_tuning import seeds_of
+from skanticipate.teachers.text_heads import (
+    FrozenTexts,
+    TrainedTexts,
+    arrays,
+    train_heads,
+)
+
+
+class LanguageTeacher(ClassifierMixin, BaseEstimator):
+    """Anticipate from the past actions, read as a text by a language model.
+
+    The labels of the past actions become a text (see `HistoryText`), an encoder of
+    transformers makes a vector of it, and three linear heads name the action, its verb
+    and its noun. The loss is the weighted sum of their cross-entropies; the head of the
+    action answers. As `text_teacher` of `DistilledAnticipator` it gives soft targets to
+    a student that sees the video and never reads a text.
+
+    Nothing is downloaded, no code of a model is run, and weights are read from
+    safetensors files only.
+
+    Parameters
+    ----------
+    model : str or path-like
+        Folder of an encoder such as BERT or MiniLM, with its tokenizer, as
+        `save_pretrained`, `hf download` and `pretrain_language_model` write it; or the
+        name of a model that was downloaded before. Prediction reads it again.
+    actions : mapping, table or None, default=None
+        Verb and noun of each label: a mapping label -> (verb, noun), or a table with
+        columns label, verb and noun. None means that labels are strings "verb noun".
+    template, separator, noun_order : object
+        The text, as in `HistoryText`, with the same defaults: those of EPIC-KITCHENS.
+        EGTEA Gaze+ needs `noun_order="reading"`.
+    verb_weight, noun_weight : float, default=0.15
+        Weights of the losses of verb and noun, together below 1; that of the action
+        has the rest. The paper has 0.15 on EPIC-KITCHENS-55, and on EGTEA Gaze+ 0.1
+        with `class_weight="balanced"`. A head of weight 0 is left out.
+    freeze : bool, default=True
+        Whether the encoder stays as it is: then each distinct text is read once, and
+        only the heads are trained. False trains all, as in the paper.
+    pooling : {"mean", "first"}, default="mean"
+        How tokens become one vector: their mean, for which sentence encoders are made,
+        or the first token, as in the paper.
+    max_length : int, default=None
+        Tokens of a text that are read, those that mark its ends included. Of longer
+        texts the end is kept, with the latest actions. None: all that the model reads.
+    max_epochs, batch_size : int, default=None
+        None means 20 epochs in batches of 128 with a frozen encoder; else 8 in batches
+        of 16.
+    lr : float, default=None
+        Learning rate of AdamW. None means 1e-3 with a frozen encoder, else 1e-5.
+    weight_decay : float, default=1e-4
+        Of the matrices; biases and norms have none.
+    lr_schedule : Schedule, default=None
+        Learning rate over the epochs, such as `CosineSchedule(warmup_epochs=1)`.
+    early_stopping : bool, default=False
+        Whether to hold rows out, whole groups where `groups` are given, and keep the
+        weights with the lowest loss of the action on them.
+    validation_fraction : float, default=0.1
+        Share of the rows held out.
+    n_iter_no_change : int, default=3
+        Epochs without a gain of `tol` after which training stops.
+    tol : float, default=1e-4
+        Gain that counts.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, multiplied with those of the rows.
+    device : str or torch.device, default="auto"
+        Where to compute; "auto" takes a GPU where there is one.
+    n_threads : int, default=None
+        Threads of torch. None: one for small models, else torch's own number.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the heads, the order of the rows, dropout and the rows held out.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (C,)
+        Labels, in the order of the columns of `predict_proba`.
+    heads_ : dict of str to ndarray
+        Weights of the heads: "action.weight" (C, d), "action.bias" (C,), and those of
+        verb and noun.
+    encoder_weights_ : dict of str to ndarray
+        Weights of the fine-tuned encoder. Only if `freeze` is False.
+    history_ : list of dict
+        One record an epoch: "epoch", "lr", "loss", the mean loss of each head, and with
+        early stopping "val_loss", "val_accuracy" and "val_top_5_accuracy".
+    loss_curve_ : list of float
+        The loss of each epoch.
+    n_iter_ : int
+        Epochs done.
+
+    See Also
+    --------
+    HistoryText : The same texts for the text classifiers of scikit-learn.
+    skanticipate.teachers.pretrain_language_model : Let a model read the texts of a
+        domain first.
+
+    Notes
+    -----
+    Every call of `fit` and of `predict_proba` reads its texts anew, so cross-fitting
+    with k folds reads them about k times more often. The vectors of the distinct texts,
+    of d channels each, are in memory during the call.
+
+    References
+    ----------
+    S. Ghosh et al., "Distilling Knowledge from Language Models for Video-based Action
+    Anticipation", arXiv 2210.05991: the teacher.
+
+    Examples
+    --------
+    >>> from skanticipate import DistilledAnticipator, LanguageTeacher
+    >>> teacher = LanguageTeacher("models/all-MiniLM-L6-v2")
+    >>> student = DistilledAnticipator(text_teacher=teacher)
+    >>> student.fit(X_past, y, past_actions=past_actions)  # doctest: +SKIP
+    """
+
+    _parameter_constraints = {
+        "model": [str, os.PathLike],
+        **HistoryText._parameter_constraints,
+        "verb_weight": [Interval(Real, 0, 1, closed="left")],
+        "noun_weight": [Interval(Real, 0, 1, closed="left")],
+        "freeze": ["boolean"],
+        "pooling": [StrOptions({"mean", "first"})],
+        "max_length": [Interval(Integral, 3, None, closed="left"), None],
+        "max_epochs": [Interval(Integral, 1, None, closed="left"), None],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), None],
+        "lr": [Interval(Real, 0, None, closed="neither"), None],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "lr_schedule": [Schedule, None],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+        "device": [str, torch.device],
+        "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+        "random_state": ["random_state"],
+    }
+
+    __metadata_request__fit = {"past_actions": UNUSED, "groups": True}
+    __metadata_request__predict = {"past_actions": UNUSED}
+    __metadata_request__predict_proba = {"past_actions": UNUSED}
+
+    def __init__(
+        self,
+        model,
+        actions=None,
+        *,
+        template="{verb} <v> {noun}",
+        separator=" <a> ",
+        noun_order="head_first",
+        verb_weight=0.15,
+        noun_weight=0.15,
+        freeze=True,
+        pooling="mean",
+        max_length=None,
+        max_epochs=None,
+        batch_size=None,
+        lr=None,
+        weight_decay=1e-4,
+        lr_schedule=None,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=3,
+        tol=1e-4,
+        class_weight=None,
+        device="auto",
+        n_threads=None,
+        random_state=None,
+    ):
+        self.model = model
+        self.actions = actions
+        self.template = template
+        self.separator = separator
+        self.noun_order = noun_order
+        self.verb_weight = verb_weight
+        self.noun_weight = noun_weight
+        self.freeze = freeze
+        self.pooling = pooling
+        self.max_length = max_length
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.lr_schedule = lr_schedule
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.class_weight = class_weight
+        self.device = device
+        self.n_threads = n_threads
+        self.random_state = random_state
+
+    def __sklearn_tags__(self):
+        """Return the tags: labels may be strings and may be missing."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        tags.input_tags.allow_nan = True
+        return tags
+
+    @all_or_nothing
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, past_actions, y, *, groups=None, sample_weight=None):
+        """Learn which action follows.
+
+        Parameters
+        ----------
+        past_actions : array-like of shape (n, L) or (n,)
+            Labels of the last L actions before each clip, the latest last, left-padded
+            with None, NaN, "" or -1. With one axis: texts, which are read as they are.
+        y : array-like of shape (n,)
+            Label of the action that follows.
+        groups : array-like of shape (n,), default=None
+            Video or person of each row; early stopping holds out whole groups.
+        sample_weight : array-like of shape (n,), default=None
+            Weight of each row in the loss.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ImportError
+            If transformers is not installed.
+        FileNotFoundError
+            If there is no such model, or its folder is incomplete.
+        ValueError
+            If the model cannot be read safely or is no encoder, a label has no verb and
+            noun, an array does not fit the others, or a loss is not finite.
+        """
+        which, texts = number_names(self._texts(past_actions))
+        samples = self._check_fit(which, y, groups, sample_weight)
+        if self.lr_schedule is not None:
+            self.lr_schedule._validate_params()
+        parts, validation = self._parts(), None
+        purposes = ("split", "init", "shuffle", "dropout")
+        seeds = seeds_of(self.random_state, purposes)
+        if self.early_stopping:
+            samples, validation = hold_out(
+                samples, self.validation_fraction, seeds["split"]
+            )
+        samples = weigh_classes(samples, self.class_weight, self.classes_)
+        reader = self._reader()
+        with torch_threads(self.n_threads, reader.encoder):
+            read = self._read(reader, texts)
+            heads, self.history_ = train_heads(
+                self, read, samples, validation, parts, seeds
+            )
+        self.heads_ = arrays(heads.layers)
+        vars(self).pop("encoder_weights_", None)
+        if not self.freeze:
+            self.encoder_weights_ = arrays(reader.encoder.network)
+        self.loss_curve_ = [record["loss"] for record in self.history_]
+        self.n_iter_ = len(self.history_)
+        return self
+
+    def predict_proba(self, past_actions):
+        """Probability of each action to follow.
+
+        Parameters
+        ----------
+        past_actions : array-like of shape (n, L) or (n,)
+            As in `fit`; L may differ.
+
+        Returns
+        -------
+        ndarray of shape (n, C)
+            Columns in the order of `classes_`.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the folder of the model is gone.
+        ValueError
+            If a label has no verb and noun, or the model is not that of `fit`.
+        """
+        check_is_fitted(self)
+        which, texts = number_names(self._texts(past_actions))
+        reader = self._reader(getattr(self, "encoder_weights_", None))
+        rows, _ = reader.tokenize(texts)
+        with torch_threads(self.n_threads, reader.encoder):
+            vectors = reader.embed(rows).cpu()  # (m, d), m distinct texts
+        weight = torch.tensor(self.heads_["action.weight"])  # (C, d)
+        if weight.shape[1] != vectors.shape[1]:
+            raise ValueError(
+                f"The model in {self.model} gives {vectors.shape[1]} channels, but in "
+                f"fit it gave {weight.shape[1]}: restore that model, or fit again."
+            )
+        logits = vectors @ weight.T + torch.tensor(self.heads_["action.bias"])
+        return logits.softmax(-1).numpy()[which]
+
+    def predict(self, past_actions):
+        """Most probable label of each row.   (n, L) or (n,) -> (n,)."""
+        return self.classes_[self.predict_proba(past_actions).argmax(axis=1)]
+
+    def _texts(self, past_actions):
+        """One text for each row.   -> list of str."""
+        writer = HistoryText(
+            self.actions,
+            template=self.template,
+            separator=self.separator,
+            noun_order=self.noun_order,
+        )
+        return texts_of(past_actions, writer)
+
+    def _check_fit(self, which, y, groups, sample_weight):
+        """Check what came with the histories.   -> Samples of numbers of texts."""
+        labels = check_labels(y, classes=None, unlabeled_label=None, estimator=self)
+        check_same_length(
+            len(which),
+            "past_actions",
+            y=labels.codes,
+            groups=groups,
+            sample_weight=sample_weight,
+        )
+        self.classes_ = labels.classes
+        weights = check_weights(labels.codes, sample_weight)
+        samples = Samples(
+            RowView(which), labels.codes, weights, groups=check_groups(groups)
+        )
+        return samples if weights is None else samples.select(weights > 0)
+
+    def _parts(self):
+        """Name, weight and code of each class, for each head."""
+        rest = 1 - self.verb_weight - self.noun_weight
+        if rest <= 0:
+            raise ValueError(
+                f"verb_weight={self.verb_weight} and noun_weight={self.noun_weight} "
+                "leave nothing to the action: their sum must be below 1."
+            )
+        parts = [("action", rest, np.arange(len(self.classes_)))]
+        if rest == 1:
+            return parts  # labels then need no names
+        marginals = MarginalLoss(
+            self.actions, verb_weight=self.verb_weight, noun_weight=self.noun_weight
+        )
+        return parts + marginals.parts(self.classes_)
+
+    def _reader(self, weights=None):
+        return TextReader(
+            self.model,
+            pooling=self.pooling,
+            max_length=self.max_length,
+            device=resolve_device(self.device),
+            weights=weights,
+        )
+
+    def _read(self, reader, texts):
+        """What is read of the texts: their vectors, or tokens for a fine-tuning."""
+        rows, n_cut = reader.tokenize(texts)
+        if n_cut:
+            warnings.warn(
+                f"{n_cut} of {len(texts)} distinct texts have more than "
+                f"{reader.max_length} tokens: only their ends are read, with the "
+                "latest actions. Shorten the histories or the template, or choose a "
+                "model that reads more.",
+                UserWarning,
+                stacklevel=5,  # the caller of fit, below its decorators
+            )
+        return (FrozenTexts if self.freeze else TrainedTexts)(reader, rows)

@@ -1,0 +1,369 @@
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+import sklearn
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import BaseEstimator, clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.utils import get_tags
+
+import skanticipate
+from skanticipate import DistilledAnticipator, HistoryTeacher, _state
+from skanticipate.datasets import make_kitchen
+from skanticipate.teachers.history import mixture_weights
+
+KITCHEN = make_kitchen(12, 10, random_state=0)
+PAST, Y, GROUPS, ACTIONS = (
+    KITCHEN[name] for name in ("past_actions", "y", "groups", "actions")
+)
+NAMES = np.array([" ".join(ACTIONS[label]) for label in range(len(ACTIONS))])
+# the same labels as strings, numbered in their order so that classes keep theirs
+RANK = NAMES.argsort().argsort()
+NUMBERED = np.where(PAST < 0, -1, RANK[PAST])
+SORTED_ACTIONS = {int(RANK[label]): pair for label, pair in ACTIONS.items()}
+STRINGS = np.where(PAST < 0, "", NAMES[PAST])
+
+
+def teacher(**params):
+    return HistoryTeacher(
+        **{"hidden_size": 8, "max_epochs": 1, "random_state": 0, **params}
+    )
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return teacher().fit(STRINGS, NAMES[Y], groups=GROUPS)
+
+
+class Divided(HistoryTeacher):
+    """Remembers what was held out."""
+
+    def _weigh(self, training, held, seeds):
+        self.training_, self.held_ = training, held
+        return super()._weigh(training, held, seeds)
+
+
+# ------------------------------------------------------------------------ mixture
+
+
+def log_likelihood(weights, likelihoods, sample_weight):
+    return sample_weight @ np.log(likelihoods @ weights)
+
+
+def test_weights_of_two_parts_are_the_best_of_a_grid():
+    rng = np.random.default_rng(0)
+    likelihoods, sample_weight = rng.uniform(0.01, 1, (50, 2)), rng.uniform(0, 2, 50)
+    grid = [(w, 1 - w) for w in np.linspace(0, 1, 10001)]
+    scores = [log_likelihood(w, likelihoods, sample_weight) for w in np.array(grid)]
+    found = mixture_weights(likelihoods, sample_weight)
+    assert_allclose(found, grid[int(np.argmax(scores))], atol=1e-3)
+
+
+def test_no_weights_of_three_parts_are_better():
+    likelihoods = np.random.default_rng(1).uniform(0.01, 1, (40, 3))
+    likelihoods[:, 2] /= 50  # a part that deserves nothing
+    best = log_likelihood(mixture_weights(likelihoods), likelihoods, np.ones(40))
+    for first in np.linspace(0, 1, 51):
+        for second in np.linspace(0, 1 - first, 51):
+            other = np.array([first, second, 1 - first - second])
+            assert log_likelihood(other, likelihoods, np.ones(40)) <= best + 1e-4
+
+
+def test_weights_are_those_of_the_held_out_rows():
+    model = Divided(**teacher().get_params()).fit(STRINGS, NAMES[Y], groups=GROUPS)
+    part = model._fit_models(model.training_, model._seeds()[1:2])
+    known = np.isin(model.held_.codes, model.training_.codes)
+    held = model.held_.select(known)
+    answers = [
+        a[np.arange(len(held)), held.codes] for a in model._answers(part, held.rows)
+    ]
+    found = np.array(list(model.weights_.values()))
+    best = log_likelihood(found, np.transpose(answers), np.ones(len(held)))
+    for other in np.random.default_rng(0).dirichlet(np.ones(3), size=500):
+        assert log_likelihood(other, np.transpose(answers), np.ones(len(held))) <= best
+
+
+def test_whole_groups_are_held_out():
+    model = Divided(**teacher().get_params()).fit(STRINGS, NAMES[Y], groups=GROUPS)
+    assert not set(model.training_.groups) & set(model.held_.groups)
+    assert len(model.training_) + len(model.held_) == len(Y)
+    assert 0.05 < len(model.held_) / len(Y) < 0.25
+
+
+def test_one_group_is_held_out_like_none():
+    one = teacher().fit(STRINGS, NAMES[Y], groups=np.zeros(len(Y)))
+    none = teacher().fit(STRINGS, NAMES[Y])
+    assert one.weights_ == none.weights_
+
+
+def test_models_count_alike_where_no_held_out_class_was_learnt():
+    model = teacher().fit(STRINGS[:4], ["cut a", "cut b", "cut c", "cut d"])
+    assert_allclose(list(model.weights_.values()), 1 / 3)
+
+
+def test_the_models_are_fitted_on_all_rows(fitted):
+    counted = fitted.models_["ngrams"]
+    assert len(counted.levels_[0]["classes"]) == len(np.unique(Y))
+    last = np.unique(STRINGS[:, -1])
+    assert len(counted.levels_[2]["keys"]) == len(last)
+
+
+def test_the_mixture_is_more_likely_than_each_model():
+    many = make_kitchen(40, random_state=1)
+    test = many.groups % 4 == 0
+    model = teacher(actions=many.actions, hidden_size=32, n_networks=1, max_epochs=10)
+    model.fit(many.past_actions[~test], many.y[~test], groups=many.groups[~test])
+    codes = model.encoder_.transform(many.past_actions[test])
+    rows, wanted = np.arange(test.sum()), np.searchsorted(model.classes_, many.y[test])
+    answers = [*model._answers(model.models_, codes)]
+    alone = [np.log(answer[rows, wanted]).mean() for answer in answers]
+    mixed = np.log(model.predict_proba(many.past_actions[test])[rows, wanted]).mean()
+    assert len(alone) == 3 and mixed > max(alone) + 0.01
+    uniform = -np.log(len(model.classes_))
+    assert min(alone) > uniform + 0.3
+
+
+# ------------------------------------------------------------------------- labels
+
+
+def test_answers_are_probabilities(fitted):
+    proba = fitted.predict_proba(STRINGS)
+    assert proba.shape == (len(Y), len(np.unique(Y)))
+    assert_allclose(proba.sum(axis=1), 1, rtol=1e-5)
+    assert proba.min() > 0
+    assert_array_equal(fitted.predict(STRINGS), fitted.classes_[proba.argmax(axis=1)])
+
+
+def test_numbers_and_strings_are_the_same(fitted):
+    numbers = teacher(actions=SORTED_ACTIONS).fit(NUMBERED, RANK[Y], groups=GROUPS)
+    assert_array_equal(NAMES[NAMES.argsort()][numbers.classes_], fitted.classes_)
+    assert_array_equal(numbers.predict_proba(NUMBERED), fitted.predict_proba(STRINGS))
+
+
+@pytest.mark.parametrize("nothing", [None, float("nan"), -1])
+def test_all_paddings_are_the_same(fitted, nothing):
+    padded = STRINGS.astype(object)
+    padded[STRINGS == ""] = nothing
+    assert_array_equal(fitted.predict_proba(padded), fitted.predict_proba(STRINGS))
+    again = teacher().fit(padded, NAMES[Y], groups=GROUPS)
+    assert_array_equal(again.predict_proba(padded), fitted.predict_proba(STRINGS))
+
+
+def test_a_list_of_lists_is_read(fitted):
+    rows = [[None, "wash tomato"], ["wash tomato", "cut tomato"]]
+    array = np.array([["", "wash tomato"], ["wash tomato", "cut tomato"]])
+    assert_array_equal(fitted.predict_proba(rows), fitted.predict_proba(array))
+
+
+def test_nothing_seen_is_answered_by_what_comes_first(fitted):
+    proba = fitted.predict_proba([[""] * 5])
+    assert_allclose(proba.sum(), 1, rtol=1e-5)
+    first = Y[(PAST < 0).all(axis=1)]
+    often = NAMES[np.bincount(first).argmax()]
+    unseen = fitted.predict_proba([["fly kite"] * 5])
+    column = fitted.classes_.tolist().index(often)
+    assert proba[0, column] > unseen[0, column]
+
+
+def test_unseen_labels_are_ordinary(fitted):
+    unseen = fitted.predict_proba([["fly kite"] * 5, ["fly kite"] * 4 + ["fly tomato"]])
+    assert_allclose(unseen.sum(axis=1), 1, rtol=1e-5)
+    tomato = [name.endswith(" tomato") for name in fitted.classes_]
+    assert unseen[1, tomato].sum() > unseen[0, tomato].sum() + 0.1
+
+
+def test_a_history_may_be_longer_or_shorter_than_in_fit(fitted):
+    short = fitted.predict_proba(STRINGS[:, -2:])
+    padded = STRINGS.copy()
+    padded[:, :-2] = ""
+    assert_allclose(short, fitted.predict_proba(padded), rtol=1e-4)
+    longer = np.concatenate([np.full((len(Y), 3), ""), STRINGS], axis=1)
+    assert_allclose(
+        fitted.predict_proba(longer), fitted.predict_proba(STRINGS), rtol=1e-4
+    )
+
+
+def test_numbers_without_names_are_read_as_actions():
+    model = teacher().fit(PAST, Y, groups=GROUPS)
+    assert list(model.weights_) == ["ngrams", "networks"]
+    assert_allclose(model.predict_proba(PAST).sum(axis=1), 1, rtol=1e-5)
+    assert model.models_["networks"][0].network_spec_.head is None
+
+
+def test_names_of_the_past_serve_numbers_of_what_follows():
+    model = teacher().fit(STRINGS, Y, groups=GROUPS)
+    assert list(model.weights_) == ["ngrams", "networks"]
+    assert len(model.models_["ngrams"].levels_) == 1 + 1 + model.order
+
+
+def test_nothing_but_padding_is_enough_where_actions_are_given():
+    model = teacher(actions=ACTIONS).fit(np.full((len(Y), 2), -1), Y)
+    common = np.bincount(Y).argmax()
+    assert model.predict([[-1, -1]])[0] == common
+
+
+# ------------------------------------------------------------------------ weights
+
+
+def test_a_weight_of_two_is_a_row_twice_for_what_is_counted():
+    weights = np.where(np.arange(len(Y)) % 3 == 0, 2, 1)
+    twice = np.repeat(np.arange(len(Y)), weights)
+    weighted = teacher().fit(STRINGS, NAMES[Y], sample_weight=weights)
+    repeated = teacher().fit(STRINGS[twice], NAMES[Y][twice])
+    codes = weighted.encoder_.transform(STRINGS)
+    one, other = ([*m._answers(m.models_, codes)] for m in (weighted, repeated))
+    assert_allclose(one[:2], other[:2], rtol=1e-6)  # the last one are the networks
+
+
+def test_a_row_without_weight_is_no_row():
+    keep = np.arange(len(Y)) % 4 > 0
+    assert set(Y[keep]) == set(Y)
+    weighted = teacher().fit(STRINGS, NAMES[Y], sample_weight=keep * 1.0)
+    left_out = teacher().fit(
+        STRINGS[keep], NAMES[Y][keep], sample_weight=np.ones(sum(keep))
+    )
+    assert_array_equal(weighted.predict_proba(STRINGS), left_out.predict_proba(STRINGS))
+
+
+# ------------------------------------------------------------------- scikit-learn
+
+
+def test_the_same_seed_gives_the_same_bits(fitted):
+    before = np.random.get_state()[1].copy()
+    again = teacher().fit(STRINGS, NAMES[Y], groups=GROUPS)
+    assert_array_equal(again.predict_proba(STRINGS), fitted.predict_proba(STRINGS))
+    assert again.weights_ == fitted.weights_
+    assert_array_equal(np.random.get_state()[1], before)
+    other = teacher(random_state=1).fit(STRINGS, NAMES[Y], groups=GROUPS)
+    assert (other.predict_proba(STRINGS) != fitted.predict_proba(STRINGS)).any()
+
+
+def test_networks_differ(fitted):
+    one, other = fitted.models_["networks"]
+    codes = fitted.encoder_.transform(STRINGS)
+    assert (one.predict_proba(codes) != other.predict_proba(codes)).any()
+
+
+def test_a_clone_is_unfitted_and_fits_alike(fitted):
+    copy = clone(fitted)
+    with pytest.raises(NotFittedError):
+        copy.predict(STRINGS)
+    copy.fit(STRINGS, NAMES[Y], groups=GROUPS)
+    assert_array_equal(copy.predict_proba(STRINGS), fitted.predict_proba(STRINGS))
+
+
+def test_pickled_and_saved_teachers_answer_alike(fitted, tmp_path):
+    fitted.save(tmp_path / "teacher.safetensors")
+    for again in (
+        pickle.loads(pickle.dumps(fitted)),
+        skanticipate.load(tmp_path / "teacher.safetensors"),
+    ):
+        assert_array_equal(again.predict_proba(STRINGS), fitted.predict_proba(STRINGS))
+        assert again.weights_ == fitted.weights_
+        assert_array_equal(again.classes_, fitted.classes_)
+
+
+class Holder(BaseEstimator):
+    def __init__(self, value=None):
+        self.value = value
+
+
+def test_the_state_of_numbered_labels_goes_round(tmp_path):
+    model = teacher(actions=ACTIONS).fit(PAST, Y)
+    _state.write(tmp_path / "state", Holder([model]))
+    again = _state.read(tmp_path / "state", [Holder]).value[0]
+    assert again.actions == ACTIONS
+    assert_array_equal(again.predict_proba(PAST), model.predict_proba(PAST))
+
+
+def test_a_student_is_taught():
+    student = DistilledAnticipator(
+        text_teacher=teacher(actions=ACTIONS), max_epochs=2, random_state=0
+    )
+    student.fit(KITCHEN.X_past, Y, past_actions=PAST, groups=GROUPS)
+    assert isinstance(student.text_teacher_, HistoryTeacher)
+    assert student.history_[0]["text"] > 0
+
+
+def test_a_search_over_its_parameters():
+    search = GridSearchCV(
+        teacher(n_networks=1), {"order": [1, 2]}, cv=GroupKFold(2), error_score="raise"
+    )
+    search.fit(STRINGS, NAMES[Y], groups=GROUPS)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert search.score(STRINGS, NAMES[Y]) > 1 / len(ACTIONS)
+
+
+def test_groups_are_routed_to_fit():
+    model = Divided(**teacher(n_networks=1).get_params())
+    with sklearn.config_context(enable_metadata_routing=True):
+        search = GridSearchCV(model, {"order": [1]}, cv=GroupKFold(2))
+        search.fit(STRINGS, NAMES[Y], groups=GROUPS)
+    found = search.best_estimator_
+    assert not set(found.training_.groups) & set(found.held_.groups)
+
+
+def test_tags_allow_strings_and_gaps():
+    tags = get_tags(HistoryTeacher()).input_tags
+    assert tags.string and tags.categorical and tags.allow_nan
+    assert get_tags(HistoryTeacher()).estimator_type == "classifier"
+
+
+# ------------------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize(
+    ("past", "y", "options", "says"),
+    [
+        (STRINGS[:9], NAMES[Y][:8], {}, "y has 8 rows but past_actions has 9"),
+        (STRINGS, NAMES[Y], {"groups": [1, 2]}, "groups has 2 rows"),
+        (STRINGS, NAMES[Y], {"sample_weight": [1.0]}, "sample_weight has 1 rows"),
+        (STRINGS, NAMES[Y], {"sample_weight": np.zeros(len(Y))}, "non-zero"),
+        (NAMES[Y], NAMES[Y], {}, r"shape \(n, L\)"),
+        (STRINGS[:, :0], NAMES[Y], {}, r"shape \(n, L\)"),
+        (STRINGS, ["cut onion"] * len(Y), {}, "at least 2 classes"),
+        ([["cut"], ["wash"]], ["cut onion", "cut pan"], {}, "verb and a noun"),
+        ([["cut pan"], ["wash pan"]], ["cut", "wash"], {}, "verb and a noun"),
+        (np.full((len(Y), 2), ""), NAMES[Y], {}, "nothing but padding"),
+        (STRINGS, None, {}, "requires y"),
+        (STRINGS, np.linspace(0, 1, len(Y)), {}, "Unknown label type"),
+    ],
+)
+def test_what_cannot_be_read(past, y, options, says):
+    with pytest.raises(ValueError, match=says):
+        teacher().fit(past, y, **options)
+
+
+@pytest.mark.parametrize("where", ["past", "y"])
+def test_a_table_must_name_every_label(where):
+    few = {label: ACTIONS[label] for label in ACTIONS if label != Y[0]}
+    past = PAST if where == "past" else np.where(Y[0] == PAST, -1, PAST)
+    with pytest.raises(ValueError, match="add them to actions"):
+        teacher(actions=few).fit(past, Y)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("order", 0), ("hidden_size", 0), ("n_networks", 0), ("validation_fraction", 1.0)],
+)
+def test_parameters_out_of_range(name, value):
+    with pytest.raises(ValueError, match=name):
+        teacher(**{name: value}).fit(STRINGS, NAMES[Y])
+
+
+def test_a_fit_that_fails_leaves_all_as_it_was():
+    model = teacher(n_networks=1).fit(STRINGS, NAMES[Y])
+    before = model.predict_proba(STRINGS)
+    with pytest.raises(ValueError):
+        model.fit(STRINGS, ["cut onion"] * len(Y))
+    assert_array_equal(model.predict_proba(STRINGS), before)
+
+
+def test_few_rows_are_enough():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = teacher().fit([["cut pan"], ["wash pan"]], ["wash pan", "dry pan"])
+    assert_allclose(model.predict_proba([["cut pan"]]).sum(), 1, rtol=1e-5)
