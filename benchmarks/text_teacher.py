@@ -10,7 +10,9 @@ text teacher (`HistoryTeacher` with one network) reads 15 actions by the rule "a
 control's teacher reads what the student sees. In the ablation a student hears a prior,
 a teacher that also sees the next action (those of training clips only), the text
 teacher, or several. Teachers are cross-fitted by video (3 folds), once for all
-students. All rows take the same number of optimiser steps.
+students. All rows take the same number of optimiser steps. Past labels are given, by
+the protocol: on EGTEA, where parts share videos, those of training clips include
+validation clips.
 
 Every choice is made on 15 % of the training videos (of the clips on EGTEA, whose parts
 share videos), printed and written down: head and steps of the student by top-5 accuracy
@@ -27,6 +29,7 @@ import json
 import os
 import warnings
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -111,10 +114,10 @@ def futures(clips):
     return np.concatenate([past, np.zeros_like(after), after], axis=1)
 
 
-def answers(clips, run):
-    """Cross-fitted answers of every teacher about the training clips.
+def answers(clips, run, folder):
+    """Cross-fitted answers of every teacher about the training clips, in files.
 
-    -> {"text", "short text", "future": (n training, C)}
+    -> {"text", "short text", "future": memory map (n training, C)}
     """
     rows = clips.training
     y, groups = clips.y[rows], clips.videos[rows]
@@ -128,7 +131,12 @@ def answers(clips, run):
         delayed(cross_fitted)(teacher, X, y, groups, clips.classes)
         for teacher, X in jobs.values()
     )
-    return dict(zip(jobs, found, strict=True))
+    told = {}
+    for name, proba in zip(jobs, found, strict=True):
+        file = Path(folder) / f"{len(y)} {name}.npy"
+        np.save(file, proba)
+        told[name] = np.load(file, mmap_mode="r")  # worker processes open the file
+    return told
 
 
 def teacher_alone(clips, rule, teacher):
@@ -214,10 +222,10 @@ def fit_and_look(clips, told, choice, seed):
     return outcomes(student.predict_proba(past[clips.test]), clips)
 
 
-def choose(clips, metric, budget, run):
+def choose(clips, metric, budget, run, folder):
     """Choose every row on a part of the training videos.   -> {row: (Choice, %)}."""
     inner = clips.inner()
-    told = answers(inner, run)
+    told = answers(inner, run, folder)
 
     def best(candidates, by=metric):
         seeds = [100 + seed for seed in range(budget.inner_seeds)]
@@ -241,25 +249,28 @@ def choose(clips, metric, budget, run):
             for weight in budget.smoothing
         ],
         "future": [{"future_weight": weight} for weight in budget.weights],
-        "text": [
-            {"text_weight": weight, "text_temperature": temperature}
-            for weight in budget.weights
-            for temperature in budget.temperatures
-        ],
+        **{
+            text: [
+                {"text": text, "text_weight": weight, "text_temperature": temperature}
+                for weight in budget.weights
+                for temperature in budget.temperatures
+            ]
+            for text in ("text", "short text")
+        },
     }
     chosen = {}
     for part, settings in parts.items():
         choice, score = best([plain._replace(**setting) for setting in settings])
         chosen[part] = next(s for s in settings if plain._replace(**s) == choice)
         rows[part] = choice, score
-    control = rows["text"][0]._replace(text="short text")
-    rows["text of what it sees (control)"] = best([control])
     for row, heard in ROWS.items():
         if len(heard) > 1 and row in budget.rows:
             rows[row] = best(
                 [plain._replace(**together(chosen, heard, f)) for f in (1.0, 0.5)]
             )
-    return {row: rows[row] for row in ROWS if row in budget.rows}
+    rows["text of what it sees (control)"] = rows.pop("short text")
+    kept = {"labels only", *budget.rows}
+    return {row: rows[row] for row in ROWS if row in kept}
 
 
 def together(chosen, heard, factor):
@@ -278,9 +289,9 @@ def write_down(name, rows):
         print(f"  {row}: {choice} ({score})", flush=True)
 
 
-def measure(clips, rows, budget, run):
+def measure(clips, rows, budget, run, folder):
     """Fit every row with every seed.   -> {row: {metric: (seeds, clips)}}."""
-    told = answers(clips, run)
+    told = answers(clips, run, folder)
     found = run(
         delayed(fit_and_look)(clips, told, choice, seed)
         for choice, _ in rows.values()
@@ -365,9 +376,11 @@ def main():
         if "teachers" in budget.parts:
             show_teachers(clips, name, budget, run)
         if "students" in budget.parts:
-            rows = choose(clips, PAPER.get(name, "recall@5"), budget, run)
-            write_down(name, rows)
-            results = measure(clips, rows, budget, run)
+            with TemporaryDirectory() as folder:
+                metric = PAPER.get(name, "recall@5")
+                rows = choose(clips, metric, budget, run, folder)
+                write_down(name, rows)
+                results = measure(clips, rows, budget, run, folder)
             show_students(name, results, clips.videos[clips.test])
 
 

@@ -57,17 +57,18 @@ def check_past_actions(past_actions):
     Raises
     ------
     ValueError
-        If the rows are of unequal length, or the array has other axes.
+        If the rows are lists of unequal length, or the array has other axes.
     """
     # np.asarray on a list would turn None and NaN next to strings into strings.
     given = past_actions
     array = np.asarray(given) if hasattr(given, "__array__") else np.array(given, "O")
-    ragged = array.ndim == 1 and any(isinstance(row, list | tuple) for row in array)
-    if array.ndim not in (1, 2) or array.size == 0 or ragged:
-        shape = "rows of unequal length" if ragged else f"shape {array.shape}"
+    nested = array.ndim == 1 and any(np.ndim(row) for row in array)
+    if array.ndim not in (1, 2) or array.size == 0 or nested:
+        shape = "rows that are lists of their own" if nested else f"shape {array.shape}"
         raise ValueError(
             "past_actions must be labels of shape (n, L), the latest last, or n texts; "
-            f'got {shape}: pad short histories on the left with None or "".'
+            f"got {shape}: make one array of all rows, short histories padded on the "
+            'left with None or "".'
         )
     missing = missing_mask(array.ravel()).reshape(array.shape)
     if array.dtype == object:

@@ -46,7 +46,7 @@ def ask_text_teacher(student, samples, seed):
         )
     teacher = student.text_teacher
     if teacher is None:
-        teacher = HistoryTeacher()
+        teacher = HistoryTeacher(device=student.device, n_threads=student.n_threads)
     return _ask(TextTeaching, teacher, student, samples, seed)
 
 

@@ -84,7 +84,9 @@ class DistilledAnticipator(BaseAnticipator):
     text_teacher : classifier, default=None
         Cloned and fitted on the labelled rows of `past_actions`: any classifier or
         Pipeline with `predict_proba` that reads them, such as `LanguageTeacher`. A
-        `FrozenEstimator` is used as it is. None means `HistoryTeacher()`.
+        `FrozenEstimator` is used as it is. None means a `HistoryTeacher` with the
+        device and threads of the student. Classes that it does not know have a
+        probability of 0 for it: let it see them all, or lower `text_weight`.
     text_weight : float, default=1.0
         Weight of the text teacher's soft targets; 0 asks nobody.
     text_temperature : float, default=1.0
@@ -99,7 +101,8 @@ class DistilledAnticipator(BaseAnticipator):
     teacher_cache : path-like, default=None
         Folder in which fitted teachers and their maps are kept for later fits with the
         same data, teacher and seed, as in a grid search over other parameters. Needs
-        an integer `random_state`. None keeps nothing.
+        an integer `random_state`. None keeps nothing. A `LanguageTeacher` is told from
+        another by the name of its model's folder, not by what lies there.
     max_epochs : int, default=50
         Number of epochs; each takes as many steps as a pass over all training rows,
         unlabelled ones too.
@@ -143,6 +146,9 @@ class DistilledAnticipator(BaseAnticipator):
 
     Notes
     -----
+    Histories tell labels: that of a clip stands in the histories of the clips after it,
+    so where there are histories, hardly a clip of that video need be unlabelled.
+
     Ghosh et al. average the divergence from the text teacher over rows and classes,
     with a weight of lambda: that is `text_weight` = lambda / (number of classes that
     are compared). Their settings are `text_temperature=10, text_weight=1.415` for

@@ -80,7 +80,7 @@ class TeacherCache:
 def _unkeepable(teacher, error):
     return TypeError(
         f"teacher_cache cannot keep a {type(teacher).__name__} ({error}): set "
-        "teacher_cache=None, or use a RecognitionTeacher."
+        "teacher_cache=None, or use teachers of this library."
     )
 
 

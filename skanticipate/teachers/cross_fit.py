@@ -36,8 +36,8 @@ def cross_fitted_proba(teacher, clips, codes, classes, n_folds, seed, **signals)
     if isinstance(teacher, FrozenEstimator):
         raise ValueError(
             "cross_fit needs a teacher that can be fitted on parts of the data: a "
-            "FrozenEstimator cannot. Set cross_fit=0, or pass cross-fitted answers as "
-            "teacher_proba=."
+            "FrozenEstimator cannot. Set cross_fit=0, or cross-fit it beforehand; "
+            "teacher_proba= takes such answers about futures."
         )
     labelled = np.flatnonzero(codes >= 0)
     proba, n_answers = np.zeros((len(codes), len(classes))), np.zeros(len(codes))

@@ -168,7 +168,8 @@ class HistoryTeacher(ClassifierMixin, BaseEstimator):
             Labels of the last L actions before each clip, the latest last, left-padded
             with None, NaN, "" or -1.
         y : array-like of shape (n,)
-            Label of the action that follows.
+            Label of the action that follows. There is no marker of unlabelled rows:
+            leave them out.
         groups : array-like of shape (n,), default=None
             Video or person of each row; the held-out part takes whole groups.
         sample_weight : array-like of shape (n,), default=None

@@ -232,7 +232,8 @@ class LanguageTeacher(ClassifierMixin, BaseEstimator):
             Labels of the last L actions before each clip, the latest last, left-padded
             with None, NaN, "" or -1. With one axis: texts, which are read as they are.
         y : array-like of shape (n,)
-            Label of the action that follows.
+            Label of the action that follows. There is no marker of unlabelled rows:
+            leave them out.
         groups : array-like of shape (n,), default=None
             Video or person of each row; early stopping holds out whole groups.
         sample_weight : array-like of shape (n,), default=None
@@ -296,7 +297,9 @@ class LanguageTeacher(ClassifierMixin, BaseEstimator):
         FileNotFoundError
             If the folder of the model is gone.
         ValueError
-            If a label has no verb and noun, or the model is not that of `fit`.
+            If a label has no verb and noun, or the model has other channels than in
+            `fit`. Another model of the same width goes unnoticed: leave the folder as
+            it was.
         """
         check_is_fitted(self)
         which, texts = number_names(self._texts(past_actions))

@@ -44,9 +44,7 @@ class Teaching:
         codes = samples.codes[self.rows]
         signals = {
             "groups": None if samples.groups is None else samples.groups[self.rows],
-            "sample_weight": (
-                None if samples.weights is None else samples.weights[self.rows]
-            ),
+            "sample_weight": _relative_weights(samples.weights, self.rows, codes),
         }
         if not isinstance(teacher, FrozenEstimator) and (codes < 0).all():
             raise ValueError(self.nothing_to_learn)
@@ -92,6 +90,16 @@ class TextTeaching(Teaching):
     def material(samples):
         """Histories, and the samples that have one."""
         return samples.histories, samples.read
+
+
+def _relative_weights(weights, rows, codes):
+    """Weights of rows, with a mean of 1 over labelled ones.
+
+    To a teacher that counts their size matters, to its student it does not.
+    """
+    if weights is None or (codes < 0).all():  # a frozen teacher needs none
+        return None
+    return weights[rows] / weights[rows][codes >= 0].mean()
 
 
 def _fit_and_ask(teacher, clips, codes, classes, cross_fit, seed, signals):
