@@ -1,6 +1,6 @@
 """Teachers that read the past actions: alone, and what their students learn.
 
-Teachers. Labels of the last 15 actions, true ones, by three rules: all segments that
+Teachers. Labels of the last 10 actions, true ones, by three rules: all segments that
 started earlier, those that had started at least 1 s before, those that had ended by
 then. `HistoryTeacher` against a sentence encoder (`--model FOLDER`), frozen and
 fine-tuned, as it comes and after practice on recipes.
@@ -57,6 +57,7 @@ from skanticipate import (
 
 OUTPUT = Path(__file__).parent / "output"
 N_SEEN = 5  # actions that a student sees
+N_READ = 10  # actions that a teacher reads that is looked at alone
 PAPER = {"egtea": "class-mean top-1"}  # elsewhere many-shot recall@5
 PRIORS = {
     "uniform": lambda clips: UniformPrior(),
@@ -141,7 +142,7 @@ def answers(clips, run, folder):
 
 def teacher_alone(clips, rule, teacher):
     """Fit a teacher on the training clips.   -> outcomes on the test clips."""
-    read, rows = clips.histories[rule], clips.training
+    read, rows = clips.histories[rule][:, -N_READ:], clips.training
     teacher.fit(read[rows], clips.y[rows], groups=clips.videos[rows])
     proba = np.zeros((len(clips.test), len(clips.classes)))
     columns = np.searchsorted(clips.classes, teacher.classes_)

@@ -13,7 +13,7 @@ from sklearn.utils import get_tags
 import skanticipate
 from skanticipate import DistilledAnticipator, HistoryTeacher, _state
 from skanticipate.datasets import make_kitchen
-from skanticipate.teachers.history import mixture_weights
+from skanticipate.teachers.mixture import mixture_weights
 
 KITCHEN = make_kitchen(12, 10, random_state=0)
 PAST, Y, GROUPS, ACTIONS = (

@@ -3,6 +3,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import gmean
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
@@ -561,3 +562,9 @@ def test_recognition_teacher_is_a_plain_classifier_of_clips():
     assert teacher.fit(CLIPS, Y).score(CLIPS, Y) > 0.7
     assert set(teacher.history_[0]) == {"epoch", "lr", "loss", "base"}
     assert teacher.feature_map(CLIPS).shape == (40, 1, 16)
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_proba"])
+def test_an_ensemble_that_was_not_fitted_says_so(method):
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        getattr(TeacherEnsemble([Answering()]), method)(CLIPS)

@@ -122,7 +122,8 @@ class TeacherEnsemble(ClassifierMixin, BaseEstimator):
 
     def predict(self, X):
         """Most probable label of each clip.   (n, ...) -> (n,)."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        columns = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[columns]
 
 
 def _rows(X):

@@ -318,7 +318,8 @@ class LanguageTeacher(ClassifierMixin, BaseEstimator):
 
     def predict(self, past_actions):
         """Most probable label of each row.   (n, L) or (n,) -> (n,)."""
-        return self.classes_[self.predict_proba(past_actions).argmax(axis=1)]
+        columns = self.predict_proba(past_actions).argmax(axis=1)
+        return self.classes_[columns]
 
     def _texts(self, past_actions):
         """One text for each row.   -> list of str."""
