@@ -17,14 +17,12 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import numpy as np
 import torch
 from _clips import read_actions
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+from _tiny_model import write_tiny_model
 
 from skanticipate import HistoryText
 from skanticipate._actions import number_names
 from skanticipate.datasets import label_history, make_kitchen, read_segments
 from skanticipate.teachers.embedding import TextReader
-from skanticipate.teachers.encoder import quiet
 
 BATCH = 64
 
@@ -65,31 +63,6 @@ def read_texts(args):
     kept = np.isin(segments.video, videos[:: args.every])
     text = HistoryText(read_actions(f"{folder}/actions.csv"))
     return text.transform(history[kept]).tolist()
-
-
-def write_tiny_model(folder, texts):
-    """A BERT of few weights that knows the words of the texts."""
-    words = sorted({word for text in texts for word in text.split()})
-    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *words]
-    numbers = {name: number for number, name in enumerate(names)}
-    tokenizer = Tokenizer(models.WordLevel(numbers, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    config = BertConfig(
-        vocab_size=len(names),
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-    )
-    with quiet():
-        BertModel(config).save_pretrained(folder)
-        PreTrainedTokenizerFast(
-            tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]"
-        ).save_pretrained(folder)
-    return folder
 
 
 def seconds_of(embed, *given):

@@ -1,9 +1,10 @@
 """Teachers that read the past actions: alone, and what their students learn.
 
-Teachers. Labels of the last 10 actions, true ones, by three rules: all segments that
+Teachers. Labels of the last actions, true ones, by three rules: all segments that
 started earlier, those that had started at least 1 s before, those that had ended by
 then. `HistoryTeacher` against a sentence encoder (`--model FOLDER`), frozen and
-fine-tuned, as it comes and after practice on recipes.
+fine-tuned (`--tune-epochs`), as it comes and after practice on recipes
+(`--recipes FOLDER`, which is written where it is not there yet).
 
 Students. They see codes of the last 5 actions that had ended at least 1 s before; the
 text teacher (`HistoryTeacher` with one network) reads 15 actions by the rule "all". The
@@ -14,11 +15,12 @@ students. All rows take the same number of optimiser steps. Past labels are give
 the protocol: on EGTEA, where parts share videos, those of training clips include
 validation clips.
 
-Every choice is made on 15 % of the training videos (of the clips on EGTEA, whose parts
-share videos), printed and written down: head and steps of the student by top-5 accuracy
-with labels alone; prior, weights and temperature by the metric of the paper. Then each
-row is fitted with 5 seeds and the validation clips are scored once. EPIC-KITCHENS-55 as
-usual, EGTEA Gaze+ split 1.
+Every choice is made on parts of the training videos (of the clips on EGTEA, whose parts
+share videos), each 15 %, drawn `--inner-parts` times; it is printed and written down:
+head and steps of the student by top-5 accuracy with labels alone; prior, weights and
+temperature by the metric of the paper; and where signals are joined, for each of them
+all or half of the weight chosen for it. Then each row is fitted with 5 seeds and the
+validation clips are scored once. EPIC-KITCHENS-55 as usual, EGTEA Gaze+ split 1.
 
     python benchmarks/text_teacher.py --data FOLDER [--parts teachers students]
 """
@@ -28,8 +30,9 @@ import csv
 import json
 import os
 import warnings
+from itertools import product
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import NamedTuple
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -37,6 +40,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 from _paired import paired_difference
 from _readers import METRICS, RULES, Remembered, cross_fitted, load, outcomes
+from _text_alone import practise, show_teachers
+from _tiny_model import write_tiny_model
 from joblib import Parallel, delayed
 from sklearn.frozen import FrozenEstimator
 
@@ -48,7 +53,6 @@ from skanticipate import (
     GloVePrior,
     HistoryEncoder,
     HistoryTeacher,
-    LanguageTeacher,
     RecognitionTeacher,
     TransitionPrior,
     UniformPrior,
@@ -57,7 +61,6 @@ from skanticipate import (
 
 OUTPUT = Path(__file__).parent / "output"
 N_SEEN = 5  # actions that a student sees
-N_READ = 10  # actions that a teacher reads that is looked at alone
 PAPER = {"egtea": "class-mean top-1"}  # elsewhere many-shot recall@5
 PRIORS = {
     "uniform": lambda clips: UniformPrior(),
@@ -132,60 +135,12 @@ def answers(clips, run, folder):
         delayed(cross_fitted)(teacher, X, y, groups, clips.classes)
         for teacher, X in jobs.values()
     )
-    told = {}
+    told, folder = {}, Path(mkdtemp(dir=folder))
     for name, proba in zip(jobs, found, strict=True):
-        file = Path(folder) / f"{len(y)} {name}.npy"
+        file = folder / f"{name}.npy"
         np.save(file, proba)
         told[name] = np.load(file, mmap_mode="r")  # worker processes open the file
     return told
-
-
-def teacher_alone(clips, rule, teacher):
-    """Fit a teacher on the training clips.   -> outcomes on the test clips."""
-    read, rows = clips.histories[rule][:, -N_READ:], clips.training
-    teacher.fit(read[rows], clips.y[rows], groups=clips.videos[rows])
-    proba = np.zeros((len(clips.test), len(clips.classes)))
-    columns = np.searchsorted(clips.classes, teacher.classes_)
-    proba[:, columns] = teacher.predict_proba(read[clips.test])
-    return outcomes(proba, clips)
-
-
-def language_teachers(clips, budget):
-    """Language teachers by name, as far as models were named."""
-    common = {
-        "actions": clips.actions,
-        "template": "{verb} {noun}",
-        "separator": ", ",
-        "noun_order": "reading" if clips.shared else "head_first",
-        "random_state": 0,
-    }
-    found = {}
-    for name, model in (("encoder", budget.model), ("on recipes", budget.recipes)):
-        if model is not None:
-            found[f"{name}, frozen"] = LanguageTeacher(model, **common)
-            if budget.fine_tune:
-                tuned = LanguageTeacher(model, freeze=False, **common)
-                found[f"{name}, fine-tuned"] = tuned
-    return found
-
-
-def show_teachers(clips, name, budget, run):
-    """Table of all teachers by all rules."""
-    jobs = [
-        (rule, label, teacher)
-        for rule in budget.rules
-        for label, teacher in {
-            "HistoryTeacher": HistoryTeacher(clips.actions, random_state=0),
-            **language_teachers(clips, budget),
-        }.items()
-    ]
-    found = run(delayed(teacher_alone)(clips, rule, t) for rule, _, t in jobs)
-    print(f"\n### teachers alone, {name}\n")
-    header = ("rule", "teacher", *METRICS)
-    print("| " + " | ".join(header) + " |\n" + "|---" * len(header) + "|")
-    for (rule, label, _), figures in zip(jobs, found, strict=True):
-        cells = [f"{100 * figures[metric].mean():.2f}" for metric in METRICS]
-        print("| " + " | ".join([rule, label, *cells]) + " |", flush=True)
 
 
 # -------------------------------------------------------------------------- students
@@ -224,18 +179,17 @@ def fit_and_look(clips, told, choice, seed):
 
 
 def choose(clips, metric, budget, run, folder):
-    """Choose every row on a part of the training videos.   -> {row: (Choice, %)}."""
-    inner = clips.inner()
-    told = answers(inner, run, folder)
+    """Choose every row on parts of the training videos.   -> {row: (Choice, %)}."""
+    parts = [clips.inner(seed=seed) for seed in range(budget.inner_parts)]
+    told = [answers(part, run, folder) for part in parts]
 
     def best(candidates, by=metric):
-        seeds = [100 + seed for seed in range(budget.inner_seeds)]
         found = run(
-            delayed(fit_and_look)(inner, told, choice, seed)
+            delayed(fit_and_look)(part, heard, choice, 100 + seed)
             for choice in candidates
-            for seed in seeds
+            for seed, (part, heard) in enumerate(zip(parts, told, strict=True))
         )
-        scores = np.reshape([f[by].mean() for f in found], (-1, len(seeds))).mean(1)
+        scores = np.reshape([f[by].mean() for f in found], (-1, len(parts))).mean(1)
         top = int(np.argmax(scores))
         return candidates[top], round(100 * float(scores[top]), 2)
 
@@ -243,7 +197,7 @@ def choose(clips, metric, budget, run, folder):
         [Choice(h, e) for h in ("linear", "verb-noun") for e in budget.epochs], "top-5"
     )
     rows = {"labels only": (plain, score)}
-    parts = {
+    signals = {
         "prior": [
             {"prior": prior, "smoothing": weight}
             for prior in PRIORS
@@ -260,32 +214,36 @@ def choose(clips, metric, budget, run, folder):
         },
     }
     chosen = {}
-    for part, settings in parts.items():
+    for signal, settings in signals.items():
         choice, score = best([plain._replace(**setting) for setting in settings])
-        chosen[part] = next(s for s in settings if plain._replace(**s) == choice)
-        rows[part] = choice, score
+        chosen[signal] = next(s for s in settings if plain._replace(**s) == choice)
+        rows[signal] = choice, score
     for row, heard in ROWS.items():
         if len(heard) > 1 and row in budget.rows:
+            shares = product((1.0, 0.5), repeat=len(heard))
             rows[row] = best(
-                [plain._replace(**together(chosen, heard, f)) for f in (1.0, 0.5)]
+                [plain._replace(**together(chosen, heard, s)) for s in shares]
             )
     rows["text of what it sees (control)"] = rows.pop("short text")
     kept = {"labels only", *budget.rows}
     return {row: rows[row] for row in ROWS if row in kept}
 
 
-def together(chosen, heard, factor):
-    """Settings of several signals, all their weights times a factor."""
-    settings = {k: v for part in heard for k, v in chosen[part].items()}
+def together(chosen, heard, shares):
+    """Settings of several signals, each with a share of the weight chosen for it."""
     weights = ("smoothing", "text_weight", "future_weight")
-    return {k: v * factor if k in weights else v for k, v in settings.items()}
+    return {
+        name: value * share if name in weights else value
+        for signal, share in zip(heard, shares, strict=True)
+        for name, value in chosen[signal].items()
+    }
 
 
 def write_down(name, rows):
     """Print the choice, and write it to a file, before anything is measured."""
     plain = {row: [choice._asdict(), score] for row, (choice, score) in rows.items()}
     (OUTPUT / f"text_teacher_{name}.json").write_text(json.dumps(plain, indent=1))
-    print(f"{name}: chosen on a part of the training videos (inner figure in brackets)")
+    print(f"{name}: chosen on parts of the training videos (inner figure in brackets)")
     for row, (choice, score) in rows.items():
         print(f"  {row}: {choice} ({score})", flush=True)
 
@@ -354,10 +312,15 @@ def main():
     parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=list(ROWS))
     parser.add_argument("--rules", nargs="+", default=list(RULES))
     parser.add_argument("--model", help="folder of a sentence encoder")
-    parser.add_argument("--recipes", help="folder of the encoder, practised on recipes")
-    parser.add_argument("--fine-tune", action="store_true", help="hours without a GPU")
+    parser.add_argument("--recipes", help="folder of the encoder after recipes")
+    parser.add_argument("--readers", nargs="+", help="teachers by name; default all")
+    parser.add_argument(
+        "--inner", action="store_true", help="try teachers on a part of training clips"
+    )
+    parser.add_argument("--tune-epochs", type=int, default=0, help="0: frozen only")
+    parser.add_argument("--tune-lr", type=float, default=1e-4)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--inner-seeds", type=int, default=2)
+    parser.add_argument("--inner-parts", type=int, default=2)
     parser.add_argument("--epochs", type=int, nargs="+", default=[8, 12, 18])
     parser.add_argument("--weights", type=float, nargs="+", default=[0.5, 1.0, 2.0])
     parser.add_argument("--smoothing", type=float, nargs="+", default=[0.25, 0.5])
@@ -365,17 +328,23 @@ def main():
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--tiny", action="store_true", help="a run that only shows it")
     budget = parser.parse_args()
+    OUTPUT.mkdir(exist_ok=True)
     if budget.tiny or budget.data is None:
         budget.sets, budget.rules, budget.jobs = ["kitchen"], ["all"], 1
-        budget.seeds, budget.inner_seeds, budget.epochs = 2, 1, [2]
+        budget.seeds, budget.inner_parts, budget.epochs = 2, 1, [2]
         budget.weights, budget.smoothing, budget.temperatures = [1.0], [0.3], [1.0]
-    OUTPUT.mkdir(exist_ok=True)
+        names = [" ".join(pair) for pair in load("kitchen", None).actions.values()]
+        budget.model = write_tiny_model(OUTPUT / "tiny_model", names)
+        budget.tune_epochs = 1
     run = Parallel(n_jobs=budget.jobs)
+    if budget.recipes and not Path(budget.recipes).exists():
+        practise(budget.model, Path(budget.data) / "text", budget.recipes)
     for name in budget.sets:
         clips = load(name, budget.data)
         print(f"{name}: {len(clips.training)} clips to learn from, {len(clips.test)}")
         if "teachers" in budget.parts:
-            show_teachers(clips, name, budget, run)
+            inner = clips.inner() if budget.inner else clips
+            show_teachers(inner, name, budget)
         if "students" in budget.parts:
             with TemporaryDirectory() as folder:
                 metric = PAPER.get(name, "recall@5")

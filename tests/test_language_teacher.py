@@ -28,6 +28,7 @@ from skanticipate import (
 from skanticipate._batches import Batch
 from skanticipate.teachers import language
 from skanticipate.teachers.embedding import TextEncoder
+from skanticipate.teachers.encoder import quiet
 from skanticipate.teachers.fine_tuning import MatrixDecayAdamW
 from skanticipate.teachers.text_heads import HeadObjective, Heads, Scores
 
@@ -108,6 +109,32 @@ def test_the_frozen_teacher_is_a_linear_layer_over_the_vectors(model):
     logits = vectors @ heads["action.weight"].T + heads["action.bias"]
     expected = np.exp(log_softmax(logits, axis=1))
     assert_allclose(teacher.predict_proba(PAST), expected, atol=1e-5)
+
+
+def test_what_frozen_heads_learn_does_not_depend_on_the_scale_of_the_vectors(
+    model, tmp_path
+):
+    with quiet():
+        network = AutoModel.from_pretrained(model)
+    norm = network.encoder.layer[-1].output.LayerNorm
+    with torch.no_grad():
+        norm.weight *= 40  # each channel by a factor of its own, and moved
+        norm.weight[::2] *= 0.05
+        norm.bias[1::2] += 30
+    with quiet():
+        network.save_pretrained(tmp_path)
+        tiny_tokenizer().save_pretrained(tmp_path)
+    one, other = (quick(m, max_epochs=5).fit(PAST, Y) for m in (model, tmp_path))
+    assert np.abs(one.heads_["action.weight"] - other.heads_["action.weight"]).max() > 1
+    assert_allclose(
+        one.predict_proba(PAST), other.predict_proba(PAST), rtol=2e-3, atol=1e-5
+    )
+
+
+def test_a_single_text_is_learnt(model):
+    past, y = [["cut onion"]] * 4, ["cut pan", "cut pan", "cut pan", "wash pan"]
+    proba = quick(model, max_epochs=99, lr=0.1).fit(past, y).predict_proba(past[:1])
+    assert_allclose(proba, [[0.75, 0.25]], atol=0.02)
 
 
 def test_each_distinct_text_is_read_once(model, monkeypatch):

@@ -70,9 +70,11 @@ class LanguageTeacher(ClassifierMixin, BaseEstimator):
         None means 20 epochs in batches of 128 with a frozen encoder; else 8 in batches
         of 16.
     lr : float, default=None
-        Learning rate of AdamW. None means 1e-3 with a frozen encoder, else 1e-5.
-    weight_decay : float, default=1e-4
-        Of the matrices; biases and norms have none.
+        Learning rate of AdamW. None means 1e-3 with a frozen encoder, whose channels
+        are standardized while the heads train; else 1e-5.
+    weight_decay : float, default=None
+        Of the matrices; biases and norms have none. None means 1 with a frozen encoder,
+        so that heads of many classes do not overfit; else 1e-4.
     lr_schedule : Schedule, default=None
         Learning rate over the epochs, such as `CosineSchedule(warmup_epochs=1)`.
     early_stopping : bool, default=False
@@ -146,7 +148,7 @@ class LanguageTeacher(ClassifierMixin, BaseEstimator):
         "max_epochs": [Interval(Integral, 1, None, closed="left"), None],
         "batch_size": [Interval(Integral, 1, None, closed="left"), None],
         "lr": [Interval(Real, 0, None, closed="neither"), None],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "weight_decay": [Interval(Real, 0, None, closed="left"), None],
         "lr_schedule": [Schedule, None],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
@@ -178,7 +180,7 @@ class LanguageTeacher(ClassifierMixin, BaseEstimator):
         max_epochs=None,
         batch_size=None,
         lr=None,
-        weight_decay=1e-4,
+        weight_decay=None,
         lr_schedule=None,
         early_stopping=False,
         validation_fraction=0.1,
@@ -267,7 +269,7 @@ class LanguageTeacher(ClassifierMixin, BaseEstimator):
         samples = weigh_classes(samples, self.class_weight, self.classes_)
         reader = self._reader()
         with torch_threads(self.n_threads, reader.encoder):
-            read = self._read(reader, texts)
+            read = self._read(reader, texts, samples)
             heads, self.history_ = train_heads(
                 self, read, samples, validation, parts, seeds
             )
@@ -373,7 +375,7 @@ class LanguageTeacher(ClassifierMixin, BaseEstimator):
             weights=weights,
         )
 
-    def _read(self, reader, texts):
+    def _read(self, reader, texts, samples):
         """What is read of the texts: their vectors, or tokens for a fine-tuning."""
         rows, n_cut = reader.tokenize(texts)
         if n_cut:
@@ -385,4 +387,7 @@ class LanguageTeacher(ClassifierMixin, BaseEstimator):
                 UserWarning,
                 stacklevel=5,  # the caller of fit, below its decorators
             )
-        return (FrozenTexts if self.freeze else TrainedTexts)(reader, rows)
+        if not self.freeze:
+            return TrainedTexts(reader, rows)
+        learned = np.unique(samples.rows.take(np.arange(len(samples))))
+        return FrozenTexts(reader, rows, learned)

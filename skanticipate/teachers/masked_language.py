@@ -252,16 +252,27 @@ class _Named(NamedTuple):
 
 
 class _AtDrawnPlaces(nn.Module):
-    """A model that fills in masked words, asked at the drawn places."""
+    """A model that fills in masked words, asked at the drawn places only.
+
+    The layers behind the encoder read each token by itself. Scores of all words of the
+    vocabulary at every token would cost more than the encoder does.
+    """
 
     def __init__(self, model):
         super().__init__()
         self.model = model
 
     def forward(self, masked):
+        def keep_drawn(encoder, given, output):
+            output.last_hidden_state = output.last_hidden_state[masked.drawn]  # (m, d)
+            return output
+
         ids, mask = masked.tokens
-        logits = self.model(input_ids=ids, attention_mask=mask).logits  # (B, T, V)
-        return _Named(logits[masked.drawn])
+        hook = self.model.base_model.register_forward_hook(keep_drawn)
+        try:
+            return _Named(self.model(input_ids=ids, attention_mask=mask).logits)
+        finally:
+            hook.remove()
 
 
 def _objective(output, batch):

@@ -15,25 +15,54 @@ from skanticipate.teachers.fine_tuning import train
 
 
 class FrozenTexts:
-    """Texts that the encoder reads once: what trains are the heads over its vectors."""
+    """Texts that the encoder reads once: what trains are the heads over its vectors.
 
-    defaults = {"max_epochs": 20, "batch_size": 128, "lr": 1e-3}
+    Their channels have mean 0 and deviation 1 over the texts that are learned from, so
+    that the learning rate suits every encoder.
 
-    def __init__(self, reader, rows):
+    Parameters
+    ----------
+    reader : TextReader
+    rows : list of lists of int
+        Token ids of the texts.
+    learned : ndarray of int
+        Numbers of the texts that are learned from.
+    """
+
+    defaults = {"max_epochs": 20, "batch_size": 128, "lr": 1e-3, "weight_decay": 1.0}
+
+    def __init__(self, reader, rows, learned):
         self.device = reader.device
         self.encoder = nn.Identity()
-        self.vectors = reader.embed(rows)  # (m, d), m distinct texts
-        self.width = self.vectors.shape[1]
+        vectors = reader.embed(rows)  # (m, d), m distinct texts
+        self.width = vectors.shape[1]
+        kept = vectors[torch.from_numpy(learned)]
+        scale, self.mean = torch.std_mean(kept, dim=0, correction=0)
+        rounding = 1e-5 * kept.abs().max()  # of a channel that is constant
+        self.scale = torch.where(scale > rounding, scale, 1)
+        self.vectors = (vectors - self.mean) / self.scale
 
     def take(self, numbers):
-        """Vectors of some of the texts.   (B,) -> (B, d)."""
+        """Standardized vectors of some of the texts.   (B,) -> (B, d)."""
         return self.vectors[torch.from_numpy(numbers)]
+
+    @torch.no_grad()
+    def restore_scale(self, heads):
+        """Let trained heads answer for vectors as the encoder gives them."""
+        for head in heads.layers.values():
+            head.weight /= self.scale
+            head.bias -= head.weight @ self.mean
 
 
 class TrainedTexts:
     """Texts that the encoder reads in every epoch, and learns to read better."""
 
-    defaults = {"max_epochs": 8, "batch_size": 16, "lr": 1e-5}  # the paper's
+    defaults = {  # the paper's
+        "max_epochs": 8,
+        "batch_size": 16,
+        "lr": 1e-5,
+        "weight_decay": 1e-4,
+    }
 
     def __init__(self, reader, rows):
         self.device = reader.device
@@ -44,6 +73,9 @@ class TrainedTexts:
     def take(self, numbers):
         """Tokens of some of the texts.   (B,) -> Tokens."""
         return self.reader.pad([self.rows[k] for k in numbers])
+
+    def restore_scale(self, heads):
+        """Nothing to do: the heads were trained on vectors as they are."""
 
 
 class Scores(NamedTuple):
@@ -160,7 +192,7 @@ def train_heads(teacher, texts, samples, validation, parts, seeds):
         HeadObjective(codes, samples.weights, texts.device),
         shuffled(len(samples), own["batch_size"]),
         lr=own["lr"],
-        weight_decay=teacher.weight_decay,
+        weight_decay=own["weight_decay"],
         schedule=teacher.lr_schedule,
         max_epochs=own["max_epochs"],
         seeds=seeds,
@@ -168,6 +200,7 @@ def train_heads(teacher, texts, samples, validation, parts, seeds):
         score=score,
         stopping=stopping,
     )
+    texts.restore_scale(heads)
     return heads, history
 
 
