@@ -67,10 +67,11 @@ PRIORS = {
     "GloVe": lambda clips: GloVePrior(clips.actions, clips.glove),
     "transition": lambda clips: TransitionPrior(clips.actions),
 }
-# Which signals a row hears; "short text" is the control.
+CONTROL = "text of what it sees (control)"
+# Which signals a row hears.
 ROWS = {
     "labels only": (),
-    "text of what it sees (control)": ("short text",),
+    CONTROL: ("short text",),
     "text": ("text",),
     "prior": ("prior",),
     "future": ("future",),
@@ -79,6 +80,8 @@ ROWS = {
     "future + text": ("future", "text"),
     "prior + future + text": ("prior", "future", "text"),
 }
+# Does it pay to read more than the student sees, and to join all signals?
+QUESTIONS = (("text", CONTROL), ("prior + future + text", "text"))
 
 
 class Choice(NamedTuple):
@@ -224,7 +227,7 @@ def choose(clips, metric, budget, run, folder):
             rows[row] = best(
                 [plain._replace(**together(chosen, heard, s)) for s in shares]
             )
-    rows["text of what it sees (control)"] = rows.pop("short text")
+    rows[CONTROL] = rows.pop("short text")
     kept = {"labels only", *budget.rows}
     return {row: rows[row] for row in ROWS if row in kept}
 
@@ -246,6 +249,16 @@ def write_down(name, rows):
     print(f"{name}: chosen on parts of the training videos (inner figure in brackets)")
     for row, (choice, score) in rows.items():
         print(f"  {row}: {choice} ({score})", flush=True)
+
+
+def read_choice(name, rows):
+    """Choice of an earlier run, as it was written down."""
+    plain = json.loads((OUTPUT / f"text_teacher_{name}.json").read_text())
+    return {
+        r: (Choice(**choice), score)
+        for r, (choice, score) in plain.items()
+        if r in rows
+    }
 
 
 def measure(clips, rows, budget, run, folder):
@@ -275,9 +288,8 @@ def show_students(name, results, videos):
         for metric in METRICS:
             means = 100 * figures[metric].mean(axis=1)
             line[metric], line[f"{metric} sd"] = means.mean(), means.std(ddof=1)
-            pair = figures[metric], results["labels only"][metric]
             keys = (f"{metric} {part}" for part in ("gain", "se seeds", "se clips"))
-            found = 100 * np.array(paired_difference(*pair, videos))
+            found = gain(results, row, "labels only", metric, videos)
             line.update(zip(keys, found, strict=True))
         lines.append(line)
     print(f"\n### students, {name}\n\ngains over labels only (se seeds / se clips)\n")
@@ -292,15 +304,31 @@ def show_students(name, results, videos):
         writer.writerows(lines)
 
 
+def show_answers(results, videos):
+    """Differences between the rows of each question."""
+    for row, other in QUESTIONS:
+        if row in results and other in results:
+            print(f"\n{row}, less {other} (se seeds / se clips):")
+            for metric in METRICS:
+                found = gain(results, row, other, metric, videos)
+                print(f"  {metric} {found[0]:+.2f} ({found[1]:.2f} / {found[2]:.2f})")
+
+
+def gain(results, row, other, metric, videos):
+    """Paired difference of two rows, its errors over seeds and clips.   -> (3,) %."""
+    pair = results[row][metric], results[other][metric]
+    return 100 * np.array(paired_difference(*pair, videos))
+
+
 def cell(line, metric):
     """Mean and deviation of a metric, and its gain."""
     text = f"{line[metric]:.2f} ± {line[f'{metric} sd']:.2f}"
     if line["row"] == "labels only":
         return text
-    gain, seeds, clips = (
+    more, seeds, clips = (
         line[f"{metric} {part}"] for part in ("gain", "se seeds", "se clips")
     )
-    return f"{text}, {gain:+.2f} ({seeds:.2f} / {clips:.2f})"
+    return f"{text}, {more:+.2f} ({seeds:.2f} / {clips:.2f})"
 
 
 def main():
@@ -310,6 +338,9 @@ def main():
     parser.add_argument("--sets", nargs="+", default=["egtea", "epic55"])
     parser.add_argument("--parts", nargs="+", default=["teachers", "students"])
     parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=list(ROWS))
+    parser.add_argument(
+        "--chosen", action="store_true", help="measure the choice of an earlier run"
+    )
     parser.add_argument("--rules", nargs="+", default=list(RULES))
     parser.add_argument("--model", help="folder of a sentence encoder")
     parser.add_argument("--recipes", help="folder of the encoder after recipes")
@@ -348,10 +379,14 @@ def main():
         if "students" in budget.parts:
             with TemporaryDirectory() as folder:
                 metric = PAPER.get(name, "recall@5")
-                rows = choose(clips, metric, budget, run, folder)
-                write_down(name, rows)
+                if budget.chosen:
+                    rows = read_choice(name, {"labels only", *budget.rows})
+                else:
+                    rows = choose(clips, metric, budget, run, folder)
+                    write_down(name, rows)
                 results = measure(clips, rows, budget, run, folder)
             show_students(name, results, clips.videos[clips.test])
+            show_answers(results, clips.videos[clips.test])
 
 
 if __name__ == "__main__":

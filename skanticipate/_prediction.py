@@ -5,7 +5,6 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 
-from skanticipate import _state
 from skanticipate._runtime import clip_reader, resolve_device, torch_threads
 from skanticipate._training import predict_batches, prediction_batch
 from skanticipate._validation import (
@@ -15,6 +14,7 @@ from skanticipate._validation import (
     unlabeled_mask,
 )
 from skanticipate.networks.blueprint import Blueprint
+from skanticipate.persistence import SaveMixin
 
 
 def _real_features(output):
@@ -23,7 +23,7 @@ def _real_features(output):
     return output.features.masked_fill(~output.mask.unsqueeze(-1), float("nan"))
 
 
-class PredictionMixin(ClassifierMixin):
+class PredictionMixin(SaveMixin, ClassifierMixin):
     """The fitted side of `BaseAnticipator`."""
 
     def predict(self, X):
@@ -184,19 +184,6 @@ class PredictionMixin(ClassifierMixin):
         return rows
 
     # --------------------------------------------------------------------- state
-
-    def save(self, path):
-        """Write the fitted estimator to a safetensors file, for `skanticipate.load`.
-
-        Parameters
-        ----------
-        path : str or path-like
-            File to write; an old one is replaced once the new one is complete.
-            Callbacks are left out, and a `random_state` that is a generator becomes
-            None: neither says anything about predictions.
-        """
-        check_is_fitted(self)
-        _state.write(path, self)
 
     def __getstate__(self):
         """State with the weights as arrays, so that it loads on any machine."""

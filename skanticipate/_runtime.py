@@ -78,7 +78,9 @@ def seeded_global_stream(seed):
     """A forked and seeded copy of torch's global random stream, one user at a time."""
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
     with _GLOBAL_STREAM, torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # of no device that is not forked
+        if devices:
+            torch.cuda.manual_seed_all(seed)
         yield
 
 

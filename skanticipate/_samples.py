@@ -147,7 +147,7 @@ def hold_out(samples, fraction, seed):
     if n_held >= len(labelled):
         raise ValueError(
             f"validation_fraction={fraction} of {len(labelled)} labelled rows leaves "
-            "none to train on: lower it, or pass X_val and y_val."
+            "none to train on: lower it, or pass X_val and y_val where fit takes them."
         )
     if samples.groups is not None:
         held_groups = _groups_to_hold(samples.groups[labelled], n_held, seed)
@@ -169,8 +169,9 @@ def _groups_to_hold(groups, n_held, seed):
     names, sizes = np.unique(groups, return_counts=True)
     if len(names) < 2:
         raise ValueError(
-            "early_stopping holds out whole groups, but all labelled rows belong to "
-            "one group: pass more groups, none, or X_val and y_val."
+            "Whole groups are held out to validate on, but all labelled rows belong to "
+            "one group: pass more groups or none, or X_val and y_val where fit takes "
+            "them."
         )
     order = np.random.default_rng(seed).permutation(len(names))
     rows = np.cumsum(sizes[order])[:-1]  # at least one group trains

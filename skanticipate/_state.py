@@ -87,6 +87,8 @@ def _encode(value, tensors, where):
         return None  # would only matter to another fit
     if isinstance(value, np.generic):
         return {"scalar": _encode(np.asarray(value), tensors, where)}
+    if isinstance(value, type) and issubclass(value, np.generic):
+        return {"scalar type": np.dtype(value).str}  # vectorizers of scikit-learn
     if isinstance(value, np.ndarray):
         return _encode_array(value, tensors, where)
     if isinstance(value, range):
@@ -155,6 +157,8 @@ def _decode(node, tensors, classes):
         return tensors[node["tensor"]]
     if "scalar" in node:
         return again(node["scalar"])[()]
+    if "scalar type" in node:
+        return np.dtype(node["scalar type"]).type
     if "array" in node:
         array = np.empty(len(node["array"]), dtype=node["dtype"])
         array[:] = [again(v) for v in node["array"]]

@@ -239,9 +239,12 @@ def check_labels(y, *, classes, unlabeled_label, estimator):
     codes[labelled] = encode(found, classes, name="y")[inverse]
     if len(classes) < 2:
         note = "" if marker is None else f" (rows with y == {marker!r} are unlabelled)"
+        remedy = "Set classes= to fix the class set."
+        if not hasattr(estimator, "classes"):
+            remedy = "Pass rows of more classes."
         raise ValueError(
             f"{_title(estimator)} needs at least 2 classes, got 1 class: "
-            f"{classes.tolist()[0]!r}{note}. Set classes= to fix the class set."
+            f"{classes.tolist()[0]!r}{note}. {remedy}"
         )
     return Labels(codes, classes, marker)
 

@@ -1,10 +1,29 @@
-"""Read estimators that `save` wrote."""
+"""Estimators in files: `save` writes them, `load` reads them."""
+
+from sklearn.utils.validation import check_is_fitted
 
 from skanticipate import _state
 
 
+class SaveMixin:
+    """Gives an estimator the method `save`."""
+
+    def save(self, path):
+        """Write the fitted estimator to a safetensors file, for `skanticipate.load`.
+
+        Parameters
+        ----------
+        path : str or path-like
+            File to write; an old one is replaced once the new one is complete.
+            Callbacks are left out, and a `random_state` that is a generator becomes
+            None: neither says anything about predictions.
+        """
+        check_is_fitted(self)
+        _state.write(path, self)
+
+
 def load(path, *, trusted=()):
-    """Read a fitted anticipator from a file that its `save` wrote.
+    """Read a fitted anticipator or teacher from a file that its `save` wrote.
 
     The file is a safetensors file: arrays and a description, no code. Only classes of
     this package, and those that you name, are built from it.

@@ -38,12 +38,12 @@ ORDER = [
     "_batches",
     "_training",
     "_state",
+    "persistence",
     "_prediction",
     "_callbacks",
     "_base",
     "teachers",
     "anticipators",
-    "persistence",
     "model_selection",
     "datasets",
     "plotting",
@@ -122,6 +122,8 @@ FORBIDDEN_CALLS = {
     "torch.load",
     "torch.save",
     "torch.manual_seed",
+    "torch.default_generator.manual_seed",
+    "torch.cuda.manual_seed_all",
     "torch.seed",
     "torch.set_default_dtype",
     "torch.set_default_device",
@@ -135,7 +137,9 @@ FORBIDDEN_CALLS = {
 }
 ALLOWED_CALLS = {
     ("_base", "_report", "print"),
-    ("_runtime", "seeded_global_stream", "torch.manual_seed"),  # of a forked stream
+    # Of forked streams.
+    ("_runtime", "seeded_global_stream", "torch.default_generator.manual_seed"),
+    ("_runtime", "seeded_global_stream", "torch.cuda.manual_seed_all"),
 }
 OWN_STREAMS = {"Generator", "RandomState", "SeedSequence", "default_rng", "PCG64"}
 FORBIDDEN_IMPORTS = {"pickle", "dill", "cloudpickle", "marshal", "shelve", "subprocess"}

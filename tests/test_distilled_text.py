@@ -9,7 +9,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, GroupKFold, KFold
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import skanticipate
@@ -210,6 +210,39 @@ def test_any_text_pipeline_can_teach():
     rows = LABELLED & HAS_HISTORY
     expected = pipeline.fit(np.array(texts)[rows], Y[rows]).predict_proba(texts)
     assert_array_equal(model.text_teacher_.predict_proba(texts), expected)
+
+
+def test_an_ensemble_reads_padding_in_lists():
+    past = [[None, "cut pan"], [float("nan"), "wash pan"], ["cut pan", "wash pan"]] * 4
+    y = ["wash pan", "cut pan", "cut pan"] * 4
+    reader = HistoryTeacher(n_networks=1, max_epochs=1, random_state=0)
+    ensemble = TeacherEnsemble([FrozenEstimator(reader.fit(past, y))]).fit(past, y)
+    assert_allclose(ensemble.predict_proba(past), reader.predict_proba(past), rtol=1e-6)
+
+
+def test_a_student_of_a_text_pipeline_can_be_saved(tmp_path):
+    texts = [" ".join(f"a{k}" for k in row if k >= 0) for row in READ.tolist()]
+    pipeline = make_pipeline(
+        CountVectorizer(token_pattern=r"\S+"), LogisticRegression()
+    )
+    model = student(text_teacher=pipeline).fit(PAST, Y, past_actions=texts)
+    model.save(tmp_path / "student")
+    kinds = [Pipeline, CountVectorizer, LogisticRegression]
+    again = skanticipate.load(tmp_path / "student", trusted=kinds)
+    assert_array_equal(again.predict_proba(PAST), model.predict_proba(PAST))
+    told = again.text_teacher_.predict_proba(texts)
+    assert_array_equal(told, model.text_teacher_.predict_proba(texts))
+    with pytest.raises(ValueError, match="sklearn.pipeline:Pipeline.*trusted="):
+        skanticipate.load(tmp_path / "student")
+
+
+def test_the_error_of_the_default_reader_names_the_parameter_to_set():
+    past = np.array([["take"], ["cut"]] * 20, dtype=object)
+    with pytest.raises(ValueError, match="Every label needs a verb") as told:
+        student(text_teacher=None, classes=None).fit(
+            PAST[:40], np.array(["cut", "take"] * 20), past_actions=past
+        )
+    assert "text_teacher=HistoryTeacher(actions" in told.value.__notes__[0]
 
 
 def test_an_ensemble_can_teach():

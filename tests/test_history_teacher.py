@@ -99,6 +99,13 @@ def test_one_group_is_held_out_like_none():
     assert one.weights_ == none.weights_
 
 
+def test_groups_without_weight_are_no_groups():
+    weight = (np.arange(len(Y)) % 2).astype(float)
+    one = teacher().fit(STRINGS, NAMES[Y], groups=weight, sample_weight=weight)
+    none = teacher().fit(STRINGS, NAMES[Y], sample_weight=weight)
+    assert one.weights_ == none.weights_
+
+
 def test_models_count_alike_where_no_held_out_class_was_learnt():
     model = teacher().fit(STRINGS[:4], ["cut a", "cut b", "cut c", "cut d"])
     assert_allclose(list(model.weights_.values()), 1 / 3)

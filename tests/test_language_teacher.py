@@ -381,6 +381,16 @@ def test_none_stands_for_other_settings_when_all_is_trained(model):
     assert (trained.n_iter_, trained.history_[0]["lr"]) == (8, 1e-5)
 
 
+@pytest.mark.parametrize("make, decay", [(quick, 1.0), (tuned, 1e-7)])
+def test_none_stands_for_another_weight_decay_when_all_is_trained(model, make, decay):
+    teachers = [
+        make(model, lr=0.1, weight_decay=wd).fit(PAST, Y) for wd in (None, decay, 0.3)
+    ]
+    assert_same_answers(*teachers[:2])
+    with pytest.raises(AssertionError):
+        assert_same_answers(*teachers[1:])
+
+
 def test_the_rate_warms_up(model):
     teacher = quick(
         model, lr=0.01, max_epochs=4, lr_schedule=CosineSchedule(warmup_epochs=2)
@@ -442,7 +452,7 @@ def test_nothing_around_it_changes(model, make, capfd):
 def test_it_survives_pickle_and_safetensors(model, make, tmp_path):
     teacher = make(model).fit(PAST, Y)
     path = tmp_path / "teacher"
-    _state.write(path, teacher)
+    teacher.save(path)
     joblib.dump(teacher, tmp_path / "teacher.joblib")
     for again in (
         _state.read(path),

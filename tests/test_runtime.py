@@ -60,6 +60,20 @@ def test_seeded_stream_repeats_and_leaves_the_global_one():
     assert_array_equal(np.random.get_state()[1], before[1])
 
 
+def test_seeded_stream_queues_no_seed_for_devices_that_are_not_in_use(monkeypatch):
+    queued = []
+    for device in (torch.cuda, torch.mps, torch.xpu):
+        for name in ("manual_seed", "manual_seed_all"):
+            if hasattr(device, name):
+                monkeypatch.setattr(device, name, queued.append)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)
+    with seeded_global_stream(3):
+        torch.rand(2)
+    assert queued == []
+    torch.manual_seed(3)
+    assert queued  # which is what it keeps from
+
+
 def test_seeded_stream_leaves_the_global_one_after_an_exception():
     before = torch.get_rng_state()
     with pytest.raises(ZeroDivisionError), seeded_global_stream(1):

@@ -15,10 +15,16 @@ from transformers import (
     AutoModel,
     BartConfig,
     BartModel,
+    FNetConfig,
+    FNetModel,
     GPT2Config,
     GPT2Model,
     RobertaConfig,
     RobertaModel,
+    ViTConfig,
+    ViTModel,
+    XLNetConfig,
+    XLNetModel,
 )
 from transformers.utils import logging
 
@@ -313,6 +319,42 @@ def test_models_that_write_are_refused(tmp_path):
     folder = save(GPT2Model(config), tmp_path / "gpt2", pad_token=None)
     with pytest.raises(ValueError, match="GPT2Model, which is no plain encoder"):
         load_encoder(folder)
+
+
+def test_models_of_pictures_are_refused(tmp_path):
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = ViTConfig(**sizes, intermediate_size=8, image_size=32)
+    folder = save(ViTModel(config), tmp_path / "vit")
+    with pytest.raises(ValueError, match="ViTModel, which is no plain encoder of text"):
+        load_encoder(folder)
+
+
+def test_models_that_read_padding_are_refused(tmp_path):
+    config = FNetConfig(
+        vocab_size=len(WORDS),
+        hidden_size=8,
+        num_hidden_layers=1,
+        intermediate_size=8,
+    )
+    folder = save(FNetModel(config), tmp_path / "fnet")
+    with pytest.raises(ValueError, match="FNetModel.*reads padding.*attention mask"):
+        load_encoder(folder)
+
+
+def test_a_model_without_a_limit_reads_what_its_tokenizer_allows(tmp_path):
+    config = XLNetConfig(
+        vocab_size=len(WORDS), d_model=8, n_layer=1, n_head=2, d_inner=8
+    )
+    folder = save(XLNetModel(config), tmp_path / "xlnet")
+    tokenizer, network = load_encoder(folder)
+    tokenizer.model_max_length = 77
+    assert longest_text(tokenizer, network) == 77
+
+
+def test_a_model_whose_outputs_have_no_names_is_read(model, copy):
+    change_config(copy, return_dict=False)
+    one, other = (reader(folder).embed([[2, 9, 3]]) for folder in (model, copy))
+    assert torch.equal(one, other)
 
 
 def test_masking_needs_a_token_that_masks(model, copy):

@@ -5,7 +5,7 @@ from numpy.testing import assert_array_equal
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
-from skanticipate import RowView, _validation
+from skanticipate import HistoryTeacher, RowView, SmoothedAnticipator, _validation
 from skanticipate._validation import (
     check_clip_shape,
     check_clips,
@@ -108,9 +108,17 @@ def test_signed_labels_with_a_named_marker_have_one_class_left():
         labels_of([-1, 1, 1], unlabeled_label=-1)
 
 
-def test_one_class_is_an_error_that_names_classes():
-    with pytest.raises(ValueError, match=r"got 1 class: .*4.*Set classes="):
-        labels_of([4, 4, 4])
+@pytest.mark.parametrize(
+    "estimator, remedy",
+    [
+        (SmoothedAnticipator(), "Set classes="),
+        (HistoryTeacher(), "rows of more classes"),
+    ],
+)
+def test_one_class_is_an_error_with_a_remedy(estimator, remedy):
+    message = f"{type(estimator).__name__} needs .* got 1 class: .*4.*{remedy}"
+    with pytest.raises(ValueError, match=message):
+        check_labels([4, 4], classes=None, unlabeled_label="auto", estimator=estimator)
 
 
 @pytest.mark.parametrize("y", [[-1, -1], np.array([-1, -1], dtype=object)])

@@ -44,10 +44,17 @@ def ask_text_teacher(student, samples, seed):
             f"text_top_k={student.text_top_k} is more than the {n_classes} classes: "
             "lower it, or set it to None."
         )
-    teacher = student.text_teacher
-    if teacher is None:
-        teacher = HistoryTeacher(device=student.device, n_threads=student.n_threads)
-    return _ask(TextTeaching, teacher, student, samples, seed)
+    if student.text_teacher is not None:
+        return _ask(TextTeaching, student.text_teacher, student, samples, seed)
+    teacher = HistoryTeacher(device=student.device, n_threads=student.n_threads)
+    try:
+        return _ask(TextTeaching, teacher, student, samples, seed)
+    except ValueError as error:
+        error.add_note(
+            "The text teacher is the default one, HistoryTeacher(). To change its "
+            "settings: text_teacher=HistoryTeacher(actions, ...)."
+        )
+        raise
 
 
 def _ask(kind, teacher, student, samples, seed):

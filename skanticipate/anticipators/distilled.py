@@ -114,7 +114,8 @@ class DistilledAnticipator(BaseAnticipator):
         When to stop, as in `SmoothedAnticipator`.
     class_weight, marginal_loss, logit_adjustment, classes, unlabeled_label : object
         Labels, as in `SmoothedAnticipator`; unlabelled rows for which no teacher
-        speaks are dropped with a warning.
+        speaks are dropped with a warning. Weights of classes are part of the weights of
+        the rows that teachers get.
     dtype, device, n_threads, random_state, verbose : object
         Computing, as in `SmoothedAnticipator`.
     warm_start : bool, default=False

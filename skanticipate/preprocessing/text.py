@@ -181,11 +181,12 @@ def texts_of(past_actions, writer):
     if np.ndim(history) != 1:
         return writer.transform(history).tolist()
     texts = np.where(missing_mask(history), "", np.asarray(history, dtype=object))
-    if not len(texts) or not all(isinstance(text, str) for text in texts):
+    strangers = [text for text in texts if not isinstance(text, str)]
+    if strangers or not len(texts):
         raise ValueError(
             "Expected past labels of shape (n, L) or texts of shape (n,), and at least "
             f"one row; got shape {texts.shape} with entries such as "
-            f"{texts[:1].tolist()}: give one row of L past labels for each clip."
+            f"{strangers[:1]}: give one row of L past labels for each clip."
         )
     return texts.tolist()
 

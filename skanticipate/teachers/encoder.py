@@ -97,7 +97,8 @@ def longest_text(tokenizer, network):
             # RoBERTa counts positions from behind the padding.
             first = 0 if module.padding_idx is None else module.padding_idx + 1
             limit = module.num_embeddings - first
-    return min(filter(None, [limit, tokenizer.model_max_length]))
+    limits = [limit, tokenizer.model_max_length]
+    return min(n for n in limits if n is not None and n > 0)  # XLNet's is -1: none
 
 
 def _import_transformers():
@@ -137,6 +138,7 @@ def _load(model, kind, seed):
                 "folder again, or choose another model: one that needs code of its own "
                 "is not supported, since none is run."
             ) from error
+    network.config.return_dict = True  # outputs are read by name
     _check_fit_for_reading(folder, tokenizer, network)
     return folder, tokenizer, network.eval(), sorted(report["missing_keys"])
 
@@ -192,18 +194,42 @@ def _incomplete(folder, what):
 
 def _check_fit_for_reading(folder, tokenizer, network):
     """The tokenizer has words that the network knows; the network is an encoder."""
-    known = network.get_input_embeddings().num_embeddings
-    if len(tokenizer) > known:
-        raise ValueError(
-            f"The tokenizer in {folder} has {len(tokenizer)} tokens, but the network "
-            f"knows {known}: they belong to different models. Get the folder again."
-        )
-    if network.config.is_encoder_decoder or tokenizer.pad_token_id is None:
+    try:
+        known = network.get_input_embeddings().num_embeddings
+    except (AttributeError, NotImplementedError):  # of pictures, or of two kinds
+        known = None
+    encodes = known is not None and not network.config.is_encoder_decoder
+    if not encodes or tokenizer.pad_token_id is None:
         raise ValueError(
             f"{folder} holds a {type(network).__name__}, which is no plain encoder of "
             "text with a token for padding: choose a model such as BERT, RoBERTa or "
             "MiniLM."
         )
+    if len(tokenizer) > known:
+        raise ValueError(
+            f"The tokenizer in {folder} has {len(tokenizer)} tokens, but the network "
+            f"knows {known}: they belong to different models. Get the folder again."
+        )
+    if not _heeds_mask(network.eval(), tokenizer.pad_token_id, known):
+        raise ValueError(
+            f"The {type(network).__name__} in {folder} reads padding as if it were "
+            "text, so what it says of a text would depend on the others in its batch: "
+            "choose a model that heeds the attention mask, such as BERT, RoBERTa or "
+            "MiniLM."
+        )
+
+
+@torch.no_grad()
+def _heeds_mask(network, filler, n_tokens):
+    """Whether a text means the same with padding behind it."""
+    text = [token for token in range(n_tokens) if token != filler][:2]
+    ids = torch.tensor([text + [filler] * 2])
+    mask = torch.tensor([[1, 1, 0, 0]])
+    padded, alone = (
+        network.base_model(input_ids=ids[:, :n], attention_mask=mask[:, :n])[0][:, :2]
+        for n in (4, 2)
+    )
+    return (padded - alone).abs().max() < 1e-3 * alone.abs().max()
 
 
 def _check_none_missing(folder, missing):

@@ -8,10 +8,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from skanticipate._rows import RowView
 from skanticipate._validation import check_label_array, check_label_kind
+from skanticipate.persistence import SaveMixin
 from skanticipate.teachers.protocol import ask, fit_teacher
 
 
-class TeacherEnsemble(ClassifierMixin, BaseEstimator):
+class TeacherEnsemble(SaveMixin, ClassifierMixin, BaseEstimator):
     """Several teachers that are fitted on the same clips and answer with their mean.
 
     An ensemble has no feature map and no weights to start from: it teaches by its soft
@@ -127,7 +128,12 @@ class TeacherEnsemble(ClassifierMixin, BaseEstimator):
 
 
 def _rows(X):
-    return X if isinstance(X, RowView) else RowView(np.asanyarray(X))
+    if isinstance(X, RowView):
+        return X
+    rows = np.asanyarray(X)
+    if rows.dtype.kind == "U" and not hasattr(X, "__array__"):
+        rows = np.array(X, dtype=object)  # None and NaN must not become strings
+    return RowView(rows)
 
 
 def seeded(teacher, seed):

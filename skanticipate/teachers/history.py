@@ -1,5 +1,6 @@
 """HistoryTeacher: reads the labels of the past actions."""
 
+from dataclasses import replace
 from numbers import Integral, Real
 
 import numpy as np
@@ -10,13 +11,13 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
-from skanticipate import _state
 from skanticipate._actions import label_codes, number_names, verbs_and_nouns
 from skanticipate._rows import RowView
 from skanticipate._runtime import all_or_nothing
 from skanticipate._samples import Samples, check_weights, hold_out
 from skanticipate._validation import check_groups, check_labels, check_same_length
 from skanticipate.networks import LSTM, VerbNounHead
+from skanticipate.persistence import SaveMixin
 from skanticipate.preprocessing import HistoryEncoder
 from skanticipate.schedules import CosineSchedule
 from skanticipate.teachers.mixture import mixture_weights
@@ -28,7 +29,7 @@ _STEPS_IN_EPOCH = 64  # few rows come in small batches, or ten epochs were few s
 _BATCH_SIZES = 16, 256
 
 
-class HistoryTeacher(ClassifierMixin, BaseEstimator):
+class HistoryTeacher(SaveMixin, ClassifierMixin, BaseEstimator):
     """Anticipate from the labels of the past actions; no text, no features.
 
     Up to three models read the histories, and the answer is a mixture of theirs:
@@ -214,12 +215,15 @@ class HistoryTeacher(ClassifierMixin, BaseEstimator):
             sample_weight=sample_weight,
         )
         self.classes_ = labels.classes
-        groups = check_groups(groups)
-        if groups is not None and len(np.unique(groups)) < 2:
-            groups = None
         weights = check_weights(labels.codes, sample_weight)
-        samples = Samples(RowView(histories), labels.codes, weights, groups=groups)
-        return samples if weights is None else samples.select(weights > 0)
+        samples = Samples(
+            RowView(histories), labels.codes, weights, groups=check_groups(groups)
+        )
+        if weights is not None:
+            samples = samples.select(weights > 0)
+        if samples.groups is not None and len(np.unique(samples.groups)) < 2:
+            samples = replace(samples, groups=None)
+        return samples
 
     def _seeds(self):
         """One integer from `random_state`, and from it one for each purpose."""
@@ -339,14 +343,3 @@ class HistoryTeacher(ClassifierMixin, BaseEstimator):
             yield models["templates"].predict_proba(codes)
         networks = models["networks"]
         yield sum(network.predict_proba(codes) for network in networks) / len(networks)
-
-    def save(self, path):
-        """Write the fitted teacher to a safetensors file, for `skanticipate.load`.
-
-        Parameters
-        ----------
-        path : str or path-like
-            File to write; an old one is replaced once the new one is complete.
-        """
-        check_is_fitted(self)
-        _state.write(path, self)

@@ -17,6 +17,7 @@ from skanticipate._runtime import all_or_nothing, resolve_device, torch_threads
 from skanticipate._samples import Samples, check_weights, hold_out, weigh_classes
 from skanticipate._validation import check_groups, check_labels, check_same_length
 from skanticipate.marginals import MarginalLoss
+from skanticipate.persistence import SaveMixin
 from skanticipate.preprocessing.text import HistoryText, texts_of
 from skanticipate.schedules import Schedule
 from skanticipate.teachers.embedding import TextReader
@@ -29,7 +30,7 @@ from skanticipate.teachers.text_heads import (
 )
 
 
-class LanguageTeacher(ClassifierMixin, BaseEstimator):
+class LanguageTeacher(SaveMixin, ClassifierMixin, BaseEstimator):
     """Anticipate from the past actions, read as a text by a language model.
 
     The labels of the past actions become a text (see `HistoryText`), an encoder of
@@ -74,7 +75,7 @@ class LanguageTeacher(ClassifierMixin, BaseEstimator):
         are standardized while the heads train; else 1e-5.
     weight_decay : float, default=None
         Of the matrices; biases and norms have none. None means 1 with a frozen encoder,
-        so that heads of many classes do not overfit; else 1e-4.
+        so that heads of many classes do not overfit; else 1e-7.
     lr_schedule : Schedule, default=None
         Learning rate over the epochs, such as `CosineSchedule(warmup_epochs=1)`.
     early_stopping : bool, default=False

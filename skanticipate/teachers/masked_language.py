@@ -292,9 +292,10 @@ def _check_absent(folder):
 
 def _check_sentences(sentences):
     sentences = as_list(sentences)
-    if not sentences or not all(isinstance(s, str) for s in sentences):
+    strangers = [sentence for sentence in sentences if not isinstance(sentence, str)]
+    if strangers or not sentences:
         raise ValueError(
             "sentences must be a list of at least one str, got "
-            f"{sentences[:1] or 'none'}: HistoryText writes past labels as text."
+            f"{strangers[:1] or 'none'}: HistoryText writes past labels as text."
         )
     return sentences

@@ -75,7 +75,7 @@ def _columns(teacher, classes):
         raise ValueError(
             f"{type(teacher).__name__} cannot teach: after fit a teacher has classes_ "
             "and predict_proba. Wrap it in CalibratedClassifierCV if it only decides, "
-            "or pass its answers as teacher_proba=."
+            "or pass its answers as teacher_proba= if it reads X_future."
         )
     columns = label_codes(known, classes)
     if (columns < 0).any():

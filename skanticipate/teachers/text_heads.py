@@ -61,7 +61,7 @@ class TrainedTexts:
         "max_epochs": 8,
         "batch_size": 16,
         "lr": 1e-5,
-        "weight_decay": 1e-4,
+        "weight_decay": 1e-7,
     }
 
     def __init__(self, reader, rows):
