@@ -62,6 +62,15 @@ class Clips:
         encoder = HistoryEncoder(self.actions)
         return encoder.fit_transform(self.histories[rule][:, -length:])
 
+    def few(self, share, seed=0):
+        """The same with a share of the training videos, and all test clips."""
+        names = np.unique(self.videos[self.training])
+        kept = np.random.default_rng(seed).permutation(names)[
+            : round(share * len(names))
+        ]
+        training = self.training[np.isin(self.videos[self.training], kept)]
+        return Clips(**{**vars(self), "training": training})
+
     def inner(self, fraction=0.15, seed=0):
         """The training part, divided as the whole is, for choices."""
         units = self.training if self.shared else self.videos[self.training]

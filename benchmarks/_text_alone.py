@@ -89,7 +89,7 @@ def show_teachers(clips, name, budget):
         delayed(teacher_alone)(clips, rule, teacher, length)
         for rule, _, teacher, length in jobs
     )
-    print(f"\n### teachers alone, {name}\n")
+    print(f"\n### teachers alone, {name}, fitted on {len(clips.training)} clips\n")
     header = ("rule", "teacher", *METRICS)
     print("| " + " | ".join(header) + " |\n" + "|---" * len(header) + "|")
     for (rule, label, *_), figures in zip(jobs, found, strict=True):

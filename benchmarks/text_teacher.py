@@ -348,6 +348,9 @@ def main():
     parser.add_argument(
         "--inner", action="store_true", help="try teachers on a part of training clips"
     )
+    parser.add_argument(
+        "--share", type=float, default=1.0, help="of the training videos, for teachers"
+    )
     parser.add_argument("--tune-epochs", type=int, default=0, help="0: frozen only")
     parser.add_argument("--tune-lr", type=float, default=1e-4)
     parser.add_argument("--seeds", type=int, default=5)
@@ -374,8 +377,8 @@ def main():
         clips = load(name, budget.data)
         print(f"{name}: {len(clips.training)} clips to learn from, {len(clips.test)}")
         if "teachers" in budget.parts:
-            inner = clips.inner() if budget.inner else clips
-            show_teachers(inner, name, budget)
+            part = clips.inner() if budget.inner else clips.few(budget.share)
+            show_teachers(part, name, budget)
         if "students" in budget.parts:
             with TemporaryDirectory() as folder:
                 metric = PAPER.get(name, "recall@5")
