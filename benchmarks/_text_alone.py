@@ -9,8 +9,8 @@ from joblib import Parallel, delayed
 from skanticipate import CosineSchedule, HistoryTeacher, LanguageTeacher
 from skanticipate.teachers import pretrain_language_model
 
-# Last actions that are read, chosen on a part of the training clips. A frozen encoder
-# says less of the latest the more it reads; fine-tuning would take longer with more.
+# Last actions that are read. The first two were chosen on parts of the training clips,
+# the third keeps fine-tuning on a CPU to minutes.
 N_READ, N_FROZEN, N_TUNED = 10, 3, 5
 N_STEPS = 5  # of a recipe, in one text
 SEPARATOR = ", "

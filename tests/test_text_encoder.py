@@ -341,6 +341,14 @@ def test_models_that_read_padding_are_refused(tmp_path):
         load_encoder(folder)
 
 
+@pytest.mark.parametrize("weight", [0.0, np.nan])
+def test_weights_without_a_meaning_are_not_taken_for_that(copy, weight):
+    weights = load_file(copy / "model.safetensors")
+    broken = {name: torch.full_like(w, weight) for name, w in weights.items()}
+    save_file(broken, copy / "model.safetensors", metadata={"format": "pt"})
+    load_encoder(copy)
+
+
 def test_a_model_without_a_limit_reads_what_its_tokenizer_allows(tmp_path):
     config = XLNetConfig(
         vocab_size=len(WORDS), d_model=8, n_layer=1, n_head=2, d_inner=8

@@ -15,7 +15,21 @@ from skanticipate._actions import (
 )
 
 
-class HistoryEncoder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
+class HistoryInputMixin:
+    """Of estimators whose input is labels of past actions."""
+
+    def __sklearn_tags__(self):
+        """Return the tags: labels may be strings and may be missing."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+class HistoryEncoder(
+    HistoryInputMixin, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
+):
     """Encode the labels of past actions as numbers that a model can read.
 
     Each past action becomes up to three codes, of its verb, its noun and the action, or
@@ -71,14 +85,6 @@ class HistoryEncoder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
     def __init__(self, actions=None, form="codes"):
         self.actions = actions
         self.form = form
-
-    def __sklearn_tags__(self):
-        """Return the tags: labels may be strings and may be missing."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.string = True
-        tags.input_tags.categorical = True
-        tags.input_tags.allow_nan = True
-        return tags
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):

@@ -7,10 +7,16 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
 
 from skanticipate._actions import missing_mask, verbs_and_nouns, words
-from skanticipate.preprocessing.history import check_history, distinct_labels
+from skanticipate.preprocessing.history import (
+    HistoryInputMixin,
+    check_history,
+    distinct_labels,
+)
 
 
-class HistoryText(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
+class HistoryText(
+    HistoryInputMixin, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
+):
     """Write the labels of past actions as one text, the oldest action first.
 
     Each action becomes `template` with the words of its verb and its noun, and
@@ -81,11 +87,8 @@ class HistoryText(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         self.noun_order = noun_order
 
     def __sklearn_tags__(self):
-        """Return the tags: labels may be strings and missing; there is no fit."""
+        """Return the tags: there is no fit."""
         tags = super().__sklearn_tags__()
-        tags.input_tags.string = True
-        tags.input_tags.categorical = True
-        tags.input_tags.allow_nan = True
         tags.requires_fit = False
         return tags
 

@@ -18,7 +18,7 @@ from skanticipate._samples import Samples, check_weights, hold_out
 from skanticipate._validation import check_groups, check_labels, check_same_length
 from skanticipate.networks import LSTM, VerbNounHead
 from skanticipate.persistence import SaveMixin
-from skanticipate.preprocessing import HistoryEncoder
+from skanticipate.preprocessing.history import HistoryEncoder, HistoryInputMixin
 from skanticipate.schedules import CosineSchedule
 from skanticipate.teachers.mixture import mixture_weights
 from skanticipate.teachers.ngrams import BackOffNGrams, latest_first
@@ -29,7 +29,7 @@ _STEPS_IN_EPOCH = 64  # few rows come in small batches, or ten epochs were few s
 _BATCH_SIZES = 16, 256
 
 
-class HistoryTeacher(SaveMixin, ClassifierMixin, BaseEstimator):
+class HistoryTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimator):
     """Anticipate from the labels of the past actions; no text, no features.
 
     Up to three models read the histories, and the answer is a mixture of theirs:
@@ -155,14 +155,6 @@ class HistoryTeacher(SaveMixin, ClassifierMixin, BaseEstimator):
         self.device = device
         self.n_threads = n_threads
         self.random_state = random_state
-
-    def __sklearn_tags__(self):
-        """Return the tags: labels may be strings and may be missing."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.string = True
-        tags.input_tags.categorical = True
-        tags.input_tags.allow_nan = True
-        return tags
 
     # ---------------------------------------------------------------------- fit
 

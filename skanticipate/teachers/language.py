@@ -18,6 +18,7 @@ from skanticipate._samples import Samples, check_weights, hold_out, weigh_classe
 from skanticipate._validation import check_groups, check_labels, check_same_length
 from skanticipate.marginals import MarginalLoss
 from skanticipate.persistence import SaveMixin
+from skanticipate.preprocessing.history import HistoryInputMixin
 from skanticipate.preprocessing.text import HistoryText, texts_of
 from skanticipate.schedules import Schedule
 from skanticipate.teachers.embedding import TextReader
@@ -30,7 +31,7 @@ from skanticipate.teachers.text_heads import (
 )
 
 
-class LanguageTeacher(SaveMixin, ClassifierMixin, BaseEstimator):
+class LanguageTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimator):
     """Anticipate from the past actions, read as a text by a language model.
 
     The labels of the past actions become a text (see `HistoryText`), an encoder of
@@ -216,14 +217,6 @@ class LanguageTeacher(SaveMixin, ClassifierMixin, BaseEstimator):
         self.device = device
         self.n_threads = n_threads
         self.random_state = random_state
-
-    def __sklearn_tags__(self):
-        """Return the tags: labels may be strings and may be missing."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.string = True
-        tags.input_tags.categorical = True
-        tags.input_tags.allow_nan = True
-        return tags
 
     @all_or_nothing
     @_fit_context(prefer_skip_nested_validation=True)
