@@ -1,6 +1,5 @@
 """The one door for data: what is a clip, what is a label, what is unlabelled."""
 
-import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +9,7 @@ from sklearn.utils.validation import _num_samples, assert_all_finite, validate_d
 
 from skanticipate._actions import label_codes
 from skanticipate._rows import RowView
+from skanticipate._warn import warn
 
 _CHUNK_BYTES = 1 << 22
 
@@ -352,11 +352,9 @@ def _same_kind_equal(value, marker):
 
 def warn_dropped(n_unlabeled, marker):
     """Say once that rows without any signal take no part."""
-    warnings.warn(
+    warn(
         f"{n_unlabeled} rows with y == {marker!r} are unlabelled and no teacher speaks "
         "for them: they are dropped. Set unlabeled_label=None if this is a class.",
-        UserWarning,
-        stacklevel=8,  # the caller of fit, below its decorators
     )
 
 

@@ -1,6 +1,5 @@
 """Splits for cross-validation of rows of which only some have labels."""
 
-import warnings
 from collections.abc import Iterator
 from numbers import Integral
 
@@ -16,6 +15,7 @@ from skanticipate._validation import (
     resolve_marker,
     unlabeled_mask,
 )
+from skanticipate._warn import warn
 
 
 class SemiSupervisedSplit(BaseEstimator):
@@ -183,12 +183,10 @@ class SemiSupervisedSplit(BaseEstimator):
     def _warn_if_misread(self, y_train, n_unlabelled):
         """The rule for "auto" looks at a fold alone, when an anticipator applies it."""
         if n_unlabelled and resolve_marker(y_train, self.unlabeled_label) is None:
-            warnings.warn(
+            warn(
                 "A training fold holds no values but -1 and 1, which an anticipator "
                 'with unlabeled_label="auto" reads as two classes: set '
                 "unlabeled_label=-1 in both.",
-                UserWarning,
-                stacklevel=3,
             )
 
 

@@ -1,14 +1,12 @@
 """What teachers may see: whether it goes together with what their student sees."""
 
-import warnings
-
 import numpy as np
 
 from skanticipate._actions import missing_mask
 from skanticipate._rows import RowView
 from skanticipate._validation import check_futures, check_teacher_proba
+from skanticipate._warn import warn
 
-_TO_USER = 8  # frames from here to the caller of fit, below its decorators
 _LOOKED_AT = 1 << 24  # bytes of clips by which scales are compared
 
 
@@ -120,15 +118,13 @@ def _compare_scales(past, futures):
         ratio = np.nan_to_num(np.minimum(std, other_std) / spread, nan=1.0)
         shift = np.nan_to_num(np.abs(mean - other_mean) / spread)
     if np.median(ratio) < 0.1 or np.median(shift) > 10:
-        warnings.warn(
+        warn(
             "X_past and X_future_unlabeled are on different scales: over the features, "
             f"median standard deviation {np.median(std):.3g} and "
             f"{np.median(other_std):.3g}, median mean {np.median(mean):.3g} and "
             f"{np.median(other_mean):.3g}. A scaler in a Pipeline transforms the "
             "futures only with metadata routing enabled and "
             "transform_input=['X_future_unlabeled'].",
-            UserWarning,
-            stacklevel=_TO_USER + 2,
         )
 
 
@@ -141,11 +137,9 @@ def _real_steps(clips):
 def warn_of_signed_labels(classes, marker):
     """Warn if -1 is read as a class although there are futures."""
     if marker is None and set(classes.tolist()) == {-1, 1}:
-        warnings.warn(
+        warn(
             "y holds -1 and 1 only, which are read as two classes: pass "
             "unlabeled_label=-1 if -1 marks unlabelled rows.",
-            UserWarning,
-            stacklevel=_TO_USER + 1,
         )
 
 
@@ -171,19 +165,15 @@ def warn_if_nobody_is_asked(student, found):
 
 def _warn_of_silence(there_is, **wanted):
     if names := [name for name, is_set in wanted.items() if is_set]:
-        warnings.warn(
+        warn(
             f"{' and '.join(names)} is set, but there is {there_is}",
-            UserWarning,
-            stacklevel=_TO_USER + 2,
         )
 
 
 def warn_of_random_start():
     """Warn of a feature loss between maps that have nothing to do with each other."""
-    warnings.warn(
+    warn(
         "feature_weight is positive, but the student starts at random: its map lives "
         "in another space than its teacher's, and feature losses hurt. Use the same "
         "network for both and init_from_teacher.",
-        UserWarning,
-        stacklevel=_TO_USER + 1,
     )

@@ -1,7 +1,6 @@
 """Prior from the meaning of the labels: similarity of word vectors."""
 
 import os
-import warnings
 from functools import lru_cache, partial
 from numbers import Real
 from pathlib import Path
@@ -11,6 +10,7 @@ from sklearn.base import clone
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from skanticipate._actions import number_names, verbs_and_nouns, words
+from skanticipate._warn import warn
 from skanticipate.priors.base import BasePrior, normalize_rows
 from skanticipate.priors.labels import verb_noun_rows
 from skanticipate.priors.word_vectors import read_word_vectors
@@ -194,11 +194,9 @@ def _gram_matrices(blocks, vectors):
     if unknown:
         listed = ", ".join(str(name) for name in unknown[:5])
         rest = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
-        warnings.warn(
+        warn(
             f"No word vector for {len(unknown)} names, which count as a block of "
             f"zeros: {listed}{rest}.",
-            UserWarning,
-            stacklevel=5,
         )
     return grams
 

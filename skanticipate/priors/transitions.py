@@ -1,6 +1,5 @@
 """Priors from the order of actions: what comes before a label, or after the past."""
 
-import warnings
 from functools import partial
 from itertools import compress
 from numbers import Real
@@ -17,6 +16,7 @@ from skanticipate._actions import (
     number_names,
     verbs_and_nouns,
 )
+from skanticipate._warn import warn
 from skanticipate.priors.base import BasePrior, class_codes, normalize_rows
 
 
@@ -107,12 +107,10 @@ class TemporalPrior(BasePrior):
         before, after = label_codes(before, classes), label_codes(after, classes)
         counted = (before >= 0) & (after >= 0)
         if not counted.any():
-            warnings.warn(
+            warn(
                 "TemporalPrior counted no transition between two of its classes, so "
                 "every row is one-hot (uniform where strength > 0): check that y_past "
                 "holds labels of the same kind as y.",
-                UserWarning,
-                stacklevel=4,
             )
         ends = (after, before) if self.direction == "predecessor" else (before, after)
         matrix = np.zeros((len(classes), len(classes)), dtype=np.float32)

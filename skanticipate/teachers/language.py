@@ -1,7 +1,6 @@
 """LanguageTeacher: reads the past actions as a text."""
 
 import os
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -16,6 +15,7 @@ from skanticipate._rows import RowView
 from skanticipate._runtime import all_or_nothing, resolve_device, torch_threads
 from skanticipate._samples import Samples, check_weights, hold_out, weigh_classes
 from skanticipate._validation import check_groups, check_labels, check_same_length
+from skanticipate._warn import warn
 from skanticipate.marginals import MarginalLoss
 from skanticipate.persistence import SaveMixin
 from skanticipate.preprocessing.history import HistoryInputMixin
@@ -374,13 +374,11 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimat
         """What is read of the texts: their vectors, or tokens for a fine-tuning."""
         rows, n_cut = reader.tokenize(texts)
         if n_cut:
-            warnings.warn(
+            warn(
                 f"{n_cut} of {len(texts)} distinct texts have more than "
                 f"{reader.max_length} tokens: only their ends are read, with the "
                 "latest actions. Shorten the histories or the template, or choose a "
                 "model that reads more.",
-                UserWarning,
-                stacklevel=5,  # the caller of fit, below its decorators
             )
         if not self.freeze:
             return TrainedTexts(reader, rows)
