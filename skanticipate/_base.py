@@ -11,6 +11,7 @@ from sklearn.utils.metadata_routing import UNUSED
 
 from skanticipate import _callbacks
 from skanticipate._batches import batch_reader, shuffled
+from skanticipate._params import validate_nested
 from skanticipate._prediction import PredictionMixin
 from skanticipate._runtime import (
     all_or_nothing,
@@ -102,7 +103,7 @@ class BaseAnticipator(_callbacks.CallbackSupportMixin, PredictionMixin, BaseEsti
 
     @all_or_nothing
     @_callbacks.with_callbacks
-    @_fit_context(prefer_skip_nested_validation=True)
+    @_fit_context(prefer_skip_nested_validation=False)
     def fit(
         self,
         X_past,
@@ -210,6 +211,7 @@ class BaseAnticipator(_callbacks.CallbackSupportMixin, PredictionMixin, BaseEsti
 
     def _check_fit(self, X_past, y, **aligned):
         """Check what fit was given, once.   -> Samples, those with a signal."""
+        validate_nested(self)
         if self._continues():
             rows = self._check_like_fit(X_past, "X_past")
         else:
@@ -293,8 +295,6 @@ class BaseAnticipator(_callbacks.CallbackSupportMixin, PredictionMixin, BaseEsti
 
     def _train(self, samples, validation, seeds, task):
         """Build the network and train it; sets the fitted attributes."""
-        if self.lr_schedule is not None:
-            self.lr_schedule._validate_params()
         options = {
             "dtype": resolve_dtype(self.dtype, samples.rows),
             "device": resolve_device(self.device),

@@ -38,7 +38,7 @@ class BasePrior(BaseEstimator):
 
     _parameter_constraints: dict = {}
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, classes, y=None, y_past=None):
         """Compute `matrix_` for a class set.
 

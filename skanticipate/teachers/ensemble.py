@@ -6,6 +6,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from skanticipate._params import validate_nested
 from skanticipate._rows import RowView
 from skanticipate._validation import check_label_array, check_label_kind
 from skanticipate.persistence import SaveMixin
@@ -83,6 +84,7 @@ class TeacherEnsemble(SaveMixin, ClassifierMixin, BaseEstimator):
         """
         if not self.teachers:
             raise ValueError("teachers is empty: an ensemble needs at least one.")
+        validate_nested(self)
         y = check_label_array(y, estimator=self)
         check_label_kind(y)
         random_state = check_random_state(self.random_state)

@@ -159,7 +159,7 @@ class HistoryTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimato
     # ---------------------------------------------------------------------- fit
 
     @all_or_nothing
-    @_fit_context(prefer_skip_nested_validation=True)
+    @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, past_actions, y, *, groups=None, sample_weight=None):
         """Learn which action follows.
 

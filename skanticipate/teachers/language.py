@@ -11,6 +11,7 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from skanticipate._actions import number_names
+from skanticipate._params import validate_nested
 from skanticipate._rows import RowView
 from skanticipate._runtime import all_or_nothing, resolve_device, torch_threads
 from skanticipate._samples import Samples, check_weights, hold_out, weigh_classes
@@ -219,7 +220,7 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimat
         self.random_state = random_state
 
     @all_or_nothing
-    @_fit_context(prefer_skip_nested_validation=True)
+    @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, past_actions, y, *, groups=None, sample_weight=None):
         """Learn which action follows.
 
@@ -250,10 +251,9 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimat
             If the model cannot be read safely or is no encoder, a label has no verb and
             noun, an array does not fit the others, or a loss is not finite.
         """
+        validate_nested(self)
         which, texts = number_names(self._texts(past_actions))
         samples = self._check_fit(which, y, groups, sample_weight)
-        if self.lr_schedule is not None:
-            self.lr_schedule._validate_params()
         parts, validation = self._parts(), None
         purposes = ("split", "init", "shuffle", "dropout")
         seeds = seeds_of(self.random_state, purposes)

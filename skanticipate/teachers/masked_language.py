@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from skanticipate._actions import as_list
 from skanticipate._batches import Batch, shuffled
+from skanticipate._params import validate_nested
 from skanticipate._runtime import resolve_device, torch_threads
 from skanticipate.schedules import Schedule
 from skanticipate.teachers.embedding import Tokens, check_length, pad, tokenize
@@ -121,6 +122,7 @@ def pretrain_language_model(
     """
     if lr_schedule is not None:
         lr_schedule._validate_params()
+        validate_nested(lr_schedule)
     folder = _check_absent(folder)
     sentences = _check_sentences(sentences)
     seeds = seeds_of(random_state, ("init", "shuffle", "mask", "dropout"))

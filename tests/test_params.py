@@ -1,0 +1,145 @@
+"""A wrong parameter of a nested estimator gives the error that it gives alone."""
+
+import numpy as np
+import pytest
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils._param_validation import InvalidParameterError
+
+from skanticipate import (
+    LSTM,
+    MLP,
+    CosineSchedule,
+    DistilledAnticipator,
+    GloVePrior,
+    HistoryTeacher,
+    MarginalLoss,
+    MixturePrior,
+    ModalityAttention,
+    RecognitionTeacher,
+    SmoothedAnticipator,
+    StepSchedule,
+    TeacherEnsemble,
+    TemporalPrior,
+    VerbNounPrior,
+)
+from skanticipate.schedules import StretchedSchedule
+
+X = np.random.default_rng(0).normal(size=(24, 4))
+Y = np.arange(24) % 3
+QUICK = {"max_epochs": 1, "random_state": 0}
+WRONG = SmoothedAnticipator(MLP(4), optimizer="adam", lr=-1.0, smoothing=1.7, **QUICK)
+SLOPE = StepSchedule(gamma=-1.0)
+
+
+def distilled(**params):
+    return DistilledAnticipator(MLP(4), **QUICK, **params)
+
+
+def smoothed(network=None, **params):
+    return SmoothedAnticipator(network or MLP(4), **QUICK, **params)
+
+
+NESTED = {
+    "teacher": (distilled(teacher=WRONG), WRONG),
+    "teacher in a pipeline": (
+        distilled(teacher=make_pipeline(StandardScaler(), WRONG)),
+        WRONG,
+    ),
+    "teacher of others": (
+        distilled(teacher=LogisticRegression(C=-1.0)),
+        LogisticRegression(C=-1.0),
+    ),
+    "step before a teacher": (
+        distilled(teacher=make_pipeline(StandardScaler(with_mean="x"), MLP(4))),
+        StandardScaler(with_mean="x"),
+    ),
+    "member": (
+        distilled(teacher=TeacherEnsemble([RecognitionTeacher(), WRONG])),
+        WRONG,
+    ),
+    "member alone": (TeacherEnsemble([RecognitionTeacher(), WRONG]), WRONG),
+    "text teacher": (
+        distilled(text_teacher=HistoryTeacher(order=0)),
+        HistoryTeacher(order=0),
+    ),
+    "schedule": (smoothed(lr_schedule=SLOPE), SLOPE),
+    "stretched schedule": (
+        smoothed(lr_schedule=StretchedSchedule(SLOPE, 2.0)),
+        SLOPE,
+    ),
+    "schedule of a teacher": (
+        distilled(teacher=RecognitionTeacher(lr_schedule=SLOPE)),
+        SLOPE,
+    ),
+    "network": (smoothed(MLP(4, dropout=2.0)), MLP(4, dropout=2.0)),
+    "branch": (
+        smoothed(ModalityAttention([("a", LSTM(0), (0, 2)), ("b", LSTM(4), (2, 4))])),
+        LSTM(0),
+    ),
+    "prior": (
+        smoothed(prior=TemporalPrior("backwards")),
+        TemporalPrior("backwards"),
+    ),
+    "part of a prior": (
+        smoothed(prior=MixturePrior([VerbNounPrior(), GloVePrior(power=-1.0)])),
+        GloVePrior(power=-1.0),
+    ),
+    "prior of no weight": (
+        smoothed(prior=TemporalPrior(strength=-1), smoothing=0.0),
+        TemporalPrior(strength=-1),
+    ),
+    "marginal loss": (
+        smoothed(marginal_loss=MarginalLoss(verb_weight=-1.0)),
+        MarginalLoss(verb_weight=-1.0),
+    ),
+    "marginal loss of a teacher": (
+        distilled(
+            teacher=RecognitionTeacher(marginal_loss=MarginalLoss(verb_weight="a"))
+        ),
+        MarginalLoss(verb_weight="a"),
+    ),
+}
+
+
+@pytest.mark.parametrize("outer, inner", NESTED.values(), ids=NESTED)
+@pytest.mark.parametrize("futures", [False, True])
+def test_fit_gives_the_error_of_the_nested_estimator(outer, inner, futures):
+    with pytest.raises(InvalidParameterError) as alone:
+        inner._validate_params()
+    given = (
+        {} if isinstance(outer, TeacherEnsemble) else {"past_actions": X.astype(int)}
+    )
+    if futures and given:
+        given["X_future_unlabeled"] = X
+    with pytest.raises(InvalidParameterError) as nested:
+        outer.fit(X, Y, **given)
+    assert str(nested.value) == str(alone.value)
+    assert not [name for name in vars(outer) if name.endswith("_")]
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda model: Pipeline([("scale", StandardScaler()), ("model", model)]),
+        lambda model: GridSearchCV(model, {"batch_size": [8]}, cv=2),
+    ],
+)
+def test_in_pipelines_and_searches_too(wrap):
+    with pytest.raises(ValueError, match="'lr' parameter of SmoothedAnt"):
+        wrap(distilled(teacher=WRONG)).fit(X, Y)
+
+
+def test_what_is_frozen_is_not_looked_at_again():
+    teacher = RecognitionTeacher(MLP(4), **QUICK).fit(X, Y)
+    teacher.batch_size = 0  # says nothing of what it answers
+    distilled(teacher=FrozenEstimator(teacher)).fit(X, Y, X)
+
+
+def test_right_parameters_pass():
+    smoothed(prior=MixturePrior([TemporalPrior()]), lr_schedule=CosineSchedule()).fit(
+        X, Y, y_past=Y
+    )
