@@ -11,7 +11,8 @@ from sklearn.utils.metadata_routing import UNUSED
 
 from skanticipate import _callbacks
 from skanticipate._batches import batch_reader, shuffled
-from skanticipate._params import validate_nested
+from skanticipate._leaks import warn_of_repeats, warn_ungrouped
+from skanticipate._params import validate_nested, warn_if_reencoded
 from skanticipate._prediction import PredictionMixin
 from skanticipate._runtime import (
     all_or_nothing,
@@ -40,11 +41,8 @@ from skanticipate._training import (
 from skanticipate._validation import (
     check_clips,
     check_groups,
-    check_label_array,
     check_labels,
     check_same_length,
-    encode,
-    unlabeled_mask,
     warn_dropped,
 )
 from skanticipate.marginals import MarginalLoss, add_marginals
@@ -177,9 +175,12 @@ class BaseAnticipator(_callbacks.CallbackSupportMixin, PredictionMixin, BaseEsti
             sample_weight=sample_weight,
         )
         samples, validation = self._divide(samples, X_val, y_val, seeds["split"])
-        self.class_log_frequency_ = log_frequency(samples, len(self.classes_))
+        counted = samples
         samples = weigh_classes(samples, self.class_weight, self.classes_)
-        task.begin()
+        self.class_log_frequency_ = log_frequency(
+            counted, samples.codes, len(self.classes_)
+        )
+        task.begin(self._labelled)
         self._train(samples, validation, seeds, task)
         task.end()
         return self
@@ -222,6 +223,7 @@ class BaseAnticipator(_callbacks.CallbackSupportMixin, PredictionMixin, BaseEsti
             unlabeled_label=self.unlabeled_label,
             estimator=self,
         )
+        warn_if_reencoded(self, labels.classes)
         check_same_length(len(rows), y=labels.codes, **aligned)
         if self._continues() and not np.array_equal(labels.classes, self.classes_):
             raise ValueError(
@@ -275,23 +277,14 @@ class BaseAnticipator(_callbacks.CallbackSupportMixin, PredictionMixin, BaseEsti
         if (X_val is None) != (y_val is None):
             raise ValueError("Pass X_val and y_val together, or neither of them.")
         if X_val is not None:
-            return samples, self._check_validation(X_val, y_val)
+            validation = self._check_validation(X_val, y_val)
+            warn_of_repeats(validation.rows, samples.rows)
+            return samples, validation
         if self.early_stopping:
+            if samples.groups is None:
+                warn_ungrouped("early_stopping holds rows out")
             return hold_out(samples, self.validation_fraction, seed)
         return samples, None
-
-    def _check_validation(self, X_val, y_val):
-        rows = self._check_like_fit(X_val, "X_val")
-        y_val = check_label_array(y_val, estimator=self)
-        check_same_length(len(rows), "X_val", y_val=y_val)
-        codes = encode(y_val, self.classes_, name="y_val", unknown="mark")
-        if (codes < 0).all():
-            raise ValueError(
-                "y_val has no row whose label is one of the classes "
-                f"{self.classes_[:5].tolist()}...: there is nothing to validate on."
-            )
-        labelled = ~unlabeled_mask(y_val, self.unlabeled_label_)
-        return Samples(rows, codes).select(labelled)
 
     def _train(self, samples, validation, seeds, task):
         """Build the network and train it; sets the fitted attributes."""

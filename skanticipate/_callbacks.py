@@ -1,5 +1,8 @@
 """scikit-learn's callbacks where the installed version has them (1.9 and later)."""
 
+import numpy as np
+from sklearn.utils import _safe_indexing
+
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
 except ImportError:
@@ -22,7 +25,7 @@ class FitTask:
     max_epochs : int
         Upper bound of the number of epochs.
     X, y, sample_weight : as given to fit
-        What scikit-learn's `ScoringMonitor` scores on.
+        What scikit-learn's `ScoringMonitor` scores on, the labelled rows of it.
     """
 
     def __init__(self, estimator, max_epochs, X, y, sample_weight):
@@ -31,10 +34,26 @@ class FitTask:
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         self.told = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
 
-    def begin(self):
-        """Tell that the fit begins."""
-        if self.context is not None:
-            self.context.call_on_fit_task_begin(**self.told)
+    def begin(self, find_labelled):
+        """Tell that the fit begins, and from here on of its labelled rows only.
+
+        To a scorer a row without a label is a mistake, or no label that it can read.
+        `find_labelled(y)` gives their mask (n,); it is asked only if somebody listens.
+        """
+        if self.context is None:
+            return
+        labelled = find_labelled(self.told["y"])
+        if not labelled.all():
+            rows = np.flatnonzero(labelled)
+            y = np.asarray(self.told["y"], dtype=object)[rows]
+            metadata = self.told["metadata"] or {}
+            metadata = {k: _safe_indexing(v, rows) for k, v in metadata.items()}
+            self.told |= {
+                "X": _safe_indexing(self.told["X"], rows),
+                "y": np.array(y.tolist()),  # the marker may have made it objects
+                "metadata": metadata or None,
+            }
+        self.context.call_on_fit_task_begin(**self.told)
 
     def epochs(self, records, attributes, finished):
         """Pass records on, telling callbacks when an epoch begins and ends.

@@ -1,7 +1,14 @@
 """Parameters of the estimators that stand among the parameters of another."""
 
+from collections.abc import Mapping
+from numbers import Integral
+
+import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
+
+from skanticipate._actions import as_mapping
+from skanticipate._warn import warn
 
 
 def nested_estimators(estimator):
@@ -33,3 +40,50 @@ def validate_nested(estimator):
     for part in nested_estimators(estimator):
         if hasattr(part, "_parameter_constraints"):
             part._validate_params()
+
+
+def warn_if_reencoded(estimator, classes):
+    """Warn if labels look like positions and not like keys of the table of actions.
+
+    Voting, stacking, bagging and cross-validated probabilities number the labels before
+    an estimator sees them; a table of actions then tells the verb and the noun of other
+    labels, without an error.
+
+    Parameters
+    ----------
+    estimator : estimator
+        It and the estimators among its parameters may have a parameter `actions`. One
+        whose parameter `classes` is set has said what the labels are.
+    classes : ndarray of shape (C,)
+        Sorted labels of the training rows.
+    """
+    said = getattr(estimator, "classes", None) is not None
+    numbers = classes.dtype.kind in "iu"
+    if said or not numbers or (classes != np.arange(len(classes))).any():
+        return
+    for part in (estimator, *nested_estimators(estimator)):
+        others = _other_numbers(getattr(part, "actions", None), len(classes))
+        if others:
+            warn(
+                f"y holds the labels 0 to {len(classes) - 1}, but actions has other "
+                f"numbers too, such as {others[0]}. VotingClassifier, "
+                "StackingClassifier, BaggingClassifier and cross_val_predict with "
+                "method='predict_proba' show an estimator 0, 1, ... in place of the "
+                "labels, and verbs and nouns are then those of other actions. Inside "
+                "of them key actions by these numbers, or use LateFusion, which shows "
+                "the labels. If these are your labels, pass them as classes= where "
+                "there is this parameter, or leave the others out of actions."
+            )
+            return
+
+
+def _other_numbers(actions, n_classes):
+    """Keys of a table of actions that are whole numbers, but no code of a class."""
+    is_table = isinstance(actions, Mapping) or hasattr(actions, "columns")
+    if not is_table:
+        return []
+    return [
+        label
+        for label in as_mapping(actions)
+        if isinstance(label, Integral) and not 0 <= label < n_classes
+    ]

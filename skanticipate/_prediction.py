@@ -6,11 +6,14 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 
 from skanticipate._runtime import clip_reader, resolve_device, torch_threads
+from skanticipate._samples import Samples
 from skanticipate._training import predict_batches, prediction_batch
 from skanticipate._validation import (
     check_clip_shape,
     check_clips,
     check_label_array,
+    check_same_length,
+    encode,
     unlabeled_mask,
 )
 from skanticipate.networks.blueprint import Blueprint
@@ -136,8 +139,8 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         float
         """
         check_is_fitted(self)
+        labelled = np.flatnonzero(self._labelled(y))
         y = check_label_array(y, estimator=self)
-        labelled = np.flatnonzero(~unlabeled_mask(y, self.unlabeled_label_))
         if len(labelled) == 0:
             raise ValueError("y has no labelled rows, so there is nothing to score.")
         if len(labelled) < len(y):
@@ -145,6 +148,11 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
             if sample_weight is not None:
                 sample_weight = _safe_indexing(sample_weight, labelled)
         return super().score(X, y, sample_weight)
+
+    def _labelled(self, y):
+        """Rows of y that have a label.   -> (n,) bool."""
+        y = check_label_array(y, estimator=self)
+        return ~unlabeled_mask(y, self.unlabeled_label_)
 
     def _logits(self, X):
         """Scores of each clip at the stage that answers.   -> (n, C)."""
@@ -182,6 +190,19 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         seen = (*self.input_shape_[:-1], self.feature_dim_)
         check_clip_shape(rows, seen, self.network_spec_.fixed_shape, name=name)
         return rows
+
+    def _check_validation(self, X_val, y_val):
+        rows = self._check_like_fit(X_val, "X_val")
+        y_val = check_label_array(y_val, estimator=self)
+        check_same_length(len(rows), "X_val", y_val=y_val)
+        codes = encode(y_val, self.classes_, name="y_val", unknown="mark")
+        if (codes < 0).all():
+            raise ValueError(
+                "y_val has no row whose label is one of the classes "
+                f"{self.classes_[:5].tolist()}...: there is nothing to validate on."
+            )
+        labelled = ~unlabeled_mask(y_val, self.unlabeled_label_)
+        return Samples(rows, codes).select(labelled)
 
     # --------------------------------------------------------------------- state
 

@@ -84,15 +84,28 @@ def check_weights(codes, sample_weight):
     return weights
 
 
-def log_frequency(samples, n_classes):
+def log_frequency(samples, learned, n_classes):
     """Logarithm of the share of each class in the labels.   -> (C,).
 
-    One row more is counted for each class, so that those without any have one too.
+    One row more is counted for each class. A class that is not `learned` has 0, as if
+    it were all there is: nothing is known of it, and nothing shall favour it.
+
+    Parameters
+    ----------
+    samples : Samples
+        The labels that are counted.
+    learned : ndarray of shape (m,)
+        Codes of the labels that are learned from, -1 where there is none.
+    n_classes : int
+        Number of classes C.
     """
     labelled = samples.codes >= 0
     weights = None if samples.weights is None else samples.weights[labelled]
     counts = np.bincount(samples.codes[labelled], weights, n_classes) + 1
-    return np.log(counts / counts.sum())
+    known = np.unique(learned[learned >= 0])
+    logs = np.zeros(n_classes)
+    logs[known] = np.log(counts[known] / counts[known].sum())
+    return logs
 
 
 def weigh_classes(samples, class_weight, classes):

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import _num_samples, assert_all_finite, validate_data
@@ -95,6 +96,12 @@ def _as_array(X, name, estimator):
         ) from error
 
 
+def refuse_sparse(X):
+    """Refuse a sparse matrix, which numpy takes for one object, in the usual words."""
+    if issparse(X):
+        check_array(X)
+
+
 def _check_header(rows, name):
     if rows.ndim < 2 or rows.dtype.kind not in "fiub" or 0 in rows.shape:
         raise ValueError(
@@ -164,6 +171,8 @@ def check_teacher_proba(proba, classes, given_classes):
             "teacher_proba needs classes=, the labels of its columns in order: without "
             "it a class that is missing from y would shift them."
         )
+    columns = list(dict.fromkeys(np.asarray(given_classes).tolist()))
+    check_column_order(proba, columns, name="teacher_proba")
     proba = check_array(
         proba,
         dtype=[np.float64, np.float32],
@@ -177,7 +186,6 @@ def check_teacher_proba(proba, classes, given_classes):
         )
     given = ~np.isnan(proba).all(axis=1)
     check_probabilities(proba[given], "teacher_proba")
-    columns = list(dict.fromkeys(np.asarray(given_classes).tolist()))
     return proba[:, label_codes(classes, columns)]
 
 
@@ -193,6 +201,34 @@ def check_probabilities(proba, name):
             f"{proba[row].min():.4g}."
         )
     return proba
+
+
+def check_column_order(table, expected, *, name):
+    """Refuse a table that names its columns, or rows, as expected in another order.
+
+    Parameters
+    ----------
+    table : object
+        Only what has `columns`, such as a DataFrame, names them.
+    expected : sequence of names, or None where nothing is expected
+    name : str
+        What the table is called.
+
+    Raises
+    ------
+    ValueError
+        If the names are the same and their order is not. Other names are the caller's
+        business.
+    """
+    if expected is None or not hasattr(table, "columns"):
+        return
+    columns, expected = list(table.columns), list(expected)
+    if columns != expected and set(columns) == set(expected):
+        raise ValueError(
+            f"The columns of {name} have the names that are expected in another order: "
+            f"{columns[:5]}, expected {expected[:5]} (the first five). Put them into "
+            "this order."
+        )
 
 
 def check_groups(groups):

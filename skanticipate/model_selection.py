@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import StratifiedGroupKFold, check_cv
 
+from skanticipate._leaks import warn_ungrouped
 from skanticipate._validation import (
     check_groups,
     check_label_array,
@@ -134,6 +135,8 @@ class SemiSupervisedSplit(BaseEstimator):
             read only once.
         """
         y, groups, rows = self._check(X, y, groups)
+        if groups is None:
+            warn_ungrouped("SemiSupervisedSplit divides the rows")
         part = _part(rows, y, groups)
         unlabelled = np.setdiff1d(np.arange(len(y)), rows)
         for train, test in self._splitter(*part[1:]).split(*part):

@@ -21,10 +21,11 @@ TREES = {name: ast.parse(path.read_text()) for name, path in SOURCES.items()}
 ORDER = [
     "_version",
     "_warn",
-    "_params",
     "_actions",
+    "_params",
     "_rows",
     "_validation",
+    "_leaks",
     "_samples",
     "losses",
     "metrics",

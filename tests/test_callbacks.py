@@ -1,3 +1,4 @@
+import contextlib
 import importlib.util
 import subprocess
 import sys
@@ -8,7 +9,12 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skanticipate import MLP, SmoothedAnticipator, _callbacks
+from skanticipate import (
+    MLP,
+    DistilledAnticipator,
+    SmoothedAnticipator,
+    _callbacks,
+)
 
 callback = pytest.importorskip("sklearn.callback")
 
@@ -143,6 +149,29 @@ def test_progress_bar_shows_the_fit(capsys):
     assert "SmoothedAnticipator" in capsys.readouterr().out
 
 
+NAMES = np.array(["cut", "pour", "wash"], dtype=object)
+
+
+@pytest.mark.parametrize("names", [np.arange(3), NAMES], ids=["numbers", "strings"])
+@pytest.mark.parametrize("kind", [SmoothedAnticipator, DistilledAnticipator])
+def test_callbacks_are_shown_the_labelled_rows(kind, names):
+    labels = names[Y].copy()
+    labels[20:] = -1
+    monitor = callback.ScoringMonitor(scoring="accuracy")
+    watcher = Watcher()
+    model = kind(MLP(4), max_epochs=2, random_state=0)
+    model.set_callbacks(monitor, watcher)
+    futures = {"X_future_unlabeled": X} if kind is DistilledAnticipator else {}
+    with contextlib.nullcontext() if futures else pytest.warns(match="are dropped"):
+        model.fit(X, labels, sample_weight=np.arange(1.0, 31), **futures)
+    hits = model.predict(X[:20]) == names[Y[:20]]  # counted by hand, with weights
+    accuracy = monitor.get_logs().data_as_pandas["accuracy"].to_numpy()[-1]
+    assert accuracy == pytest.approx(np.average(hits, weights=np.arange(1.0, 21)))
+    *_, y, metadata = watcher.seen[-1]
+    assert y.tolist() == names[Y[:20]].tolist()
+    assert metadata["sample_weight"].tolist() == list(range(1, 21))
+
+
 @pytest.fixture
 def without_callbacks(monkeypatch):
     """Read the module as before scikit-learn 1.9, where there are no callbacks."""
@@ -158,7 +187,7 @@ def test_older_scikit_learn_trains_without_callbacks(without_callbacks):
         @without_callbacks.with_callbacks
         def fit(self, n):
             task = without_callbacks.FitTask(self, n, None, None, None)
-            task.begin()
+            task.begin(None)
             records = list(task.epochs(iter(range(n)), dict, lambda: False))
             task.end()
             return records

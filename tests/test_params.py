@@ -2,9 +2,14 @@
 
 import numpy as np
 import pytest
+from sklearn.ensemble import (
+    BaggingClassifier,
+    StackingClassifier,
+    VotingClassifier,
+)
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, cross_val_predict
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import InvalidParameterError
@@ -24,6 +29,7 @@ from skanticipate import (
     StepSchedule,
     TeacherEnsemble,
     TemporalPrior,
+    VerbNounHead,
     VerbNounPrior,
 )
 from skanticipate.schedules import StretchedSchedule
@@ -143,3 +149,80 @@ def test_right_parameters_pass():
     smoothed(prior=MixturePrior([TemporalPrior()]), lr_schedule=CosineSchedule()).fit(
         X, Y, y_past=Y
     )
+
+
+# ------------------------------------------------------------- labels that are numbered
+
+ACTIONS = {
+    0: ("take", "cup"),
+    1: ("wash", "cup"),
+    2: ("cut", "leek"),
+    3: ("wash", "pan"),
+    4: ("cut", "tomato"),
+}
+EVEN = 2 * Y  # labels 0, 2 and 4
+NUMBERED = "show an estimator 0, 1, ..."
+KNOWING = {
+    "prior": {"prior": VerbNounPrior(ACTIONS)},
+    "mixture": {"prior": MixturePrior([VerbNounPrior(ACTIONS)])},
+    "head": {"network": MLP(4, head=VerbNounHead(ACTIONS))},
+    "marginal loss": {"marginal_loss": MarginalLoss(ACTIONS)},
+    "table": {
+        "prior": VerbNounPrior(
+            {
+                "label": list(ACTIONS),
+                "verb": [verb for verb, _ in ACTIONS.values()],
+                "noun": [noun for _, noun in ACTIONS.values()],
+            }
+        )
+    },
+}
+
+
+@pytest.mark.parametrize("params", KNOWING.values(), ids=KNOWING)
+def test_labels_that_look_numbered_are_told_of(params):
+    model = smoothed(**params)
+    with pytest.warns(UserWarning, match=NUMBERED):
+        model.fit(X, Y)
+    model.fit(X, EVEN)  # they are keys of the table: nothing to say
+    model.set_params(classes=[0, 1, 2]).fit(X, Y)  # said to be the labels
+
+
+def test_a_table_of_just_these_labels_is_silent():
+    smoothed(prior=VerbNounPrior({k: ACTIONS[k] for k in range(3)})).fit(X, Y)
+    names = {"cut onion": ("cut", "onion"), **{k: ACTIONS[k] for k in range(3)}}
+    smoothed(prior=VerbNounPrior(names)).fit(X, Y)
+
+
+def test_a_text_teacher_tells_of_it_too():
+    past = EVEN.reshape(-1, 1)
+    with pytest.warns(UserWarning, match=NUMBERED):
+        HistoryTeacher(ACTIONS, n_networks=1, max_epochs=1).fit(past, Y)
+    with pytest.warns(UserWarning, match=NUMBERED):
+        distilled(text_teacher=HistoryTeacher(ACTIONS)).fit(X, Y, past_actions=past)
+
+
+WRAPPERS = {
+    "bagging": lambda model: BaggingClassifier(model, n_estimators=1).fit(X, EVEN),
+    "voting": lambda model: VotingClassifier([("a", model)], voting="soft").fit(
+        X, EVEN
+    ),
+    "stacking": lambda model: StackingClassifier([("a", model)], cv=2).fit(X, EVEN),
+    "cross_val_predict": lambda model: cross_val_predict(
+        model, X, EVEN, cv=2, method="predict_proba"
+    ),
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPPERS.values(), ids=WRAPPERS)
+def test_wrappers_that_number_labels_are_told_of(wrap):
+    with pytest.warns(UserWarning, match=NUMBERED):
+        wrap(smoothed(prior=VerbNounPrior(ACTIONS), smoothing=0.5))
+
+
+def test_keys_that_are_numbers_of_the_classes_give_the_right_rows():
+    keyed = {k: ACTIONS[label] for k, label in enumerate([0, 2, 4])}
+    model = smoothed(prior=VerbNounPrior(keyed), smoothing=0.5)
+    bag = BaggingClassifier(model, n_estimators=1, bootstrap=False).fit(X, EVEN)
+    by_hand = [[1, 0, 0], [0, 0.5, 0.5], [0, 0.5, 0.5]]  # leek and tomato are cut
+    np.testing.assert_allclose(bag.estimators_[0].prior_.matrix_, by_hand)

@@ -20,16 +20,6 @@ from sklearn.preprocessing import (
     OneHotEncoder,
     StandardScaler,
 )
-from sklearn.utils.estimator_checks import (
-    check_dataframe_column_names_consistency,
-    check_dict_unchanged,
-    check_estimators_overwrite_params,
-    check_get_params_invariance,
-    check_no_attributes_set_in_init,
-    check_param_validation,
-    check_parameters_default_constructible,
-    parametrize_with_checks,
-)
 from sklearn.utils.metadata_routing import UNUSED
 
 from skanticipate._rows import RowView
@@ -50,16 +40,6 @@ def padded_clips():
 
 
 # PerFrame
-
-
-@parametrize_with_checks([PerFrame(StandardScaler()), PerFrame(PCA(1))])
-def test_scikit_learn_checks(estimator, check):
-    check(estimator)
-
-
-def test_scikit_learn_checks_that_its_public_suite_leaves_out():
-    check_dataframe_column_names_consistency("PerFrame", PerFrame(StandardScaler()))
-    check_param_validation("PerFrame", PerFrame(StandardScaler()))
 
 
 @pytest.mark.parametrize("shape", [(6, 3), (6, 5, 3), (6, 2, 4, 3), (4, 2, 3, 2, 3)])
@@ -496,21 +476,6 @@ def test_history_encoder_feeds_a_pipeline():
 def test_history_encoder_pickles():
     encoder = pickle.loads(pickle.dumps(HistoryEncoder(ACTIONS).fit([["a"]])))
     assert_array_equal(encoder.transform([["b"]]), [[[1, 2, 2]]])
-
-
-@pytest.mark.parametrize(
-    "check",
-    [
-        check_dict_unchanged,
-        check_estimators_overwrite_params,
-        check_get_params_invariance,
-        check_no_attributes_set_in_init,
-        check_param_validation,
-        check_parameters_default_constructible,
-    ],
-)
-def test_scikit_learn_checks_that_suit_labels(check):
-    check("HistoryEncoder", HistoryEncoder())
 
 
 def test_twenty_thousand_histories_take_a_moment():

@@ -1,16 +1,25 @@
 """What teachers may see: whether it goes together with what their student sees."""
 
 import numpy as np
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils.validation import validate_data
 
 from skanticipate._actions import missing_mask
+from skanticipate._leaks import warn_ungrouped
 from skanticipate._rows import RowView
-from skanticipate._validation import check_futures, check_teacher_proba
+from skanticipate._validation import (
+    check_column_order,
+    check_futures,
+    check_teacher_proba,
+)
 from skanticipate._warn import warn
 
 _LOOKED_AT = 1 << 24  # bytes of clips by which scales are compared
 
 
-def check_signals(student, rows, *, X_future_unlabeled, past_actions, teacher_proba):
+def check_signals(
+    student, rows, *, X_future_unlabeled, past_actions, teacher_proba, groups
+):
     """Check what a DistilledAnticipator reads.   -> further fields of Samples."""
     found = {}
     if X_future_unlabeled is not None:
@@ -18,6 +27,7 @@ def check_signals(student, rows, *, X_future_unlabeled, past_actions, teacher_pr
             X_future_unlabeled, name="X_future_unlabeled", estimator=student
         )
         compare_with_past(rows, futures, seen, own_network=student.teacher is None)
+        check_names_of_futures(student, X_future_unlabeled)
         warn_of_signed_labels(student.classes_, student.unlabeled_label_)
         found |= {"futures": futures, "seen": seen}
     if teacher_proba is not None:
@@ -27,6 +37,8 @@ def check_signals(student, rows, *, X_future_unlabeled, past_actions, teacher_pr
     if past_actions is not None:
         found["histories"], found["read"] = check_past_actions(past_actions)
     warn_if_nobody_is_asked(student, found)
+    if student.cross_fit and groups is None:
+        warn_ungrouped(f"cross_fit={student.cross_fit} divides the rows")
     return found
 
 
@@ -72,6 +84,20 @@ def check_past_actions(past_actions):
     if array.dtype == object:
         array = np.where(missing, None, array)
     return RowView(array), ~(missing if array.ndim == 1 else missing.all(axis=1))
+
+
+def check_names_of_futures(student, futures):
+    """Refuse a table of futures whose columns are not those that are read.
+
+    The student's own network reads futures as it reads the past, with the columns of
+    `X_past`. Other teachers may see other features; frozen ones know their names.
+    """
+    frozen = isinstance(student.teacher, FrozenEstimator)
+    for reader in (student, student.teacher) if frozen else (student,):
+        names = getattr(reader, "feature_names_in_", None)
+        check_column_order(futures, names, name="X_future_unlabeled")
+    if student.teacher is None and hasattr(student, "feature_names_in_"):
+        validate_data(student, futures, reset=False, skip_check_array=True)
 
 
 def compare_with_past(past, futures, seen, *, own_network):

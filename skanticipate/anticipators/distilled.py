@@ -284,7 +284,7 @@ class DistilledAnticipator(BaseAnticipator):
         self.verbose = verbose
 
     def _check_signals(
-        self, rows, *, X_future_unlabeled, past_actions, teacher_proba, **_
+        self, rows, *, X_future_unlabeled, past_actions, teacher_proba, groups, **_
     ):
         return check_signals(
             self,
@@ -292,6 +292,7 @@ class DistilledAnticipator(BaseAnticipator):
             X_future_unlabeled=X_future_unlabeled,
             past_actions=past_actions,
             teacher_proba=teacher_proba,
+            groups=groups,
         )
 
     def _has_signal(self, samples):

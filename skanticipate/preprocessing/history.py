@@ -13,14 +13,16 @@ from skanticipate._actions import (
     number_names,
     verbs_and_nouns,
 )
+from skanticipate._validation import refuse_sparse
 
 
 class HistoryInputMixin:
     """Of estimators whose input is labels of past actions."""
 
     def __sklearn_tags__(self):
-        """Return the tags: labels may be strings and may be missing."""
+        """Return the tags: labels may be strings and missing, histories longer."""
         tags = super().__sklearn_tags__()
+        tags.no_validation = True  # columns are no features: L may differ in predict
         tags.input_tags.string = True
         tags.input_tags.categorical = True
         tags.input_tags.allow_nan = True
@@ -85,6 +87,12 @@ class HistoryEncoder(
     def __init__(self, actions=None, form="codes"):
         self.actions = actions
         self.form = form
+
+    def __sklearn_tags__(self):
+        """Return the tags: codes have a type of their own."""
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = []
+        return tags
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
@@ -208,6 +216,7 @@ class HistoryEncoder(
 
 def check_history(X):
     """Histories as an array (n, L) whose missing labels are still what they were."""
+    refuse_sparse(X)
     # np.asarray on a list would turn None and NaN next to strings into strings.
     history = np.asarray(X) if hasattr(X, "__array__") else np.array(X, dtype=object)
     if history.ndim != 2 or history.size == 0:

@@ -7,6 +7,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
 
 from skanticipate._actions import missing_mask, verbs_and_nouns, words
+from skanticipate._validation import refuse_sparse
 from skanticipate.preprocessing.history import (
     HistoryInputMixin,
     check_history,
@@ -87,8 +88,9 @@ class HistoryText(
         self.noun_order = noun_order
 
     def __sklearn_tags__(self):
-        """Return the tags: there is no fit."""
+        """Return the tags: there is no fit, and texts come out."""
         tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = []
         tags.requires_fit = False
         return tags
 
@@ -178,10 +180,10 @@ def texts_of(past_actions, writer):
     ValueError
         If it is neither of the two.
     """
-    history = past_actions
-    if not hasattr(history, "__array__"):
-        history = np.array(history, dtype=object)
-    if np.ndim(history) != 1:
+    refuse_sparse(past_actions)
+    given = past_actions
+    history = np.asarray(given) if hasattr(given, "__array__") else np.array(given, "O")
+    if history.ndim != 1:
         return writer.transform(history).tolist()
     texts = np.where(missing_mask(history), "", np.asarray(history, dtype=object))
     strangers = [text for text in texts if not isinstance(text, str)]

@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.utils._param_validation import HasMethods
 
 from skanticipate._actions import as_list, label_codes, number_names, verbs_and_nouns
+from skanticipate._validation import check_column_order
 from skanticipate.priors.base import BasePrior, check_classes, normalize_rows
 
 
@@ -140,6 +141,8 @@ class ArrayPrior(BasePrior):
 
     def _fit_matrix(self, classes, y, y_past):
         own_classes = check_classes(self.classes)
+        for table in (self.matrix, getattr(self.matrix, "T", None)):
+            check_column_order(table, as_list(own_classes), name="the prior matrix")
         matrix = _check_stochastic(self.matrix, len(own_classes))
         codes = label_codes(classes, own_classes)
         if codes.min() < 0:

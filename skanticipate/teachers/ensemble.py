@@ -4,11 +4,15 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context, clone
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skanticipate._params import validate_nested
 from skanticipate._rows import RowView
-from skanticipate._validation import check_label_array, check_label_kind
+from skanticipate._validation import (
+    check_label_array,
+    check_label_kind,
+    refuse_sparse,
+)
 from skanticipate.persistence import SaveMixin
 from skanticipate.teachers.protocol import ask, fit_teacher
 
@@ -36,6 +40,10 @@ class TeacherEnsemble(SaveMixin, ClassifierMixin, BaseEstimator):
         Labels, in the order of the columns of `predict_proba`.
     teachers_ : list
         The fitted members.
+    n_features_in_ : int
+        Number of features; of features (n, d) only.
+    feature_names_in_ : ndarray of shape (d,)
+        Names of the features, if `fit` saw a table with names.
 
     Examples
     --------
@@ -85,13 +93,14 @@ class TeacherEnsemble(SaveMixin, ClassifierMixin, BaseEstimator):
         if not self.teachers:
             raise ValueError("teachers is empty: an ensemble needs at least one.")
         validate_nested(self)
+        rows = self._check_rows(X, reset=True)
         y = check_label_array(y, estimator=self)
         check_label_kind(y)
         random_state = check_random_state(self.random_state)
         self.teachers_ = [
             fit_teacher(
                 seeded(teacher, random_state.randint(np.iinfo(np.int32).max)),
-                _rows(X),
+                rows,
                 y,
                 groups=groups,
                 sample_weight=sample_weight,
@@ -115,7 +124,8 @@ class TeacherEnsemble(SaveMixin, ClassifierMixin, BaseEstimator):
             Columns in the order of `classes_`.
         """
         check_is_fitted(self)
-        answers = [ask(teacher, _rows(X), self.classes_) for teacher in self.teachers_]
+        rows = self._check_rows(X, reset=False)
+        answers = [ask(teacher, rows, self.classes_) for teacher in self.teachers_]
         if self.average == "proba":
             return np.mean(answers, axis=0)
         smallest = np.finfo(answers[0].dtype).tiny
@@ -128,10 +138,19 @@ class TeacherEnsemble(SaveMixin, ClassifierMixin, BaseEstimator):
         columns = self.predict_proba(X).argmax(axis=1)
         return self.classes_[columns]
 
+    def _check_rows(self, X, reset):
+        """What the members see, who check it.   -> RowView (n, ...)."""
+        refuse_sparse(X)
+        if reset:
+            for stale in ("n_features_in_", "feature_names_in_"):
+                vars(self).pop(stale, None)
+        rows = X if isinstance(X, RowView) else _rows(X)
+        if rows.ndim == 2 and rows.dtype.kind == "f":  # features, no histories
+            validate_data(self, X, reset=reset, skip_check_array=True)
+        return rows
+
 
 def _rows(X):
-    if isinstance(X, RowView):
-        return X
     rows = np.asanyarray(X)
     if rows.dtype.kind == "U" and not hasattr(X, "__array__"):
         rows = np.array(X, dtype=object)  # None and NaN must not become strings

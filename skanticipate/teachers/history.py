@@ -12,10 +12,16 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from skanticipate._actions import label_codes, number_names, verbs_and_nouns
+from skanticipate._leaks import warn_ungrouped
+from skanticipate._params import warn_if_reencoded
 from skanticipate._rows import RowView
 from skanticipate._runtime import all_or_nothing
 from skanticipate._samples import Samples, check_weights, hold_out
-from skanticipate._validation import check_groups, check_labels, check_same_length
+from skanticipate._validation import (
+    check_groups,
+    check_labels,
+    check_same_length,
+)
 from skanticipate.networks import LSTM, VerbNounHead
 from skanticipate.persistence import SaveMixin
 from skanticipate.preprocessing.history import HistoryEncoder, HistoryInputMixin
@@ -188,6 +194,8 @@ class HistoryTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimato
             `actions` and nothing but padding.
         """
         samples = self._check_fit(past_actions, y, groups, sample_weight)
+        if groups is None:
+            warn_ungrouped("HistoryTeacher holds rows out")
         split, *seeds = self._seeds()
         training, held = hold_out(samples, self.validation_fraction, split)
         self.weights_ = self._weigh(training, held, seeds)
@@ -197,6 +205,7 @@ class HistoryTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimato
     def _check_fit(self, past_actions, y, groups, sample_weight):
         """Check what fit was given, once.   -> Samples of codes."""
         labels = check_labels(y, classes=None, unlabeled_label=None, estimator=self)
+        warn_if_reencoded(self, labels.classes)
         self.encoder_ = HistoryEncoder(self.actions).fit(past_actions)
         histories = self.encoder_.transform(past_actions)  # (n, L, k)
         check_same_length(

@@ -11,11 +11,16 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from skanticipate._actions import number_names
-from skanticipate._params import validate_nested
+from skanticipate._leaks import warn_ungrouped
+from skanticipate._params import validate_nested, warn_if_reencoded
 from skanticipate._rows import RowView
 from skanticipate._runtime import all_or_nothing, resolve_device, torch_threads
 from skanticipate._samples import Samples, check_weights, hold_out, weigh_classes
-from skanticipate._validation import check_groups, check_labels, check_same_length
+from skanticipate._validation import (
+    check_groups,
+    check_labels,
+    check_same_length,
+)
 from skanticipate._warn import warn
 from skanticipate.marginals import MarginalLoss
 from skanticipate.persistence import SaveMixin
@@ -258,6 +263,8 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimat
         purposes = ("split", "init", "shuffle", "dropout")
         seeds = seeds_of(self.random_state, purposes)
         if self.early_stopping:
+            if groups is None:
+                warn_ungrouped("early_stopping holds rows out")
             samples, validation = hold_out(
                 samples, self.validation_fraction, seeds["split"]
             )
@@ -331,6 +338,7 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimat
     def _check_fit(self, which, y, groups, sample_weight):
         """Check what came with the histories.   -> Samples of numbers of texts."""
         labels = check_labels(y, classes=None, unlabeled_label=None, estimator=self)
+        warn_if_reencoded(self, labels.classes)
         check_same_length(
             len(which),
             "past_actions",

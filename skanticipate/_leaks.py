@@ -1,0 +1,50 @@
+"""Rows that stand on both sides of a split: what is said of them."""
+
+import numpy as np
+
+from skanticipate._validation import chunks
+from skanticipate._warn import warn
+
+
+def warn_ungrouped(what):
+    """Warn that rows are divided although rows of one video may be alike."""
+    warn(
+        f"{what} without groups: rows of one video may stand on both sides, and what "
+        "is learned from the one looks better on the other than it is. Pass groups=, "
+        "the video or person of each row; groups=range(n) says that every row stands "
+        "alone."
+    )
+
+
+def warn_of_repeats(validation, training):
+    """Warn if rows of X_val also train.
+
+    Parameters
+    ----------
+    validation, training : RowView of shape (n, ...)
+        Checked clips. Rows of whole numbers are codes or counts, which may well be
+        alike: they are not looked at.
+    """
+    if validation.dtype.kind != "f" or training.dtype.kind != "f":
+        return
+    known = np.unique(np.concatenate([*_fingerprints(training)]))
+    found = np.concatenate([*_fingerprints(validation)])
+    n_repeats = int(np.isin(found, known[known > 0]).sum())
+    if n_repeats:
+        warn(
+            f"{n_repeats} of the {len(validation)} rows of X_val also train, so its "
+            "scores say too little of other clips, and early stopping comes too late: "
+            "keep the rows, better the videos, of X_val out of X_past."
+        )
+
+
+def _fingerprints(rows):
+    """Yield a number for each row of a chunk, 0 for rows of whole numbers.   (b,)."""
+    n_values = int(np.prod(rows.shape[1:]))
+    factors = np.random.default_rng(0).integers(1 << 63, size=n_values, dtype=np.uint64)
+    for _, chunk in chunks(rows):
+        values = chunk.reshape(len(chunk), n_values).astype(np.float64)  # (b, m)
+        words = np.ascontiguousarray(values).view(np.uint64)
+        products = (words * (factors | 1)).sum(axis=1, dtype=np.uint64)  # modulo 2^64
+        whole = (np.isnan(values) | (values == np.trunc(values))).all(axis=1)
+        yield np.where(whole, np.uint64(0), products)

@@ -1,0 +1,74 @@
+"""Tables whose columns are those that are expected, in another order, are refused."""
+
+import numpy as np
+import pytest
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+
+from skanticipate import MLP, DistilledAnticipator, SmoothedAnticipator
+
+pd = pytest.importorskip("pandas")
+
+RNG = np.random.default_rng(0)
+Y = np.where(np.arange(30) < 20, np.arange(30) % 3, -1)
+PAST = pd.DataFrame(RNG.normal(size=(30, 4)), columns=list("abcd"))
+FUTURE = pd.DataFrame(RNG.normal(size=(30, 4)), columns=list("abcd"))
+REVERSED = FUTURE[list("dcba")]
+
+
+def student(**params):
+    return DistilledAnticipator(MLP(4), max_epochs=2, random_state=0, **params)
+
+
+@pytest.mark.parametrize("teacher", [None, LogisticRegression()], ids=["own", "other"])
+def test_reversed_columns_of_futures_are_refused(teacher):
+    with pytest.raises(ValueError, match="X_future_unlabeled have the names"):
+        student(teacher=teacher).fit(PAST, Y, REVERSED)
+
+
+def test_other_columns_of_futures_are_refused_for_the_own_network_only():
+    other = FUTURE.rename(columns=str.upper)
+    with pytest.raises(ValueError, match="feature names should match"):
+        student().fit(PAST, Y, other)
+    student(teacher=LogisticRegression()).fit(PAST, Y, other)
+
+
+def test_a_frozen_teacher_knows_its_columns():
+    labelled = Y >= 0
+    teacher = LogisticRegression().fit(FUTURE[labelled].to_numpy(), Y[labelled])
+    named = LogisticRegression().fit(FUTURE[labelled], Y[labelled])
+    other = PAST.rename(columns=str.upper)
+    student(teacher=FrozenEstimator(teacher)).fit(other, Y, FUTURE)
+    with pytest.raises(ValueError, match="another order"):
+        student(teacher=FrozenEstimator(named)).fit(other, Y, REVERSED)
+
+
+def test_X_val_is_refused_likewise():
+    with pytest.raises(ValueError, match="same order"):
+        student().fit(PAST, Y, FUTURE, X_val=REVERSED, y_val=Y)
+
+
+def test_columns_of_teacher_proba_are_labels():
+    classes = ["cut", "pour", "wash"]
+    y = np.array(classes)[np.abs(Y)]
+    proba = pd.DataFrame(RNG.dirichlet([1, 1, 1], 30), columns=classes)
+    model = student(classes=classes, teacher_weight=1.0)
+    by_name = model.fit(PAST, y, teacher_proba=proba).predict_proba(PAST)
+    plain = model.fit(PAST, y, teacher_proba=proba.to_numpy()).predict_proba(PAST)
+    np.testing.assert_array_equal(by_name, plain)
+    with pytest.raises(ValueError, match="teacher_proba have the names"):
+        model.fit(PAST, y, teacher_proba=proba[classes[::-1]])
+
+
+def test_rows_and_columns_of_a_prior_matrix_are_labels():
+    classes = ["cut", "pour", "wash"]
+    matrix = pd.DataFrame(RNG.dirichlet([1, 1, 1], 3), index=classes, columns=classes)
+
+    def fit(prior):
+        model = SmoothedAnticipator(MLP(4), prior=prior, classes=classes, max_epochs=1)
+        return model.fit(PAST, np.array(classes)[np.abs(Y)])
+
+    np.testing.assert_allclose(fit(matrix).prior_.matrix_, matrix, rtol=1e-6)
+    for other in (matrix[classes[::-1]], matrix.loc[classes[::-1]]):
+        with pytest.raises(ValueError, match="prior matrix have the names"):
+            fit(other)

@@ -1,0 +1,192 @@
+"""What counts nothing counts nothing: weight 0 and no signal give the same bits."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+from skanticipate import (
+    MLP,
+    CosineSchedule,
+    DistilledAnticipator,
+    HistoryTeacher,
+    MarginalLoss,
+    MixturePrior,
+    SmoothedAnticipator,
+    TemporalPrior,
+    UniformPrior,
+    VerbNounPrior,
+)
+from skanticipate.datasets import make_kitchen
+
+DATA = make_kitchen(10, unlabeled_fraction=0.4, random_state=0)
+X, Y, FUTURES, PAST = DATA.X_past, DATA.y, DATA.X_future, DATA.past_actions
+CLASSES, GROUPS = np.arange(20), DATA.groups
+ALL = {"max_epochs": 3, "batch_size": 32, "classes": CLASSES, "random_state": 0}
+HALF = np.where(np.arange(len(X))[:, None] % 2, FUTURES, np.nan)
+NO_START = {"init_from_teacher": False}
+PROBA = np.full((len(X), 20), 0.05)
+
+
+def distilled(**params):
+    return DistilledAnticipator(MLP(8, dropout=0.1), **{**ALL, **params})
+
+
+def smoothed(**params):
+    return SmoothedAnticipator(MLP(8, dropout=0.1), **{**ALL, **params})
+
+
+def answers(model, **given):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # rows that nobody speaks for are dropped
+        model.fit(given.pop("X", X), given.pop("y", Y), **given)
+    return model.predict_proba(X), model.loss_curve_
+
+
+def same(one, other):
+    (proba, losses), (others, other_losses) = one, other
+    np.testing.assert_array_equal(proba, others)
+    assert losses == other_losses
+
+
+LABELLED = Y >= 0
+TEXT = HistoryTeacher(DATA.actions, n_networks=1, max_epochs=1)
+PAIRS = {
+    "text_weight": (
+        lambda: answers(
+            distilled(text_weight=0.0, text_teacher=TEXT),
+            past_actions=PAST,
+        ),
+        lambda: answers(distilled()),
+    ),
+    "text_weight, rows with futures beside": (
+        lambda: answers(
+            distilled(text_weight=0.0), X_future_unlabeled=HALF, past_actions=PAST
+        ),
+        lambda: answers(distilled(), X_future_unlabeled=HALF),
+    ),
+    "text_weight, with weights of rows": (
+        lambda: answers(
+            distilled(text_weight=0.0, class_weight="balanced"),
+            past_actions=PAST,
+            sample_weight=np.arange(1.0, len(X) + 1),
+        ),
+        lambda: answers(
+            distilled(class_weight="balanced"),
+            sample_weight=np.arange(1.0, len(X) + 1),
+        ),
+    ),
+    "teacher_weight and feature_weight, all rows labelled": (
+        lambda: answers(
+            distilled(teacher_weight=0.0, feature_weight=0.0, **NO_START),
+            X=X[LABELLED],
+            y=Y[LABELLED],
+            X_future_unlabeled=FUTURES[LABELLED],
+        ),
+        lambda: answers(distilled(), X=X[LABELLED], y=Y[LABELLED]),
+    ),
+    "feature_weight beside teacher_proba": (
+        lambda: answers(
+            distilled(feature_weight=0.0),
+            X_future_unlabeled=FUTURES,
+            teacher_proba=PROBA,
+        ),
+        lambda: answers(distilled(), teacher_proba=PROBA),
+    ),
+    "smoothing": (
+        lambda: answers(smoothed(smoothing=0.0, prior=VerbNounPrior(DATA.actions))),
+        lambda: answers(distilled()),
+    ),
+    "weight of a prior in a mixture": (
+        lambda: answers(
+            smoothed(
+                smoothing=0.3,
+                prior=MixturePrior(
+                    [VerbNounPrior(DATA.actions), UniformPrior(), TemporalPrior()],
+                    weights=[2, 0, 0],
+                ),
+            ),
+            y_past=DATA.y_past,
+        ),
+        lambda: answers(smoothed(smoothing=0.3, prior=VerbNounPrior(DATA.actions))),
+    ),
+    "verb_weight and noun_weight": (
+        lambda: answers(
+            smoothed(
+                marginal_loss=MarginalLoss(
+                    DATA.actions, verb_weight=0.0, noun_weight=0.0
+                )
+            )
+        ),
+        lambda: answers(smoothed()),
+    ),
+    "sample_weight": (
+        lambda: answers(
+            distilled(),
+            X_future_unlabeled=FUTURES,
+            sample_weight=(np.arange(len(X)) % 3 > 0).astype(float),
+        ),
+        lambda: answers(
+            distilled(),
+            X=X[np.arange(len(X)) % 3 > 0],
+            y=Y[np.arange(len(X)) % 3 > 0],
+            X_future_unlabeled=FUTURES[np.arange(len(X)) % 3 > 0],
+            sample_weight=np.ones((np.arange(len(X)) % 3 > 0).sum()),
+        ),
+    ),
+    "class_weight": (
+        lambda: answers(smoothed(class_weight={3: 0.0}, logit_adjustment=0.0)),
+        lambda: answers(smoothed(class_weight={3: 1.0}), X=X[Y != 3], y=Y[Y != 3]),
+    ),
+    "logit_adjustment": (
+        lambda: answers(smoothed(logit_adjustment=0.0)),
+        lambda: answers(smoothed()),
+    ),
+    "warmup_epochs": (
+        lambda: answers(smoothed(lr_schedule=CosineSchedule(warmup_epochs=0))),
+        lambda: answers(smoothed(lr_schedule=CosineSchedule())),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_a_weight_of_zero_is_as_if_the_signal_were_not_there(name):
+    zero, absent = PAIRS[name]
+    same(zero(), absent())
+
+
+def test_rows_that_only_have_a_history_are_dropped_where_texts_count_nothing():
+    model = distilled(text_weight=0.0)
+    n_hidden = int((Y < 0).sum())
+    with pytest.warns(UserWarning, match=f"{n_hidden} rows with y == -1 .* dropped"):
+        model.fit(X, Y, past_actions=PAST)
+
+
+# ------------------------------------------------- classes without a labelled row
+
+FOUR = np.isin(DATA.y, range(4))
+
+
+@pytest.mark.parametrize("kind", [SmoothedAnticipator, DistilledAnticipator])
+@pytest.mark.parametrize("extra", [1, 16])
+def test_a_class_that_nobody_has_seen_gets_no_bonus(kind, extra):
+    def fit(classes, **given):
+        model = kind(
+            MLP(16), lr=0.01, logit_adjustment=1.0, classes=classes, random_state=0
+        )
+        return model.fit(X[FOUR], Y[FOUR], **given)
+
+    known, more = fit(None), fit(range(4 + extra))
+    shown = X[FOUR]
+    assert np.isin(more.predict(shown), range(4)).all()
+    counts = np.bincount(Y[FOUR], minlength=4) + 1  # by hand
+    expected = np.concatenate([np.log(counts / counts.sum()), np.zeros(extra)])
+    np.testing.assert_allclose(more.class_log_frequency_, expected)
+    np.testing.assert_allclose(known.class_log_frequency_, expected[:4])
+
+
+def test_a_class_whose_rows_count_nothing_gets_no_bonus():
+    model = smoothed(class_weight={3: 0.0}, logit_adjustment=1.0, classes=None)
+    model.fit(X[FOUR], Y[FOUR])
+    assert model.class_log_frequency_[3] == 0
+    assert (model.class_log_frequency_[:3] < 0).all()
