@@ -320,13 +320,13 @@ def test_early_stopping_restores_the_best_by_its_scoring(scoring):
 def test_validation_data_replace_the_held_out_rows():
     rows, y = numbered_rows(60)
     model = anticipator(Linear(), early_stopping=True)
-    model.fit(rows, y, X_val=rows[:9], y_val=y[:9])
+    model.fit(rows, y, X_val=rows[:9] + 0.5, y_val=y[:9])
     assert rows_seen(model) == set(range(60))
 
 
 def test_a_refit_takes_validation_data_of_its_own_shape():
     model = anticipator().fit(X, Y)
-    model.fit(X[:, :5], Y, X_val=X[:9, :5], y_val=Y[:9])
+    model.fit(X[:, :5], Y, X_val=-X[:9, :5], y_val=Y[:9])
     assert "val_loss" in model.history_[0]
 
 
@@ -334,8 +334,8 @@ def test_a_refit_takes_validation_data_of_its_own_shape():
 def test_unlabelled_validation_rows_are_left_out():
     y_val = Y[:40].copy()
     y_val[:30] = -1
-    model = anticipator(unlabeled_label=-1).fit(X, Y, X_val=X[:40], y_val=y_val)
-    short = anticipator(unlabeled_label=-1).fit(X, Y, X_val=X[30:40], y_val=Y[30:40])
+    model = anticipator(unlabeled_label=-1).fit(X, Y, X_val=-X[:40], y_val=y_val)
+    short = anticipator(unlabeled_label=-1).fit(X, Y, X_val=-X[30:40], y_val=Y[30:40])
     assert model.history_ == short.history_
 
 

@@ -612,7 +612,7 @@ def test_rows_come_as_they_are_without_a_fraction_or_without_unlabelled(unlabell
 
 
 def test_given_validation_data_have_no_future():
-    model = student().fit(PAST, Y, FUTURE, X_val=PAST[:9], y_val=np.abs(Y[:9]))
+    model = student().fit(PAST, Y, FUTURE, X_val=-PAST[:9], y_val=np.abs(Y[:9]))
     assert "teacher_val_accuracy" not in model.history_[0]
     assert "val_accuracy" in model.history_[0]
 

@@ -372,5 +372,7 @@ def test_a_fit_that_fails_leaves_all_as_it_was():
 def test_few_rows_are_enough():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        model = teacher().fit([["cut pan"], ["wash pan"]], ["wash pan", "dry pan"])
+        model = teacher().fit(
+            [["cut pan"], ["wash pan"]], ["wash pan", "dry pan"], groups=[0, 1]
+        )
     assert_allclose(model.predict_proba([["cut pan"]]).sum(), 1, rtol=1e-5)

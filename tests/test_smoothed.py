@@ -258,7 +258,8 @@ def test_a_class_without_rows_keeps_its_column(prior):
 def test_without_classes_a_prior_shrinks_with_the_labels():
     keep = Y < 4
     model = SmoothedAnticipator(Linear(), prior=VerbNounPrior(ACTIONS), max_epochs=1)
-    model.fit(np.eye(8)[keep], Y[keep])
+    with pytest.warns(UserWarning, match="other numbers too, such as 4"):
+        model.fit(np.eye(8)[keep], Y[keep])
     part = naive_verb_noun()[:4, :4]
     expected = part / part.sum(axis=1, keepdims=True)
     assert_allclose(model.prior_.matrix_, expected, atol=1e-6)
