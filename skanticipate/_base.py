@@ -179,7 +179,8 @@ class BaseAnticipator(_callbacks.CallbackSupportMixin, PredictionMixin, BaseEsti
         self.class_log_frequency_ = log_frequency(samples, len(self.classes_))
         samples = weigh_classes(samples, self.class_weight, self.classes_)
         task.begin()
-        self._train(samples, validation, seeds, task)
+        with torch_threads(self.n_threads):
+            self._train(samples, validation, seeds, task)
         task.end()
         return self
 

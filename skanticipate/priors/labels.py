@@ -138,6 +138,10 @@ class ArrayPrior(BasePrior):
         self.matrix = matrix
         self.classes = classes
 
+    def __sklearn_clone__(self):
+        """Clone all but the matrix, which every fit of a search would copy."""
+        return type(self)(**self.get_params(deep=False))
+
     def _fit_matrix(self, classes, y, y_past):
         own_classes = check_classes(self.classes)
         matrix = _check_stochastic(self.matrix, len(own_classes))
@@ -149,7 +153,7 @@ class ArrayPrior(BasePrior):
                 "name every class of the estimator, as labels of the same type."
             )
         if not np.array_equal(codes, np.arange(len(matrix))):
-            matrix = matrix[codes][:, codes]
+            matrix = matrix[np.ix_(codes, codes)]
         return normalize_rows(matrix.astype(np.float32))
 
 
