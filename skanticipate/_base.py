@@ -181,7 +181,8 @@ class BaseAnticipator(_callbacks.CallbackSupportMixin, PredictionMixin, BaseEsti
             counted, samples.codes, len(self.classes_)
         )
         task.begin(self._labelled)
-        self._train(samples, validation, seeds, task)
+        with torch_threads(self.n_threads):
+            self._train(samples, validation, seeds, task)
         task.end()
         return self
 

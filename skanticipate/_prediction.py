@@ -1,6 +1,7 @@
 """All that an anticipator does once it is fitted: predict, score, save, pickle."""
 
 import numpy as np
+import torch
 from sklearn.base import ClassifierMixin
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
@@ -18,6 +19,8 @@ from skanticipate._validation import (
 )
 from skanticipate.networks.blueprint import Blueprint
 from skanticipate.persistence import SaveMixin
+
+_ROWS = 512  # that are normalised at a time
 
 
 def _real_features(output):
@@ -46,8 +49,13 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         ValueError
             If the clips are not of the kind seen in fit, here and in all that predicts.
         """
-        best = self._logits(X).argmax(-1)
-        return self.classes_[best.numpy()]
+        check_is_fitted(self)
+        stage = self.network_spec_.answering_stage()
+
+        def part(output, _):
+            return self._adjusted(output.logits[:, stage].cpu()).argmax(-1)
+
+        return self.classes_[self._predict(X, part).numpy()]
 
     def predict_proba(self, X):
         """Probability of each class, at the network's `anticipation_time`.
@@ -64,7 +72,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         ndarray of shape (n, C)
             Columns in the order of `classes_`.
         """
-        return self._logits(X).softmax(-1).numpy()
+        return self._proba(X, torch.softmax)
 
     def predict_log_proba(self, X):
         """Logarithm of `predict_proba`, without the loss of small numbers.
@@ -78,7 +86,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         -------
         ndarray of shape (n, C)
         """
-        return self._logits(X).log_softmax(-1).numpy()
+        return self._proba(X, torch.log_softmax)
 
     def staged_predict_proba(self, X):
         """Probabilities at each of `anticipation_times_`, the earliest first.
@@ -92,8 +100,9 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         ------
         ndarray of shape (n, C)
         """
-        for logits in self._scores(X, slice(None)).unbind(1):
-            yield logits.softmax(-1).numpy()
+        staged = self._proba(X, torch.softmax, slice(None))  # (n, S, C)
+        for stage in range(staged.shape[1]):
+            yield np.ascontiguousarray(staged[:, stage])
 
     def feature_map(self, X):
         """Feature vectors of each clip, by position: what feature losses compare.
@@ -114,7 +123,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         ValueError
             If the network gives no features.
         """
-        maps = self._predict(X, _real_features)
+        maps = self._predict(X, lambda output, _: _real_features(output))
         if maps is None:
             raise ValueError(
                 f"A network of {type(self.network_spec_).__name__} gives no features: "
@@ -154,29 +163,38 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         y = check_label_array(y, estimator=self)
         return ~unlabeled_mask(y, self.unlabeled_label_)
 
-    def _logits(self, X):
-        """Scores of each clip at the stage that answers.   -> (n, C)."""
-        check_is_fitted(self)
-        return self._scores(X, self.network_spec_.answering_stage())
+    @torch.inference_mode()
+    def _proba(self, X, normalize, stage=None):
+        """Normalised scores (n, C) of the stage that answers, or (n, S, C) of a slice.
 
-    def _scores(self, X, stage):
-        """Scores of each clip at one stage (n, C), or at a slice of them (n, S, C)."""
-        scores = self._predict(X, lambda output: output.logits[:, stage])
+        In place, some rows at a time: the answer may be as large as the memory allows.
+        """
+        check_is_fitted(self)
+        if stage is None:
+            stage = self.network_spec_.answering_stage()
+        with torch_threads(self.n_threads, self.network_):
+            scores = self._predict(X, lambda output, _: output.logits[:, stage])
+            for part in scores.split(_ROWS):
+                part.copy_(normalize(self._adjusted(part), -1))
+        return scores.numpy()
+
+    def _adjusted(self, scores):
+        """Scores (..., C) without what the frequency of a class adds to them."""
         if self.logit_adjustment == 0:
             return scores
         frequency = scores.new_tensor(self.class_log_frequency_)  # (C,)
         return scores - self.logit_adjustment * frequency
 
     def _predict(self, X, part):
-        """Something of the output of each clip, on the CPU."""
+        """`part(output, samples)` of the output of all clips, on the CPU."""
         check_is_fitted(self)
         rows = self._check_like_fit(X, "X")
         device, network = resolve_device(self.device), self.network_
-        if device.type != "cpu":
-            network = self._blueprint().load(network.state_dict()).to(device)
-        dtype = next(network.parameters()).dtype
-        take = clip_reader(rows, dtype=dtype, device=device)
         with torch_threads(self.n_threads, network):
+            if device.type != "cpu":
+                network = self._blueprint().load(network.state_dict()).to(device)
+            dtype = next(network.parameters()).dtype
+            take = clip_reader(rows, dtype=dtype, device=device)
             return predict_batches(
                 network, take, len(rows), prediction_batch(rows), part
             )
@@ -220,4 +238,5 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         weights = state.pop("_weights", None)
         super().__setstate__(state)
         if weights is not None:
-            self.network_ = self._blueprint().load(weights)
+            with torch_threads(None):
+                self.network_ = self._blueprint().load(weights)

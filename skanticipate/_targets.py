@@ -77,8 +77,9 @@ def fit_targets(prior, smoothing, samples, classes, **options):
 class LabelTargets:
     """Targets ``(1 - smoothing) * onehot(y) + smoothing * sum_j weight_j * prior_j``.
 
-    A prior is kept as its matrix and the row of each sample, so memory grows with the
-    classes and never with samples times classes.
+    A prior is kept as its matrix, which is shared where precision and device allow it,
+    and the row of each sample, so memory grows with the classes and never with samples
+    times classes.
 
     Parameters
     ----------
@@ -96,20 +97,21 @@ class LabelTargets:
         self.codes = torch.as_tensor(codes, dtype=torch.int64, device=device)
         self.smoothing = smoothing if terms else 0.0
         self.terms = []
-        for matrix, rows, weight in _merge(terms) if self.smoothing else ():
-            scaled = torch.tensor(matrix, dtype=dtype, device=device)
-            scaled *= weight * smoothing
-            self.terms.append((scaled, torch.as_tensor(rows, device=device)))
+        for matrix, weight, rows in _merge(terms) if self.smoothing else ():
+            matrix = np.require(matrix, requirements="CW")  # as torch shares it
+            matrix = torch.as_tensor(matrix, dtype=dtype, device=device)
+            rows = torch.as_tensor(rows, device=device)
+            self.terms.append((matrix, rows, weight * smoothing))
 
     def take(self, samples):
         """Codes (B,) of hard labels, else distributions (B, C)."""
         codes = self.codes[samples]
         if not self.terms:
             return codes
-        (matrix, rows), *others = self.terms
-        targets = matrix.index_select(0, rows[samples])  # (B, C)
-        for matrix, rows in others:
-            targets += matrix.index_select(0, rows[samples])
+        (matrix, rows, weight), *others = self.terms
+        targets = matrix.index_select(0, rows[samples]).mul_(weight)  # (B, C)
+        for matrix, rows, weight in others:
+            targets += matrix.index_select(0, rows[samples]).mul_(weight)
         targets[torch.arange(len(codes), device=codes.device), codes] += (
             1 - self.smoothing
         )
@@ -118,17 +120,30 @@ class LabelTargets:
 
 def _merge(terms):
     """Add up matrices that are read at the same rows, as in a mixture of priors."""
-    merged = []
+    alike = []
     for matrix, rows, weight in terms:
-        for k, (other, other_rows, other_weight) in enumerate(merged):
-            if other.shape == matrix.shape and np.array_equal(rows, other_rows):
-                total = other_weight + weight
-                mean = (other * other_weight + matrix * weight) / max(total, 1e-300)
-                merged[k] = (mean, rows, total)
+        for parts, other_rows in alike:
+            if parts[0][0].shape == matrix.shape and np.array_equal(rows, other_rows):
+                parts.append((matrix, weight))
                 break
         else:
-            merged.append((matrix, rows, weight))
-    return merged
+            alike.append(([(matrix, weight)], rows))
+    return [(*_mean(parts), rows) for parts, rows in alike]
+
+
+def _mean(parts):
+    """Mean of matrices and sum of their weights, in one array beside theirs."""
+    (matrix, weight), *others = parts
+    if not others:
+        return matrix, weight
+    mean = matrix.astype(np.result_type(np.float32, *(m for m, _ in parts)), order="C")
+    for matrix, other_weight in others:
+        mean *= weight
+        for row, other in zip(mean, matrix, strict=True):
+            row += other * other_weight
+        weight += other_weight
+        mean /= max(weight, 1e-300)
+    return mean, weight
 
 
 class LabelObjective:

@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional
 
 from skanticipate._optimizers import SGD, AdamW
-from skanticipate.metrics import top_k_accuracy
+from skanticipate.metrics.scores import check_hits
 
 _PREDICT_BYTES = 1 << 22
 
@@ -227,11 +227,11 @@ def training_epochs(state, step, draw, *, max_epochs, score=None):
         if hasattr(state.network, "begin_epoch"):
             state.network.begin_epoch(state.epoch, max_epochs)
         batches = draw(state.generators["shuffle"])
-        terms = []
+        sums = EpochSums(len(batches))
         for k, samples in enumerate(batches):
             lr = _set_lr(state, state.epoch + (k + 0.5) / len(batches), max_epochs)
-            terms.append(step(samples))
-        means = _means(terms, state.epoch + 1)
+            sums.put(k, step(samples))
+        means = sums.means(state.epoch + 1)
         record = {"epoch": state.epoch + 1, "lr": lr, "loss": step.loss(means), **means}
         if score is not None:
             state.network.eval()
@@ -250,19 +250,45 @@ def _set_lr(state, epoch, max_epochs):
     return state.optimizer.lr
 
 
-def _means(batches, epoch):
-    """Mean of each term over an epoch; a loss that is not finite ends training."""
-    means = {}
-    for name in dict.fromkeys(name for terms in batches for name in terms):
-        parts = [terms[name] for terms in batches if name in terms]
-        totals = torch.stack([total for total, _ in parts]).double().cpu()
-        finite = totals.isfinite()
-        if not finite.all():
-            batch = int((~finite).nonzero()[0]) + 1
-            what = f"The {name} loss is {totals[~finite][0]}"
-            raise _diverged(f"{what} in epoch {epoch}, batch {batch}.")
-        means[name] = float(totals.sum() / sum(float(w) for _, w in parts))
-    return means
+class EpochSums:
+    """Sum and weight of each term at each step of an epoch.
+
+    They go into arrays that are made once, on the device of the losses: a small tensor
+    kept from every step would lie in the heap between large ones and pin their memory,
+    and numbers would make a GPU wait.
+
+    Parameters
+    ----------
+    n_steps : int
+        Steps of the epoch.
+    """
+
+    def __init__(self, n_steps):
+        self.n_steps = n_steps
+        self.terms = {}
+
+    def put(self, step, terms):
+        """Note the terms of a step (from 0), which need not be those of another."""
+        for name, (total, weight) in terms.items():
+            if name not in self.terms:
+                sums = total.new_empty(2, self.n_steps, dtype=torch.float64)
+                self.terms[name] = sums, np.zeros(self.n_steps, dtype=bool)
+            sums, present = self.terms[name]
+            sums[0, step], sums[1, step], present[step] = total, weight, True
+
+    def means(self, epoch):
+        """Mean of each term; a loss that is not finite ends training."""
+        means = {}
+        for name, (sums, present) in self.terms.items():
+            steps = np.flatnonzero(present)
+            totals, weights = sums.cpu()[:, steps]
+            finite = totals.isfinite()
+            if not finite.all():
+                batch = steps[int((~finite).nonzero()[0])] + 1
+                what = f"The {name} loss is {totals[~finite][0]}"
+                raise _diverged(f"{what} in epoch {epoch}, batch {batch}.")
+            means[name] = float(totals.sum() / sum(weights.tolist()))
+        return means
 
 
 def check_finite(network, epoch):
@@ -309,38 +335,51 @@ class ValidationScore:
 
     def __call__(self, network):
         """Score the network.   -> {"val_...": float, "score": float}."""
-        logits = predict_batches(
-            network,
-            self.take_clips,
-            len(self.codes),
-            self.batch_size,
-            lambda output: output.logits[:, self.stage],
-        )  # (n, C)
-        known = self.codes >= 0
-        codes = torch.as_tensor(self.codes[known])
-        figures = {"val_loss": float(functional.cross_entropy(logits[known], codes))}
-        for name, k in (("val_accuracy", 1), ("val_top_5_accuracy", 5)):
-            figures[name] = top_k_accuracy(
-                self.codes, logits.numpy(), k=k, classes=np.arange(self.n_classes)
-            )
+        found = predict_batches(
+            network, self.take_clips, len(self.codes), self.batch_size, self._judge
+        )  # (n, 3)
+        known = torch.as_tensor(self.codes >= 0)
+        log_proba, first, among_five = found.unbind(1)
+        log_proba = log_proba[known].unsqueeze(1)  # as of a single class
+        loss = functional.nll_loss(log_proba, torch.zeros(len(log_proba), dtype=int))
+        figures = {
+            "val_loss": float(loss),
+            "val_accuracy": float(first.double().mean()),
+            "val_top_5_accuracy": float(among_five.double().mean()),
+        }
         score = figures[f"val_{self.watched}"]
         return {**figures, "score": -score if self.watched == "loss" else score}
+
+    def _judge(self, output, samples):
+        """Log probability of the label, and whether it is first and among five.
+
+        -> (B, 3), so that no array grows with rows times classes
+        """
+        logits = output.logits[:, self.stage].cpu()
+        codes = self.codes[samples.numpy()]
+        own = np.maximum(codes, 0)
+        hits = [
+            (codes >= 0) & check_hits(own, logits.numpy(), k, None)[1] for k in (1, 5)
+        ]
+        log_proba = logits.log_softmax(-1).gather(1, torch.from_numpy(own)[:, None])
+        return torch.cat([log_proba, torch.from_numpy(np.stack(hits, 1))], 1)
 
 
 @torch.inference_mode()
 def predict_batches(network, take_clips, n_samples, batch_size, part):
-    """`part(output)` of all samples, a batch at a time, on the CPU; None if it is.
+    """`part(output, samples)` of all, a batch at a time, on the CPU; None if it is.
 
     -> (n, ...)
     """
     found = None
     for samples in torch.arange(n_samples).split(batch_size):
-        batch = part(network(take_clips(samples)))
+        batch = part(network(take_clips(samples)), samples)
         if batch is None:
             return None
         if found is None:
             found = torch.empty((n_samples, *batch.shape[1:]), dtype=batch.dtype)
         found[samples[0] : samples[-1] + 1] = batch
+        del batch  # else it would stand beside the next
     return found
 
 

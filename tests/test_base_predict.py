@@ -145,6 +145,20 @@ def test_each_stage_is_told_the_earliest_first(staged):
     assert_array_equal(stages[1], staged.predict_proba(CLIPS.X_past))
 
 
+def test_stages_are_arrays_of_their_own_and_the_threads_are_the_callers(staged):
+    before = torch.get_num_threads()
+    stages = []
+    try:
+        torch.set_num_threads(2)
+        for proba in staged.staged_predict_proba(CLIPS.X_past):
+            assert torch.get_num_threads() == 2
+            assert proba.flags.c_contiguous and proba.flags.writeable
+            stages.append(proba)
+    finally:
+        torch.set_num_threads(before)
+    assert not np.shares_memory(stages[0], stages[1])
+
+
 def test_the_stage_of_a_clip_is_the_last_stage_of_a_shorter_one(staged):
     stages = list(staged.staged_predict_proba(CLIPS.X_past))
     cut = list(staged.staged_predict_proba(CLIPS.X_past[:, :-1]))  # 0.25 s less seen

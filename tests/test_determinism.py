@@ -13,9 +13,12 @@ from skanticipate import (
     AttentiveProbe,
     AVTHead,
     DistilledAnticipator,
+    FeatureMapNet,
+    FrameMLP,
     ModalityAttention,
     NetworkSpec,
     Output,
+    RowView,
     SmoothedAnticipator,
 )
 from skanticipate.datasets import make_kitchen
@@ -131,6 +134,55 @@ def test_the_callers_thread_count_has_no_part(name):
             assert torch.get_num_threads() == n_threads
     finally:
         torch.set_num_threads(before)
+
+
+# ------------------------------------------------------------------ order in memory
+
+MAPS = np.random.default_rng(0).standard_normal((60, 4, 3, 3, 8), np.float32)
+FORMS = {
+    "Fortran": np.asfortranarray,
+    "channels first": lambda a: np.moveaxis(np.moveaxis(a, -1, 1).copy(), 1, -1),
+    "every other channel": lambda a: np.repeat(a, 2, axis=-1)[..., ::2],
+    "channels from behind": lambda a: a[..., ::-1].copy()[..., ::-1],
+    "rows from behind": lambda a: a[::-1].copy()[::-1],
+    "a view of Fortran": lambda a: RowView(np.asfortranarray(a)),
+}
+SPECS = {
+    **NETWORKS,
+    "maps": (FeatureMapNet(8), None),
+    "patches": (FeatureMapNet(8, patch_size=2), None),
+    "frames": (FrameMLP(8), None),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", SPECS)
+def test_the_order_of_the_arrays_in_memory_has_no_part(name, form):
+    network, data = SPECS[name]
+    X, y = (MAPS, np.arange(60) % 5) if data is None else (data.X_past, data.y)
+    model = SmoothedAnticipator(
+        network, max_epochs=2, batch_size=32, early_stopping=True, random_state=0
+    )
+
+    def learnt(X):
+        model.fit(X, y, X_val=X, y_val=y)
+        weights = [p.detach().numpy().tobytes() for p in model.network_.parameters()]
+        return weights, model.history_, model.predict_proba(X).tobytes()
+
+    assert learnt(FORMS[form](X)) == learnt(X)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_order_of_the_futures_in_memory_has_no_part(form):
+    y = np.where(np.arange(60) % 3, np.arange(60) % 5, -1)
+    model = DistilledAnticipator(
+        FeatureMapNet(8), max_epochs=2, feature_weight=0.5, random_state=0
+    )
+    expected = model.fit(MAPS, y, MAPS[::-1].copy()).history_
+    assert model.fit(MAPS, y, FORMS[form](MAPS[::-1].copy())).history_ == expected
+
+
+# --------------------------------------------------------------------------- threads
 
 
 @pytest.mark.parametrize("name", NETWORKS)

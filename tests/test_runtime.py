@@ -7,6 +7,7 @@ from numpy.testing import assert_array_equal
 
 from skanticipate import MLP, RowView
 from skanticipate._runtime import (
+    callers_threads,
     clip_reader,
     resolve_device,
     resolve_dtype,
@@ -43,6 +44,35 @@ def test_threads_follow_the_wish_or_the_size(n_threads, n_parameters, inside):
 def test_threads_are_as_before_after_an_exception():
     with pytest.raises(ZeroDivisionError), torch_threads(3, network()):
         raise ZeroDivisionError
+    assert torch.get_num_threads() == 2
+
+
+def test_a_region_without_a_network_has_one_thread():
+    with torch_threads(None):
+        assert torch.get_num_threads() == 1
+
+
+def test_a_region_inside_of_another_ends_with_the_number_of_the_outer_one():
+    with torch_threads(1):
+        with torch_threads(3):
+            assert torch.get_num_threads() == 3
+            with torch_threads(None, network(6_000_000)):
+                assert torch.get_num_threads() == 2
+            assert torch.get_num_threads() == 3
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == 2
+
+
+def test_what_is_not_ours_has_the_number_of_its_user():
+    with callers_threads():
+        assert torch.get_num_threads() == 2
+    with torch_threads(1):
+        with callers_threads():
+            assert torch.get_num_threads() == 2
+            with torch_threads(3):
+                pass
+            assert torch.get_num_threads() == 2
+        assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == 2
 
 
@@ -150,6 +180,21 @@ def test_clips_share_no_memory_with_the_array():
     clips = clip_reader(RowView(X), dtype=torch.float32, device=CPU)(torch.arange(4))
     clips += 1
     assert (X == 1).all()
+
+
+def test_clips_lie_in_the_order_of_their_axes_without_another_copy(monkeypatch):
+    X = np.arange(24.0).reshape(4, 3, 2)
+    for stored in (X, np.asfortranarray(X), X[:, ::-1], X.astype(np.float16)):
+        clips = clip_reader(RowView(stored), dtype=torch.float64, device=CPU)(
+            torch.tensor([3, 0])
+        )
+        assert clips.is_contiguous()
+        assert_array_equal(clips, stored[[3, 0]])
+    rows = RowView(X)
+    taken = rows.take(np.array([1]))
+    monkeypatch.setattr(rows, "take", lambda _: taken)
+    clips = clip_reader(rows, dtype=torch.float64, device=CPU)(torch.tensor([1]))
+    assert np.shares_memory(clips.numpy(), taken)
 
 
 def test_small_network_of_ours_counts_as_small():

@@ -107,6 +107,31 @@ def test_matrices_and_codes_of_the_caller_stay_as_they_were():
     assert_allclose(targets.take(torch.tensor([0])), [[0.9, 0.1]])
 
 
+def test_a_prior_is_shared_and_a_mixture_is_one_matrix_more():
+    matrix = np.full((1000, 1000), 1e-3, dtype=np.float32)
+    rows = np.arange(1000)
+    tracemalloc.start()
+    alone = LabelTargets(rows, [(matrix, rows, 1.0)], 0.5, **CPU32)
+    _, peak = tracemalloc.get_traced_memory()
+    mixture = LabelTargets(rows, [(matrix, rows, 1 / 3)] * 3, 0.5, **CPU32)
+    _, peak_of_mixture = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert np.shares_memory(alone.terms[0][0].numpy(), matrix)
+    assert not np.shares_memory(mixture.terms[0][0].numpy(), matrix)
+    assert peak < 0.1 * matrix.nbytes
+    assert peak_of_mixture < 1.1 * matrix.nbytes
+
+
+@pytest.mark.parametrize("n_parts", [1, 2])
+def test_matrices_that_cannot_be_written_are_read(n_parts):
+    matrix = np.broadcast_to(np.array([0.25, 0.75]), (2, 2))
+    rows = np.array([0, 1])
+    targets = LabelTargets(
+        [0, 1], [(matrix, rows, 1 / n_parts)] * n_parts, 1.0, **CPU64
+    )
+    assert_allclose(targets.take(torch.tensor([0, 1])), matrix)
+
+
 def test_memory_grows_with_the_classes_and_not_with_samples_times_classes():
     n, n_classes, batch = 50_000, 400, 32  # (n, C) in float32 would be 76 MiB
     rows = np.zeros(n, dtype=np.intp)
@@ -118,7 +143,8 @@ def test_memory_grows_with_the_classes_and_not_with_samples_times_classes():
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 10 * 2**20
-    tensors = [targets.codes, taken, *(t for term in targets.terms for t in term)]
+    tensors = [targets.codes, taken]
+    tensors += [t for matrix, rows, _ in targets.terms for t in (matrix, rows)]
     assert max(t.numel() for t in tensors) == n_classes**2
 
 

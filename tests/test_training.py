@@ -1,4 +1,5 @@
 import copy
+import weakref
 
 import numpy as np
 import pytest
@@ -305,6 +306,32 @@ def test_loss_that_is_not_finite_names_epoch_and_batch(value):
     assert state.epoch == 1
 
 
+def test_loss_that_is_not_finite_names_the_batch_it_came_in():
+    def terms(k, samples):
+        found = {"base": (torch.tensor(1.0), 1)}
+        if k % 3 == 0:  # the second and the fourth that have rows for it
+            found["text"] = torch.tensor(1.0 if k < 6 else float("nan")), 1
+        return found
+
+    state, _ = new_training()
+    with pytest.raises(ValueError, match="The text loss is nan in epoch 1, batch 6."):
+        train(state, Spy(terms), 1, batch_size=10)
+
+
+def test_nothing_of_a_step_is_kept_until_the_next_but_one():
+    def terms(k, samples):
+        # a tensor kept from every step would pin the memory between large ones
+        assert [k for k, total in enumerate(totals[:-1]) if total() is not None] == []
+        total = torch.tensor(float(k))
+        totals.append(weakref.ref(total))
+        return {"base": (total, torch.tensor(1.0))}
+
+    totals, (state, _) = [], new_training()
+    (record,) = train(state, Spy(terms), 1, batch_size=2)
+    assert len(totals) == 30
+    assert record["base"] == pytest.approx(sum(range(1, 31)) / 30)
+
+
 def test_batch_size_may_be_a_numpy_integer_as_searches_draw_them():
     assert len(train(*new_training(), 1, batch_size=np.int64(16))) == 1
 
@@ -469,6 +496,38 @@ def test_figures_are_those_of_one_stage_by_hand():
     assert figures["score"] == figures["val_top_5_accuracy"]
 
 
+@pytest.mark.parametrize("batch_size", [1, 7, 512])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_figures_do_not_depend_on_the_batches(batch_size, dtype):
+    n, n_classes = 61, 9
+    rng = np.random.default_rng(0)
+    scores = torch.from_numpy(rng.normal(size=(n, 1, n_classes)).round(1)).to(dtype)
+    codes = rng.integers(-1, n_classes, n)
+    figures = ValidationScore(
+        scores.__getitem__,
+        codes,
+        n_classes,
+        stage=0,
+        watched="loss",
+        batch_size=batch_size,
+    )(Fixed())
+    logits, known = scores[:, 0], codes >= 0
+    loss = functional.cross_entropy(logits[known], torch.from_numpy(codes[known]))
+    assert figures["val_loss"] == float(loss)
+    order = np.argsort(-logits.numpy(), axis=1, kind="stable")
+    for name, k in (("val_accuracy", 1), ("val_top_5_accuracy", 5)):
+        assert figures[name] == (order[:, :k] == codes[:, None]).any(1).mean()
+
+
+def test_scores_that_are_no_numbers_cannot_be_ranked():
+    scores = torch.full((4, 1, 3), torch.nan)
+    score = ValidationScore(
+        scores.__getitem__, np.zeros(4, int), 3, stage=0, watched="loss"
+    )
+    with pytest.raises(ValueError, match="NaN"):
+        score(Fixed())
+
+
 def test_lower_loss_is_a_higher_score():
     state, _ = new_training()
     state.network.eval()
@@ -485,7 +544,9 @@ def test_logits_do_not_depend_on_the_batches(batch_size):
         return step.take_batch(samples).clips
 
     whole = network(take(torch.arange(N))).logits
-    parts = predict_batches(network, take, N, batch_size, lambda output: output.logits)
+    parts = predict_batches(
+        network, take, N, batch_size, lambda output, _: output.logits
+    )
     assert parts.shape == (N, 2, C)
     assert_allclose(parts, whole.detach(), rtol=1e-4, atol=1e-6)
     assert not parts.requires_grad

@@ -139,6 +139,10 @@ class ArrayPrior(BasePrior):
         self.matrix = matrix
         self.classes = classes
 
+    def __sklearn_clone__(self):
+        """Clone all but the matrix, which every fit of a search would copy."""
+        return type(self)(**self.get_params(deep=False))
+
     def _fit_matrix(self, classes, y, y_past):
         own_classes = check_classes(self.classes)
         for table in (self.matrix, getattr(self.matrix, "T", None)):
@@ -152,7 +156,7 @@ class ArrayPrior(BasePrior):
                 "name every class of the estimator, as labels of the same type."
             )
         if not np.array_equal(codes, np.arange(len(matrix))):
-            matrix = matrix[codes][:, codes]
+            matrix = matrix[np.ix_(codes, codes)]
         return normalize_rows(matrix.astype(np.float32))
 
 

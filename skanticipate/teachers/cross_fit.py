@@ -49,7 +49,8 @@ def cross_fitted_proba(teacher, clips, codes, classes, n_folds, seed, **signals)
         answered = np.union1d(held, _unseen(training, codes, signals["groups"]))
         proba[answered] += ask(fitted, clips[answered], classes)
         n_answers[answered] += 1
-    return proba / n_answers[:, None]
+    proba /= n_answers[:, None]
+    return proba
 
 
 def _folds(labelled, codes, groups, n_folds, seed):

@@ -53,7 +53,7 @@ class FutureTeaching(Teaching):
         if not isinstance(last, PredictionMixin):
             return has_map(self.teacher)
         clip = seen_by_last_step(transforms, self.clips[:1])
-        return last._predict(clip, lambda output: output.features) is not None
+        return last._predict(clip, lambda output, _: output.features) is not None
 
     def maps(self, samples, *, crops_at_random, dtype, device):
         """Source of maps for the feature term.   -> StoredMaps or ModuleMaps."""

@@ -269,7 +269,8 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimat
                 samples, self.validation_fraction, seeds["split"]
             )
         samples = weigh_classes(samples, self.class_weight, self.classes_)
-        reader = self._reader()
+        with torch_threads(self.n_threads):
+            reader = self._reader()
         with torch_threads(self.n_threads, reader.encoder):
             read = self._read(reader, texts, samples)
             heads, self.history_ = train_heads(
@@ -307,10 +308,20 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimat
         """
         check_is_fitted(self)
         which, texts = number_names(self._texts(past_actions))
-        reader = self._reader(getattr(self, "encoder_weights_", None))
+        with torch_threads(self.n_threads):
+            reader = self._reader(getattr(self, "encoder_weights_", None))
         rows, _ = reader.tokenize(texts)
         with torch_threads(self.n_threads, reader.encoder):
             vectors = reader.embed(rows).cpu()  # (m, d), m distinct texts
+            return self._proba(vectors)[which]
+
+    def predict(self, past_actions):
+        """Most probable label of each row.   (n, L) or (n,) -> (n,)."""
+        columns = self.predict_proba(past_actions).argmax(axis=1)
+        return self.classes_[columns]
+
+    def _proba(self, vectors):
+        """Answer of the head of the action.   (m, d) -> (m, C)."""
         weight = torch.tensor(self.heads_["action.weight"])  # (C, d)
         if weight.shape[1] != vectors.shape[1]:
             raise ValueError(
@@ -318,12 +329,7 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimat
                 f"fit it gave {weight.shape[1]}: restore that model, or fit again."
             )
         logits = vectors @ weight.T + torch.tensor(self.heads_["action.bias"])
-        return logits.softmax(-1).numpy()[which]
-
-    def predict(self, past_actions):
-        """Most probable label of each row.   (n, L) or (n,) -> (n,)."""
-        columns = self.predict_proba(past_actions).argmax(axis=1)
-        return self.classes_[columns]
+        return logits.softmax(-1).numpy()
 
     def _texts(self, past_actions):
         """One text for each row.   -> list of str."""

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from skanticipate._rows import RowView
-from skanticipate._runtime import clip_reader
+from skanticipate._runtime import callers_threads, clip_reader
 from skanticipate._training import prediction_batch
 from skanticipate.teachers.protocol import as_given, seen_by_last_step, split_transforms
 
@@ -78,7 +78,8 @@ def map_batches(teacher, clips):
     size = prediction_batch(seen)
     for start in range(0, len(seen), size):
         part = seen[start : start + size]
-        maps = np.asarray(last.feature_map(as_given(part)))
+        with callers_threads():
+            maps = np.asarray(last.feature_map(as_given(part)))
         if maps.ndim != 3 or len(maps) != len(part):
             raise ValueError(
                 f"feature_map of {type(last).__name__} must give (n, N, d) for n "

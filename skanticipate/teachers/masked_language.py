@@ -126,7 +126,8 @@ def pretrain_language_model(
     folder = _check_absent(folder)
     sentences = _check_sentences(sentences)
     seeds = seeds_of(random_state, ("init", "shuffle", "mask", "dropout"))
-    tokenizer, network = load_masked_model(model, seeds["init"])
+    with torch_threads(n_threads):
+        tokenizer, network = load_masked_model(model, seeds["init"])
     rows, _ = tokenize(
         tokenizer, sentences, check_length(max_length, tokenizer, network)
     )
@@ -148,7 +149,7 @@ def pretrain_language_model(
                 max_epochs=max_epochs,
                 seeds=seeds,
             )
-        with quiet():
+        with torch_threads(n_threads), quiet():
             network.model.cpu().save_pretrained(unfinished)
             tokenizer.save_pretrained(unfinished)
         os.replace(unfinished, folder)

@@ -12,6 +12,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from skanticipate._actions import label_codes
 from skanticipate._rows import RowView
+from skanticipate._runtime import callers_threads
 from skanticipate._validation import check_probabilities
 
 
@@ -36,7 +37,8 @@ def fit_teacher(teacher, clips, y, **signals):
             for name, signal in signals.items()
             if signal is not None and has_fit_parameter(fitted, name)
         }
-        fitted.fit(as_given(clips), y, **wanted)
+        with callers_threads():
+            fitted.fit(as_given(clips), y, **wanted)
     return fitted
 
 
@@ -57,7 +59,8 @@ def ask(teacher, clips, classes):
         probabilities.
     """
     columns = _columns(teacher, classes)
-    answers = np.asarray(teacher.predict_proba(as_given(clips)))
+    with callers_threads():
+        answers = np.asarray(teacher.predict_proba(as_given(clips)))
     if answers.shape != (len(clips), len(columns)):
         raise ValueError(
             f"predict_proba of the teacher must give ({len(clips)}, {len(columns)}) "
@@ -105,5 +108,6 @@ def seen_by_last_step(transforms, clips):
     """Clips as the last step of a teacher sees them.   -> RowView."""
     if transforms is None:
         return clips
-    seen = transforms.transform(as_given(clips))
+    with callers_threads():
+        seen = transforms.transform(as_given(clips))
     return seen if isinstance(seen, RowView) else RowView(np.asarray(seen))
