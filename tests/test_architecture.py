@@ -23,6 +23,7 @@ ORDER = [
     "_warn",
     "_actions",
     "_rows",
+    "_layout",
     "_validation",
     "_samples",
     "losses",
