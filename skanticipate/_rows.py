@@ -1,6 +1,7 @@
 """Row sources: arrays, memory maps and views of their rows, read a batch at a time."""
 
 import os
+import sys
 
 import numpy as np
 
@@ -17,18 +18,31 @@ class RowView:
     64 KiB and more are read from its file, so that they do not stay in memory; shorter
     ones through the map, whose pages the system takes back when it needs them.
 
+    A dataset of h5py or zarr is not read before it is asked for, and then each of the
+    wanted rows once, in the order of the file.
+
     Parameters
     ----------
-    base : ndarray or memmap of shape (n, ...)
-        The array that holds the rows.
-    rows : ndarray of shape (m,) or (m, T) of int, default=None
-        The rows of `base` that are seen, in order. None means all. With two axes, each
-        row of the view is a clip of T rows of `base`, such as the frames of a video.
+    base : ndarray, memmap, h5py.Dataset, zarr.Array or alike, of shape (n, ...)
+        What holds the rows: anything with shape, dtype and integer indexing. What can
+        be indexed by slices too is read by runs of rows.
+    rows : array-like of shape (m,) or (m, T) of int, default=None
+        The rows of `base` that are seen, in order, or a mask of shape (n,). None means
+        all. With two axes, each row of the view is a clip of T rows of `base`, such as
+        the frames of a video.
+
+    Raises
+    ------
+    TypeError
+        If `base` is no such array.
+    IndexError
+        If `rows` are no whole numbers.
 
     Notes
     -----
     A view of a memory map pickles as file name and row numbers, so that worker
-    processes open the file instead of receiving its contents.
+    processes open the file instead of receiving its contents. So does a view of a
+    dataset whose HDF5 file is open for reading only.
 
     Examples
     --------
@@ -46,13 +60,23 @@ class RowView:
     """
 
     def __init__(self, base, rows=None):
+        for needed in ("shape", "dtype", "__getitem__"):
+            if not hasattr(base, needed):
+                raise TypeError(
+                    "A RowView needs an array with shape, dtype and integer indexing, "
+                    f"got {type(base).__name__}: pass np.asarray(X), a memory map, or "
+                    "a dataset of h5py or zarr."
+                )
+        rows = None if rows is None else _as_index(rows, base.shape[0])
+        if isinstance(base, RowView):
+            base, rows = base.base, (base if rows is None else base[rows]).rows
         self.base = base
         self.rows = rows
 
     @property
     def shape(self):
         """Shape of the array that `np.asarray(view)` would give."""
-        rows = (len(self.base),) if self.rows is None else self.rows.shape
+        rows = self.base.shape[:1] if self.rows is None else self.rows.shape
         return (*rows, *self.base.shape[1:])
 
     @property
@@ -66,7 +90,7 @@ class RowView:
         return len(self.shape)
 
     def __len__(self):
-        return len(self.base) if self.rows is None else len(self.rows)
+        return self.base.shape[0] if self.rows is None else len(self.rows)
 
     def __repr__(self):
         return f"RowView(shape={self.shape}, dtype={self.dtype})"
@@ -88,13 +112,21 @@ class RowView:
 
     def take(self, indices):
         """Rows at `indices`, as a new array.   (b,) -> (b, ...)."""
-        indices = np.asarray(indices)
-        if indices.dtype == bool:
-            indices = np.flatnonzero(indices)
+        indices = _as_index(indices, len(self))
         return _read(self.base, indices if self.rows is None else self.rows[indices])
 
+    def channels(self, start, stop):
+        """Channels `start` to `stop` of the same rows, as another view.
+
+        (m, ..., d) -> (m, ..., stop - start)
+        """
+        if isinstance(self.base, np.ndarray):
+            return RowView(self.base[..., start:stop], self.rows)
+        return RowView(_Channels(self.base, slice(start, stop)), self.rows)
+
     def __array__(self, dtype=None, copy=None):
-        if self.rows is None and not copy:
+        in_memory = isinstance(self.base, np.ndarray)
+        if self.rows is None and in_memory and not copy:
             return np.asarray(self.base, dtype=dtype)
         if copy is False:
             raise ValueError("The rows of a RowView cannot be given without a copy.")
@@ -102,20 +134,86 @@ class RowView:
 
     def __reduce__(self):
         mapped = _mapped_file(self.base)
-        if mapped is None:
-            return RowView, (self.base, self.rows)
-        return _reopen, (*mapped, self.base.dtype, self.base.shape, self.rows)
+        if mapped is not None:
+            return _reopen, (*mapped, self.base.dtype, self.base.shape, self.rows)
+        h5py = sys.modules.get("h5py")
+        if h5py is not None and isinstance(self.base, h5py.Dataset):
+            return _reopen_hdf5, (*_hdf5_place(self.base), self.rows)
+        return RowView, (self.base, self.rows)
+
+
+class _Channels:
+    """Some channels of a dataset, cut when rows are read."""
+
+    def __init__(self, base, kept):
+        self.view, self.kept = RowView(base), kept
+
+    @property
+    def shape(self):
+        *others, d = self.view.shape
+        return (*others, len(range(d)[self.kept]))
+
+    @property
+    def dtype(self):
+        return self.view.dtype
+
+    def __getitem__(self, rows):
+        return self.view.take(rows)[..., self.kept]
+
+
+def _as_index(rows, n):
+    """Row numbers of an index or a mask over n rows.   -> array of int."""
+    rows = np.asarray(rows)
+    if rows.dtype == bool:
+        if rows.shape != (n,):
+            raise IndexError(f"A mask of shape {rows.shape} cannot choose of {n} rows.")
+        return np.flatnonzero(rows)
+    if not rows.size:
+        return rows.astype(np.intp)
+    if rows.dtype.kind not in "iu":
+        raise IndexError(f"Rows are chosen by whole numbers or a mask, got {rows}.")
+    return rows
 
 
 def _read(base, rows):
     """Rows of an array, in an array of their own.   (...) int -> (..., d)."""
-    flat = rows.ravel()
-    mapped = _mapped_file(base)
-    if mapped is None:
+    flat, mapped = rows.ravel(), _mapped_file(base)
+    if mapped is not None:
+        taken = _read_map(*mapped, base, np.where(flat < 0, flat + len(base), flat))
+    elif isinstance(base, np.ndarray | _Channels):
         taken = np.asarray(base[flat])
     else:
-        taken = _read_map(*mapped, base, np.where(flat < 0, flat + len(base), flat))
+        taken = _read_dataset(base, flat)
     return taken.reshape(*rows.shape, *base.shape[1:])
+
+
+def _read_dataset(base, rows):
+    """Rows of what need not take an index that repeats or falls, or any index at all.
+
+    (m,) int -> (m, ...)
+    """
+    n = base.shape[0]
+    if len(rows) and not -n <= rows.min() <= rows.max() < n:
+        raise IndexError(f"rows {rows.min()} to {rows.max()} of a dataset of {n} rows")
+    wanted, where = np.unique(rows % max(n, 1), return_inverse=True)
+    found = np.empty((len(wanted), *base.shape[1:]), base.dtype)
+    breaks = np.flatnonzero(np.diff(wanted) != 1) + 1
+    if len(breaks) and hasattr(base, "oindex"):  # zarr, which reads each chunk once
+        found[:] = base.oindex[wanted]
+    elif len(wanted):
+        for run in np.split(np.arange(len(wanted)), breaks):
+            first, last = int(wanted[run[0]]), int(wanted[run[-1]])
+            found[run[0] : run[-1] + 1] = _read_run(base, first, last + 1)
+    return found if np.array_equal(rows, wanted) else found[where]
+
+
+def _read_run(base, start, stop):
+    if stop - start > 1:
+        try:
+            return base[start:stop]
+        except TypeError:  # integers only
+            pass
+    return [base[row] for row in range(start, stop)]
 
 
 def _mapped_file(array):
@@ -175,3 +273,21 @@ def _cut_short(filename):
 def _reopen(filename, position, dtype, shape, rows):
     base = np.memmap(filename, dtype=dtype, mode="r", offset=position, shape=shape)
     return RowView(base, rows)
+
+
+def _hdf5_place(dataset):
+    """File and name under which another process finds a dataset.   -> str, str."""
+    file = dataset.file
+    if file.mode != "r" or not os.path.exists(file.filename):
+        raise TypeError(
+            f"The dataset {dataset.name} of {file.filename} cannot be sent to another "
+            "process: its file must lie on disk and be opened with mode 'r'. Open it "
+            "so, or set n_jobs=1."
+        )
+    return os.path.abspath(file.filename), dataset.name
+
+
+def _reopen_hdf5(filename, name, rows):
+    import h5py
+
+    return RowView(h5py.File(filename, "r")[name], rows)

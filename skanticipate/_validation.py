@@ -9,6 +9,7 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import _num_samples, assert_all_finite, validate_data
 
 from skanticipate._actions import label_codes
+from skanticipate._layout import hint_missing_rows
 from skanticipate._rows import RowView
 from skanticipate._warn import warn
 
@@ -58,6 +59,7 @@ def check_futures(X, *, name, estimator):
         # Missing rows pass as zeros, so that others keep their number in a message.
         present = chunk if here.all() else np.where(_like(here, chunk), chunk, 0)
         _check_finite(present, start, name, estimator)
+    hint_missing_rows(rows, name)
     return rows, seen
 
 
@@ -247,11 +249,16 @@ def check_same_length(n_rows, whose="X_past", /, **signals):
         if signal is None:
             continue
         n = _num_samples(signal)
-        if n != n_rows:
-            raise ValueError(
-                f"{name} has {n} rows but {whose} has {n_rows}: give one entry for "
-                "each clip."
+        if n == n_rows:
+            continue
+        remedy = "give one entry for each clip."
+        if name == "X_future_unlabeled":
+            remedy = (
+                "give one future for each past clip, a row of NaN where there is none. "
+                "Clips without label are no array of their own: append them to X_past, "
+                "with y = -1, and their futures here."
             )
+        raise ValueError(f"{name} has {n} rows but {whose} has {n_rows}: {remedy}")
 
 
 # ------------------------------------------------------------------------ labels

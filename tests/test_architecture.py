@@ -24,6 +24,7 @@ ORDER = [
     "_actions",
     "_params",
     "_rows",
+    "_layout",
     "_validation",
     "_leaks",
     "_samples",

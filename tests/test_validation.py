@@ -5,7 +5,13 @@ from numpy.testing import assert_array_equal
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
-from skanticipate import HistoryTeacher, RowView, SmoothedAnticipator, _validation
+from skanticipate import (
+    DistilledAnticipator,
+    HistoryTeacher,
+    RowView,
+    SmoothedAnticipator,
+    _validation,
+)
 from skanticipate._validation import (
     check_clip_shape,
     check_clips,
@@ -386,6 +392,18 @@ def test_signals_must_be_as_long_as_the_clips():
     check_same_length(3, y=[1, 2, 3], groups=None, teacher_proba=np.ones((3, 2)))
     with pytest.raises(ValueError, match="groups has 2 rows but X_past has 3: give"):
         check_same_length(3, y=[1, 2, 3], groups=["a", "b"])
+
+
+def test_unlabelled_clips_as_an_array_of_their_own_are_told_where_they_belong():
+    past, unlabelled = np.ones((3, 4, 2)), np.ones((50, 6, 2))
+    remedy = r"50 rows but X_past has 3.*append them to X_past, with y = -1"
+    for student in (DistilledAnticipator(), SmoothedAnticipator()):
+        with pytest.raises(ValueError, match=remedy):
+            student.fit(past, [0, 1, 0], unlabelled)
+    # The remedy, followed.
+    X = np.concatenate([past, np.zeros((50, 4, 2))])
+    futures = np.concatenate([np.full((3, 6, 2), np.nan), unlabelled])
+    check_same_length(len(X), X_future_unlabeled=futures, y=[0, 1, 0] + [-1] * 50)
 
 
 def test_rows_that_are_dropped_are_told():

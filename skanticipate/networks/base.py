@@ -10,6 +10,11 @@ from sklearn.base import BaseEstimator, clone
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from skanticipate._layout import (
+    hint_channels_first,
+    hint_trailing_padding,
+    hint_zero_padding,
+)
 from skanticipate.networks.inputs import code_shape
 
 
@@ -67,6 +72,7 @@ class NetworkSpec(BaseEstimator):
     uses_global_rng = True
     fixed_shape = True
     crops_at_random = False
+    _maps_only = False  # whether clips are always maps (n, l, h, w, d)
 
     def build(self, input_shape, n_classes, *, generator):
         """Build the network with initial weights drawn from `generator`.
@@ -92,11 +98,17 @@ class NetworkSpec(BaseEstimator):
     def input_shape_of(self, rows):
         """What `build` must know of the input: the shape of one clip.
 
-        For specs with an `embedding` the last entry holds the sizes of its tables.
+        For specs with an `embedding` the last entry holds the sizes of its tables. Of
+        features that look laid out in another way than they are read, it warns.
         """
-        if getattr(self, "embedding", None) is None:
-            return tuple(rows.shape[1:])
-        return code_shape(rows)
+        if getattr(self, "embedding", None) is not None:
+            return code_shape(rows)
+        shape = tuple(rows.shape[1:])
+        hint_channels_first(shape, always_maps=self._maps_only)
+        hint_zero_padding(rows)
+        if self.fixed_shape or len(self.stage_times()) > 1:
+            hint_trailing_padding(rows, type(self).__name__)
+        return shape
 
     def see_classes(self, classes):
         """Take note of the labels of the scores before `build`, if they matter.

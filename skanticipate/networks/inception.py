@@ -95,6 +95,7 @@ class InceptionTail(NetworkSpec):
     }
     uses_global_rng = False
     fixed_shape = False
+    _maps_only = True
 
     def __init__(self, width=1.0, *, crop_size=14, dropout=0.5, head=None):
         self.width = width

@@ -7,6 +7,8 @@ from sklearn.utils import check_array, get_tags
 from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skanticipate._layout import hint_zero_padding
+from skanticipate._rows import RowView
 from skanticipate._validation import check_clips, padding_steps
 
 
@@ -92,6 +94,7 @@ class PerFrame(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
                 f"All {real.size} steps of X are NaN, that is padding: PerFrame needs "
                 "at least one frame to fit its transformer."
             )
+        hint_zero_padding(RowView(clips))  # which a scaler would make unseen
         self.transformer_ = clone(self.transformer).fit(frames)
         self._n_channels_out = self._transform_frames(frames[:1]).shape[1]
         return self

@@ -50,6 +50,10 @@ def pad_clips(clips, *, n_steps=None):
     For features. The codes of :class:`HistoryEncoder` are padded with -1 instead: pad
     the labels, before it, with None.
 
+    Zeros are features, not padding. Sequences (n, T, d) that were padded with zeros, at
+    either end, become ``pad_clips([clip[clip.any(axis=1)] for clip in X])``, if no real
+    step is all zero.
+
     Examples
     --------
     >>> from skanticipate.preprocessing import pad_clips

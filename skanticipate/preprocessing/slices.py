@@ -127,7 +127,7 @@ class LastAxisSlice(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
                 f"X has {rows.shape[-1]} channels, its last axis, but LastAxisSlice "
                 f"was fitted on {self.feature_dim_}."
             )
-        kept = RowView(rows.base[..., self.start : self.stop], rows.rows)
+        kept = rows.channels(self.start, self.stop)
         lazy = isinstance(X, RowView | np.memmap)
         return kept if lazy else np.asarray(kept)
 

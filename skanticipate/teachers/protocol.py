@@ -43,8 +43,11 @@ def fit_teacher(teacher, clips, y, **signals):
 
 
 def as_given(clips):
-    """Rows as a user's estimator takes them: an array, or a view of a memory map."""
-    return clips if isinstance(clips.base, np.memmap) else np.asarray(clips)
+    """Rows as a user's estimator takes them: an array, or a view of a file."""
+    in_memory = isinstance(clips.base, np.ndarray)
+    if in_memory and not isinstance(clips.base, np.memmap):
+        return np.asarray(clips)
+    return clips
 
 
 def ask(teacher, clips, classes):
