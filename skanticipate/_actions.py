@@ -35,7 +35,7 @@ def as_list(labels):
 
 
 def missing_mask(labels):
-    """Where no action was seen: None, NaN, pd.NA, "" or -1.   (n,) -> (n,) bool.
+    """Where no action was seen: None, NaN, pd.NA, "", "nan", -1.   (n,) -> (n,) bool.
 
     Examples
     --------
@@ -50,7 +50,7 @@ def _is_missing(label):
     # pd.NA goes by its name: pandas is optional, and no comparison with NA has a truth
     if label is None or type(label).__name__ == "NAType":
         return True
-    return label == "" or label == -1 or label != label
+    return label in ("", "nan", "-1") or label == -1 or label != label
 
 
 def label_codes(labels, classes):

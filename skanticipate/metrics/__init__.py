@@ -1,7 +1,11 @@
 """How well the next action is anticipated, and scorers that survive long tails."""
 
 from skanticipate.metrics.epic import epic100_metrics
-from skanticipate.metrics.scorers import mean_top_k_recall_scorer, top_k_scorer
+from skanticipate.metrics.scorers import (
+    labelled_scorer,
+    mean_top_k_recall_scorer,
+    top_k_scorer,
+)
 from skanticipate.metrics.scores import (
     marginalize,
     mean_top_k_recall_score,
@@ -12,6 +16,7 @@ from skanticipate.metrics.scores import (
 
 __all__ = [
     "epic100_metrics",
+    "labelled_scorer",
     "marginalize",
     "mean_top_k_recall_score",
     "mean_top_k_recall_scorer",

@@ -1,22 +1,81 @@
-"""Scorers for searches and cross-validation that read `estimator.classes_`.
+"""Scorers for searches and cross-validation of partly labelled, long-tailed data.
 
-scikit-learn's own ranking scorers fail in a fold that lacks a class or holds an
-unlabelled row; on long-tailed, partly labelled data that is nearly every fold.
+scikit-learn's own scorers take an unlabelled row for a wrong answer, and its ranking
+scorers fail in a fold that lacks a class; on such data that is nearly every fold.
 """
 
 from numbers import Integral
 
 import numpy as np
+from sklearn.metrics import check_scoring
+from sklearn.metrics._scorer import _BaseScorer
 from sklearn.pipeline import Pipeline
-from sklearn.utils import _safe_indexing, check_scalar
+from sklearn.utils import _safe_indexing, check_scalar, column_or_1d
+from sklearn.utils.metadata_routing import get_routing_for_object
+from sklearn.utils.validation import _check_method_params
 
-from skanticipate._actions import as_list
+from skanticipate._actions import as_list, label_codes, missing_mask
 from skanticipate._validation import unlabeled_mask
 from skanticipate.metrics.scores import (
     label_mask,
     mean_top_k_recall_score,
     top_k_accuracy,
 )
+
+
+def labelled_scorer(scoring):
+    """Scorer that leaves unlabelled rows out, then scores as another does.
+
+    Which rows those are the fitted estimator says, never the fold: the ones with its
+    `unlabeled_label_`, or that of the classifier inside a pipeline, a search, a
+    calibration or another wrapper; and rows whose label is missing (None, NaN, NA, "",
+    "nan") or -1, unless that is one of its `classes_`.
+
+    Parameters
+    ----------
+    scoring : str or callable
+        A name that scikit-learn knows, such as "accuracy" or "neg_log_loss"; a scorer,
+        such as `make_scorer` builds; or any `(estimator, X, y) -> float`.
+
+    Returns
+    -------
+    scorer : callable `(estimator, X, y) -> float`
+        For `scoring=`; NaN if no row is labelled, else what `scoring` says of the
+        labelled rows, errors included. `sample_weight` and other metadata with an entry
+        for each row are cut with the rows. Metadata requests of `scoring` are kept, and
+        `set_score_request` adds others.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If `scoring` is an unknown name, a metric instead of a scorer, or several names.
+
+    Examples
+    --------
+    Of these four clips two are labelled:
+
+    >>> import numpy as np
+    >>> from skanticipate import SmoothedAnticipator
+    >>> from skanticipate.metrics import labelled_scorer
+    >>> X, y = np.eye(4), np.array([0, 1, -1, -1])
+    >>> model = SmoothedAnticipator(lr=0.1, random_state=0).fit(X[:2], y[:2])
+    >>> labelled_scorer("accuracy")(model, X, y)
+    1.0
+
+    Several scores of a search:
+
+    >>> names = ["accuracy", "neg_log_loss"]
+    >>> {name: labelled_scorer(name) for name in names}["accuracy"]
+    labelled_scorer('accuracy')
+    """
+    if not isinstance(scoring, str) and not callable(scoring):
+        raise TypeError(
+            "scoring must be the name of a scorer, a scorer or a callable (estimator, "
+            f"X, y), got {scoring!r}. For several scores: {{name: "
+            "labelled_scorer(name) for name in names}."
+        )
+    scorer = check_scoring(scoring=scoring)
+    return _LabelledScorer(scorer, f"labelled_scorer({scoring!r})")
 
 
 def top_k_scorer(k=5):
@@ -30,11 +89,9 @@ def top_k_scorer(k=5):
     -------
     scorer : callable `(estimator, X, y) -> float`
         For `scoring=`. Takes any classifier with `predict_proba` or
-        `decision_function`. Rows that the estimator reads as unlabelled (its
-        `unlabeled_label_`, or that of the classifier inside a pipeline, a search,
-        a calibration or another wrapper) are left out, and so is the column of that
-        marker, should a wrapper have one; NaN if no row remains. A label that the
-        estimator does not know is a miss.
+        `decision_function`. Unlabelled rows are left out as `labelled_scorer` does
+        it, and so is the column of their marker, should a wrapper have one; NaN if no
+        row remains. Any other label that the estimator does not know is a miss.
 
     Raises
     ------
@@ -45,6 +102,7 @@ def top_k_scorer(k=5):
     See Also
     --------
     skanticipate.metrics.top_k_accuracy : The function behind it.
+    labelled_scorer : Any other scorer, on the labelled rows.
 
     Examples
     --------
@@ -56,7 +114,7 @@ def top_k_scorer(k=5):
     >>> cross_val_score(model, *load_iris(return_X_y=True), scoring=top_k_scorer(2))
     array([1., 1., 1., 1., 1.])
     """
-    return _RankingScorer(k)
+    return _LabelledScorer(_Ranking(top_k_accuracy, k), f"top_k_scorer(k={k})")
 
 
 def mean_top_k_recall_scorer(k=5, labels=None):
@@ -90,57 +148,94 @@ def mean_top_k_recall_scorer(k=5, labels=None):
     >>> mean_top_k_recall_scorer(k=5, labels=[7, 9])
     mean_top_k_recall_scorer(k=5, labels=<2 labels>)
     """
-    return _ClassMeanScorer(k, labels)
+    ranking = _Ranking(mean_top_k_recall_score, k, labels)
+    text = "" if labels is None else f", labels=<{len(ranking.labels)} labels>"
+    return _LabelledScorer(ranking, f"mean_top_k_recall_scorer(k={k}{text})")
 
 
-class _RankingScorer:
-    """A class instead of a closure, so that it pickles into worker processes."""
+class _LabelledScorer(_BaseScorer):
+    """Cuts unlabelled rows off, then asks a scorer.
 
-    def __init__(self, k):
-        check_scalar(k, "k", Integral, min_val=1)
-        self.k = k
+    One of scikit-learn's own kind, because its callbacks and searches ask a scorer for
+    more than a call. What they ask of the scorer inside, they get from this one.
+    """
 
-    def __call__(self, estimator, X, y):
-        marker = next((m for m in _markers(estimator) if m is not None), None)
-        rows = np.flatnonzero(self._is_scored(y, marker))
+    def __init__(self, scorer, text):
+        if isinstance(scorer, _BaseScorer):
+            vars(self).update(vars(scorer))
+        else:
+            super().__init__(scorer, 1, {}, "predict")
+            self._metadata_request = get_routing_for_object(scorer)
+        self._scorer = scorer
+        self.__name__ = text  # displays ask for it
+
+    def __call__(self, estimator, X, y_true, **metadata):
+        y = _as_labels(y_true)
+        rows = np.flatnonzero(~_unlabelled(estimator, y))
         if rows.size == 0:
             return float("nan")
         if rows.size < len(y):
-            X, y = _safe_indexing(X, rows), _safe_indexing(y, rows)
-        scores, classes = _class_scores(estimator, X), estimator.classes_
-        unlabeled = unlabeled_mask(classes, marker)
-        if unlabeled.any():  # a wrapper takes the marker for a class of its own
-            scores, classes = scores[:, ~unlabeled], classes[~unlabeled]
-        return self._score(y, scores, classes)
+            metadata = _check_method_params(X, metadata, indices=rows)
+            X, y = _safe_indexing(X, rows), y[rows]
+        return self._scorer(estimator, X, _without_objects(y), **metadata)
 
-    def _is_scored(self, y, marker):
-        return ~unlabeled_mask(y, marker)
-
-    def _score(self, y, scores, classes):
-        return top_k_accuracy(y, scores, k=self.k, classes=classes)
+    def _score(self, method_caller, estimator, X, y_true, **metadata):
+        # Not through method_caller: its answers are for all rows.
+        return self(estimator, X, y_true, **metadata)
 
     def __repr__(self):
-        return f"top_k_scorer(k={self.k})"
+        return self.__name__
 
 
-class _ClassMeanScorer(_RankingScorer):
-    def __init__(self, k, labels):
-        super().__init__(k)
+class _Ranking:
+    """A class instead of a closure, so that it pickles into worker processes."""
+
+    def __init__(self, metric, k, labels=None):
+        check_scalar(k, "k", Integral, min_val=1)
+        self.metric = metric
+        self.k = k
         self.labels = None if labels is None else as_list(labels)
 
-    def _is_scored(self, y, marker):
-        labelled = super()._is_scored(y, marker)
-        # Rows of other classes do not enter the mean, so they need no prediction.
-        return (
-            labelled if self.labels is None else labelled & label_mask(y, self.labels)
-        )
+    def __call__(self, estimator, X, y):
+        if self.labels is not None:
+            # Rows of other classes do not enter the mean, so they need no prediction.
+            rows = np.flatnonzero(label_mask(y, self.labels))
+            if rows.size == 0:
+                return float("nan")
+            X, y = _safe_indexing(X, rows), y[rows]
+        scores, classes = _class_scores(estimator, X), estimator.classes_
+        marked = unlabeled_mask(classes, _marker(estimator))
+        if marked.any():  # a wrapper takes the marker for a class of its own
+            scores, classes = scores[:, ~marked], classes[~marked]
+        return self.metric(y, scores, k=self.k, classes=classes)
 
-    def _score(self, y, scores, classes):
-        return mean_top_k_recall_score(y, scores, k=self.k, classes=classes)
 
-    def __repr__(self):
-        labels = "" if self.labels is None else f", labels=<{len(self.labels)} labels>"
-        return f"mean_top_k_recall_scorer(k={self.k}{labels})"
+def _as_labels(y):
+    """Labels as an array that keeps their kind.   -> (n,)."""
+    # np.asarray would turn the marker -1 next to strings into "-1"
+    y = np.array(y, dtype=object) if isinstance(y, list | tuple) else np.asarray(y)
+    return column_or_1d(y)
+
+
+def _without_objects(y):
+    """Labels of one kind as numpy stores them: metrics refuse numbers among objects."""
+    of_one_kind = len({isinstance(label, str) for label in y}) == 1
+    return np.array(y.tolist()) if y.dtype == object and of_one_kind else y
+
+
+def _unlabelled(estimator, y):
+    """Rows that an estimator knows to have no label.   (n,) -> (n,) bool.
+
+    Those with its marker; and a missing label or -1, unless that is a class of its.
+    """
+    marked = unlabeled_mask(y, _marker(estimator))
+    if not hasattr(estimator, "classes_"):
+        return marked
+    return marked | missing_mask(y) & (label_codes(y, estimator.classes_) < 0)
+
+
+def _marker(estimator):
+    return next((m for m in _markers(estimator) if m is not None), None)
 
 
 def _markers(estimator):
@@ -153,12 +248,14 @@ def _markers(estimator):
 
 
 def _inside(estimator):
-    """Fitted classifiers that a pipeline, a search or another wrapper asks."""
+    """Fitted classifiers that were shown the labels which an estimator was shown."""
     if isinstance(estimator, Pipeline):
         return [estimator[-1]]
     # All of them: a fold without unlabelled rows teaches its classifier no marker.
     if hasattr(estimator, "calibrated_classifiers_"):
         return [fold.estimator for fold in estimator.calibrated_classifiers_]
+    if hasattr(estimator, "estimators_"):
+        return []  # bagging, voting, stacking, one-vs-rest: members see codes
     for name in ("best_estimator_", "estimator_", "estimator"):
         if hasattr(estimator, name):
             return [getattr(estimator, name)]
