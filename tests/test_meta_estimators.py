@@ -1,0 +1,272 @@
+"""The README's table: which meta-estimators understand rows without a label."""
+
+import re
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import (
+    AdaBoostClassifier,
+    BaggingClassifier,
+    StackingClassifier,
+    VotingClassifier,
+)
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.frozen import FrozenEstimator
+from sklearn.inspection import permutation_importance
+from sklearn.model_selection import (
+    GridSearchCV,
+    HalvingGridSearchCV,
+    RandomizedSearchCV,
+    TunedThresholdClassifierCV,
+    cross_val_predict,
+    cross_val_score,
+    cross_validate,
+    learning_curve,
+    validation_curve,
+)
+from sklearn.multiclass import (
+    OneVsOneClassifier,
+    OneVsRestClassifier,
+    OutputCodeClassifier,
+)
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.semi_supervised import SelfTrainingClassifier
+
+from skanticipate import (
+    MLP,
+    DistilledAnticipator,
+    LateFusion,
+    SemiSupervisedSplit,
+    SmoothedAnticipator,
+)
+from skanticipate.metrics import labelled_scorer
+
+RNG = np.random.default_rng(0)
+TRUTH = np.arange(120) % 3
+X = RNG.normal(size=(120, 6))
+X[:, :3] += 3 * np.eye(3)[TRUTH]
+Y = np.where(RNG.random(120) < 0.5, TRUTH, -1)
+LABELLED = Y >= 0
+GROUPS = np.arange(120) // 6
+MODEL = DistilledAnticipator(MLP(16), max_epochs=10, lr=0.02, random_state=0)
+PLAIN = SmoothedAnticipator(MLP(16), max_epochs=10, lr=0.02, random_state=0)
+FUTURES = {"X_future_unlabeled": X}
+SPLIT = SemiSupervisedSplit(2)
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*are dropped")
+        yield
+
+
+def knows(fitted):
+    """Whether a classifier has three classes, none of them -1, and names them well."""
+    three = np.array_equal(fitted.classes_, [0, 1, 2])
+    return three and np.mean(fitted.predict(X) == TRUTH) > 0.75
+
+
+def on_labels(meta):
+    return knows(clone(meta).fit(X[LABELLED], Y[LABELLED]))
+
+
+def search(kind, grid=None, **params):
+    grid = grid or {"lr": [0.02, 0.01]}
+    return kind(MODEL, grid, cv=SPLIT, **params).fit(X, Y, groups=GROUPS, **FUTURES)
+
+
+def scores(evaluate):
+    """Mean score by name and by a labelled scorer, of unlabelled rows in the folds."""
+    by_name, labelled = (
+        np.mean(evaluate(scoring))
+        for scoring in ("accuracy", labelled_scorer("accuracy"))
+    )
+    return by_name < 0.6 and labelled > 0.75
+
+
+def importance(scoring):
+    fitted = clone(MODEL).fit(X, Y, X)
+    result = permutation_importance(
+        fitted, X, Y, scoring=scoring, n_repeats=3, random_state=0
+    )
+    return result.importances_mean[:3].sum()
+
+
+def proba_of_folds():
+    proba = np.zeros((120, 3))
+    for train, test in SPLIT.split(X, Y, GROUPS):
+        proba[test] = clone(MODEL).fit(X[train], Y[train], X[train]).predict_proba(X[test])
+    return np.mean(proba[LABELLED].argmax(1) == TRUTH[LABELLED]) > 0.75
+
+
+def calibrated():
+    fitted = FrozenEstimator(clone(MODEL).fit(X, Y, X))
+    return knows(CalibratedClassifierCV(fitted).fit(X[LABELLED], Y[LABELLED]))
+
+
+def fused():
+    halves = [("left", MODEL, (0, 3)), ("all", PLAIN, (0, None))]
+    return knows(LateFusion(halves).fit(X, Y, **FUTURES))
+
+
+def monitored():
+    callback = pytest.importorskip("sklearn.callback")
+    monitor = callback.ScoringMonitor(scoring="accuracy")
+    model = clone(MODEL).set_callbacks(monitor).fit(X, Y, **FUTURES)
+    last = monitor.get_logs().data_as_pandas["accuracy"].to_numpy()[-1]
+    return last == np.mean(model.predict(X[LABELLED]) == Y[LABELLED])
+
+
+def refuses_or_errs(meta):
+    try:
+        return not knows(clone(meta).fit(X, Y))
+    except ValueError:
+        return True
+
+
+# name: (how it fares with unlabelled rows, whether it does; the way that works)
+ROWS = {
+    "Pipeline": (
+        "yes",
+        lambda: knows(make_pipeline(StandardScaler(), MODEL).fit(X, Y)),
+    ),
+    "GridSearchCV": ("yes", lambda: knows(search(GridSearchCV))),
+    "RandomizedSearchCV": ("yes", lambda: knows(search(RandomizedSearchCV, n_iter=2))),
+    "HalvingGridSearchCV": (
+        "yes",
+        lambda: knows(
+            search(
+                HalvingGridSearchCV,
+                resource="max_epochs",
+                max_resources=12,
+                min_resources=6,
+                factor=2,
+            )
+        ),
+    ),
+    "cross_val_score": (
+        "by name no",
+        lambda: scores(
+            lambda scoring: cross_val_score(MODEL, X, Y, cv=2, scoring=scoring)
+        ),
+    ),
+    "cross_validate": (
+        "by name no",
+        lambda: scores(
+            lambda scoring: cross_validate(MODEL, X, Y, cv=2, scoring=scoring)[
+                "test_score"
+            ]
+        ),
+    ),
+    "learning_curve": (
+        "by name no",
+        lambda: scores(
+            lambda scoring: learning_curve(
+                MODEL, X, Y, cv=2, scoring=scoring, train_sizes=[1.0]
+            )[2]
+        ),
+    ),
+    "validation_curve": (
+        "by name no",
+        lambda: scores(
+            lambda scoring: validation_curve(
+                MODEL, X, Y, cv=2, scoring=scoring, param_name="lr", param_range=[0.02]
+            )[1]
+        ),
+    ),
+    "permutation_importance": (
+        "by name no",
+        lambda: importance("accuracy") < 0.75 * importance(labelled_scorer("accuracy")),
+    ),
+    "cross_val_predict": (
+        "labels only",
+        lambda: np.mean(cross_val_predict(MODEL, X, Y, cv=2) == TRUTH) > 0.75
+        and cross_val_predict(MODEL, X, Y, cv=2, method="predict_proba").shape[1] == 4
+        and proba_of_folds(),
+    ),
+    "CalibratedClassifierCV": (
+        "no",
+        lambda: refuses_or_errs(CalibratedClassifierCV(MODEL, cv=2)) and calibrated(),
+    ),
+    "VotingClassifier": (
+        "no",
+        lambda: refuses_or_errs(VotingClassifier([("a", MODEL)])) and fused(),
+    ),
+    "StackingClassifier": (
+        "no",
+        lambda: refuses_or_errs(StackingClassifier([("a", MODEL)], cv=2))
+        and on_labels(StackingClassifier([("a", MODEL)], cv=2))
+        and fused(),
+    ),
+    "BaggingClassifier": (
+        "no",
+        lambda: refuses_or_errs(BaggingClassifier(MODEL, n_estimators=2))
+        and on_labels(BaggingClassifier(MODEL, n_estimators=2)),
+    ),
+    "AdaBoostClassifier": (
+        "no",
+        # Rows without a label are errors, whose weight grows round by round.
+        lambda: AdaBoostClassifier(PLAIN, n_estimators=1).fit(X, Y).estimator_errors_
+        > 0.3
+        and AdaBoostClassifier(PLAIN, n_estimators=1)
+        .fit(X[LABELLED], Y[LABELLED])
+        .estimator_errors_
+        < 0.25,
+    ),
+    "OneVsRestClassifier": (
+        "no",
+        lambda: refuses_or_errs(OneVsRestClassifier(MODEL))
+        and on_labels(OneVsRestClassifier(MODEL)),
+    ),
+    "OneVsOneClassifier": (
+        "no",
+        lambda: refuses_or_errs(OneVsOneClassifier(MODEL))
+        and on_labels(OneVsOneClassifier(MODEL)),
+    ),
+    "OutputCodeClassifier": (
+        "no",
+        lambda: refuses_or_errs(OutputCodeClassifier(MODEL, random_state=0))
+        and on_labels(OutputCodeClassifier(MODEL, code_size=4, random_state=0)),
+    ),
+    "TunedThresholdClassifierCV": (
+        "no",
+        lambda: refuses_or_errs(TunedThresholdClassifierCV(MODEL, cv=2))
+        and TunedThresholdClassifierCV(MODEL, cv=2)
+        .fit(X[LABELLED], Y[LABELLED] > 0)
+        .score(X, TRUTH > 0)
+        > 0.75,
+    ),
+    "SelfTrainingClassifier": (
+        "yes",
+        lambda: knows(SelfTrainingClassifier(MODEL).fit(X, Y)),
+    ),
+    "ScoringMonitor": ("yes", monitored),
+}
+
+
+def table():
+    """Names and verdicts of the README's table.   -> {name: verdict}."""
+    readme = Path(__file__).parent.parent / "README.md"
+    rows = {}
+    for line in readme.read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("| ").split("|")]
+        if len(cells) == 3 and cells[1].partition(":")[0] in {v for v, _ in ROWS.values()}:
+            verdict = cells[1].partition(":")[0]
+            rows |= dict.fromkeys(re.findall(r"`(\w+)`", cells[0]), verdict)
+    return rows
+
+
+def test_the_table_has_a_row_for_each_of_them():
+    assert table() == {name: verdict for name, (verdict, _) in ROWS.items()}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_row_of_the_table(name):
+    _, holds = ROWS[name]
+    assert holds()
