@@ -21,6 +21,7 @@ TREES = {name: ast.parse(path.read_text()) for name, path in SOURCES.items()}
 ORDER = [
     "_version",
     "_warn",
+    "_formats",
     "_actions",
     "_params",
     "_rows",

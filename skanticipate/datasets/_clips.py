@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.utils import Bunch, check_consistent_length
 from sklearn.utils._param_validation import Interval, validate_params
 
+from skanticipate.datasets._segments import check_names
 from skanticipate.preprocessing.padding import pad_clips
 
 _PAIR_COLUMNS = (
@@ -116,6 +117,8 @@ def _check_pairs(pairs):
             "that unlabeled_pairs has made."
         )
     check_consistent_length(*(pairs[name] for name in _PAIR_COLUMNS))
+    for name in ("video", "y"):
+        check_names(pairs[name], name)
 
 
 def _checked_features(features, names):

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from skanticipate._formats import foreign_text
+
 
 class CsvFile:
     """The lines of a csv file in UTF-8, cell by cell.
@@ -31,9 +33,15 @@ class CsvFile:
             raise ValueError(f"{self.path} is empty: expected a csv file with rows.")
 
     def _text(self):
-        if not self.path.exists():
+        if not self.path.is_file():
             raise FileNotFoundError(f"There is no file {self.path}.")
         content = self.path.read_bytes()
+        found = foreign_text(content[:4096])
+        if found is not None:
+            raise ValueError(f"{self.path} is {found}: expected a csv file in UTF-8.")
+        if b"\0" in content:
+            line = content.count(b"\n", 0, content.index(b"\0")) + 1
+            raise self._error_at(line, "has a NUL character: expected text")
         try:
             return content.decode("utf-8-sig")
         except UnicodeDecodeError as error:

@@ -5,9 +5,11 @@ import secrets
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from zipfile import BadZipFile
+from string import Formatter
 
 import numpy as np
+
+from skanticipate.datasets._segments import check_names
 
 _FEATURES, _INDEX = "features.npy", "index.npz"
 
@@ -89,7 +91,9 @@ class FeatureTable(Mapping):
         ------
         ValueError
             If a video or a frame is not there; names it and the row that asks for it.
+            If the name of a video ends in NUL, which numpy would drop.
         """
+        check_names(videos, "videos")
         videos, frames = np.asarray(videos, dtype=str), np.asarray(frames)
         numbers = np.arange(len(videos)) if numbers is None else np.asarray(numbers)
         names, code_of = np.unique(videos, return_inverse=True)
@@ -154,30 +158,67 @@ def open_features(path):
                 f"There is no file {path / name}: expected a folder that read_lmdb or "
                 "read_hdf5 has written."
             )
+    videos, first, frames, key = _read_index(path / _INDEX)
     try:
-        with (
-            open(path / _INDEX, "rb") as file,
-            np.load(file, allow_pickle=False) as index,
-        ):
-            videos, first, frames, key = (
-                index[name] for name in ("videos", "first", "frames", "key")
-            )
-    except (ValueError, KeyError, EOFError, OSError, BadZipFile) as error:
-        raise _damaged(path / _INDEX, error) from error
-    try:
-        array = np.load(path / _FEATURES, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+        array = np.lib.format.open_memmap(path / _FEATURES, mode="r")
+    except Exception as error:  # whatever damage makes of a header
         raise _damaged(path / _FEATURES, error) from error
     if array.ndim != 2 or len(array) != len(frames) + 1:
         raise _damaged(
             path / _FEATURES,
             f"shape {array.shape}, the index lists {len(frames)} frames",
         )
-    return FeatureTable(path, array, videos, first, frames, str(key))
+    if array.dtype.kind != "f" or not np.isnan(array[-1]).all():
+        raise _damaged(
+            path / _FEATURES, f"{array.dtype}: expected floats, and a last row of NaN"
+        )
+    return FeatureTable(path, array, videos, first, frames, key)
+
+
+def _read_index(path):
+    """Return videos, first, frames and key of an index that fits together."""
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as index:
+            names = ("videos", "first", "frames", "key")
+            videos, first, frames, key = (index[name] for name in names)
+            is_index = _fits(videos, first, frames, str(key))
+    except Exception as error:  # whatever damage makes of an archive
+        raise _damaged(path, error) from error
+    if not is_index:
+        raise _damaged(path, "it is no index of videos and their frames")
+    return videos, first, frames, str(key)
+
+
+def _fits(videos, first, frames, key):
+    """Whether arrays are an index: sorted videos, each with ascending frames."""
+    kinds = "".join(array.dtype.kind for array in (videos, first, frames))
+    if videos.shape != (len(first) - 1,) or frames.ndim != 1 or kinds != "Uii":
+        return False
+    starts = first[1:-1]
+    ascending = np.diff(frames) > 0
+    ascending[starts - 1] = True
+    return bool(
+        len(videos)
+        and (first[0], first[-1]) == (0, len(frames))
+        and (np.diff(first) > 0).all()
+        and (videos[:-1] < videos[1:]).all()
+        and ascending.all()
+        and _fields_of(key) == ["frame", "video"]
+    )
+
+
+def _fields_of(pattern):
+    """Names of the fields of a format, sorted."""
+    return sorted(
+        name for _, name, _, _ in Formatter().parse(pattern) if name is not None
+    )
 
 
 def _damaged(path, reason):
-    return ValueError(f"{path} is damaged ({reason}): convert the features again.")
+    return ValueError(
+        f"{path} is damaged ({reason}), or neither read_lmdb nor read_hdf5 has written "
+        "it: convert the features again."
+    )
 
 
 def check_absent(out):
@@ -189,6 +230,19 @@ def check_absent(out):
             "out."
         )
     return out
+
+
+def check_room(out, n_frames, d, dtype):
+    """Refuse to write more than there is room for, before anything is written."""
+    needed = (n_frames + 1) * d * dtype.itemsize + 8 * n_frames
+    folder = next(p for p in out.absolute().parents if p.exists())
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise ValueError(
+            f"{n_frames} frames of {d} x {dtype} need {needed / 1e9:,.1f} GB, and "
+            f"{folder} has {free / 1e9:,.1f} GB left: expected room for them. Choose "
+            "another out, or get the file again if it has not as many."
+        )
 
 
 def write_features(out, videos, first, frames, key, blocks):

@@ -1,14 +1,23 @@
 """Features in an HDF5 file, converted to one mapped file."""
 
+import math
+from contextlib import contextmanager
 from numbers import Integral
 from pathlib import Path
 
 import numpy as np
 from sklearn.utils._param_validation import Interval, validate_params
 
-from skanticipate.datasets._features import check_absent, open_features, write_features
+from skanticipate._formats import foreign_format
+from skanticipate.datasets._features import (
+    check_absent,
+    check_room,
+    open_features,
+    write_features,
+)
 
 _BLOCK_BYTES = 1 << 22
+_INSIDE = "expected a data set of shape (n_frames, d) in this file."
 
 
 @validate_params(
@@ -25,7 +34,8 @@ def read_hdf5(path, *, out, first_frame=1):
     Parameters
     ----------
     path : str or path-like
-        File with one data set (n_frames, d) for each video, under its name.
+        File with one data set (n_frames, d) for each video, under its name. All that is
+        read is in this file: links to others are refused.
     out : str or path-like
         Folder to be written. It must not exist, and appears once it is complete.
     first_frame : int, default=1
@@ -47,8 +57,9 @@ def read_hdf5(path, *, out, first_frame=1):
     FileExistsError
         If `out` exists.
     ValueError
-        If the file is no HDF5 or is cut short, or if a data set is missing, holds no
-        numbers, or has not the shape (n_frames, d) with the d of the others.
+        If the file is no HDF5, damaged or cut short; if a data set is missing, lies in
+        another file, was never written as a whole, holds no numbers, or has not the
+        shape (n_frames, d) with the d of the others; if there is no room for them.
 
     See Also
     --------
@@ -81,55 +92,98 @@ def read_hdf5(path, *, out, first_frame=1):
     path, out = Path(path), check_absent(out)
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
-    try:
+    with open(path, "rb") as head:
+        found = foreign_format(head.read(512))
+    if found not in (None, "an HDF5 file"):
+        raise ValueError(f"{path} is {found}: expected an HDF5 file.")
+    with _reading(path):
         file = h5py.File(path, "r")
-    except OSError as error:
-        raise ValueError(
-            f"{path} cannot be read as HDF5 ({error}): get the file again."
-        ) from error
     with file:
-        videos = sorted(file)
-        dtype = _common_type(path, file, videos, h5py.Dataset)
-        counts = [len(file[video]) for video in videos]
+        videos, data, dtype = _data_sets(path, file, h5py)
+        counts = [frames.shape[0] for frames in data]
+        check_room(out, sum(counts), data[0].shape[1], dtype)
         first = np.concatenate([[0], np.cumsum(counts)])
         frames = np.concatenate([np.arange(n) + first_frame for n in counts])
-        blocks = _blocks(file, videos, dtype)
         key = "{video}, frame {frame}"
+        blocks = _blocks(path, data, dtype)
         write_features(out, np.array(videos), first, frames, key, blocks)
     return open_features(out)
 
 
-def _common_type(path, file, videos, kind):
-    """Floating-point type of all data sets, once they are seen to fit together."""
+@contextmanager
+def _reading(path):
+    """Say of all that h5py complains about that it is the file."""
+    try:
+        yield
+    except Exception as error:  # damage raises errors of every kind
+        raise ValueError(
+            f"{path} cannot be read as HDF5 ({error}): get the file again."
+        ) from error
+
+
+def _data_sets(path, file, h5py):
+    """Names, data sets and common floating-point type, seen to fit together."""
+    with _reading(path):
+        videos = sorted(file)
     if not videos:
         raise ValueError(f"{path} is empty: expected one data set for each video.")
-    dtypes, d = set(), None
+    if len(set(videos)) < len(videos):  # in damaged groups
+        raise ValueError(f"{path} has a name twice: get the file again.")
+    sets, dtypes = [], set()
     for video in videos:
-        data = file[video]
-        if not isinstance(data, kind) or len(data.shape) != 2 or not data.size:
-            found = f"shape {data.shape}" if isinstance(data, kind) else "a group"
+        with _reading(path):
+            data, trouble = _data_set(file, video, h5py)
+        if trouble is not None:
+            raise ValueError(f"{path} has {trouble}")
+        d, expected = data.shape[1], (sets or [data])[0].shape[1]
+        if d != expected:
             raise ValueError(
-                f"{path} has {found} under {video!r}: expected a data set of shape "
-                "(n_frames, d)."
+                f"{path} has {d} features under {video!r}: expected {expected}, as "
+                f"under {videos[0]!r}."
             )
-        if data.dtype.kind not in "fiub":
-            raise ValueError(
-                f"{path} has {data.dtype} under {video!r}: expected numbers."
-            )
-        d = d or data.shape[1]
-        if data.shape[1] != d:
-            raise ValueError(
-                f"{path} has {data.shape[1]} features under {video!r}: expected {d}, "
-                f"as under {videos[0]!r}."
-            )
+        sets.append(data)
         dtypes.add(data.dtype if data.dtype.kind == "f" else np.dtype(np.float32))
-    return np.result_type(*dtypes)
+    return videos, sets, np.result_type(*dtypes)
 
 
-def _blocks(file, videos, dtype):
+def _data_set(file, name, h5py):
+    """Return what is under a name, and what is wrong with it, or None."""
+    link = file.get(name, getlink=True)
+    if isinstance(link, h5py.SoftLink) and "/" not in link.path.lstrip("/"):
+        link = file.get(link.path.lstrip("/"), getlink=True)  # of the same group
+    if not isinstance(link, h5py.HardLink):
+        where = getattr(link, "filename", getattr(link, "path", "nothing"))
+        return None, f"a link to {where!r} under {name!r}: {_INSIDE}"
+    data = file[name]
+    if not isinstance(data, h5py.Dataset):
+        return None, f"a group under {name!r}: {_INSIDE}"
+    if data.external or data.is_virtual:
+        return None, f"a data set stored in other files under {name!r}: {_INSIDE}"
+    if data.shape is None or len(data.shape) != 2 or not data.size:
+        return None, f"shape {data.shape} under {name!r}: {_INSIDE}"
+    if data.dtype.kind not in "fiub":
+        return None, f"{data.dtype} under {name!r}: expected numbers."
+    if not _is_whole(data):
+        return None, (
+            f"shape {data.shape} under {name!r}, of which a part was never written: "
+            "cut the data set to what it has, or get the file again."
+        )
+    return data, None
+
+
+def _is_whole(data):
+    """Whether all numbers that the shape declares are in the file."""
+    if data.chunks is None:
+        return data.id.get_storage_size() >= data.size * data.dtype.itemsize
+    grid = zip(data.shape, data.chunks, strict=True)
+    return data.id.get_num_chunks() >= math.prod(-(-n // chunk) for n, chunk in grid)
+
+
+def _blocks(path, sets, dtype):
     """Yield the frames of all videos, some at a time.   (k, d)."""
-    for video in videos:
-        data = file[video]
+    for data in sets:
         size = max(1, _BLOCK_BYTES // (data.shape[1] * dtype.itemsize))
         for start in range(0, len(data), size):
-            yield data[start : start + size].astype(dtype)
+            with _reading(path):
+                block = data[start : start + size]
+            yield block.astype(dtype)

@@ -3,15 +3,40 @@
 import re
 from array import array
 from contextlib import ExitStack
+from numbers import Integral
 from pathlib import Path
 from string import Formatter
 
 import numpy as np
+from sklearn.utils._param_validation import Interval, validate_params
 
-from skanticipate.datasets._features import check_absent, open_features, write_features
+from skanticipate._formats import foreign_format
+from skanticipate.datasets._features import (
+    check_absent,
+    check_room,
+    open_features,
+    write_features,
+)
+from skanticipate.datasets._plausible import check_bytes, excess
+from skanticipate.datasets._segments import check_names
+
+_BLOCK_BYTES = 1 << 22
+_TEXT = re.compile(rb"[\t\n\r -~]{16,}")
 
 
-def read_lmdb(path, *, out, pattern="{video}_frame_{frame:010d}.jpg"):
+@validate_params(
+    {
+        "path": "no_validation",
+        "out": "no_validation",
+        "pattern": [str],
+        "dtype": "no_validation",
+        "d": ["array-like", Interval(Integral, 1, None, closed="left"), None],
+    },
+    prefer_skip_nested_validation=True,
+)
+def read_lmdb(
+    path, *, out, pattern="{video}_frame_{frame:010d}.jpg", dtype="<f4", d=None
+):
     """Convert features of frames in LMDB files to one memory-mapped file.
 
     An LMDB environment cannot be opened twice in a process, does not pickle, and is
@@ -20,20 +45,28 @@ def read_lmdb(path, *, out, pattern="{video}_frame_{frame:010d}.jpg"):
     Parameters
     ----------
     path : str or path-like, or list of them
-        Folder with a `data.mdb`, or the file itself. One value is the float32
-        features of one frame. Several are several modalities of the same frames: their
-        features are joined in this order, and
+        Folder with a `data.mdb`, or the file itself. One value is the bytes of the
+        features of one frame, and nothing else. Several are several modalities of the
+        same frames: their features are joined in this order, and
         :class:`skanticipate.LastAxisSlice` picks one of them again.
     out : str or path-like
         Folder to be written. It must not exist, and appears once it is complete.
     pattern : str, default="{video}_frame_{frame:010d}.jpg"
         How the name of the video and the number of the frame make a key. The default
         is that of RULSTM.
+    dtype : dtype, default="<f4"
+        Type of the numbers in a value: floats or integers, with their byte order. The
+        default is float32, little-endian, as RULSTM has it. Bytes do not say what they
+        are, so values that are hardly of this type are refused.
+    d : int or list of int, default=None
+        Number of features of a frame in each file, or in all of them. None takes what
+        the bytes of the first frame give.
 
     Returns
     -------
     features : FeatureTable
-        What :func:`open_features` gives for `out`.
+        What :func:`open_features` gives for `out`. Floats keep their type; integers
+        become float32.
 
     Raises
     ------
@@ -46,7 +79,10 @@ def read_lmdb(path, *, out, pattern="{video}_frame_{frame:010d}.jpg"):
     ValueError
         If a file is no LMDB, is cut short, is open in this process or has no entries;
         if a key does not follow the pattern, is missing from one of several files, or
-        has features of another length than the first.
+        has features of another length than the first or than `d`; if values begin like
+        another format (a saved array, a pickle, an image, ...) or are hardly numbers of
+        `dtype`, for which the error names a likelier one; if there is no room for the
+        features.
 
     See Also
     --------
@@ -56,6 +92,11 @@ def read_lmdb(path, *, out, pattern="{video}_frame_{frame:010d}.jpg"):
     Notes
     -----
     Needs as much disk as the features, and 16 bytes of memory for a frame.
+
+    Numbers are hardly features if they are not finite, beyond 1e15 or all below 1e-30,
+    or if a sample of them spreads far less in the other byte order or reads as numbers
+    of half or of twice the size; `d` rules the latter out. Frames that are all NaN
+    stand for padding. Features of few digits, or few of them, may look like both.
 
     Examples
     --------
@@ -79,17 +120,18 @@ def read_lmdb(path, *, out, pattern="{video}_frame_{frame:010d}.jpg"):
     >>> folder.cleanup()
     """
     lmdb = _import_lmdb()
-    out = check_absent(out)
+    out, dtype = check_absent(out), _number_type(dtype)
     paths = [Path(p) for p in (path if isinstance(path, list | tuple) else [path])]
     expression = _key_expression(pattern)
     with ExitStack() as stack:
         try:
             readers = [stack.enter_context(_open(lmdb, p)) for p in paths]
             readers = [stack.enter_context(env.begin(buffers=True)) for env in readers]
-            videos, first, frames = _index(readers[0], paths[0], pattern, expression)
-            keys = _keys(videos, first, frames, pattern)
-            blocks = _blocks(readers, paths, keys)
-            write_features(out, videos, first, frames, pattern, blocks)
+            index = _index(readers[0], paths[0], pattern, expression)
+            frames = _Frames(readers, paths, index, pattern, dtype)
+            n_features = frames.check(_per_file(d, paths))
+            check_room(out, len(frames), n_features, frames.stored)
+            write_features(out, *index, pattern, frames.blocks())
         except lmdb.Error as error:
             raise ValueError(
                 f"LMDB cannot read {', '.join(map(str, paths))} ({error}): close it "
@@ -106,6 +148,32 @@ def _import_lmdb():
             'Reading LMDB files needs lmdb: pip install "skanticipate[epic]".'
         ) from error
     return lmdb
+
+
+def _number_type(dtype):
+    """Type of floats or integers of at most 8 bytes.   -> numpy.dtype."""
+    try:
+        found = None if dtype is None else np.dtype(dtype)
+    except TypeError:
+        found = None
+    if found is None or found.kind not in "fiu" or found.itemsize > 8:
+        raise ValueError(
+            f"dtype is {dtype!r}: expected a type of floats or integers such as '<f4', "
+            "'<f8', '<f2' or '>f4'."
+        )
+    return found
+
+
+def _per_file(d, paths):
+    """Number of features in each file.   -> list of int or None."""
+    counts = [d] * len(paths) if d is None or isinstance(d, Integral) else list(d)
+    whole = all(n is None or (isinstance(n, Integral) and n > 0) for n in counts)
+    if len(counts) != len(paths) or not whole:
+        raise ValueError(
+            f"d is {d!r}: expected the number of features of a frame in each of the "
+            f"{len(paths)} files."
+        )
+    return counts
 
 
 def _key_expression(pattern):
@@ -132,6 +200,10 @@ def _open(lmdb, path):
         raise FileNotFoundError(
             f"There is no file {file}: expected the folder of an LMDB, or its file."
         )
+    with open(file, "rb") as head:
+        found = foreign_format(head.read(512))
+    if found is not None:
+        raise ValueError(f"{file} is {found}: expected an LMDB.")
     env = lmdb.open(
         str(path), subdir=path.is_dir(), readonly=True, lock=False, readahead=False
     )
@@ -148,20 +220,26 @@ def _open(lmdb, path):
 
 def _index(reader, path, pattern, expression):
     """Videos, their first rows and the numbers of all frames, sorted."""
-    codes, frames, code_of = array("i"), array("q"), {}
+    codes, frames, code_of, strange = array("i"), array("q"), {}, []
     for key in reader.cursor().iternext(values=False):
-        text = bytes(key).decode("utf-8", errors="replace")
+        text = bytes(key).decode("utf-8", errors="backslashreplace")
         match = expression.fullmatch(text)
         named = match and {"video": match["video"], "frame": int(match["frame"])}
-        if not named or pattern.format(**named) != text:
-            raise ValueError(
-                f"{path} has the key {text!r}, which does not follow the pattern "
-                f"{pattern!r}: set pattern=."
-            )
+        if not named or pattern.format(**named).encode() != key:
+            strange.append(text)
+            continue
         codes.append(code_of.setdefault(named["video"], len(code_of)))
         frames.append(named["frame"])
+    if strange:
+        listed = ", ".join(map(repr, strange[:5]))
+        raise ValueError(
+            f"{path} has the key {listed}, which does not follow the pattern "
+            f"{pattern!r} ({len(strange)} such keys): set pattern=, or delete the keys "
+            "that are no frames."
+        )
     if not codes:
         raise ValueError(f"{path} has no entries: expected the features of frames.")
+    check_names(list(code_of), path)
     videos = np.array(list(code_of))
     order = np.argsort(videos)
     codes = np.argsort(order)[np.frombuffer(codes, dtype=np.int32)]
@@ -171,31 +249,95 @@ def _index(reader, path, pattern, expression):
     return videos[order], np.concatenate([[0], np.cumsum(counts)]), frames[by_video]
 
 
-def _keys(videos, first, frames, pattern):
-    """Yield the key of each frame, in the order of the index."""
-    for video, start, stop in zip(videos.tolist(), first[:-1], first[1:], strict=True):
-        for frame in frames[start:stop].tolist():
-            yield pattern.format(video=video, frame=frame)
+class _Frames:
+    """The frames of an index, whose features lie in one or several files."""
+
+    def __init__(self, readers, paths, index, pattern, dtype):
+        self.readers, self.paths = readers, paths
+        self.videos, self.first, self.frames = index
+        self.pattern = pattern
+        self.dtype = dtype
+        self.stored = dtype.newbyteorder("=") if dtype.kind == "f" else np.dtype("f4")
+        self.widths = None  # bytes of a frame in each file
+
+    def __len__(self):
+        return len(self.frames)
+
+    def check(self, counts):
+        """Look at some frames in each file.   -> number of features, over all files."""
+        (key,) = self._keys(np.array([0]))
+        values = [self._value(number, key) for number in range(len(self.paths))]
+        for path, value, d in zip(self.paths, values, counts, strict=True):
+            _check_value(value, self.dtype, d, path, key)
+        self.widths = [len(value) for value in values]
+        n_looked_at = min(len(self), 2048, _BLOCK_BYTES // sum(self.widths) + 1)
+        rows = np.linspace(0, len(self) - 1, n_looked_at).astype(np.intp)
+        for path, part, d in zip(self.paths, self._read(rows), counts, strict=True):
+            where = f"The numbers in {path}"
+            check_bytes(part, self.dtype, where, width_known=d is not None)
+        return sum(self.widths) // self.dtype.itemsize
+
+    def blocks(self):
+        """Yield the features of all frames, some at a time.   (k, d)."""
+        size = max(1, _BLOCK_BYTES // sum(self.widths))
+        for start in range(0, len(self), size):
+            rows = np.arange(start, min(start + size, len(self)))
+            parts = []
+            for path, values in zip(self.paths, self._read(rows), strict=True):
+                part = np.frombuffer(b"".join(values), dtype=self.dtype)
+                parts.append(part.reshape(len(rows), -1))
+                if reason := excess(parts[-1]):
+                    first, last = self._keys(rows[[0, -1]])
+                    raise ValueError(
+                        f"{path} has numbers that are no features from the key {first} "
+                        f"to the key {last}: {reason}. Extract these frames again."
+                    )
+            yield np.hstack(parts).astype(self.stored, copy=False)
+
+    def _keys(self, rows):
+        """Keys of frames.   list of str."""
+        codes = np.searchsorted(self.first, rows, side="right") - 1
+        names, frames = self.videos[codes].tolist(), self.frames[rows].tolist()
+        return [
+            self.pattern.format(video=name, frame=frame)
+            for name, frame in zip(names, frames, strict=True)
+        ]
+
+    def _value(self, number, key):
+        value = self.readers[number].get(key.encode())
+        if value is None:
+            raise ValueError(
+                f"{self.paths[number]} has no key {key}, which {self.paths[0]} has: "
+                "expected the same frames in all files."
+            )
+        return value
+
+    def _read(self, rows):
+        """Values of frames in each file.   n_files lists of n bytes."""
+        keys, parts = self._keys(rows), []
+        for number, width in enumerate(self.widths):
+            parts.append([self._value(number, key) for key in keys])
+            for key, value in zip(keys, parts[-1], strict=True):
+                if len(value) != width:
+                    raise ValueError(
+                        f"{self.paths[number]} has {len(value)} bytes at the key "
+                        f"{key}: expected {width}, as at the first key."
+                    )
+        return parts
 
 
-def _blocks(readers, paths, keys):
-    """Yield the features of each frame.   (1, d), d over all files."""
-    expected = [None] * len(readers)
-    for key in keys:
-        parts = []
-        for number, reader in enumerate(readers):
-            value = reader.get(key.encode())
-            if value is None:
-                raise ValueError(
-                    f"{paths[number]} has no key {key}, which {paths[0]} has: expected "
-                    "the same frames in all files."
-                )
-            expected[number] = expected[number] or len(value)
-            if len(value) != expected[number] or len(value) % 4 or not len(value):
-                raise ValueError(
-                    f"{paths[number]} has {len(value)} bytes at the key {key}: "
-                    f"expected {expected[number]}, as at the first key, and 4 for each "
-                    "feature."
-                )
-            parts.append(np.frombuffer(value, dtype="<f4"))
-        yield np.concatenate(parts)[None]
+def _check_value(value, dtype, d, path, key):
+    """Refuse a value that is of another format, or of another length."""
+    value, size = bytes(value), dtype.itemsize
+    found = foreign_format(value) or ("text" if _TEXT.fullmatch(value) else None)
+    if found is not None:
+        raise ValueError(
+            f"{path} has {found} at the key {key}: expected the bytes of its features "
+            "and nothing else, as array.tobytes() gives them. Convert the values first."
+        )
+    if not value or len(value) % size or (d is not None and len(value) != d * size):
+        expected = f"a multiple of {size}" if d is None else f"{d} times {size}"
+        raise ValueError(
+            f"{path} has {len(value)} bytes at the key {key}: expected {expected}, for "
+            f"features of {dtype.name}. Set dtype= and d= to what the file has."
+        )

@@ -7,10 +7,24 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from skanticipate.datasets._csv import CsvFile, is_whole_number
+from skanticipate.datasets._segments import check_names
 
 _RULSTM_COLUMNS = ("id", "video", "start_frame", "stop_frame", "verb", "noun", "action")
 _NEEDED_COLUMNS = ("video", "start_frame", "stop_frame", "action")
 _NUMBER_COLUMNS = ("start_frame", "stop_frame", "verb", "noun", "action")
+_CLASS_LIST_HEADERS = {  # the columns, sorted -> those with the ids
+    ("verb",): ("verb",),
+    ("noun",): ("noun",),
+    ("verb_class",): ("verb_class",),
+    ("noun_class",): ("noun_class",),
+    ("verb", "verb_class"): ("verb_class",),
+    ("noun", "noun_class"): ("noun_class",),
+    ("action_class", "noun_class", "verb_class"): ("verb_class", "noun_class"),
+    ("action_class", "noun", "noun_class", "verb", "verb_class"): (
+        "verb_class",
+        "noun_class",
+    ),
+}
 _CLASS_HEADERS = (  # EPIC-KITCHENS-55 verbs, nouns; EPIC-KITCHENS-100
     ("verb_id", "class_key", "verbs"),
     ("noun_id", "class_key", "nouns"),
@@ -156,6 +170,7 @@ def _class_names(file, what, ids, names, default):
     """Names of the class ids.   (n,) -> (n,) str."""
     if names is None:
         return np.array(default)
+    check_names(names["name"] if isinstance(names, Mapping) else names, what)
     if isinstance(names, Mapping):
         names = dict(zip(names["id"], names["name"], strict=True))
     else:
@@ -255,7 +270,9 @@ def read_class_list(path):
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is empty or a line is broken; names the file and the line.
+        If the file is empty, is another table (its columns are not those of a list of
+        classes), a line is broken or a class is listed twice; names the file and the
+        line.
 
     Examples
     --------
@@ -269,20 +286,28 @@ def read_class_list(path):
     array([0, 1])
     """
     file = CsvFile(path)
-    if "action_class" in file.rows[0]:
-        file.use_header(("action_class", "verb_class", "noun_class"))
-        ids = file.integers("verb_class"), file.integers("noun_class")
-        return np.unique(np.stack(ids, axis=1), axis=0)
-    header = file.rows[0]
-    for name in ("verb_class", "noun_class", "verb", "noun"):
-        if name in header:
-            file.use_header((name,))
-            return np.unique(file.integers(name))
-    raise file.error(
-        0,
-        f"has the columns {', '.join(header)}: expected verb_class, noun_class, "
-        "verb, noun or action_class",
-    )
+    header = tuple(sorted(file.rows[0]))
+    if header not in _CLASS_LIST_HEADERS:
+        listed = "; ".join(", ".join(names) for names in _CLASS_LIST_HEADERS)
+        raise file.error(
+            0,
+            f"has the columns {', '.join(file.rows[0])}: expected those of a list of "
+            f"classes ({listed})",
+        )
+    names = _CLASS_LIST_HEADERS[header]
+    file.use_header(names)
+    classes = list(zip(*map(file.integers, names), strict=True))
+    seen = set()
+    for row, ids in enumerate(classes):
+        if ids in seen or min(ids) < 0:
+            raise file.error(
+                row,
+                f"has the class {', '.join(map(str, ids))}, which is negative or was "
+                "listed before: expected each class once",
+            )
+        seen.add(ids)
+    classes = np.unique(classes, axis=0)
+    return classes if len(names) > 1 else classes[:, 0]
 
 
 def many_shot_actions(actions, verbs, nouns, *, rule="and"):

@@ -5,6 +5,8 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
+from skanticipate._actions import as_list
+
 
 @validate_params(
     {
@@ -224,6 +226,8 @@ def _checked_columns(segments):
             f"segments has no column {', '.join(map(repr, missing))}: expected a "
             f"table with the columns {', '.join(names)}."
         )
+    for name in ("video", "action"):
+        check_names(segments[name], name)
     video, start, stop, action = columns = [np.asarray(segments[n]) for n in names]
     shapes = {name: column.shape for name, column in zip(names, columns, strict=True)}
     if len(set(shapes.values())) > 1 or video.ndim != 1:
@@ -235,6 +239,18 @@ def _checked_columns(segments):
         raise ValueError("segments is empty: expected at least one row.")
     _check_frames(start, stop)
     return _video_codes(video), start, stop, _label_column(action)
+
+
+def check_names(column, what):
+    """Refuse names that end in NUL: numpy drops it, and two names become one."""
+    if isinstance(column, np.ndarray) and column.dtype != object:
+        return  # dropped before we see it
+    for row, name in enumerate(as_list(column)):
+        if isinstance(name, str) and name.endswith("\0"):
+            raise ValueError(
+                f"{what} has the name {name!r} in row {row}: expected names that do "
+                "not end in NUL, which numpy drops. Strip or replace it everywhere."
+            )
 
 
 def _check_frames(start, stop):

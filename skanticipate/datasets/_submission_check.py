@@ -3,6 +3,7 @@
 import functools
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -123,9 +124,14 @@ def check_ids(ids):
             f"'P01_11_0', got {ids[:3]}."
         )
     if len(set(ids)) < len(ids):
-        repeated = next(name for name in ids if ids.count(name) > 1)
+        repeated = _first_repeated(ids)
         raise ValueError(f"ids holds the segment {repeated!r} twice.")
     return ids
+
+
+def _first_repeated(values):
+    """Return the first of the values that occur more than once."""
+    return next(value for value, n in Counter(values).items() if n > 1)
 
 
 class _Object(dict):
@@ -135,8 +141,7 @@ class _Object(dict):
         super().__init__(pairs)
         self.repeated = None
         if len(self) < len(pairs):
-            keys = [key for key, _ in pairs]
-            self.repeated = next(key for key in keys if keys.count(key) > 1)
+            self.repeated = _first_repeated(key for key, _ in pairs)
 
 
 def _read(path):
@@ -216,8 +221,7 @@ def _action_scores(entry, where):
         )
     pairs = [_ids_of(key, ("verb", "noun"), where) for key in scores]
     if len(set(pairs)) < len(pairs):
-        repeated = next(pair for pair in pairs if pairs.count(pair) > 1)
-        raise ValueError(f"{where} has the action {repeated} twice.")
+        raise ValueError(f"{where} has the action {_first_repeated(pairs)} twice.")
     return pairs, [_score(scores, key, "action", where) for key in scores]
 
 

@@ -1,22 +1,28 @@
 """Read the vectors of a few words out of a text file of word vectors."""
 
 import gzip
+import zlib
+from codecs import getincrementaldecoder
 from collections import Counter
 from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
 
+from skanticipate._formats import UTF8_MARK, foreign_text
+
 _N_PROBED_LINES = 100
+_N_PROBED_BYTES = 4096
 
 
 def read_word_vectors(path, words):
     r"""Read the vectors of some words from a text file, line by line.
 
     Reads the GloVe format (one word and its numbers a line) and the word2vec text
-    format (the same after a header `count dimension`), plain or compressed (.gz).
-    Only the lines of the words asked for are parsed, and reading stops when all are
-    found, so a file of several GB costs no memory.
+    format (the same after a header `count dimension`), in UTF-8, plain or compressed by
+    gzip, whatever the name says. Only the lines of the words asked for are parsed, so a
+    file of several GB costs no memory. Reading stops when all are found; a compressed
+    file is read to its end, where its checksum is.
 
     Parameters
     ----------
@@ -32,10 +38,14 @@ def read_word_vectors(path, words):
 
     Raises
     ------
+    FileNotFoundError
+        If there is no such file.
     ValueError
-        If the file is empty, or the line of a word that is asked for does not hold
-        as many finite numbers as the other lines, too few or too many of them; names
-        the file and the line.
+        If the file is empty, is no text of word vectors in UTF-8 (names what it is:
+        word2vec's binary format, a pickle as gensim saves it, an archive, UTF-16, a web
+        page, ...) or a damaged archive, or the line of a word that is asked for does
+        not hold as many finite numbers as the other lines, too few or too many of them;
+        names the file and the line.
 
     Examples
     --------
@@ -50,24 +60,84 @@ def read_word_vectors(path, words):
     """
     path, wanted = Path(path), {word.encode() for word in words}
     first_tokens = {token for word in wanted for token in word.split()[:1]}
-    found = {}
-    with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
-        probed = list(islice(file, _N_PROBED_LINES))
-        dimension, n_header_lines = _layout(probed, path)
-        lines = islice(chain(probed, file), n_header_lines, None)
-        for number, line in enumerate(lines, start=n_header_lines + 1):
-            if len(found) == len(wanted):
-                break
-            first_token = line.split(None, 1)[:1]
-            if not first_token or first_token[0] not in first_tokens:
-                continue
-            word, numbers = _split(line, dimension)
-            if word in wanted:
-                vector = _parse(numbers, dimension)
-                if vector is None:
-                    raise _broken_line(path, number, line, dimension)
-                found.setdefault(word, vector)
+    try:
+        with _open(path) as file:
+            found, dimension = _read(path, file, wanted, first_tokens)
+            while isinstance(file, gzip.GzipFile) and file.read(1 << 20):
+                pass
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ValueError(
+            f"{path} is damaged or cut short, gzip cannot read it ({error}): get the "
+            "file again."
+        ) from error
     return _keyed_vectors(found, dimension)
+
+
+def _open(path):
+    """Open what is compressed and what is not, by its content."""
+    with open(path, "rb") as file:
+        compressed = file.read(2) == b"\x1f\x8b"
+    return (gzip.open if compressed else open)(path, "rb")
+
+
+def _read(path, file, wanted, first_tokens):
+    """Vectors of the wanted words, by word in bytes, and their dimension."""
+    _check_format(path, file.read(_N_PROBED_BYTES))
+    file.seek(0)
+    found, probed = {}, list(islice(file, _N_PROBED_LINES))
+    probed[:1] = [line.removeprefix(UTF8_MARK) for line in probed[:1]]
+    dimension, n_header_lines = _layout(probed, path)
+    lines = islice(chain(probed, file), n_header_lines, None)
+    for number, line in enumerate(lines, start=n_header_lines + 1):
+        if len(found) == len(wanted):
+            break
+        first_token = line.split(None, 1)[:1]
+        if not first_token or first_token[0] not in first_tokens:
+            continue
+        word, numbers = _split(line, dimension)
+        if word in wanted:
+            vector = _parse(numbers, dimension)
+            if vector is None:
+                raise _broken_line(path, number, line, dimension)
+            found.setdefault(word, vector)
+    return found, dimension
+
+
+def _check_format(path, head):
+    """Refuse a file that begins like something else."""
+    found = foreign_text(head)
+    if _is_binary_word2vec(head):
+        found = "in word2vec's binary format"
+    elif found is None and b"\r" in head and b"\n" not in head:
+        found = "text whose lines end in a carriage return alone"
+    if found is not None:
+        raise ValueError(
+            f"{path} is {found}: expected lines of a word and its numbers in UTF-8. "
+            "Unpack or convert it; or load it with gensim (KeyedVectors.load, or "
+            "load_word2vec_format with binary=True) and pass the KeyedVectors."
+        )
+
+
+def _is_binary_word2vec(head):
+    r"""Whether a header `count dimension` precedes a word and the bytes of its vector.
+
+    Examples
+    --------
+    >>> _is_binary_word2vec(b"1 2\ncut \x00\x00\x80?\x00\x00\x00\x00")
+    True
+    >>> _is_binary_word2vec(b"1 2\ncut 1.0 0.0\n")
+    False
+    """
+    header, _, record = head.partition(b"\n")
+    header = header.split()
+    if len(header) != 2 or not all(token.isdigit() for token in header):
+        return False
+    vector = record.partition(b" ")[2][: 4 * int(header[1])]
+    try:
+        text = getincrementaldecoder("utf-8")().decode(vector)
+    except UnicodeDecodeError:
+        return True
+    return any(ord(letter) < 32 and not letter.isspace() for letter in text)
 
 
 def _layout(probed, path):
@@ -78,16 +148,21 @@ def _layout(probed, path):
     """
     lengths = [len(line.split()) for line in probed]
     header = probed[0].split() if probed else []
-    if len(header) == 2 and all(token.isdigit() for token in header):
-        if lengths[1:2] != [2]:
-            return int(header[1]), 1
-    lengths = [length for length in lengths if length]
-    if not lengths or max(lengths) < 2:
+    dimension, n_header_lines = 0, 0
+    if len(header) == 2 and all(map(bytes.isdigit, header)) and lengths[1:2] != [2]:
+        dimension, n_header_lines = int(header[1]), 1
+    elif any(lengths):
+        dimension = Counter(filter(None, lengths)).most_common(1)[0][0] - 1
+    rows = zip(lengths[n_header_lines:], probed[n_header_lines:], strict=True)
+    if dimension < 1 or not any(
+        length > dimension and all(map(_is_number, _split(line, dimension)[1]))
+        for length, line in rows
+    ):
         raise ValueError(
             f"{path} holds no word vectors: expected lines of a word and its numbers, "
             "separated by spaces."
         )
-    return Counter(lengths).most_common(1)[0][0] - 1, 0
+    return dimension, n_header_lines
 
 
 def _split(line, dimension):
