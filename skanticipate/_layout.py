@@ -74,11 +74,11 @@ def hint_channels_first(clip_shape, *, always_maps=False):
     *before, height, width = clip_shape
     axis = int(np.argmax(before))
     n = before[axis]
-    odd = n >= max(64, 4 * width)
+    odd = n >= 64 and n > 4 * width
     if not always_maps:
         small, large = sorted((height, width))
         alike = large == small if n < 480 else large <= 2 * small
-        odd = odd and n >= 128 and n % 16 == 0 and small >= 5 and alike
+        odd = odd and n % 16 == 0 and small >= 5 and alike
     if odd:
         shape = ", ".join(map(str, ("n", *clip_shape)))
         warn(

@@ -60,13 +60,12 @@ class RowView:
     """
 
     def __init__(self, base, rows=None):
-        for needed in ("shape", "dtype", "__getitem__"):
-            if not hasattr(base, needed):
-                raise TypeError(
-                    "A RowView needs an array with shape, dtype and integer indexing, "
-                    f"got {type(base).__name__}: pass np.asarray(X), a memory map, or "
-                    "a dataset of h5py or zarr."
-                )
+        if not _is_array(base):
+            raise TypeError(
+                "A RowView needs an array with shape, numpy's dtype and integer "
+                f"indexing, got {type(base).__name__}: pass np.asarray(X), a memory "
+                "map, or a dataset of h5py or zarr."
+            )
         rows = None if rows is None else _as_index(rows, base.shape[0])
         if isinstance(base, RowView):
             base, rows = base.base, (base if rows is None else base[rows]).rows
@@ -82,7 +81,7 @@ class RowView:
     @property
     def dtype(self):
         """Type in which the rows are stored."""
-        return self.base.dtype
+        return np.dtype(self.base.dtype)
 
     @property
     def ndim(self):
@@ -159,6 +158,14 @@ class _Channels:
 
     def __getitem__(self, rows):
         return self.view.take(rows)[..., self.kept]
+
+
+def _is_array(base):
+    try:
+        np.dtype(base.dtype)
+    except (AttributeError, TypeError):  # none, or not numpy's
+        return False
+    return hasattr(base, "shape") and hasattr(base, "__getitem__")
 
 
 def _as_index(rows, n):

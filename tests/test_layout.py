@@ -192,6 +192,7 @@ def hints(network, shape):
         (InceptionTail(), (480, 8, 7, 12), 1),
         (InceptionTail(), (480, 16, 4, 4), 1),
         (FeatureMapNet(), (512, 7, 7), 1),
+        (FeatureMapNet(), (64, 7, 7), 1),
         (FeatureMapNet(), (2048, 7, 7), 1),
         (FeatureMapNet(), (512, 7, 12), 1),
         (FeatureMapNet(), (832, 4, 7, 7), 1),
@@ -227,6 +228,7 @@ def test_channels_in_front_are_told_with_the_remedy(network, shape, axis):
         (FeatureMapNet(), (196, 64)),
         (FeatureMapNet(), (1568, 64)),
         (LSTM(), (8, 196, 768)),
+        (LSTM(), (64, 16, 16)),
         (LSTM(), (300, 25, 24)),
     ],
 )
