@@ -93,6 +93,10 @@ class RowView:
             indices = np.flatnonzero(indices)
         return _read(self.base, indices if self.rows is None else self.rows[indices])
 
+    def channels(self, start, stop):
+        """Only some entries of the last axis of the same rows, as another view."""
+        return RowView(self.base[..., start:stop], self.rows)
+
     def __array__(self, dtype=None, copy=None):
         if self.rows is None and not copy:
             return np.asarray(self.base, dtype=dtype)

@@ -2,16 +2,19 @@
 
 import pytest
 from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skanticipate import (
     MLP,
     DistilledAnticipator,
+    LateFusion,
     RecognitionTeacher,
     SmoothedAnticipator,
 )
 
+MEMBER = SmoothedAnticipator(MLP(16), max_epochs=30, lr=0.01, random_state=0)
 ESTIMATORS = [
     SmoothedAnticipator(),
     SmoothedAnticipator(MLP(16), smoothing=0, max_epochs=30, lr=0.01),
@@ -19,6 +22,12 @@ ESTIMATORS = [
     DistilledAnticipator(),
     DistilledAnticipator(MLP(16), smoothing=0.1, max_epochs=30, lr=0.01),
     RecognitionTeacher(),
+    LateFusion([("all", MEMBER, (0, None)), ("same", MEMBER, (0, None))]),
+    LateFusion(
+        [("ours", MEMBER, (0, None)), ("theirs", LogisticRegression(), (0, None))],
+        weights=[2, 1],
+        combine="log_proba",
+    ),
 ]
 
 
