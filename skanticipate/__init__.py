@@ -7,7 +7,11 @@ targets, so there is one student, one objective and one training loop.
 from skanticipate import datasets, losses, metrics, plotting
 from skanticipate._rows import RowView
 from skanticipate._version import __version__
-from skanticipate.anticipators import DistilledAnticipator, SmoothedAnticipator
+from skanticipate.anticipators import (
+    DistilledAnticipator,
+    LateFusion,
+    SmoothedAnticipator,
+)
 from skanticipate.marginals import MarginalLoss
 from skanticipate.model_selection import SemiSupervisedSplit
 from skanticipate.networks import (
@@ -67,6 +71,7 @@ __all__ = [
     "InceptionTail",
     "LanguageTeacher",
     "LastAxisSlice",
+    "LateFusion",
     "MarginalLoss",
     "MixturePrior",
     "ModalityAttention",

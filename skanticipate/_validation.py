@@ -34,11 +34,17 @@ def check_clips(X, *, name, estimator, reset):
     everything else goes through scikit-learn's `check_array`. In arrays of more than
     two axes a time step (second axis) that is all NaN is padding.
     """
+    rows = clip_rows(X, name=name, estimator=estimator, reset=reset)
+    for start, chunk in _float_chunks(rows):
+        _check_finite(chunk, start, name, estimator)
+    return rows
+
+
+def clip_rows(X, *, name, estimator, reset):
+    """Clips as rows, of which only shape, type and column names are checked."""
     rows = _as_rows(X, name, estimator)
     if rows.ndim == 2:
         validate_data(estimator, X, reset=reset, skip_check_array=True)
-    for start, chunk in _float_chunks(rows):
-        _check_finite(chunk, start, name, estimator)
     return rows
 
 

@@ -22,6 +22,7 @@ from skanticipate import (
     HistoryText,
     LanguageTeacher,
     LastAxisSlice,
+    LateFusion,
     PerFrame,
     RecognitionTeacher,
     SmoothedAnticipator,
@@ -44,6 +45,7 @@ class AnyAction(Mapping):
 
 QUICK = {"max_epochs": 30, "lr": 0.01}
 BERT = write_tiny_bert(tempfile.mkdtemp(), max_position_embeddings=512)
+MEMBER = SmoothedAnticipator(MLP(16), random_state=0, **QUICK)
 ESTIMATORS = [
     SmoothedAnticipator(),
     SmoothedAnticipator(MLP(16), smoothing=0, **QUICK),
@@ -53,6 +55,12 @@ ESTIMATORS = [
     RecognitionTeacher(),
     TeacherEnsemble([RecognitionTeacher(MLP(16), **QUICK)] * 2, random_state=0),
     TeacherEnsemble([LogisticRegression()], average="proba"),
+    LateFusion([("all", MEMBER, (0, None)), ("same", MEMBER, (0, None))]),
+    LateFusion(
+        [("ours", MEMBER, (0, None)), ("theirs", LogisticRegression(), (0, None))],
+        weights=[2, 1],
+        combine="log_proba",
+    ),
     HistoryTeacher(n_networks=1, hidden_size=8, max_epochs=2),
     LanguageTeacher(BERT, AnyAction(), verb_weight=0, noun_weight=0),
     PerFrame(StandardScaler()),

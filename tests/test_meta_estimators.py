@@ -101,7 +101,9 @@ def importance(scoring):
 def proba_of_folds():
     proba = np.zeros((120, 3))
     for train, test in SPLIT.split(X, Y, GROUPS):
-        proba[test] = clone(MODEL).fit(X[train], Y[train], X[train]).predict_proba(X[test])
+        proba[test] = (
+            clone(MODEL).fit(X[train], Y[train], X[train]).predict_proba(X[test])
+        )
     return np.mean(proba[LABELLED].argmax(1) == TRUTH[LABELLED]) > 0.75
 
 
@@ -186,9 +188,12 @@ ROWS = {
     ),
     "cross_val_predict": (
         "labels only",
-        lambda: np.mean(cross_val_predict(MODEL, X, Y, cv=2) == TRUTH) > 0.75
-        and cross_val_predict(MODEL, X, Y, cv=2, method="predict_proba").shape[1] == 4
-        and proba_of_folds(),
+        lambda: (
+            np.mean(cross_val_predict(MODEL, X, Y, cv=2) == TRUTH) > 0.75
+            and cross_val_predict(MODEL, X, Y, cv=2, method="predict_proba").shape[1]
+            == 4
+            and proba_of_folds()
+        ),
     ),
     "CalibratedClassifierCV": (
         "no",
@@ -200,47 +205,60 @@ ROWS = {
     ),
     "StackingClassifier": (
         "no",
-        lambda: refuses_or_errs(StackingClassifier([("a", MODEL)], cv=2))
-        and on_labels(StackingClassifier([("a", MODEL)], cv=2))
-        and fused(),
+        lambda: (
+            refuses_or_errs(StackingClassifier([("a", MODEL)], cv=2))
+            and on_labels(StackingClassifier([("a", MODEL)], cv=2))
+            and fused()
+        ),
     ),
     "BaggingClassifier": (
         "no",
-        lambda: refuses_or_errs(BaggingClassifier(MODEL, n_estimators=2))
-        and on_labels(BaggingClassifier(MODEL, n_estimators=2)),
+        lambda: (
+            refuses_or_errs(BaggingClassifier(MODEL, n_estimators=2))
+            and on_labels(BaggingClassifier(MODEL, n_estimators=2))
+        ),
     ),
     "AdaBoostClassifier": (
         "no",
         # Rows without a label are errors, whose weight grows round by round.
-        lambda: AdaBoostClassifier(PLAIN, n_estimators=1).fit(X, Y).estimator_errors_
-        > 0.3
-        and AdaBoostClassifier(PLAIN, n_estimators=1)
-        .fit(X[LABELLED], Y[LABELLED])
-        .estimator_errors_
-        < 0.25,
+        lambda: (
+            AdaBoostClassifier(PLAIN, n_estimators=1).fit(X, Y).estimator_errors_ > 0.3
+            and AdaBoostClassifier(PLAIN, n_estimators=1)
+            .fit(X[LABELLED], Y[LABELLED])
+            .estimator_errors_
+            < 0.25
+        ),
     ),
     "OneVsRestClassifier": (
         "no",
-        lambda: refuses_or_errs(OneVsRestClassifier(MODEL))
-        and on_labels(OneVsRestClassifier(MODEL)),
+        lambda: (
+            refuses_or_errs(OneVsRestClassifier(MODEL))
+            and on_labels(OneVsRestClassifier(MODEL))
+        ),
     ),
     "OneVsOneClassifier": (
         "no",
-        lambda: refuses_or_errs(OneVsOneClassifier(MODEL))
-        and on_labels(OneVsOneClassifier(MODEL)),
+        lambda: (
+            refuses_or_errs(OneVsOneClassifier(MODEL))
+            and on_labels(OneVsOneClassifier(MODEL))
+        ),
     ),
     "OutputCodeClassifier": (
         "no",
-        lambda: refuses_or_errs(OutputCodeClassifier(MODEL, random_state=0))
-        and on_labels(OutputCodeClassifier(MODEL, code_size=4, random_state=0)),
+        lambda: (
+            refuses_or_errs(OutputCodeClassifier(MODEL, random_state=0))
+            and on_labels(OutputCodeClassifier(MODEL, code_size=4, random_state=0))
+        ),
     ),
     "TunedThresholdClassifierCV": (
         "no",
-        lambda: refuses_or_errs(TunedThresholdClassifierCV(MODEL, cv=2))
-        and TunedThresholdClassifierCV(MODEL, cv=2)
-        .fit(X[LABELLED], Y[LABELLED] > 0)
-        .score(X, TRUTH > 0)
-        > 0.75,
+        lambda: (
+            refuses_or_errs(TunedThresholdClassifierCV(MODEL, cv=2))
+            and TunedThresholdClassifierCV(MODEL, cv=2)
+            .fit(X[LABELLED], Y[LABELLED] > 0)
+            .score(X, TRUTH > 0)
+            > 0.75
+        ),
     ),
     "SelfTrainingClassifier": (
         "yes",
@@ -253,10 +271,12 @@ ROWS = {
 def table():
     """Names and verdicts of the README's table.   -> {name: verdict}."""
     readme = Path(__file__).parent.parent / "README.md"
-    rows = {}
+    rows, verdicts = {}, {verdict for verdict, _ in ROWS.values()}
     for line in readme.read_text(encoding="utf-8").splitlines():
         cells = [cell.strip() for cell in line.strip("| ").split("|")]
-        if len(cells) == 3 and cells[1].partition(":")[0] in {v for v, _ in ROWS.values()}:
+        if len(cells) == 3 and cells[1].partition(":")[0] in {
+            v for v, _ in ROWS.values()
+        }:
             verdict = cells[1].partition(":")[0]
             rows |= dict.fromkeys(re.findall(r"`(\w+)`", cells[0]), verdict)
     return rows

@@ -53,7 +53,7 @@ class ModalityAttention(StagedSpec, _BaseComposition):
 
     See Also
     --------
-    skanticipate.LastAxisSlice : Its example is late fusion, with fixed weights.
+    skanticipate.LateFusion : Mean of whole models, with fixed weights.
 
     Notes
     -----

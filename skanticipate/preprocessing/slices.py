@@ -33,22 +33,22 @@ class LastAxisSlice(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
     feature_names_in_ : ndarray of shape (d,)
         Names of the columns, where `fit` saw a DataFrame.
 
+    See Also
+    --------
+    skanticipate.LateFusion : An anticipator for each modality, fused.
+
     Examples
     --------
-    Late fusion of two modalities:
+    Learn from 16 of 24 channels:
 
-    >>> from sklearn.ensemble import VotingClassifier
     >>> from sklearn.pipeline import make_pipeline
     >>> from skanticipate import LSTM, LastAxisSlice, SmoothedAnticipator
     >>> from skanticipate.datasets import make_kitchen
     >>> kitchen = make_kitchen(8, n_steps=4, n_features=24, random_state=0)
-    >>> branch = SmoothedAnticipator(LSTM(8), max_epochs=2, random_state=0)
-    >>> fusion = VotingClassifier([
-    ...     ("rgb", make_pipeline(LastAxisSlice(0, 16), branch)),
-    ...     ("flow", make_pipeline(LastAxisSlice(16), branch)),
-    ... ], voting="soft", weights=[2, 1])
-    >>> fusion.fit(kitchen.X_past, kitchen.y).predict_proba(kitchen.X_past).shape
-    (120, 18)
+    >>> model = SmoothedAnticipator(LSTM(8), max_epochs=2, random_state=0)
+    >>> rgb = make_pipeline(LastAxisSlice(0, 16), model)
+    >>> rgb.fit(kitchen.X_past, kitchen.y)[-1].feature_dim_
+    16
     """
 
     _parameter_constraints = {
@@ -90,15 +90,8 @@ class LastAxisSlice(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
         for stale in ("n_features_in_", "feature_names_in_"):
             vars(self).pop(stale, None)
         rows = check_clips(X, name="X", estimator=self, reset=True)
-        d = rows.shape[-1]
-        if self.start >= d or (
-            self.stop is not None and not self.start < self.stop <= d
-        ):
-            raise ValueError(
-                f"start={self.start} and stop={self.stop} must lie within the {d} "
-                "channels of X, the last axis, and start before stop."
-            )
-        self.feature_dim_ = d
+        check_channels(self.start, self.stop, rows.shape[-1])
+        self.feature_dim_ = rows.shape[-1]
         return self
 
     def transform(self, X):
@@ -127,9 +120,7 @@ class LastAxisSlice(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
                 f"X has {rows.shape[-1]} channels, its last axis, but LastAxisSlice "
                 f"was fitted on {self.feature_dim_}."
             )
-        kept = rows.channels(self.start, self.stop)
-        lazy = isinstance(X, RowView | np.memmap)
-        return kept if lazy else np.asarray(kept)
+        return keep_channels(X, rows, self.start, self.stop)
 
     def get_feature_names_out(self, input_features=None):
         """Names of the kept channels.
@@ -146,3 +137,18 @@ class LastAxisSlice(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
         check_is_fitted(self, "feature_dim_")
         names = _check_feature_names_in(self, input_features)
         return names[self.start : self.stop]
+
+
+def check_channels(start, stop, d, whose=""):
+    """Refuse what does not lie within d channels."""
+    if start >= d or (stop is not None and not start < stop <= d):
+        raise ValueError(
+            f"{whose}start={start} and stop={stop} must lie within the {d} channels of "
+            "X, the last axis, and start before stop."
+        )
+
+
+def keep_channels(X, rows, start, stop):
+    """Some channels of clips X that were checked as `rows`, read as late as X is."""
+    kept = rows.channels(start, stop)
+    return kept if isinstance(X, RowView | np.memmap) else np.asarray(kept)

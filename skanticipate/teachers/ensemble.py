@@ -126,12 +126,7 @@ class TeacherEnsemble(SaveMixin, ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         rows = self._check_rows(X, reset=False)
         answers = [ask(teacher, rows, self.classes_) for teacher in self.teachers_]
-        if self.average == "proba":
-            return np.mean(answers, axis=0)
-        smallest = np.finfo(answers[0].dtype).tiny
-        logs = np.mean([np.log(np.maximum(a, smallest)) for a in answers], axis=0)
-        proba = np.exp(logs - logs.max(axis=1, keepdims=True))
-        return proba / proba.sum(axis=1, keepdims=True)
+        return mean_proba(answers, self.average)
 
     def predict(self, X):
         """Most probable label of each clip.   (n, ...) -> (n,)."""
@@ -148,6 +143,19 @@ class TeacherEnsemble(SaveMixin, ClassifierMixin, BaseEstimator):
         if rows.ndim == 2 and rows.dtype.kind == "f":  # features, no histories
             validate_data(self, X, reset=reset, skip_check_array=True)
         return rows
+
+
+def mean_proba(answers, average, weights=None):
+    """Mean of probabilities, or of their logarithms, normalised again.
+
+    list of (n, C) -> (n, C)
+    """
+    if average == "proba":
+        return np.average(answers, axis=0, weights=weights)
+    logs = [np.log(np.maximum(a, np.finfo(a.dtype).tiny)) for a in answers]
+    logs = np.average(logs, axis=0, weights=weights)
+    proba = np.exp(logs - logs.max(axis=1, keepdims=True))
+    return proba / proba.sum(axis=1, keepdims=True)
 
 
 def _rows(X):

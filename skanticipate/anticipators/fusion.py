@@ -1,0 +1,353 @@
+"""LateFusion: several anticipators, each of some channels, that answer as one."""
+
+import numpy as np
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.utils import Bunch
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.metadata_routing import UNUSED
+from sklearn.utils.metaestimators import _BaseComposition
+from sklearn.utils.validation import check_is_fitted
+
+from skanticipate._rows import RowView
+from skanticipate._runtime import all_or_nothing
+from skanticipate._validation import check_label_array, check_same_length, clip_rows
+from skanticipate.anticipators._members import (
+    align,
+    check_labels_alike,
+    check_members,
+    common_stages,
+    fit_member,
+)
+from skanticipate.metrics import labelled_scorer
+from skanticipate.persistence import SaveMixin
+from skanticipate.preprocessing.slices import check_channels, keep_channels
+from skanticipate.teachers.ensemble import mean_proba
+from skanticipate.teachers.protocol import seen_by_last_step, split_transforms
+
+
+class LateFusion(SaveMixin, ClassifierMixin, _BaseComposition):
+    """Several anticipators, each of some channels, that answer with their mean.
+
+    The features of all modalities travel in one array. Each member is fitted on its
+    channels of `X_past`, of `X_val` and of `X_future_unlabeled` alike, and is passed
+    every other signal that its `fit` names.
+
+    Unlabelled rows are what the anticipators among the members take for them; any other
+    classifier, and a Pipeline that ends in one, is fitted on the labelled rows only. Of
+    a Pipeline of scikit-learn, the steps before the last transform `X_val` and
+    `X_future_unlabeled` too, and its last step is passed the signals.
+
+    Parameters
+    ----------
+    estimators : list of (name, estimator, (start, stop))
+        The members, and the channels that each sees: `start` to `stop` of the last
+        axis, where a `stop` of None means the end. A member is a classifier with
+        `predict_proba`; it is cloned, unless it is a `FrozenEstimator`. Its parameters
+        have its name before them, as in `rgb__lr`; its `random_state` is its own.
+    weights : array-like of shape (n_members,), default=None
+        Weight of each member in the mean; None means equal ones. Like `combine` it may
+        be changed after `fit`.
+    combine : {"proba", "log_proba"}, default="proba"
+        Mean of the probabilities, or of their logarithms, normalised again (a
+        geometric mean).
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (C,)
+        Labels, in the order of the columns of `predict_proba`.
+    estimators_ : list
+        The fitted members.
+    named_estimators_ : Bunch
+        The same by name.
+    columns_ : dict of str to (start, stop)
+        The channels of each.
+    anticipation_times_ : ndarray of shape (S,)
+        Seconds before the action of each stage, where all members have the same.
+    feature_dim_ : int
+        Size of the last axis of the clips.
+    n_features_in_ : int
+        Number of features; of clips (n, d) only.
+    feature_names_in_ : ndarray of shape (d,)
+        Names of the features, if `X_past` was a table with names.
+    unlabeled_label_ : object
+        What marked an unlabelled row in `fit`; None where nothing did.
+
+    See Also
+    --------
+    ModalityAttention : Learned weights, different for each clip.
+
+    Examples
+    --------
+    Two modalities of 16 and 8 channels:
+
+    >>> from skanticipate import LSTM, LateFusion, SmoothedAnticipator
+    >>> from skanticipate.datasets import make_kitchen
+    >>> kitchen = make_kitchen(8, n_steps=4, n_features=24, random_state=0)
+    >>> branch = SmoothedAnticipator(LSTM(8), max_epochs=2, random_state=0)
+    >>> fusion = LateFusion(
+    ...     [("rgb", branch, (0, 16)), ("flow", branch, (16, None))], weights=[2, 1]
+    ... )
+    >>> fusion.set_params(rgb__network__hidden_size=16).fit(kitchen.X_past, kitchen.y)
+    LateFusion(...)
+    >>> fusion.predict_proba(kitchen.X_past).shape
+    (120, 18)
+    """
+
+    _parameter_constraints = {
+        "estimators": [list, tuple],
+        "weights": ["array-like", None],
+        "combine": [StrOptions({"proba", "log_proba"})],
+    }
+
+    __metadata_request__fit = {
+        "X_past": UNUSED,
+        **dict.fromkeys(("X_future_unlabeled", "past_actions", "y_past"), True),
+        **dict.fromkeys(("teacher_proba", "groups", "X_val", "y_val"), True),
+    }
+
+    def __init__(self, estimators, *, weights=None, combine="proba"):
+        self.estimators = estimators
+        self.weights = weights
+        self.combine = combine
+
+    @all_or_nothing
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(
+        self,
+        X_past,
+        y,
+        X_future_unlabeled=None,
+        *,
+        past_actions=None,
+        y_past=None,
+        teacher_proba=None,
+        groups=None,
+        sample_weight=None,
+        X_val=None,
+        y_val=None,
+    ):
+        """Fit every member on its channels.
+
+        On any error the fusion is as it was before the call.
+
+        Parameters
+        ----------
+        X_past : array-like of shape (n, d), (n, T, d) or (n, ..., d)
+            Features observed before the action, those of all modalities side by side.
+            Memory maps and `RowView` are read by the members, a batch at a time.
+        y : array-like of shape (n,)
+            Label of the action to anticipate; unlabelled rows may be among them.
+        X_future_unlabeled : array-like of shape (n, ..., d), default=None
+            Features of the clip to be anticipated, with the channels of `X_past`.
+        past_actions, y_past, teacher_proba, groups, sample_weight : default=None
+            As in `DistilledAnticipator`, one entry for each row of `X_past`.
+        X_val, y_val : arrays as `X_past` and `y`, default=None
+            Validation data, as in `DistilledAnticipator`.
+
+        Returns
+        -------
+        self : object
+            The fitted fusion.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a member is none, sees no channel, or disagrees with another about
+            classes; if an array does not fit the others; and what a member raises,
+            with a note of its name.
+        """
+        check_members(self.estimators, self.weights)
+        self._validate_names([name for name, _ in self._members])
+        aligned = {
+            "X_future_unlabeled": X_future_unlabeled,
+            "past_actions": past_actions,
+            "y_past": y_past,
+            "teacher_proba": teacher_proba,
+            "groups": groups,
+            "sample_weight": sample_weight,
+        }
+        rows = self._check_past(X_past)
+        check_same_length(len(rows), y=y, **aligned)
+        y = check_label_array(y, estimator=self)
+        labels = check_labels_alike(self, y)
+        self.classes_, self.unlabeled_label_ = labels.classes, labels.marker
+        given = {**aligned, "X_val": X_val, "y_val": y_val}
+        given = {name: signal for name, signal in given.items() if signal is not None}
+        checked = {
+            name: self._check_like_fit(given[name], name)
+            for name in ("X_future_unlabeled", "X_val")
+            if name in given
+        }
+        self.estimators_ = []
+        for name, estimator, columns in self.estimators:
+            clips = keep_channels(X_past, rows, *columns)
+            seen = {k: keep_channels(given[k], v, *columns) for k, v in checked.items()}
+            member = fit_member(name, estimator, clips, y, labels, given | seen)
+            self.estimators_.append(member)
+        self.columns_ = {name: tuple(columns) for name, _, columns in self.estimators}
+        self.anticipation_times_ = common_stages(self.estimators_)
+        if self.anticipation_times_ is None:
+            del self.anticipation_times_
+        return self
+
+    def _check_past(self, X_past):
+        """Check the clips of all members, and that each has some channels of them."""
+        for stale in ("n_features_in_", "feature_names_in_"):
+            vars(self).pop(stale, None)
+        rows = clip_rows(X_past, name="X_past", estimator=self, reset=True)
+        self.feature_dim_ = rows.shape[-1]
+        for name, _, columns in self.estimators:
+            check_channels(*columns, self.feature_dim_, f"Member {name!r}: ")
+        return rows
+
+    def _check_like_fit(self, X, name):
+        """Check that clips have the channels of those of fit.   -> RowView."""
+        rows = clip_rows(X, name=name, estimator=self, reset=False)
+        if rows.shape[-1] != self.feature_dim_:
+            raise ValueError(
+                f"{name} has {rows.shape[-1]} channels, its last axis, but X_past had "
+                f"{self.feature_dim_}: every member sees the same channels of both."
+            )
+        return rows
+
+    # ------------------------------------------------------------------ prediction
+
+    def predict(self, X):
+        """Most probable label of each clip.   (n, ..., d) -> (n,)."""
+        columns = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[columns]
+
+    def predict_proba(self, X):
+        """Mean of the members' probabilities of each class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), (n, T, d) or (n, ..., d)
+            Features observed before the action, with the channels of `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n, C)
+            Columns in the order of `classes_`.
+
+        Raises
+        ------
+        ValueError
+            If the clips are not of the kind seen in fit, here and in all that predicts.
+        """
+        seen = self._seen(X)
+        return self._mean(member.predict_proba(clips) for member, clips in seen)
+
+    def predict_log_proba(self, X):
+        """Logarithm of `predict_proba`.   (n, ..., d) -> (n, C)."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    def staged_predict_proba(self, X):
+        """Probabilities at each of `anticipation_times_`, the earliest first.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), (n, T, d) or (n, ..., d)
+            Features observed before the action, with the channels of `fit`.
+
+        Returns
+        -------
+        iterator of ndarray of shape (n, C)
+
+        Raises
+        ------
+        ValueError
+            If the members have no stages at the same times.
+        """
+        check_is_fitted(self)
+        if not hasattr(self, "anticipation_times_"):
+            raise ValueError(
+                "The members of this LateFusion have no stages at the same times: give "
+                "all of them networks of the same time_step and anticipation_steps."
+            )
+        stages = []
+        for member, clips in self._seen(X):
+            transforms, last = split_transforms(member)
+            shown = seen_by_last_step(transforms, RowView(clips))
+            stages.append(last.staged_predict_proba(shown))
+        return map(self._mean, zip(*stages, strict=True))
+
+    def _seen(self, X):
+        """Each member, and what it sees of the clips."""
+        check_is_fitted(self)
+        rows = self._check_like_fit(X, "X")
+        columns = self.columns_.values()
+        clips = [keep_channels(X, rows, start, stop) for start, stop in columns]
+        return list(zip(self.estimators_, clips, strict=True))
+
+    def _mean(self, answers):
+        """Mean of the answers of all members.   K times (n, C_k) -> (n, C)."""
+        aligned = [
+            align(answer, member, self.classes_)
+            for answer, member in zip(answers, self.estimators_, strict=True)
+        ]
+        return mean_proba(aligned, self.combine, self.weights)
+
+    def score(self, X, y, sample_weight=None):
+        """Accuracy over the labelled rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, ...)
+            Features observed before the action.
+        y : array-like of shape (n,)
+            Labels; unlabelled rows are left out, as by `metrics.labelled_scorer`.
+        sample_weight : array-like of shape (n,), default=None
+            Weight of each row.
+
+        Returns
+        -------
+        float
+        """
+        check_is_fitted(self)
+        accuracy = labelled_scorer("accuracy")
+        score = accuracy(self, X, y, sample_weight=sample_weight)
+        if np.isnan(score):
+            raise ValueError("y has no labelled rows, so there is nothing to score.")
+        return score
+
+    # ------------------------------------------------------------------ parameters
+
+    @property
+    def named_estimators_(self):
+        """The fitted members by name."""
+        return Bunch(**dict(zip(self.columns_, self.estimators_, strict=True)))
+
+    @property
+    def _members(self):
+        """Members as scikit-learn's compositions have them, (name, estimator)."""
+        try:
+            return [(name, estimator) for name, estimator, _ in self.estimators]
+        except (TypeError, ValueError):  # fit will say what is wrong
+            return self.estimators
+
+    @_members.setter
+    def _members(self, members):
+        self.estimators = [
+            (name, estimator, columns)
+            for (name, estimator), (_, _, columns) in zip(
+                members, self.estimators, strict=True
+            )
+        ]
+
+    def get_params(self, deep=True):
+        """Parameters of the fusion; if `deep`, those of its members too.   -> dict."""
+        return self._get_params("_members", deep=deep)
+
+    def set_params(self, **params):
+        """Set parameters, those of members too (`rgb__lr`), or a member (`rgb`)."""
+        if "estimators" in params:  # before the parameters of its members
+            self.estimators = params.pop("estimators")
+        return self._set_params("_members", **params)
+
+    def __sklearn_tags__(self):
+        """Clips may have three axes."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
