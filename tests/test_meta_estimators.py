@@ -274,10 +274,8 @@ def table():
     rows, verdicts = {}, {verdict for verdict, _ in ROWS.values()}
     for line in readme.read_text(encoding="utf-8").splitlines():
         cells = [cell.strip() for cell in line.strip("| ").split("|")]
-        if len(cells) == 3 and cells[1].partition(":")[0] in {
-            v for v, _ in ROWS.values()
-        }:
-            verdict = cells[1].partition(":")[0]
+        verdict = cells[1].partition(":")[0] if len(cells) == 3 else None
+        if verdict in verdicts:
             rows |= dict.fromkeys(re.findall(r"`(\w+)`", cells[0]), verdict)
     return rows
 
