@@ -39,11 +39,9 @@ from skanticipate._training import (
 from skanticipate._validation import (
     check_clips,
     check_groups,
-    check_label_array,
     check_labels,
     check_same_length,
     encode,
-    unlabeled_mask,
     warn_dropped,
 )
 from skanticipate.marginals import MarginalLoss, add_marginals
@@ -280,15 +278,15 @@ class BaseAnticipator(_callbacks.CallbackSupportMixin, PredictionMixin, BaseEsti
 
     def _check_validation(self, X_val, y_val):
         rows = self._check_like_fit(X_val, "X_val")
-        y_val = check_label_array(y_val, estimator=self)
-        check_same_length(len(rows), "X_val", y_val=y_val)
-        codes = encode(y_val, self.classes_, name="y_val", unknown="mark")
+        labelled, labels = self._check_labels_like_fit(y_val, "y_val")
+        check_same_length(len(rows), "X_val", y_val=labelled)
+        codes = np.full(len(rows), -1, dtype=np.intp)
+        codes[labelled] = encode(labels, self.classes_, name="y_val", unknown="mark")
         if (codes < 0).all():
             raise ValueError(
                 "y_val has no row whose label is one of the classes "
                 f"{self.classes_[:5].tolist()}...: there is nothing to validate on."
             )
-        labelled = ~unlabeled_mask(y_val, self.unlabeled_label_)
         return Samples(rows, codes).select(labelled)
 
     def _train(self, samples, validation, seeds, task):

@@ -11,7 +11,7 @@ from skanticipate._validation import (
     check_clip_shape,
     check_clips,
     check_label_array,
-    unlabeled_mask,
+    labelled_rows,
 )
 from skanticipate.networks.blueprint import Blueprint
 from skanticipate.persistence import SaveMixin
@@ -136,14 +136,14 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         float
         """
         check_is_fitted(self)
-        y = check_label_array(y, estimator=self)
-        labelled = np.flatnonzero(~unlabeled_mask(y, self.unlabeled_label_))
-        if len(labelled) == 0:
+        labelled, y = self._check_labels_like_fit(y, "y")
+        if len(y) == 0:
             raise ValueError("y has no labelled rows, so there is nothing to score.")
-        if len(labelled) < len(y):
-            X, y = _safe_indexing(X, labelled), y[labelled]
+        if len(y) < len(labelled):
+            rows = np.flatnonzero(labelled)
+            X = _safe_indexing(X, rows)
             if sample_weight is not None:
-                sample_weight = _safe_indexing(sample_weight, labelled)
+                sample_weight = _safe_indexing(sample_weight, rows)
         return super().score(X, y, sample_weight)
 
     def _logits(self, X):
@@ -182,6 +182,14 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         seen = (*self.input_shape_[:-1], self.feature_dim_)
         check_clip_shape(rows, seen, self.network_spec_.fixed_shape, name=name)
         return rows
+
+    def _check_labels_like_fit(self, y, name):
+        """Which rows have a label (n,) bool, and their labels (m,)."""
+        y = check_label_array(y, estimator=self, name=name)
+        marker = self.unlabeled_label_
+        if marker is None:  # fit may have had no unlabelled row
+            marker = self.unlabeled_label
+        return labelled_rows(y, marker, self.classes_, estimator=self, name=name)[:2]
 
     # --------------------------------------------------------------------- state
 

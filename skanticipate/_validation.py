@@ -7,7 +7,16 @@ from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import _num_samples, assert_all_finite, validate_data
 
-from skanticipate._actions import label_codes
+from skanticipate._actions import (
+    as_column,
+    is_missing,
+    is_never_a_name,
+    label_codes,
+    missing_label_mask,
+    of_one_kind,
+    resolve_marker,
+    unlabeled_mask,
+)
 from skanticipate._rows import RowView
 from skanticipate._warn import warn
 
@@ -199,8 +208,9 @@ def check_groups(groups):
     """One name of a video or person a row.   -> (n,) or None."""
     if groups is None:
         return None
-    groups = column_or_1d(groups)
-    if groups.dtype.kind in "fO" and any(g is None or g != g for g in groups):
+    masked = isinstance(groups, np.ma.MaskedArray)
+    groups = column_or_1d(groups.tolist() if masked else groups)
+    if any(map(is_never_a_name, groups.tolist())):
         raise ValueError("groups has missing entries: name the group of every row.")
     return groups
 
@@ -225,15 +235,13 @@ def check_labels(y, *, classes, unlabeled_label, estimator):
     """Check labels once: codes, classes and the marker of unlabelled rows."""
     y = check_label_array(y, estimator=estimator)
     fixed = None if classes is None else _check_classes(classes)
-    marker = resolve_marker(y, unlabeled_label, fixed)
-    labelled = ~unlabeled_mask(y, marker)
-    if not labelled.any():
-        raise ValueError(
-            f"y has no labelled rows: all {len(y)} are marked as unlabelled "
-            f"({marker!r}). Set unlabeled_label=None if that is a class."
-        )
-    check_label_kind(y[labelled])
-    found, inverse = np.unique(y[labelled], return_inverse=True)
+    labelled, labels, marker = labelled_rows(
+        y, unlabeled_label, fixed, estimator=estimator
+    )
+    if not len(labels):
+        refuse_unlabelled(y, marker)
+    check_label_kind(labels)
+    found, inverse = np.unique(labels, return_inverse=True)
     classes = found if fixed is None else fixed
     codes = np.full(len(y), -1, dtype=np.intp)
     codes[labelled] = encode(found, classes, name="y")[inverse]
@@ -249,22 +257,75 @@ def check_labels(y, *, classes, unlabeled_label, estimator):
     return Labels(codes, classes, marker)
 
 
-def check_label_array(y, *, estimator):
-    """One label a row, none of them missing.   -> (n,)."""
+def check_label_array(y, *, estimator, name="y"):
+    """One label a row, some of them missing perhaps.   -> (n,)."""
     if y is None:
         raise ValueError(
-            f"{_title(estimator)} requires y to be passed, but the target y is None"
+            f"{_title(estimator)} requires {name} to be passed, but the target {name} "
+            "is None"
         )
-    if isinstance(y, list | tuple) and len({isinstance(v, str) for v in y}) == 2:
-        y = np.array(y, dtype=object)  # else numpy would turn the marker -1 into "-1"
-    y = column_or_1d(y, warn=True)
-    assert_all_finite(y, input_name="y", estimator_name=_title(estimator))
-    if y.dtype == object and any(v is None for v in y):
-        raise ValueError(
-            "y contains None: mark unlabelled rows with -1, or with the value of "
-            "unlabeled_label."
+    return column_or_1d(as_column(y), warn=True)
+
+
+def labelled_rows(y, unlabeled_label, classes=None, *, estimator, name="y"):
+    """Which of the rows that `check_label_array` gave have a label, and what labels.
+
+    Returns
+    -------
+    labelled : ndarray of shape (n,) of bool
+    labels : ndarray of shape (m,)
+        Those of the labelled rows.
+    marker : object
+        What marks an unlabelled row; None where nothing does.
+
+    Raises
+    ------
+    ValueError
+        If a label is missing and no missing value is the marker.
+    """
+    marker = resolve_marker(y, unlabeled_label, classes)
+    labelled = ~unlabeled_mask(y, marker, classes)
+    missing = labelled & missing_label_mask(y, classes)
+    if missing.any():
+        _refuse_missing(y[missing].tolist()[0], estimator, name)
+    labels = of_one_kind(y[labelled], name)
+    assert_all_finite(labels, input_name=name, estimator_name=_title(estimator))
+    said = classes is not None or (unlabeled_label is None and _has_marker(estimator))
+    if not said and resolve_marker(labels, "auto") == -1:
+        warn(
+            f"{name} holds -1, which here is a class like any other: leave these rows "
+            "out if it marks unlabelled ones.",
         )
-    return y
+    return labelled, labels, marker
+
+
+def _has_marker(estimator):
+    return isinstance(estimator, str) or hasattr(estimator, "unlabeled_label")
+
+
+def _refuse_missing(label, estimator, name):
+    text = f'"{label}"' if isinstance(label, str) else None
+    found = f"holds the string {text}" if text else "contains NaN"
+    if label is None:
+        found = "contains None"
+    remedy = f"leave such rows out, {_title(estimator)} has no unlabelled rows."
+    if _has_marker(estimator):
+        remedy = (
+            "mark unlabelled rows with -1, in a list or an array of objects where "
+            f"labels are strings, or set unlabeled_label={text or 'np.nan'}, which "
+            "reads every missing label as unlabelled."
+        )
+    if not is_never_a_name(label):
+        remedy += f" If {text} is a class, name it in classes=, or rename it."
+    raise ValueError(f"Input {name} {found}: {remedy}")
+
+
+def refuse_unlabelled(y, marker):
+    """Say that no row has a label."""
+    raise ValueError(
+        f"y has no labelled rows: all {len(y)} are marked as unlabelled "
+        f"({marker!r}).{_unless_class(marker)}"
+    )
 
 
 def check_label_kind(y):
@@ -302,60 +363,24 @@ def _check_classes(classes):
         raise ValueError(
             f"classes must be a list of labels, got {np.ndim(classes)} axes."
         )
-    classes = np.unique(np.asarray(classes))
-    if classes.dtype.kind == "f" and not np.isfinite(classes).all():
-        raise ValueError(f"classes must be labels, got {classes}.")
-    return classes
-
-
-def resolve_marker(y, unlabeled_label, classes=None):
-    """What marks an unlabelled row of `y`: a value, or None where nothing does.
-
-    "auto" reads -1 in whole numbers as the marker, unless -1 is one of `classes` or
-    -1 and 1 are the only values (ordinary signed binary labels).
-    """
-    if not (isinstance(unlabeled_label, str) and unlabeled_label == "auto"):
-        return unlabeled_label
-    values = set(y.tolist())
-    if y.dtype.kind in "US" and "-1" in values:
-        raise ValueError(
-            'y holds the string "-1": an array of strings cannot hold the number -1. '
-            'Set unlabeled_label="-1" if it marks unlabelled rows, or None if it is a '
-            "class."
-        )
-    if classes is not None:
-        return None if -1 in classes.tolist() else -1
-    numbers = {v for v in values if not isinstance(v, str)}
-    signed_binary = numbers == values == {-1, 1}
-    return -1 if -1 in numbers and not signed_binary else None
-
-
-def unlabeled_mask(y, marker):
-    """Rows of `y` that carry the marker of unlabelled rows.   (n,) -> (n,) bool.
-
-    A marker of None means that every row is labelled. A number never matches a
-    string, and in object arrays only a true number equals a number.
-    """
-    y = np.asarray(y)
-    if marker is None:
-        return np.zeros(len(y), dtype=bool)
-    if y.dtype == object:
-        return np.fromiter((_same_kind_equal(v, marker) for v in y), bool, len(y))
-    if isinstance(marker, str) != (y.dtype.kind in "US"):
-        return np.zeros(len(y), dtype=bool)
-    return y == marker
-
-
-def _same_kind_equal(value, marker):
-    return isinstance(value, str) == isinstance(marker, str) and value == marker
+    classes = check_label_array(classes, estimator="classes", name="classes")
+    if any(map(is_never_a_name, classes.tolist())):
+        raise ValueError(f"classes must be labels, got a missing one: {classes}.")
+    classes = of_one_kind(classes, "classes")
+    assert_all_finite(classes, input_name="classes")
+    return np.unique(classes)
 
 
 def warn_dropped(n_unlabeled, marker):
     """Say once that rows without any signal take no part."""
     warn(
         f"{n_unlabeled} rows with y == {marker!r} are unlabelled and no teacher speaks "
-        "for them: they are dropped. Set unlabeled_label=None if this is a class.",
+        f"for them: they are dropped.{_unless_class(marker)}",
     )
+
+
+def _unless_class(marker):
+    return "" if is_missing(marker) else " Set unlabeled_label=None if that is a class."
 
 
 def _title(estimator):

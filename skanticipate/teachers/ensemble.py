@@ -6,8 +6,13 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from skanticipate._actions import as_array
 from skanticipate._rows import RowView
-from skanticipate._validation import check_label_array, check_label_kind
+from skanticipate._validation import (
+    check_label_array,
+    check_label_kind,
+    labelled_rows,
+)
 from skanticipate.persistence import SaveMixin
 from skanticipate.teachers.protocol import ask, fit_teacher
 
@@ -79,11 +84,12 @@ class TeacherEnsemble(SaveMixin, ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If there is no member.
+            If there is no member, or a label is missing.
         """
         if not self.teachers:
             raise ValueError("teachers is empty: an ensemble needs at least one.")
         y = check_label_array(y, estimator=self)
+        _, y, _ = labelled_rows(y, None, estimator=self)
         check_label_kind(y)
         random_state = check_random_state(self.random_state)
         self.teachers_ = [
@@ -131,8 +137,8 @@ def _rows(X):
     if isinstance(X, RowView):
         return X
     rows = np.asanyarray(X)
-    if rows.dtype.kind == "U" and not hasattr(X, "__array__"):
-        rows = np.array(X, dtype=object)  # None and NaN must not become strings
+    if rows.dtype.kind == "U":
+        rows = as_array(X)  # None and NaN must not become strings
     return RowView(rows)
 
 
