@@ -11,6 +11,7 @@ from sklearn.utils.metadata_routing import UNUSED
 
 from skanticipate import _callbacks
 from skanticipate._batches import batch_reader, shuffled
+from skanticipate._labels import check_labels, warn_dropped
 from skanticipate._leaks import warn_of_repeats, warn_ungrouped
 from skanticipate._params import validate_nested, warn_if_reencoded
 from skanticipate._prediction import PredictionMixin
@@ -38,13 +39,7 @@ from skanticipate._training import (
     prediction_batch,
     training_epochs,
 )
-from skanticipate._validation import (
-    check_clips,
-    check_groups,
-    check_labels,
-    check_same_length,
-    warn_dropped,
-)
+from skanticipate._validation import check_clips, check_groups, check_same_length
 from skanticipate.marginals import MarginalLoss, add_marginals
 from skanticipate.networks.base import NetworkSpec, lend_generator
 from skanticipate.networks.blueprint import default_network

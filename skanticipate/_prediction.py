@@ -6,17 +6,11 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 
+from skanticipate._labels import check_label_array, encode, labelled_rows
 from skanticipate._runtime import clip_reader, resolve_device, torch_threads
 from skanticipate._samples import Samples
 from skanticipate._training import predict_batches, prediction_batch
-from skanticipate._validation import (
-    check_clip_shape,
-    check_clips,
-    check_label_array,
-    check_same_length,
-    encode,
-    unlabeled_mask,
-)
+from skanticipate._validation import check_clip_shape, check_clips, check_same_length
 from skanticipate.networks.blueprint import Blueprint
 from skanticipate.persistence import SaveMixin
 
@@ -148,20 +142,19 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         float
         """
         check_is_fitted(self)
-        labelled = np.flatnonzero(self._labelled(y))
-        y = check_label_array(y, estimator=self)
-        if len(labelled) == 0:
+        labelled, y = self._check_labels_like_fit(y, "y")
+        if len(y) == 0:
             raise ValueError("y has no labelled rows, so there is nothing to score.")
-        if len(labelled) < len(y):
-            X, y = _safe_indexing(X, labelled), y[labelled]
+        if len(y) < len(labelled):
+            rows = np.flatnonzero(labelled)
+            X = _safe_indexing(X, rows)
             if sample_weight is not None:
-                sample_weight = _safe_indexing(sample_weight, labelled)
+                sample_weight = _safe_indexing(sample_weight, rows)
         return super().score(X, y, sample_weight)
 
     def _labelled(self, y):
         """Rows of y that have a label.   -> (n,) bool."""
-        y = check_label_array(y, estimator=self)
-        return ~unlabeled_mask(y, self.unlabeled_label_)
+        return self._check_labels_like_fit(y, "y")[0]
 
     @torch.inference_mode()
     def _proba(self, X, normalize, stage=None):
@@ -211,16 +204,24 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
 
     def _check_validation(self, X_val, y_val):
         rows = self._check_like_fit(X_val, "X_val")
-        y_val = check_label_array(y_val, estimator=self)
-        check_same_length(len(rows), "X_val", y_val=y_val)
-        codes = encode(y_val, self.classes_, name="y_val", unknown="mark")
+        labelled, labels = self._check_labels_like_fit(y_val, "y_val")
+        check_same_length(len(rows), "X_val", y_val=labelled)
+        codes = np.full(len(rows), -1, dtype=np.intp)
+        codes[labelled] = encode(labels, self.classes_, name="y_val", unknown="mark")
         if (codes < 0).all():
             raise ValueError(
                 "y_val has no row whose label is one of the classes "
                 f"{self.classes_[:5].tolist()}...: there is nothing to validate on."
             )
-        labelled = ~unlabeled_mask(y_val, self.unlabeled_label_)
         return Samples(rows, codes).select(labelled)
+
+    def _check_labels_like_fit(self, y, name):
+        """Which rows have a label (n,) bool, and their labels (m,)."""
+        y = check_label_array(y, estimator=self, name=name)
+        marker = self.unlabeled_label_
+        if marker is None:  # fit may have had no unlabelled row
+            marker = self.unlabeled_label
+        return labelled_rows(y, marker, self.classes_, estimator=self, name=name)[:2]
 
     # --------------------------------------------------------------------- state
 

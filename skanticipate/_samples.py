@@ -7,6 +7,7 @@ from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 from sklearn.utils import compute_class_weight
 from sklearn.utils.validation import _check_sample_weight
 
+from skanticipate._actions import as_array
 from skanticipate._rows import RowView
 
 
@@ -64,12 +65,18 @@ class Samples:
 
 
 def optional_column(signal):
-    """One entry a row as an array, or None; labels keep their Python values."""
+    """One label a row as an array that keeps which are missing, or None."""
     if signal is None:
         return None
-    if isinstance(signal, list | tuple):
-        return np.array(signal, dtype=object)
-    return np.asarray(signal)
+    column = as_array(signal)
+    if column.ndim == 2 and column.shape[1] == 1:  # a table of one column
+        column = column[:, 0]
+    if column.ndim != 1:
+        raise ValueError(
+            f"y_past has shape {column.shape}: give one label for each clip, that of "
+            "the action seen last."
+        )
+    return column
 
 
 def check_weights(codes, sample_weight):

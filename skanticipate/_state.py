@@ -81,6 +81,8 @@ def _name_of(kind):
 def _encode(value, tensors, where):
     if value is None or isinstance(value, bool | int | float | str):
         return value
+    if type(value).__name__ == "NAType":  # of pandas: as good a missing value as any
+        return float("nan")
     if isinstance(value, os.PathLike | torch.device):
         return str(value)
     if isinstance(value, np.random.RandomState):

@@ -1,30 +1,18 @@
-"""The one door for data: what is a clip, what is a label, what is unlabelled."""
-
-from typing import NamedTuple
+"""The one door for clips, and for what is aligned with them."""
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import check_array, column_or_1d
-from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import _num_samples, assert_all_finite, validate_data
 
-from skanticipate._actions import label_codes
+from skanticipate._actions import (
+    is_never_a_name,
+    label_codes,
+)
 from skanticipate._layout import hint_missing_rows
 from skanticipate._rows import RowView
-from skanticipate._warn import warn
 
 _CHUNK_BYTES = 1 << 22
-
-
-class Labels(NamedTuple):
-    """Labels of n rows: codes index `classes`; the code of an unlabelled row is -1."""
-
-    codes: np.ndarray  # (n,) intp
-    classes: np.ndarray  # (C,)
-    marker: object  # what marks an unlabelled row in y; None where nothing does
-
-
-# ------------------------------------------------------------------------- clips
 
 
 def check_clips(X, *, name, estimator, reset):
@@ -125,7 +113,7 @@ def _float_chunks(rows):
 
 def _check_finite(chunk, start, name, estimator):
     if chunk.ndim == 2:
-        assert_all_finite(chunk, input_name=name, estimator_name=_title(estimator))
+        assert_all_finite(chunk, input_name=name, estimator_name=title(estimator))
         return
     finite = np.isfinite(chunk)
     if finite.all():
@@ -243,8 +231,9 @@ def check_groups(groups):
     """One name of a video or person a row.   -> (n,) or None."""
     if groups is None:
         return None
-    groups = column_or_1d(groups)
-    if groups.dtype.kind in "fO" and any(g is None or g != g for g in groups):
+    masked = isinstance(groups, np.ma.MaskedArray)
+    groups = column_or_1d(groups.tolist() if masked else groups)
+    if any(map(is_never_a_name, groups.tolist())):
         raise ValueError("groups has missing entries: name the group of every row.")
     return groups
 
@@ -267,145 +256,6 @@ def check_same_length(n_rows, whose="X_past", /, **signals):
         raise ValueError(f"{name} has {n} rows but {whose} has {n_rows}: {remedy}")
 
 
-# ------------------------------------------------------------------------ labels
-
-
-def check_labels(y, *, classes, unlabeled_label, estimator):
-    """Check labels once: codes, classes and the marker of unlabelled rows."""
-    y = check_label_array(y, estimator=estimator)
-    fixed = None if classes is None else _check_classes(classes)
-    marker = resolve_marker(y, unlabeled_label, fixed)
-    labelled = ~unlabeled_mask(y, marker)
-    if not labelled.any():
-        raise ValueError(
-            f"y has no labelled rows: all {len(y)} are marked as unlabelled "
-            f"({marker!r}). Set unlabeled_label=None if that is a class."
-        )
-    check_label_kind(y[labelled])
-    found, inverse = np.unique(y[labelled], return_inverse=True)
-    classes = found if fixed is None else fixed
-    codes = np.full(len(y), -1, dtype=np.intp)
-    codes[labelled] = encode(found, classes, name="y")[inverse]
-    if len(classes) < 2:
-        note = "" if marker is None else f" (rows with y == {marker!r} are unlabelled)"
-        remedy = "Set classes= to fix the class set."
-        if not hasattr(estimator, "classes"):
-            remedy = "Pass rows of more classes."
-        raise ValueError(
-            f"{_title(estimator)} needs at least 2 classes, got 1 class: "
-            f"{classes.tolist()[0]!r}{note}. {remedy}"
-        )
-    return Labels(codes, classes, marker)
-
-
-def check_label_array(y, *, estimator):
-    """One label a row, none of them missing.   -> (n,)."""
-    if y is None:
-        raise ValueError(
-            f"{_title(estimator)} requires y to be passed, but the target y is None"
-        )
-    if isinstance(y, list | tuple) and len({isinstance(v, str) for v in y}) == 2:
-        y = np.array(y, dtype=object)  # else numpy would turn the marker -1 into "-1"
-    y = column_or_1d(y, warn=True)
-    assert_all_finite(y, input_name="y", estimator_name=_title(estimator))
-    if y.dtype == object and any(v is None for v in y):
-        raise ValueError(
-            "y contains None: mark unlabelled rows with -1, or with the value of "
-            "unlabeled_label."
-        )
-    return y
-
-
-def check_label_kind(y):
-    """Refuse continuous and multi-column targets.
-
-    `check_classification_targets` would also warn of many classes with few rows each,
-    which is what action labels are like.
-    """
-    kind = type_of_target(y, input_name="y")
-    if kind not in ("binary", "multiclass"):
-        raise ValueError(
-            f"Unknown label type: {kind}. Expected one class label a row: strings, or "
-            "whole numbers."
-        )
-
-
-def encode(labels, classes, *, name, unknown="error"):
-    """Index of each label in the sorted `classes`.   (n,) -> (n,) intp.
-
-    A label that is no class is an error, or -1 where `unknown` is "mark".
-    """
-    codes = label_codes(labels, classes)
-    if unknown == "error" and (codes < 0).any():
-        strangers = np.asarray(labels)[codes < 0][:5].tolist()
-        raise ValueError(
-            f"{name} contains labels that are not in classes: {strangers}. Add them "
-            "to classes=, or leave it None to take the classes from y. (Voting and "
-            "stacking show their members 0, 1, ... instead of your labels.)"
-        )
-    return codes
-
-
-def _check_classes(classes):
-    if np.ndim(classes) != 1:
-        raise ValueError(
-            f"classes must be a list of labels, got {np.ndim(classes)} axes."
-        )
-    classes = np.unique(np.asarray(classes))
-    if classes.dtype.kind == "f" and not np.isfinite(classes).all():
-        raise ValueError(f"classes must be labels, got {classes}.")
-    return classes
-
-
-def resolve_marker(y, unlabeled_label, classes=None):
-    """What marks an unlabelled row of `y`: a value, or None where nothing does.
-
-    "auto" reads -1 in whole numbers as the marker, unless -1 is one of `classes` or
-    -1 and 1 are the only values (ordinary signed binary labels).
-    """
-    if not (isinstance(unlabeled_label, str) and unlabeled_label == "auto"):
-        return unlabeled_label
-    values = set(y.tolist())
-    if y.dtype.kind in "US" and "-1" in values:
-        raise ValueError(
-            'y holds the string "-1": an array of strings cannot hold the number -1. '
-            'Set unlabeled_label="-1" if it marks unlabelled rows, or None if it is a '
-            "class."
-        )
-    if classes is not None:
-        return None if -1 in classes.tolist() else -1
-    numbers = {v for v in values if not isinstance(v, str)}
-    signed_binary = numbers == values == {-1, 1}
-    return -1 if -1 in numbers and not signed_binary else None
-
-
-def unlabeled_mask(y, marker):
-    """Rows of `y` that carry the marker of unlabelled rows.   (n,) -> (n,) bool.
-
-    A marker of None means that every row is labelled. A number never matches a
-    string, and in object arrays only a true number equals a number.
-    """
-    y = np.asarray(y)
-    if marker is None:
-        return np.zeros(len(y), dtype=bool)
-    if y.dtype == object:
-        return np.fromiter((_same_kind_equal(v, marker) for v in y), bool, len(y))
-    if isinstance(marker, str) != (y.dtype.kind in "US"):
-        return np.zeros(len(y), dtype=bool)
-    return y == marker
-
-
-def _same_kind_equal(value, marker):
-    return isinstance(value, str) == isinstance(marker, str) and value == marker
-
-
-def warn_dropped(n_unlabeled, marker):
-    """Say once that rows without any signal take no part."""
-    warn(
-        f"{n_unlabeled} rows with y == {marker!r} are unlabelled and no teacher speaks "
-        "for them: they are dropped. Set unlabeled_label=None if this is a class.",
-    )
-
-
-def _title(estimator):
+def title(estimator):
+    """Name of an estimator in a message."""
     return estimator if isinstance(estimator, str) else type(estimator).__name__

@@ -7,15 +7,15 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import StratifiedGroupKFold, check_cv
 
-from skanticipate._leaks import warn_ungrouped
-from skanticipate._validation import (
-    check_groups,
+from skanticipate._actions import resolve_marker
+from skanticipate._labels import (
     check_label_array,
     check_label_kind,
-    check_same_length,
-    resolve_marker,
-    unlabeled_mask,
+    labelled_rows,
+    refuse_unlabelled,
 )
+from skanticipate._leaks import warn_ungrouped
+from skanticipate._validation import check_groups, check_same_length
 from skanticipate._warn import warn
 
 
@@ -43,7 +43,8 @@ class SemiSupervisedSplit(BaseEstimator):
     unlabeled_label : "auto", None or scalar, default="auto"
         What marks an unlabelled row of y, read as the anticipators read it: "auto"
         means -1, except where -1 and 1 are the only values; None that all rows are
-        labelled. Give the anticipator the same value.
+        labelled; a missing label such as `np.nan` or "" that those rows are unlabelled
+        where a label is missing. Give the anticipator the same value.
 
     See Also
     --------
@@ -102,8 +103,7 @@ class SemiSupervisedSplit(BaseEstimator):
         """
         if y is None:
             return self._splitter(None, None).get_n_splits()
-        y, groups, rows = self._check(X, y, groups)
-        part = _part(rows, y, groups)
+        part = _part(*self._check(X, y, groups)[1:])
         return self._splitter(*part[1:]).get_n_splits(*part)
 
     def split(self, X, y, groups=None):
@@ -129,15 +129,15 @@ class SemiSupervisedSplit(BaseEstimator):
         Raises
         ------
         ValueError
-            If y is missing or continuous, no row is labelled, fewer are than there
-            are folds, lengths differ, the splitter needs groups and has none, or a
-            pair of an iterable names a row beyond the labelled ones. If `cv` can be
-            read only once.
+            If y is missing or continuous, a label is missing that `unlabeled_label`
+            does not mean, no row is labelled, fewer are than there are folds, lengths
+            differ, the splitter needs groups and has none, or a pair of an iterable
+            names a row beyond the labelled ones. If `cv` can be read only once.
         """
-        y, groups, rows = self._check(X, y, groups)
+        y, rows, labels, groups = self._check(X, y, groups)
         if groups is None:
             warn_ungrouped("SemiSupervisedSplit divides the rows")
-        part = _part(rows, y, groups)
+        part = _part(rows, labels, groups)
         unlabelled = np.setdiff1d(np.arange(len(y)), rows)
         for train, test in self._splitter(*part[1:]).split(*part):
             train, test = _rows_at(rows, train), _rows_at(rows, test)
@@ -149,19 +149,17 @@ class SemiSupervisedSplit(BaseEstimator):
             yield train, test
 
     def _check(self, X, y, groups):
-        """Labels and groups as arrays, and the labelled rows."""
+        """Check y; give the labelled rows, their labels, and the groups of all."""
         y = check_label_array(y, estimator=self)
         groups = check_groups(groups)
         check_same_length(len(y), "y", X=X, groups=groups)
-        marker = resolve_marker(y, self.unlabeled_label)
-        rows = np.flatnonzero(~unlabeled_mask(y, marker))
-        if not len(rows):
-            raise ValueError(
-                f"y has no labelled rows: all {len(y)} are marked as unlabelled "
-                f"({marker!r}). Set unlabeled_label=None if that is a class."
-            )
-        check_label_kind(y[rows])
-        return y, groups, rows
+        labelled, labels, marker = labelled_rows(
+            y, self.unlabeled_label, estimator=self
+        )
+        if not len(labels):
+            refuse_unlabelled(y, marker)
+        check_label_kind(labels)
+        return y, np.flatnonzero(labelled), labels, groups
 
     def _splitter(self, labels, groups):
         self._validate_params()
@@ -193,9 +191,9 @@ class SemiSupervisedSplit(BaseEstimator):
             )
 
 
-def _part(rows, y, groups):
+def _part(rows, labels, groups):
     """What a splitter is shown as X, y and groups."""
-    return rows, y[rows], None if groups is None else groups[rows]
+    return rows, labels, None if groups is None else groups[rows]
 
 
 def _rows_at(rows, positions):

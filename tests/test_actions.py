@@ -1,8 +1,23 @@
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.utils import Bunch
 
+from skanticipate import (
+    MLP,
+    GloVePrior,
+    HistoryEncoder,
+    HistoryTeacher,
+    HistoryText,
+    MarginalLoss,
+    MixturePrior,
+    SmoothedAnticipator,
+    TransitionPrior,
+    VerbNounHead,
+    VerbNounPrior,
+)
 from skanticipate._actions import (
     action_lookup,
     as_list,
@@ -13,6 +28,7 @@ from skanticipate._actions import (
     verbs_and_nouns,
     words,
 )
+from skanticipate.metrics import marginalize
 
 
 @pytest.mark.parametrize(
@@ -32,11 +48,84 @@ def test_words_are_lower_case_and_split_at_separators(name, expected):
     assert words(name) == expected
 
 
-def test_names_are_split_at_the_first_space():
-    verbs, nouns = verbs_and_nouns(["cut onion", "wash cutting board"])
+@pytest.mark.parametrize("space", [" ", "  ", "\t", " \n"])
+def test_names_are_split_after_the_first_word(space):
+    labels = [f"cut{space}onion", f" wash{space}pan{space}"]
+    verbs, nouns = verbs_and_nouns(labels)
     assert verbs.tolist() == ["cut", "wash"]
-    assert nouns.tolist() == ["onion", "cutting board"]
+    assert nouns.tolist() == ["onion", "pan"]
     assert verbs.dtype == nouns.dtype == object
+
+
+def test_long_names_are_split_with_a_warning():
+    labels = ["Turn on faucet", "cut onion", "wash cutting board", "Turn on faucet"]
+    with pytest.warns(UserWarning) as caught:
+        verbs, nouns = verbs_and_nouns(labels)
+    assert verbs.tolist() == ["Turn", "cut", "wash", "Turn"]
+    assert nouns.tolist() == ["on faucet", "onion", "cutting board", "on faucet"]
+    (message,) = [str(warning.message) for warning in caught]
+    assert "'Turn on faucet' as ('Turn', 'on faucet')" in message
+    assert "'wash cutting board' as ('wash', 'cutting board')" in message
+    assert "pass actions=, a mapping label -> (verb, noun) or a table" in message
+
+
+def test_a_table_says_where_a_name_is_split():
+    actions = {"Turn on faucet": ("Turn on", "faucet")}
+    verbs, nouns = verbs_and_nouns(list(actions), actions)
+    assert (verbs[0], nouns[0]) == ("Turn on", "faucet")
+
+
+LONG = ["turn on faucet", "turn on stove", "put down pan"]
+PAST = [[None, name] for name in LONG]
+CLIPS = np.eye(3)
+
+
+def fit_of_all():
+    return SmoothedAnticipator(
+        MLP(4, head=VerbNounHead()),
+        prior=MixturePrior([VerbNounPrior(), TransitionPrior()]),
+        marginal_loss=MarginalLoss(),
+        max_epochs=1,
+        random_state=0,
+    ).fit(CLIPS, LONG, y_past=LONG)
+
+
+WHO_SPLITS = {
+    "VerbNounPrior": lambda: VerbNounPrior().fit(LONG),
+    "GloVePrior": lambda: GloVePrior(vectors={"turn": np.ones(2)}).fit(LONG),
+    "TransitionPrior": lambda: TransitionPrior().fit(LONG, LONG, LONG),
+    "MarginalLoss": lambda: MarginalLoss().parts(LONG),
+    "VerbNounHead": lambda: VerbNounHead().fit(LONG),
+    "HistoryEncoder": lambda: HistoryEncoder().fit(PAST),
+    "HistoryText": lambda: HistoryText().transform(PAST),
+    "HistoryTeacher": lambda: HistoryTeacher(n_networks=1, max_epochs=1).fit(
+        PAST * 2, LONG * 2, groups=range(len(LONG * 2))
+    ),
+    "marginalize": lambda: marginalize(CLIPS, LONG),
+    "prior, head, loss": fit_of_all,
+}
+
+
+@pytest.mark.parametrize("split", WHO_SPLITS.values(), ids=WHO_SPLITS)
+def test_all_who_split_long_names_say_the_same(split):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        split()
+    messages = [
+        str(w.message) for w in caught if "No word vector" not in str(w.message)
+    ]
+    assert len(set(messages)) == 1, messages
+    assert messages[0].startswith("Labels of more than two words are split")
+    assert len({(w.filename, w.lineno) for w in caught}) == 1  # so Python says it once
+    assert caught[0].filename == __file__
+
+
+def test_prediction_does_not_say_it_again():
+    with pytest.warns(UserWarning, match="more than two words"):
+        encoder = HistoryEncoder().fit(PAST)
+        prior = TransitionPrior().fit(LONG, LONG, LONG)
+    assert encoder.transform(PAST).shape == (3, 2, 3)
+    assert prior.rows(LONG, LONG).tolist() == [0, 1, 2]
 
 
 TABLE = {"label": [7, 8], "verb": ["cut", "wash"], "noun": ["onion", "pan"]}

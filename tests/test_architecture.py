@@ -27,6 +27,7 @@ ORDER = [
     "_rows",
     "_layout",
     "_validation",
+    "_labels",
     "_leaks",
     "_samples",
     "losses",

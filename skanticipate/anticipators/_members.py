@@ -9,7 +9,7 @@ from sklearn.utils import _safe_indexing, check_array
 from sklearn.utils.validation import has_fit_parameter
 
 from skanticipate._actions import as_list, label_codes
-from skanticipate._validation import check_labels
+from skanticipate._labels import check_labels
 from skanticipate.preprocessing.slices import LastAxisSlice
 from skanticipate.teachers.protocol import split_transforms
 

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import validate_data
 
-from skanticipate._actions import missing_mask
+from skanticipate._actions import as_array, missing_mask
 from skanticipate._leaks import warn_ungrouped
 from skanticipate._rows import RowView
 from skanticipate._validation import (
@@ -69,9 +69,7 @@ def check_past_actions(past_actions):
     ValueError
         If the rows are lists of unequal length, or the array has other axes.
     """
-    # np.asarray on a list would turn None and NaN next to strings into strings.
-    given = past_actions
-    array = np.asarray(given) if hasattr(given, "__array__") else np.array(given, "O")
+    array = as_array(past_actions)
     nested = array.ndim == 1 and any(np.ndim(row) for row in array)
     if array.ndim not in (1, 2) or array.size == 0 or nested:
         shape = "rows that are lists of their own" if nested else f"shape {array.shape}"
@@ -80,7 +78,7 @@ def check_past_actions(past_actions):
             f"got {shape}: make one array of all rows, short histories padded on the "
             'left with None or "".'
         )
-    missing = missing_mask(array.ravel()).reshape(array.shape)
+    missing = missing_mask(array)
     if array.dtype == object:
         array = np.where(missing, None, array)
     return RowView(array), ~(missing if array.ndim == 1 else missing.all(axis=1))

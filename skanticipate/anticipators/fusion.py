@@ -8,9 +8,10 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.validation import check_is_fitted
 
+from skanticipate._labels import check_label_array
 from skanticipate._rows import RowView
 from skanticipate._runtime import all_or_nothing
-from skanticipate._validation import check_label_array, check_same_length, clip_rows
+from skanticipate._validation import check_same_length, clip_rows
 from skanticipate.anticipators._members import (
     align,
     check_labels_alike,

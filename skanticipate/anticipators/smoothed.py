@@ -67,7 +67,10 @@ class SmoothedAnticipator(BaseAnticipator):
         labels of `y`.
     unlabeled_label : "auto", None or scalar, default="auto"
         Value of `y` that marks a row without label; None if there is no such value.
-        "auto" means -1 in whole numbers, unless -1 and 1 are the only values.
+        "auto" means -1 in whole numbers, unless -1 and 1 are the only values. A label
+        that is missing (None, NaN, NA, "", "nan", "None" or the text "-1") is an error,
+        unless a missing value such as `np.nan` is given here: then all of them mark
+        rows without label. The texts "-1" and "None" are classes if `classes` has them.
         Unlabelled rows are dropped with a warning: no teacher speaks for them here.
     dtype : {"auto", "float32", "float64"}, default="auto"
         Precision of the network; "auto" is float64 for float64 input, else float32.

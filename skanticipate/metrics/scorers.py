@@ -14,8 +14,7 @@ from sklearn.utils import _safe_indexing, check_scalar, column_or_1d
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import _check_method_params
 
-from skanticipate._actions import as_list, label_codes, missing_mask
-from skanticipate._validation import unlabeled_mask
+from skanticipate._actions import as_list, label_codes, missing_mask, unlabeled_mask
 from skanticipate.metrics.scores import (
     label_mask,
     mean_top_k_recall_score,

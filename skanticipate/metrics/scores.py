@@ -8,7 +8,16 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils import Bunch, check_array, check_scalar, column_or_1d
 
-from skanticipate._actions import as_list, label_codes, verbs_and_nouns
+from skanticipate._actions import (
+    as_column,
+    as_list,
+    label_codes,
+    missing_label_mask,
+    of_one_kind,
+    unlabeled_mask,
+    verbs_and_nouns,
+)
+from skanticipate._warn import warn
 
 
 def top_k_accuracy(y_true, y_score, *, k=5, classes=None):
@@ -18,7 +27,8 @@ def top_k_accuracy(y_true, y_score, *, k=5, classes=None):
     ----------
     y_true : array-like of shape (n,)
         The labels. One that is not in `classes` counts as a miss: nobody can score a
-        class that was never seen. Drop unlabelled rows first.
+        class that was never seen. Drop unlabelled rows first: -1 that is no class is
+        warned of.
     y_score : array-like of shape (n, C)
         Probabilities, logits or any other scores; the order is all that counts. Equal
         scores rank in the order of the columns (a stable sort).
@@ -36,8 +46,8 @@ def top_k_accuracy(y_true, y_score, *, k=5, classes=None):
     Raises
     ------
     ValueError
-        If shapes disagree, a score is NaN, `classes` repeats a label, or `classes` is
-        None and `y_true` holds anything but column numbers.
+        If shapes disagree, a label is missing, a score is NaN, `classes` repeats a
+        label, or `classes` is None and `y_true` holds anything but column numbers.
 
     See Also
     --------
@@ -314,7 +324,7 @@ def check_hits(y_true, y_score, k, classes):
     """Check all; return labels (n,) and whether each is among the k best (n,)."""
     check_scalar(k, "k", Integral, min_val=1)
     scores = check_array(y_score, ensure_all_finite=False, input_name="y_score")
-    y_true = column_or_1d(y_true)
+    y_true = column_or_1d(as_column(y_true))
     if len(y_true) != len(scores):
         raise ValueError(
             f"y_true has {len(y_true)} rows but y_score has {len(scores)}: give one "
@@ -322,13 +332,25 @@ def check_hits(y_true, y_score, k, classes):
         )
     if np.isnan(scores).any():
         raise ValueError("y_score contains NaN: a class without a score has no rank.")
+    if missing_label_mask(y_true, classes).any():
+        raise ValueError("y_true has missing labels: drop unlabelled rows first.")
+    y_true = of_one_kind(y_true, "y_true")
     if classes is None:
         codes = _check_column_numbers(y_true, scores.shape[1])
     else:
         _check_distinct(as_list(classes), "classes")
         _check_one_column_a_class(classes, scores.shape[1])
         codes = label_codes(y_true, classes)
+        _warn_of_marker(y_true[codes < 0])
     return y_true, (codes >= 0) & (_ranks(scores, codes) < k)
+
+
+def _warn_of_marker(strangers):
+    if unlabeled_mask(strangers, -1).any():
+        warn(
+            "y_true holds -1, which is none of classes and so counts as a miss: drop "
+            "unlabelled rows first."
+        )
 
 
 def _ranks(scores, codes):

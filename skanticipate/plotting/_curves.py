@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from skanticipate._validation import check_label_array, unlabeled_mask
+from skanticipate._labels import check_label_array, labelled_rows
 from skanticipate.metrics import top_k_accuracy
 
 
@@ -37,11 +37,15 @@ def _curve_of_estimator(estimator, X, y, k, name):
             f"The network of {name!r} has no anticipation times: use one that reads "
             "sequences, such as LSTM, or name the times in from_predictions."
         )
-    labelled = ~unlabeled_mask(y, getattr(model, "unlabeled_label_", None))
-    if not labelled.any():
+    marker = getattr(model, "unlabeled_label_", None)
+    marker = "auto" if marker is None else marker
+    labelled, y, _ = labelled_rows(
+        y, marker, model.classes_, estimator="AnticipationCurveDisplay"
+    )
+    if not len(y):
         raise ValueError("y has no labelled rows, so there is nothing to score.")
     staged = (proba[labelled] for proba in model.staged_predict_proba(X))
-    return curve(y[labelled], staged, times, k, model.classes_, name)
+    return curve(y, staged, times, k, model.classes_, name)
 
 
 def _with_stages(estimator, X):

@@ -7,12 +7,9 @@ from sklearn.metrics import check_scoring
 from sklearn.utils import _safe_indexing, check_scalar
 from sklearn.utils.validation import has_fit_parameter
 
-from skanticipate._validation import (
-    check_label_array,
-    check_same_length,
-    resolve_marker,
-    unlabeled_mask,
-)
+from skanticipate._actions import resolve_marker
+from skanticipate._labels import check_label_array, labelled_rows
+from skanticipate._validation import check_same_length
 from skanticipate.plotting._pyplot import import_pyplot
 from skanticipate.teachers.ensemble import seeded
 
@@ -240,14 +237,14 @@ class _Rows:
             len(y), "y", X_past=X_past, X_future_unlabeled=X_future_unlabeled
         )
         check_same_length(len(y), "y", groups=groups)
-        values = y.tolist()
-        if -1 in values and resolve_marker(y, "auto") is None:
+        labelled, labels, _ = labelled_rows(y, -1, estimator="LabelFractionDisplay")
+        if not labelled.all() and resolve_marker(y, "auto") is None:
             raise ValueError(
                 "y holds -1 and 1 only, so -1 is a class and cannot mark hidden "
                 "labels: name the classes otherwise."
             )
-        self.labelled = np.flatnonzero(~unlabeled_mask(y, -1))
-        if not len(self.labelled):
+        self.labelled = np.flatnonzero(labelled)
+        if not len(labels):
             raise ValueError("y has no labelled rows, so there is nothing to hide.")
         self.X_past, self.y = X_past, y
         self.X_future, self.groups = X_future_unlabeled, groups

@@ -7,10 +7,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from skanticipate._actions import (
     action_lookup,
+    as_array,
     as_mapping,
     label_codes,
     missing_mask,
     number_names,
+    verb_noun_pairs,
     verbs_and_nouns,
 )
 from skanticipate._validation import refuse_sparse
@@ -126,7 +128,7 @@ class HistoryEncoder(
             )
         columns = {"action": known}
         if self.actions is not None or any(isinstance(label, str) for label in known):
-            verbs_and_nouns(seen, self.actions)  # a table must cover the training data
+            verb_noun_pairs(seen, self.actions)  # a table must cover the training data
             verbs, nouns = verbs_and_nouns(known, self.actions)
             columns = {"verb": verbs, "noun": nouns, "action": known}
         self.vocabulary_ = {
@@ -168,8 +170,8 @@ class HistoryEncoder(
         columns = {"action": labels}
         if "verb" in self.vocabulary_:
             if self.actions is None:
-                # An unsplittable name is a typo.
-                verbs_and_nouns([label for label in labels if label is not None])
+                # An unsplittable name is a typo; of long ones `fit` has spoken.
+                verb_noun_pairs([label for label in labels if label is not None])
             lookup = action_lookup(self.actions)
             pairs = [lookup(label) for label in labels]
             pairs = [(None, None) if pair is None else pair for pair in pairs]
@@ -217,8 +219,7 @@ class HistoryEncoder(
 def check_history(X):
     """Histories as an array (n, L) whose missing labels are still what they were."""
     refuse_sparse(X)
-    # np.asarray on a list would turn None and NaN next to strings into strings.
-    history = np.asarray(X) if hasattr(X, "__array__") else np.array(X, dtype=object)
+    history = as_array(X)
     if history.ndim != 2 or history.size == 0:
         raise ValueError(
             "Expected histories of shape (n, L) with n and L above 0, got shape "
@@ -231,7 +232,7 @@ def check_history(X):
 def distinct_labels(history):
     """Which label each entry is (n * L,), and the distinct ones, None if missing."""
     entries = history.ravel().tolist()
-    missing = missing_mask(entries).tolist()
+    missing = missing_mask(history).ravel().tolist()
     return number_names(
         [None if gone else v for v, gone in zip(entries, missing, strict=True)]
     )

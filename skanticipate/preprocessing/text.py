@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
 
-from skanticipate._actions import missing_mask, verbs_and_nouns, words
+from skanticipate._actions import as_array, missing_mask, verbs_and_nouns, words
 from skanticipate._validation import refuse_sparse
 from skanticipate.preprocessing.history import (
     HistoryInputMixin,
@@ -181,11 +181,10 @@ def texts_of(past_actions, writer):
         If it is neither of the two.
     """
     refuse_sparse(past_actions)
-    given = past_actions
-    history = np.asarray(given) if hasattr(given, "__array__") else np.array(given, "O")
+    history = as_array(past_actions)
     if history.ndim != 1:
         return writer.transform(history).tolist()
-    texts = np.where(missing_mask(history), "", np.asarray(history, dtype=object))
+    texts = np.where(missing_mask(history), "", history.astype(object))
     strangers = [text for text in texts if not isinstance(text, str)]
     if strangers or not len(texts):
         raise ValueError(

@@ -14,7 +14,8 @@ from skanticipate._actions import (
     label_codes,
     missing_mask,
     number_names,
-    verbs_and_nouns,
+    verb_noun_pairs,
+    warn_of_long_names,
 )
 from skanticipate._warn import warn
 from skanticipate.priors.base import BasePrior, class_codes, normalize_rows
@@ -253,8 +254,10 @@ class TransitionPrior(BasePrior):
         seen = ~missing_mask(past) | (label_codes(past, classes) >= 0)
         seen &= codes >= 0
         last, actions = number_names(compress(past, seen))
-        if self.actions is not None:
-            verbs_and_nouns(actions, self.actions)  # an incomplete table is an error
+        if self.actions is None:
+            warn_of_long_names(actions)
+        else:
+            verb_noun_pairs(actions, self.actions)  # an incomplete table is an error
         verbs, nouns = self._verbs_and_nouns(actions)
 
         uniform = np.full((1, len(classes)), 1 / len(classes), dtype=np.float32)

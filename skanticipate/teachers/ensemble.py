@@ -6,13 +6,11 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skanticipate._actions import as_array
+from skanticipate._labels import check_label_array, check_label_kind, labelled_rows
 from skanticipate._params import validate_nested
 from skanticipate._rows import RowView
-from skanticipate._validation import (
-    check_label_array,
-    check_label_kind,
-    refuse_sparse,
-)
+from skanticipate._validation import refuse_sparse
 from skanticipate.persistence import SaveMixin
 from skanticipate.teachers.protocol import ask, fit_teacher
 
@@ -88,13 +86,14 @@ class TeacherEnsemble(SaveMixin, ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If there is no member.
+            If there is no member, or a label is missing.
         """
         if not self.teachers:
             raise ValueError("teachers is empty: an ensemble needs at least one.")
         validate_nested(self)
         rows = self._check_rows(X, reset=True)
         y = check_label_array(y, estimator=self)
+        _, y, _ = labelled_rows(y, None, estimator=self)
         check_label_kind(y)
         random_state = check_random_state(self.random_state)
         self.teachers_ = [
@@ -160,8 +159,8 @@ def mean_proba(answers, average, weights=None):
 
 def _rows(X):
     rows = np.asanyarray(X)
-    if rows.dtype.kind == "U" and not hasattr(X, "__array__"):
-        rows = np.array(X, dtype=object)  # None and NaN must not become strings
+    if rows.dtype.kind == "U":
+        rows = as_array(X)  # None and NaN must not become strings
     return RowView(rows)
 
 

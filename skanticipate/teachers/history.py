@@ -12,16 +12,13 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from skanticipate._actions import label_codes, number_names, verbs_and_nouns
+from skanticipate._labels import check_labels
 from skanticipate._leaks import warn_ungrouped
 from skanticipate._params import warn_if_reencoded
 from skanticipate._rows import RowView
 from skanticipate._runtime import all_or_nothing
 from skanticipate._samples import Samples, check_weights, hold_out
-from skanticipate._validation import (
-    check_groups,
-    check_labels,
-    check_same_length,
-)
+from skanticipate._validation import check_groups, check_same_length
 from skanticipate.networks import LSTM, VerbNounHead
 from skanticipate.persistence import SaveMixin
 from skanticipate.preprocessing.history import HistoryEncoder, HistoryInputMixin

@@ -11,16 +11,13 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from skanticipate._actions import number_names
+from skanticipate._labels import check_labels
 from skanticipate._leaks import warn_ungrouped
 from skanticipate._params import validate_nested, warn_if_reencoded
 from skanticipate._rows import RowView
 from skanticipate._runtime import all_or_nothing, resolve_device, torch_threads
 from skanticipate._samples import Samples, check_weights, hold_out, weigh_classes
-from skanticipate._validation import (
-    check_groups,
-    check_labels,
-    check_same_length,
-)
+from skanticipate._validation import check_groups, check_same_length
 from skanticipate._warn import warn
 from skanticipate.marginals import MarginalLoss
 from skanticipate.persistence import SaveMixin
