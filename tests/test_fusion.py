@@ -624,6 +624,7 @@ def test_save_and_load(tmp_path):
 # ------------------------------------------------------ bad input
 
 
+@pytest.mark.filterwarnings("ignore:y holds -1")
 @pytest.mark.parametrize(
     ("other", "of_members"),
     [
