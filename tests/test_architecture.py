@@ -39,6 +39,7 @@ ORDER = [
     "_batches",
     "_training",
     "_state",
+    "_provenance",
     "persistence",
     "_prediction",
     "_callbacks",
