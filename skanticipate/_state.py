@@ -49,6 +49,29 @@ def describe(value):
     )
 
 
+def parts(value):
+    """A value and all that is in it, as deep as `describe` looks."""
+    yield value
+    if isinstance(value, BaseEstimator):
+        inner = state_of(value).values()
+    elif isinstance(value, Mapping):
+        inner = value.values()
+    elif isinstance(value, list | tuple):
+        inner = value
+    elif isinstance(value, np.ndarray) and value.dtype == object:
+        inner = value.ravel().tolist()
+    else:
+        return
+    for part in inner:
+        yield from parts(part)
+
+
+def state_of(estimator):
+    """Parameters and attributes of an estimator, without callbacks.   -> dict."""
+    state = estimator.__getstate__()
+    return {k: v for k, v in state.items() if k != "_skl_callbacks"}
+
+
 def read(path, trusted=()):
     """Read what `write` wrote.
 
@@ -112,8 +135,7 @@ def _encode(value, tensors, where):
         ]
         return {"dict": pairs}
     if isinstance(value, BaseEstimator):
-        state = {k: v for k, v in value.__getstate__().items() if k != "_skl_callbacks"}
-        state = _encode(state, tensors, where)
+        state = _encode(state_of(value), tensors, where)
         return {"class": _name_of(type(value)), "state": state}
     raise TypeError(
         f"{where} holds a {type(value).__name__}, which a file without code cannot "

@@ -26,11 +26,14 @@ def warn(message, category=UserWarning):
     is none, as in a worker process, the warning names the outermost frame.
     """
     level, frame = 2, sys._getframe(1)
-    while frame.f_back is not None and not _is_the_users(frame):
+    while frame.f_back is not None and not is_the_users(frame.f_code.co_filename):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)
 
 
-def _is_the_users(frame):
-    path = Path(frame.f_code.co_filename).as_posix()
-    return not path.startswith((*_NOT_THE_USERS, "<frozen "))
+def is_the_users(path):
+    """Whether a file of code is neither this package's nor installed."""
+    path = Path(path)
+    if {"site-packages", "dist-packages"} & set(path.parts):  # the user's folder too
+        return False
+    return not path.as_posix().startswith((*_NOT_THE_USERS, "<frozen "))

@@ -44,6 +44,7 @@ ORDER = [
     "_batches",
     "_training",
     "_state",
+    "_provenance",
     "persistence",
     "_prediction",
     "_callbacks",

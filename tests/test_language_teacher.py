@@ -1,23 +1,30 @@
 """LanguageTeacher: the past actions, read as a text."""
 
+import copy
+import hashlib
 import inspect
+import os
 import pickle
 import shutil
+from pathlib import Path
 
 import joblib
 import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
+from safetensors.numpy import load_file, save_file
 from scipy.special import log_softmax
 from sklearn import config_context
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.utils import compute_class_weight
 from tiny_bert import NOUNS, VERBS, settings, tiny_tokenizer, write_tiny_bert
 from transformers import AutoModel
 
+import skanticipate
 from skanticipate import (
     CosineSchedule,
     DistilledAnticipator,
@@ -609,14 +616,149 @@ def test_the_folder_is_needed_at_prediction(model, tmp_path):
     shutil.rmtree(folder)
     with pytest.raises(FileNotFoundError, match="is no folder"):
         teacher.predict_proba(PAST)
-    write_tiny_bert(folder, hidden_size=8)
-    with pytest.raises(ValueError, match="gives 8 channels, but in fit it gave 16"):
+
+
+# ------------------------------------------------------- the folder after the fit
+
+
+def negated(path):
+    """Other weights in a file of the same size and time."""
+    stat = path.stat()
+    weights = {name: -w for name, w in load_file(path).items()}
+    save_file(weights, path, metadata={"format": "pt"})
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def renamed(folder):
+    """Let two words change places in the vocabulary."""
+    path = folder / "tokenizer.json"
+    words = path.read_text().replace('"pan"', '"?"').replace('"onion"', '"pan"')
+    path.write_text(words.replace('"?"', '"onion"'))
+
+
+COPIES = {
+    "itself": lambda teacher, folder: teacher,
+    "copied": lambda teacher, folder: copy.deepcopy(teacher),
+    "pickled": lambda teacher, folder: pickle.loads(pickle.dumps(teacher)),
+    "saved": lambda teacher, folder: saved(teacher, folder / "teacher"),
+}
+
+
+def saved(teacher, path):
+    teacher.save(path)
+    return skanticipate.load(path)
+
+
+@pytest.mark.parametrize("again", COPIES.values(), ids=COPIES)
+def test_another_encoder_of_the_same_width_is_refused(again, model, tmp_path):
+    folder = shutil.copytree(model, tmp_path / "copy")
+    teacher = again(quick(folder).fit(PAST, Y), tmp_path)
+    expected = teacher.predict_proba(PAST)
+    weights = (folder / "model.safetensors").read_bytes()
+    negated(folder / "model.safetensors")
+    assert (folder / "model.safetensors").stat().st_size == len(weights)
+    message = r"not that of fit: model\.safetensors changed\. Restore.* or fit again"
+    for ask in (teacher.predict_proba, teacher.predict):
+        with pytest.raises(ValueError, match=message):
+            ask(PAST)
+    (folder / "model.safetensors").write_bytes(weights)
+    assert_array_equal(teacher.predict_proba(PAST), expected)
+
+
+@pytest.mark.parametrize("make", [quick, tuned])
+def test_other_words_and_settings_are_refused(make, model, tmp_path):
+    folder = shutil.copytree(model, tmp_path / "copy")
+    teacher = make(folder).fit(PAST, Y)
+    (folder / "added_tokens.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"fit: added_tokens\.json changed"):
+        teacher.predict_proba(PAST)
+    (folder / "added_tokens.json").unlink()
+    renamed(folder)
+    write_tiny_bert(tmp_path / "other", hidden_act="relu")
+    shutil.copy(tmp_path / "other" / "config.json", folder)
+    with pytest.raises(ValueError, match=r"config\.json, tokenizer\.json changed"):
         teacher.predict_proba(PAST)
 
 
-def test_fine_tuned_weights_go_into_the_model_of_fit_only(model, tmp_path):
+def test_fine_tuned_weights_stand_for_those_of_the_folder(model, tmp_path):
     folder = shutil.copytree(model, tmp_path / "copy")
     teacher = tuned(folder).fit(PAST, Y)
+    expected = teacher.predict_proba(PAST)
+    negated(folder / "model.safetensors")
+    assert_array_equal(teacher.predict_proba(PAST), expected)
     write_tiny_bert(folder, hidden_size=8)
-    with pytest.raises(ValueError, match="has other weights than in fit"):
+    with pytest.raises(ValueError, match=r"not that of fit: config\.json changed"):
+        teacher.predict_proba(PAST)
+
+
+def test_files_that_are_not_read_may_change(model, tmp_path):
+    folder = shutil.copytree(model, tmp_path / "copy")
+    teacher = quick(folder).fit(PAST, Y)
+    expected = teacher.predict_proba(PAST)
+    for name in ("README.md", "pytorch_model.bin", "model.onnx", ".gitattributes"):
+        (folder / name).write_text("new")
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text("{}")
+    os.utime(folder / "model.safetensors")
+    assert_array_equal(teacher.predict_proba(PAST), expected)
+    moved = shutil.move(folder, tmp_path / "elsewhere")
+    teacher.set_params(model=moved)
+    assert_array_equal(teacher.predict_proba(PAST), expected)
+
+
+def test_files_are_noted_by_hashes_of_their_bytes(model):
+    noted = quick(model).fit(PAST, Y).model_files_
+    assert sorted(noted) == [
+        *("config.json", "model.safetensors", "tokenizer.json"),
+        "tokenizer_config.json",
+    ]
+    for name, digest in noted.items():
+        content = (Path(model) / name).read_bytes()
+        assert digest == hashlib.sha256(content).hexdigest()
+    assert set(noted) - set(tuned(model).fit(PAST, Y).model_files_) == {
+        "model.safetensors"
+    }
+
+
+def test_shards_are_noted(model, tmp_path):
+    folder = tmp_path / "sharded"
+    with quiet():
+        network = AutoModel.from_pretrained(model)
+        network.save_pretrained(folder, max_shard_size="4KB")
+        tiny_tokenizer().save_pretrained(folder)
+    shards = sorted(path.name for path in folder.glob("model-*.safetensors"))
+    assert len(shards) > 1
+    teacher = quick(folder).fit(PAST, Y)
+    fine = tuned(folder).fit(PAST, Y)
+    assert not [name for name in fine.model_files_ if "safetensors" in name]
+    negated(folder / shards[1])
+    with pytest.raises(ValueError, match=rf"not that of fit: {shards[1]} changed"):
+        teacher.predict_proba(PAST)
+    fine.predict_proba(PAST)
+
+
+def test_a_file_that_stays_is_hashed_once(model, tmp_path, monkeypatch):
+    folder = shutil.copytree(model, tmp_path / "copy")
+    hashed, digest = [], hashlib.file_digest
+
+    def counted(file, kind):
+        hashed.append(file.name)
+        return digest(file, kind)
+
+    monkeypatch.setattr(hashlib, "file_digest", counted)
+    teacher = quick(folder).fit(PAST, Y)
+    n_files = len(teacher.model_files_)
+    for _ in range(3):
+        teacher.predict_proba(PAST)
+    assert len(hashed) == n_files
+    content = (folder / "config.json").read_bytes()
+    (folder / "config.json").write_bytes(content)
+    teacher.predict_proba(PAST)
+    assert len(hashed) == n_files + 1
+
+
+def test_a_teacher_of_an_earlier_version_is_to_be_fitted_again(model):
+    teacher = quick(model).fit(PAST, Y)
+    del teacher.model_files_
+    with pytest.raises(NotFittedError):
         teacher.predict_proba(PAST)

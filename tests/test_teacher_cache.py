@@ -1,5 +1,7 @@
 import copy
+import errno
 import functools
+import os
 import pickle
 import shutil
 import signal
@@ -469,6 +471,84 @@ def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "touch", refuse)
     with pytest.raises(OSError, match="cannot be written.*Permission denied"):
         fitted(tmp_path)
+
+
+def read_only(monkeypatch):
+    """Let nothing be written from now on, as on a medium for reading."""
+    opened = open
+
+    def refuse(*args, **kwargs):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    def reading(path, mode="r", *args, **kwargs):
+        if set(mode) & set("wax+"):
+            refuse()
+        return opened(path, mode, *args, **kwargs)
+
+    monkeypatch.setattr("builtins.open", reading)
+    for name in ("mkdir", "touch", "unlink", "write_bytes", "write_text"):
+        monkeypatch.setattr(Path, name, refuse)
+    for name in ("mkdir", "replace", "unlink", "rename"):
+        monkeypatch.setattr(os, name, refuse)
+
+
+def test_a_complete_folder_is_read_where_nothing_can_be_written(
+    tmp_path, fits, monkeypatch
+):
+    first = fitted(tmp_path)
+    read_only(monkeypatch)
+    assert bits(fitted(tmp_path)) == bits(first)
+    assert len(fits) == 1
+
+
+def test_what_a_folder_lacks_is_an_error_before_a_fit(tmp_path, fits, monkeypatch):
+    fitted(tmp_path, feature_weight=0.0)  # a teacher, and no maps
+    read_only(monkeypatch)
+    message = "cannot be written .*Read-only.* does not hold what this fit needs: name"
+    for missing in ({"feature_weight": 1.0}, {"random_state": 1}):
+        with pytest.raises(OSError, match=message):
+            fitted(tmp_path, **missing)
+    assert len(fits) == 1
+    with pytest.raises(OSError, match=message):
+        fitted(tmp_path / "new")
+
+
+def test_two_that_write_the_same_at_once_do_not_disturb_each_other(tmp_path, fits):
+    inner = []
+
+    class Meanwhile:
+        """Another process writes the entry while this one is fitting."""
+
+        def fit(self):
+            inner.append(fitted(tmp_path))
+            return answer
+
+    store = cache.TeacherCache(tmp_path)
+    fitted(tmp_path)
+    key = teacher_file(tmp_path).name.partition(".")[0]
+    answer = store.teacher(key, [Counted, MLP], None)
+    content = teacher_file(tmp_path).read_bytes(), map_file(tmp_path).read_bytes()
+    for path in tmp_path.iterdir():
+        path.unlink()
+    store.teacher(key, [Counted, MLP], Meanwhile().fit)
+    assert len(inner) == 1
+    assert names(tmp_path) == ["maps.safetensors", "teacher.safetensors"]
+    found = teacher_file(tmp_path).read_bytes(), map_file(tmp_path).read_bytes()
+    assert found == content
+
+
+def test_streams_inside_of_an_ensemble_are_told_apart(tmp_path):
+    def ensemble(seed):
+        member = RecognitionTeacher(
+            MLP(4), max_epochs=1, random_state=np.random.RandomState(seed)
+        )
+        return TeacherEnsemble([member, LogisticRegression()])
+
+    first, other = (fitted(tmp_path, teacher=ensemble(seed)) for seed in (0, 1))
+    assert bits(other) == bits(fitted(None, teacher=ensemble(1))) != bits(first)
+    again = fitted(tmp_path, teacher=ensemble(0))
+    assert bits(again) == bits(first)
+    assert len(names(tmp_path)) == 2
 
 
 LABELLED = Y >= 0

@@ -101,8 +101,11 @@ class DistilledAnticipator(BaseAnticipator):
     teacher_cache : path-like, default=None
         Folder in which fitted teachers and their maps are kept for later fits with the
         same data, teacher and seed, as in a grid search over other parameters. Needs
-        an integer `random_state`. None keeps nothing. A `LanguageTeacher` is told from
-        another by the name of its model's folder, not by what lies there.
+        an integer `random_state`. None keeps nothing. Also told apart are the contents
+        of a language model's folder and of other files that a teacher names, versions,
+        and the code of classes of your own with the modules of yours that they import;
+        a class of a notebook has no file, and is not kept, with a warning. A complete
+        folder may be read-only.
     max_epochs : int, default=50
         Number of epochs; each takes as many steps as a pass over all training rows,
         unlabelled ones too.

@@ -13,9 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from skanticipate import _state
+from skanticipate._provenance import surroundings
 from skanticipate._rows import RowView
 from skanticipate._validation import chunks
 from skanticipate._version import __version__
+from skanticipate._warn import warn
 from skanticipate.teachers.maps import map_batches
 
 
@@ -25,32 +27,19 @@ class TeacherCache:
     Parameters
     ----------
     folder : path-like
-        Made if it is not there.
-
-    Raises
-    ------
-    OSError
-        If the folder cannot be made or written.
+        Made when there is something to keep. What is there is read where nothing can
+        be written, too; to add to it is then an OSError.
     """
 
     def __init__(self, folder):
         self.folder = Path(folder)
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            probe = self.folder / f".{secrets.token_hex(4)}.tmp"
-            probe.touch()
-            probe.unlink()
-        except OSError as error:
-            raise OSError(
-                f"teacher_cache={str(folder)!r} cannot be written ({error}): name a "
-                "folder of your own, or None for no cache."
-            ) from error
 
     def teacher(self, key, trusted, fit):
         """Answer of an earlier `fit()` with this key, else of this one, kept."""
         path = self.folder / f"{key}.teacher.safetensors"
-        if path.exists():
+        if os.path.exists(path):
             return self._read(path, key, trusted)
+        self._check_writable()  # before hours of training
         teacher, proba = fit()
         try:
             _state.write(path, {"key": key, "teacher": teacher, "proba": proba})
@@ -72,9 +61,23 @@ class TeacherCache:
     def maps(self, key, teacher, clips):
         """Maps of all clips, in a file that is read a batch at a time.   -> RowView."""
         path = self.folder / f"{key}.maps.safetensors"
-        if not path.exists():
+        if not os.path.exists(path):
+            self._check_writable()
             _write_maps(path, key, len(clips), map_batches(teacher, clips))
         return RowView(_open_maps(path, key, len(clips)))
+
+    def _check_writable(self):
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            probe = self.folder / f".{secrets.token_hex(4)}.tmp"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise OSError(
+                f"teacher_cache={str(self.folder)!r} cannot be written ({error}), and "
+                "it does not hold what this fit needs: name a folder of your own, or "
+                "None for no cache."
+            ) from error
 
 
 def _unkeepable(teacher, error):
@@ -92,7 +95,9 @@ def _damaged(path):
 
 
 def key_of(teacher, clips, codes, classes, cross_fit, seed, signals):
-    """Name of what a teacher becomes on such data, in every process.   -> str.
+    """Name of what a teacher becomes on such data, in every process.   -> str or None.
+
+    None, with a warning, where no file tells what code the teacher runs.
 
     Parameters
     ----------
@@ -112,7 +117,15 @@ def key_of(teacher, clips, codes, classes, cross_fit, seed, signals):
             "teacher_cache needs a teacher whose random_state is None or an integer: a "
             "RandomState makes another teacher of every fit."
         )
-    inputs = (__version__, teacher, codes, classes, cross_fit, seed, signals)
+    found, untold = surroundings(teacher)
+    if untold:
+        warn(
+            f"teacher_cache is not used: {'; '.join(untold)}, so answers that are kept "
+            "could not be told from those of other code. Define classes at the top "
+            "level of a module file, and restart Python after an edit.",
+        )
+        return None
+    inputs = (__version__, teacher, codes, classes, cross_fit, seed, signals, found)
     try:
         described = _state.describe(inputs)
     except TypeError as error:

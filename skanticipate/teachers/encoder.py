@@ -8,9 +8,13 @@ from pathlib import Path
 
 import torch
 
+from skanticipate._provenance import file_hash
 from skanticipate._runtime import seeded_global_stream
 
 _SETTINGS = threading.RLock()
+_WEIGHTS = ".safetensors"
+# Of weights, settings, and the tokenizers of transformers.
+_READ = (_WEIGHTS, ".json", ".txt", ".model", ".codes", ".spm", ".tokenizer")
 
 
 def load_encoder(model, seed=0):
@@ -60,6 +64,48 @@ def load_masked_model(model, seed=0):
             "was trained to fill in masked words, such as BERT."
         )
     return tokenizer, network
+
+
+def model_files(model, *, weights=True):
+    """Hash of each file that is read of a model, by name.   -> dict of str to str.
+
+    Parameters
+    ----------
+    model : str or path-like
+        As in `load_encoder`.
+    weights : bool, default=True
+        Whether those of the weights count.
+    """
+    return {
+        path.name: file_hash(path)
+        for path in sorted(_find_folder(model).iterdir())
+        if path.suffix in _READ
+        and (weights or _WEIGHTS not in path.suffixes)  # an index has them, too
+        and path.is_file()
+    }
+
+
+def check_files(model, noted, *, weights):
+    """Refuse a model that is not the one noted: its answers would mean nothing.
+
+    Parameters
+    ----------
+    model, weights : object
+        As in `model_files`.
+    noted : dict of str to str
+        What `model_files` gave when heads were trained.
+
+    Raises
+    ------
+    ValueError
+        If a file was changed, added or removed.
+    """
+    found = model_files(model, weights=weights)
+    if changed := sorted({name for name, _ in noted.items() ^ found.items()}):
+        raise ValueError(
+            f"The model in {model} is not that of fit: {', '.join(changed)} changed. "
+            "Restore these files, or fit again."
+        )
 
 
 @contextmanager
@@ -148,6 +194,7 @@ def _find_folder(model):
     folder = Path(model).expanduser()
     if folder.is_dir():
         return folder
+    _import_transformers()  # says what to install, as its hub does not
     from huggingface_hub import snapshot_download
 
     name = os.fspath(model)

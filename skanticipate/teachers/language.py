@@ -14,6 +14,7 @@ from skanticipate._actions import number_names
 from skanticipate._labels import check_labels
 from skanticipate._leaks import warn_ungrouped
 from skanticipate._params import validate_nested, warn_if_reencoded
+from skanticipate._provenance import versions
 from skanticipate._rows import RowView
 from skanticipate._runtime import all_or_nothing, resolve_device, torch_threads
 from skanticipate._samples import Samples, check_weights, hold_out, weigh_classes
@@ -25,6 +26,7 @@ from skanticipate.preprocessing.history import HistoryInputMixin
 from skanticipate.preprocessing.text import HistoryText, texts_of
 from skanticipate.schedules import Schedule
 from skanticipate.teachers.embedding import TextReader
+from skanticipate.teachers.encoder import check_files, model_files
 from skanticipate.teachers.fine_tuning import seeds_of
 from skanticipate.teachers.text_heads import (
     FrozenTexts,
@@ -51,7 +53,8 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimat
     model : str or path-like
         Folder of an encoder such as BERT or MiniLM, with its tokenizer, as
         `save_pretrained`, `hf download` and `pretrain_language_model` write it; or the
-        name of a model that was downloaded before. Prediction reads it again.
+        name of a model that was downloaded before. Prediction reads it again, and
+        refuses another one.
     actions : mapping, table or None, default=None
         Verb and noun of each label: a mapping label -> (verb, noun), or a table with
         columns label, verb and noun. None means that labels are strings "verb noun".
@@ -110,6 +113,8 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimat
         verb and noun.
     encoder_weights_ : dict of str to ndarray
         Weights of the fine-tuned encoder. Only if `freeze` is False.
+    model_files_ : dict of str to str
+        Hash of each file of the model's folder on which predictions depend.
     history_ : list of dict
         One record an epoch: "epoch", "lr", "loss", the mean loss of each head, and with
         early stopping "val_loss", "val_accuracy" and "val_top_5_accuracy".
@@ -268,6 +273,7 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimat
         samples = weigh_classes(samples, self.class_weight, self.classes_)
         with torch_threads(self.n_threads):
             reader = self._reader()
+        self.model_files_ = model_files(self.model, weights=self.freeze)
         with torch_threads(self.n_threads, reader.encoder):
             read = self._read(reader, texts, samples)
             heads, self.history_ = train_heads(
@@ -299,14 +305,14 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimat
         FileNotFoundError
             If the folder of the model is gone.
         ValueError
-            If a label has no verb and noun, or the model has other channels than in
-            `fit`. Another model of the same width goes unnoticed: leave the folder as
-            it was.
+            If a label has no verb and noun, or a file of `model_files_` changed.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, ["heads_", "model_files_"])
+        encoder_weights = getattr(self, "encoder_weights_", None)
+        check_files(self.model, self.model_files_, weights=encoder_weights is None)
         which, texts = number_names(self._texts(past_actions))
         with torch_threads(self.n_threads):
-            reader = self._reader(getattr(self, "encoder_weights_", None))
+            reader = self._reader(encoder_weights)
         rows, _ = reader.tokenize(texts)
         with torch_threads(self.n_threads, reader.encoder):
             vectors = reader.embed(rows).cpu()  # (m, d), m distinct texts
@@ -320,13 +326,15 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimat
     def _proba(self, vectors):
         """Answer of the head of the action.   (m, d) -> (m, C)."""
         weight = torch.tensor(self.heads_["action.weight"])  # (C, d)
-        if weight.shape[1] != vectors.shape[1]:
-            raise ValueError(
-                f"The model in {self.model} gives {vectors.shape[1]} channels, but in "
-                f"fit it gave {weight.shape[1]}: restore that model, or fit again."
-            )
         logits = vectors @ weight.T + torch.tensor(self.heads_["action.bias"])
         return logits.softmax(-1).numpy()
+
+    def _depends_on(self):
+        """What answers depend on beside parameters and data, for keys of caches."""
+        return {
+            "files": model_files(self.model),
+            "versions": versions("transformers", "tokenizers"),
+        }
 
     def _texts(self, past_actions):
         """One text for each row.   -> list of str."""

@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 
+from skanticipate._state import parts
 from skanticipate.teachers.cache import TeacherCache, key_of
 from skanticipate.teachers.cross_fit import cross_fitted_proba
 from skanticipate.teachers.protocol import ask, fit_teacher
@@ -49,14 +50,15 @@ class Teaching:
         if not isinstance(teacher, FrozenEstimator) and (codes < 0).all():
             raise ValueError(self.nothing_to_learn)
         inputs = (teacher, self.clips, codes, classes, cross_fit, seed, signals)
-        if folder is None:
+        self.key = None if folder is None else key_of(*inputs)
+        if self.key is None:
             self.cache = None
             self.teacher, answers = _fit_and_ask(*inputs)
         else:
             self.cache = TeacherCache(folder)
-            self.key = key_of(*inputs)
+            kinds = {type(p) for p in parts(teacher) if isinstance(p, BaseEstimator)}
             self.teacher, answers = self.cache.teacher(
-                self.key, _kinds(teacher), lambda: _fit_and_ask(*inputs)
+                self.key, kinds, lambda: _fit_and_ask(*inputs)
             )
         self.proba = np.full((len(samples), len(classes)), np.nan, answers.dtype)
         self.proba[self.rows] = answers
@@ -117,12 +119,3 @@ def _fit_and_ask(teacher, clips, codes, classes, cross_fit, seed, signals):
     else:
         answers = ask(fitted, clips, classes)
     return fitted, answers
-
-
-def _kinds(value):
-    """Classes of an estimator and of those among its parameters, in lists too."""
-    if isinstance(value, list | tuple):
-        return [kind for part in value for kind in _kinds(part)]
-    if not isinstance(value, BaseEstimator):
-        return []
-    return [type(value), *_kinds(list(value.get_params(deep=False).values()))]
