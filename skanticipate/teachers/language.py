@@ -94,7 +94,8 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimat
     device : str or torch.device, default="auto"
         Where to compute; "auto" takes a GPU where there is one.
     n_threads : int, default=None
-        Threads of torch. None: one for small models, else torch's own number.
+        Threads of torch. None: one for small models, else torch's own number; in a
+        forked process always one.
     random_state : int, RandomState instance or None, default=None
         Seeds the heads, the order of the rows, dropout and the rows held out.
 
