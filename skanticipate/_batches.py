@@ -33,20 +33,36 @@ def batch_reader(spec, take_clips, take_futures=None, *, generator):
     return take
 
 
-def shuffled(n_samples, batch_size):
-    """Build draw(generator) -> batches of one pass over all samples, the last smaller.
+class Batches:
+    """Samples in an order, a batch (B,) at a time; the last may be smaller.
 
-    Calling it gives a list of tensors (B,) of sample indices, for one epoch.
+    A list of them would take some 600 bytes for each step of an epoch.
     """
 
+    def __init__(self, order, size):
+        self.order = order
+        self.size = size
+
+    def __len__(self):
+        return -(-len(self.order) // self.size)
+
+    def __iter__(self):
+        for start in range(0, len(self.order), self.size):
+            yield self.order[start : start + self.size]
+
+
+def shuffled(n_samples, batch_size):
+    """Build draw(generator) -> Batches of one pass over all samples."""
+
     def draw(generator):
-        return torch.randperm(n_samples, generator=generator).split(int(batch_size))
+        order = torch.randperm(n_samples, generator=generator)
+        return Batches(order, int(batch_size))
 
     return draw
 
 
 def mixed(labelled, unlabelled, batch_size, fraction):
-    """Build draw(generator) -> batches with a fixed share of unlabelled samples.
+    """Build draw(generator) -> Batches with a fixed share of unlabelled samples.
 
     An epoch has as many steps as `shuffled` gives to the same samples. Each kind is
     gone through in shuffled passes, one after the other, so that all samples of a kind
@@ -75,7 +91,7 @@ def mixed(labelled, unlabelled, batch_size, fraction):
             for kind, size in parts
             if size > 0
         ]
-        return torch.cat(columns, dim=1).unbind(0)
+        return Batches(torch.cat(columns, dim=1).flatten(), batch_size)
 
     return draw
 
@@ -83,7 +99,7 @@ def mixed(labelled, unlabelled, batch_size, fraction):
 def _passes(samples, n, generator):
     """The first n of shuffled passes over the samples."""
     n_passes = -(-n // len(samples))
-    orders = [
-        torch.randperm(len(samples), generator=generator) for _ in range(n_passes)
-    ]
-    return samples[torch.cat(orders)[:n]]
+    orders = torch.empty(n_passes, len(samples), dtype=torch.int64)
+    for k in range(n_passes):
+        torch.randperm(len(samples), generator=generator, out=orders[k])
+    return samples[orders.flatten()[:n]]

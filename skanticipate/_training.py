@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from skanticipate._batches import Batches
 from skanticipate._optimizers import SGD, AdamW
 from skanticipate.metrics.scores import check_hits
 
@@ -272,6 +273,8 @@ class EpochSums:
         for name, (total, weight) in terms.items():
             if name not in self.terms:
                 sums = total.new_empty(2, self.n_steps, dtype=torch.float64)
+                if sums.device.type == "cpu":
+                    sums = sums.numpy()  # faster to write a number into
                 self.terms[name] = sums, np.zeros(self.n_steps, dtype=bool)
             sums, present = self.terms[name]
             sums[0, step], sums[1, step], present[step] = total, weight, True
@@ -281,7 +284,7 @@ class EpochSums:
         means = {}
         for name, (sums, present) in self.terms.items():
             steps = np.flatnonzero(present)
-            totals, weights = sums.cpu()[:, steps]
+            totals, weights = torch.as_tensor(sums).cpu()[:, steps]
             finite = totals.isfinite()
             if not finite.all():
                 batch = steps[int((~finite).nonzero()[0])] + 1
@@ -372,7 +375,7 @@ def predict_batches(network, take_clips, n_samples, batch_size, part):
     -> (n, ...)
     """
     found = None
-    for samples in torch.arange(n_samples).split(batch_size):
+    for samples in Batches(torch.arange(n_samples), batch_size):
         batch = part(network(take_clips(samples)), samples)
         if batch is None:
             return None

@@ -50,8 +50,13 @@ def clips(tmp_path_factory):
 
 def added_memory(path, form):
     """What a search adds to the memory of its process, as a share of the array."""
+    return run(SEARCH, str(path), form)
+
+
+def run(script, *args):
+    """What a script prints, in a process of its own."""
     done = subprocess.run(
-        [sys.executable, "-c", SEARCH, str(path), form],
+        [sys.executable, "-c", script, *args],
         capture_output=True,
         text=True,
         check=False,
@@ -73,3 +78,88 @@ def test_a_search_over_a_row_view_of_a_memory_map_copies_nothing(clips):
 def test_a_search_over_a_plain_memory_map_copies_its_folds(clips):
     # why RowView exists: scikit-learn slices training and test rows into memory
     assert added_memory(clips, "map") > 0.8
+
+
+# -------------------------------------------------- what fits and predictions take
+
+CALLS = """
+import json, multiprocessing
+import numpy as np
+import torch
+from skanticipate import MLP, HistoryTeacher, SmoothedAnticipator
+
+def status(name):
+    with open("/proc/self/status") as lines:
+        line = next(line for line in lines if line.startswith(name))
+    return int(line.split()[1]) / 1024
+
+torch.set_num_threads(1)
+C = 2000
+rng = np.random.default_rng(0)
+X, y = rng.standard_normal((80_000, 8), np.float32), np.arange(80_000) % C
+few, past = slice(0, 4000), rng.integers(0, C, (10_000, 2))
+
+def model(**params):
+    params = {"max_epochs": 1, "batch_size": 512, "smoothing": 0.0, **params}
+    return SmoothedAnticipator(MLP(8), random_state=0, device="cpu", **params)
+
+fitted = model().fit(X[few], y[few])
+actions = {k: (k % 40, k // 40) for k in range(C)}
+teacher = HistoryTeacher(actions, hidden_size=8, n_networks=1, max_epochs=1)
+teacher.fit(past[few], y[few])
+calls = {
+    "40 steps": lambda: model().fit(X[:20_000], y[:20_000]),
+    "160 steps": lambda: model().fit(X, y),
+    "validation": lambda: model(early_stopping=True).fit(
+        X[few], y[few], X_val=X[:20_000], y_val=y[:20_000]
+    ),
+    "predict_proba": lambda: fitted.predict_proba(X[:20_000]),
+    "predict": lambda: fitted.predict(X[:20_000]),
+    "score": lambda: fitted.score(X[:20_000], y[:20_000]),
+    "teacher": lambda: teacher.predict(past),
+}
+
+def added(name):
+    model().fit(X[few], y[few]).predict(X[few])  # pages of libraries are there
+    teacher.predict(past[:100])
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")  # forget the peak so far
+    before = status("VmRSS:")
+    calls[name]()
+    return status("VmHWM:") - before
+
+found = {}
+for name in calls:
+    with multiprocessing.get_context("fork").Pool(1) as alone:
+        found[name] = alone.apply(added, (name,))
+print(json.dumps(found))
+"""
+ANSWER = 4 * 20_000 * 2000 / 2**20  # MB of probabilities
+
+
+@pytest.fixture(scope="module")
+def calls():
+    """Megabytes that each call adds to a process of its own."""
+    return run(CALLS)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_of_a_fit_does_not_grow_with_its_steps(calls):
+    assert calls["160 steps"] < calls["40 steps"] + 30
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(
+    ("name", "share"),
+    [("predict_proba", 1.1), ("predict", 0.3), ("score", 0.3), ("validation", 0.3)],
+)
+def test_memory_of_a_prediction_is_that_of_its_answer(calls, name, share):
+    assert calls[name] < share * ANSWER
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_teacher_of_histories_holds_no_array_of_rows_times_classes(calls):
+    assert calls["teacher"] < ANSWER / 2

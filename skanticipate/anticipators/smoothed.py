@@ -78,7 +78,8 @@ class SmoothedAnticipator(BaseAnticipator):
         Where to compute; "auto" is the first GPU where there is one.
     n_threads : int, default=None
         Threads of torch during fit and predict. None means one for networks of less
-        than 5 million parameters.
+        than 5 million parameters. In a forked process there is always one: others
+        would wait for ever for threads that only the parent has.
     warm_start : bool, default=False
         Continue from the weights of the last fit; `network` is not read again.
     random_state : int, RandomState instance or None, default=None

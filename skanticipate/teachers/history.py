@@ -18,6 +18,7 @@ from skanticipate._params import warn_if_reencoded
 from skanticipate._rows import RowView
 from skanticipate._runtime import all_or_nothing
 from skanticipate._samples import Samples, check_weights, hold_out
+from skanticipate._training import prediction_batch
 from skanticipate._validation import check_groups, check_same_length
 from skanticipate.networks import LSTM, VerbNounHead
 from skanticipate.persistence import SaveMixin
@@ -69,7 +70,7 @@ class HistoryTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimato
     device : str or torch.device, default="auto"
         Where the networks compute; "auto" takes a GPU where there is one.
     n_threads : int, default=None
-        Threads of torch. None means one for small networks.
+        Threads of torch, as in `SmoothedAnticipator`. None: one for small networks.
     random_state : int, RandomState instance or None, default=None
         Seeds the networks and the rows held out.
 
@@ -324,14 +325,29 @@ class HistoryTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimato
             If `past_actions` is not (n, L), or a string has no verb and noun.
         """
         check_is_fitted(self)
-        answers = self._answers(self.models_, self.encoder_.transform(past_actions))
-        weights = self.weights_.values()
-        return sum(w * answer for w, answer in zip(weights, answers, strict=True))
+        codes = self.encoder_.transform(past_actions)
+        proba = np.empty((len(codes), len(self.classes_)), dtype=np.float32)
+        for rows, answer in self._mixtures(codes):
+            proba[rows] = answer
+        return proba
 
     def predict(self, past_actions):
         """Most probable label of each row.   (n, L) -> (n,)."""
-        proba = self.predict_proba(past_actions)
-        return self.classes_[proba.argmax(axis=1)]
+        check_is_fitted(self)
+        codes = self.encoder_.transform(past_actions)
+        best = np.empty(len(codes), dtype=np.intp)
+        for rows, answer in self._mixtures(codes):
+            best[rows] = answer.argmax(axis=1)
+        return self.classes_[best]
+
+    def _mixtures(self, codes):
+        """Yield slices of rows and their probabilities: every model has its own."""
+        size = 2 * prediction_batch(codes)
+        for start in range(0, len(codes), size):
+            rows = slice(start, start + size)
+            answers = self._answers(self.models_, codes[rows])
+            weights = self.weights_.values()
+            yield rows, sum(w * a for w, a in zip(weights, answers, strict=True))
 
     def _answers(self, models, codes):
         """Yield the probabilities (n, C) of each model."""

@@ -100,7 +100,8 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimat
     device : str or torch.device, default="auto"
         Where to compute; "auto" takes a GPU where there is one.
     n_threads : int, default=None
-        Threads of torch. None: one for small models, else torch's own number.
+        Threads of torch. None: one for small models, else torch's own number; in a
+        forked process always one.
     random_state : int, RandomState instance or None, default=None
         Seeds the heads, the order of the rows, dropout and the rows held out.
 
@@ -262,8 +263,7 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimat
         which, texts = number_names(self._texts(past_actions))
         samples = self._check_fit(which, y, groups, sample_weight)
         parts, validation = self._parts(), None
-        purposes = ("split", "init", "shuffle", "dropout")
-        seeds = seeds_of(self.random_state, purposes)
+        seeds = seeds_of(self.random_state, ("split", "init", "shuffle", "dropout"))
         if self.early_stopping:
             if groups is None:
                 warn_ungrouped("early_stopping holds rows out")
@@ -271,8 +271,7 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimat
                 samples, self.validation_fraction, seeds["split"]
             )
         samples = weigh_classes(samples, self.class_weight, self.classes_)
-        with torch_threads(self.n_threads):
-            reader = self._reader()
+        reader = self._reader()
         self.model_files_ = model_files(self.model, weights=self.freeze)
         with torch_threads(self.n_threads, reader.encoder):
             read = self._read(reader, texts, samples)
@@ -311,23 +310,18 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimat
         encoder_weights = getattr(self, "encoder_weights_", None)
         check_files(self.model, self.model_files_, weights=encoder_weights is None)
         which, texts = number_names(self._texts(past_actions))
-        with torch_threads(self.n_threads):
-            reader = self._reader(encoder_weights)
+        reader = self._reader(encoder_weights)
         rows, _ = reader.tokenize(texts)
         with torch_threads(self.n_threads, reader.encoder):
             vectors = reader.embed(rows).cpu()  # (m, d), m distinct texts
-            return self._proba(vectors)[which]
+            weight = torch.tensor(self.heads_["action.weight"])  # (C, d)
+            logits = vectors @ weight.T + torch.tensor(self.heads_["action.bias"])
+            return logits.softmax(-1).numpy()[which]
 
     def predict(self, past_actions):
         """Most probable label of each row.   (n, L) or (n,) -> (n,)."""
         columns = self.predict_proba(past_actions).argmax(axis=1)
         return self.classes_[columns]
-
-    def _proba(self, vectors):
-        """Answer of the head of the action.   (m, d) -> (m, C)."""
-        weight = torch.tensor(self.heads_["action.weight"])  # (C, d)
-        logits = vectors @ weight.T + torch.tensor(self.heads_["action.bias"])
-        return logits.softmax(-1).numpy()
 
     def _depends_on(self):
         """What answers depend on beside parameters and data, for keys of caches."""
@@ -381,13 +375,14 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimat
         return parts + marginals.parts(self.classes_)
 
     def _reader(self, weights=None):
-        return TextReader(
-            self.model,
-            pooling=self.pooling,
-            max_length=self.max_length,
-            device=resolve_device(self.device),
-            weights=weights,
-        )
+        with torch_threads(self.n_threads):
+            return TextReader(
+                self.model,
+                pooling=self.pooling,
+                max_length=self.max_length,
+                device=resolve_device(self.device),
+                weights=weights,
+            )
 
     def _read(self, reader, texts, samples):
         """What is read of the texts: their vectors, or tokens for a fine-tuning."""
