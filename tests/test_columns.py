@@ -5,7 +5,13 @@ import pytest
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 
-from skanticipate import MLP, DistilledAnticipator, SmoothedAnticipator
+from skanticipate import (
+    MLP,
+    DistilledAnticipator,
+    HistoryEncoder,
+    HistoryTeacher,
+    SmoothedAnticipator,
+)
 
 pd = pytest.importorskip("pandas")
 
@@ -72,3 +78,27 @@ def test_rows_and_columns_of_a_prior_matrix_are_labels():
     for other in (matrix[classes[::-1]], matrix.loc[classes[::-1]]):
         with pytest.raises(ValueError, match="prior matrix have the names"):
             fit(other)
+
+
+HISTORY = pd.DataFrame({"last but one": ["cut pan"] * 4, "last": ["wash pan"] * 4})
+
+
+@pytest.mark.parametrize(
+    "reader",
+    [
+        lambda: HistoryEncoder().fit(HISTORY).transform,
+        lambda: (
+            HistoryTeacher(n_networks=1, max_epochs=1)
+            .fit(HISTORY, ["cut pan", "wash pan"] * 2)
+            .predict_proba
+        ),
+    ],
+    ids=["HistoryEncoder", "HistoryTeacher"],
+)
+def test_columns_of_histories_come_in_the_order_of_fit(reader):
+    read = reader()
+    as_arrays = read(HISTORY.to_numpy())
+    np.testing.assert_array_equal(read(HISTORY), as_arrays)
+    with pytest.raises(ValueError, match="past_actions have the names"):
+        read(HISTORY[["last", "last but one"]])
+    assert len(read(HISTORY[["last"]])) == 4  # histories may be shorter

@@ -21,6 +21,7 @@ from skanticipate import (
     DistilledAnticipator,
     GloVePrior,
     HistoryTeacher,
+    LateFusion,
     MarginalLoss,
     MixturePrior,
     ModalityAttention,
@@ -68,6 +69,10 @@ NESTED = {
         WRONG,
     ),
     "member alone": (TeacherEnsemble([RecognitionTeacher(), WRONG]), WRONG),
+    "member of a fusion": (
+        LateFusion([("a", distilled(), (0, 2)), ("b", WRONG, (2, 4))]),
+        WRONG,
+    ),
     "text teacher": (
         distilled(text_teacher=HistoryTeacher(order=0)),
         HistoryTeacher(order=0),

@@ -9,6 +9,7 @@ from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.validation import check_is_fitted
 
 from skanticipate._labels import check_label_array
+from skanticipate._params import validate_nested
 from skanticipate._rows import RowView
 from skanticipate._runtime import all_or_nothing
 from skanticipate._validation import check_same_length, clip_rows
@@ -159,6 +160,7 @@ class LateFusion(SaveMixin, ClassifierMixin, _BaseComposition):
         """
         check_members(self.estimators, self.weights)
         self._validate_names([name for name, _ in self._members])
+        validate_nested(self)
         aligned = {
             "X_future_unlabeled": X_future_unlabeled,
             "past_actions": past_actions,

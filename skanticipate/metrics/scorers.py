@@ -14,7 +14,14 @@ from sklearn.utils import _safe_indexing, check_scalar, column_or_1d
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import _check_method_params
 
-from skanticipate._actions import as_list, label_codes, missing_mask, unlabeled_mask
+from skanticipate._actions import (
+    as_column,
+    as_list,
+    label_codes,
+    missing_mask,
+    of_one_kind,
+    unlabeled_mask,
+)
 from skanticipate.metrics.scores import (
     label_mask,
     mean_top_k_recall_score,
@@ -169,14 +176,14 @@ class _LabelledScorer(_BaseScorer):
         self.__name__ = text  # displays ask for it
 
     def __call__(self, estimator, X, y_true, **metadata):
-        y = _as_labels(y_true)
+        y = column_or_1d(as_column(y_true))
         rows = np.flatnonzero(~_unlabelled(estimator, y))
         if rows.size == 0:
             return float("nan")
         if rows.size < len(y):
             metadata = _check_method_params(X, metadata, indices=rows)
             X, y = _safe_indexing(X, rows), y[rows]
-        return self._scorer(estimator, X, _without_objects(y), **metadata)
+        return self._scorer(estimator, X, of_one_kind(y), **metadata)
 
     def _score(self, method_caller, estimator, X, y_true, **metadata):
         # Not through method_caller: its answers are for all rows.
@@ -207,19 +214,6 @@ class _Ranking:
         if marked.any():  # a wrapper takes the marker for a class of its own
             scores, classes = scores[:, ~marked], classes[~marked]
         return self.metric(y, scores, k=self.k, classes=classes)
-
-
-def _as_labels(y):
-    """Labels as an array that keeps their kind.   -> (n,)."""
-    # np.asarray would turn the marker -1 next to strings into "-1"
-    y = np.array(y, dtype=object) if isinstance(y, list | tuple) else np.asarray(y)
-    return column_or_1d(y)
-
-
-def _without_objects(y):
-    """Labels of one kind as numpy stores them: metrics refuse numbers among objects."""
-    of_one_kind = len({isinstance(label, str) for label in y}) == 1
-    return np.array(y.tolist()) if y.dtype == object and of_one_kind else y
 
 
 def _unlabelled(estimator, y):

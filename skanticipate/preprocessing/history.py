@@ -15,11 +15,13 @@ from skanticipate._actions import (
     verb_noun_pairs,
     verbs_and_nouns,
 )
-from skanticipate._validation import refuse_sparse
+from skanticipate._validation import check_column_order, refuse_sparse
 
 
 class HistoryInputMixin:
     """Of estimators whose input is labels of past actions."""
+
+    _columns = None  # names of a table's columns
 
     def __sklearn_tags__(self):
         """Return the tags: labels may be strings and missing, histories longer."""
@@ -29,6 +31,12 @@ class HistoryInputMixin:
         tags.input_tags.categorical = True
         tags.input_tags.allow_nan = True
         return tags
+
+    def _check_columns(self, X, *, reset):
+        """Note what the columns of a table are called in fit; later they come alike."""
+        if reset:
+            self._columns = list(getattr(X, "columns", ())) or None
+        check_column_order(X, self._columns, name="past_actions")
 
 
 class HistoryEncoder(
@@ -118,6 +126,7 @@ class HistoryEncoder(
             If X is not (n, L) with n and L above 0, a label has no verb and noun, or
             there is nothing to learn from: no `actions` and nothing but padding.
         """
+        self._check_columns(X, reset=True)
         _, labels = distinct_labels(check_history(X))
         seen = [label for label in labels if label is not None]
         known = seen if self.actions is None else list(as_mapping(self.actions))
@@ -155,9 +164,11 @@ class HistoryEncoder(
         Raises
         ------
         ValueError
-            If X is not (n, L) with n and L above 0, or a string has no verb and noun.
+            If X is not (n, L) with n and L above 0, a string has no verb and noun, or a
+            table has the columns of that in `fit` in another order.
         """
         check_is_fitted(self)
+        self._check_columns(X, reset=False)
         history = check_history(X)
         which, labels = distinct_labels(history)
         table = self._codes(labels)

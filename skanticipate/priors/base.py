@@ -1,5 +1,7 @@
 """What all label priors share: a matrix of soft targets and the row of each sample."""
 
+from collections import Counter
+
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils.validation import check_is_fitted
@@ -132,7 +134,7 @@ def check_classes(classes):
         )
     labels = as_list(array)
     if len(set(labels)) < len(labels):
-        twice = next(label for label in labels if labels.count(label) > 1)
+        twice = next(label for label, n in Counter(labels).items() if n > 1)
         raise ValueError(
             f"classes must hold each label once, got {twice!r} more than once: pass "
             "np.unique(y)."

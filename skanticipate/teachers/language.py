@@ -260,7 +260,7 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimat
             noun, an array does not fit the others, or a loss is not finite.
         """
         validate_nested(self)
-        which, texts = number_names(self._texts(past_actions))
+        which, texts = number_names(self._texts(past_actions, reset=True))
         samples = self._check_fit(which, y, groups, sample_weight)
         parts, validation = self._parts(), None
         seeds = seeds_of(self.random_state, ("split", "init", "shuffle", "dropout"))
@@ -309,7 +309,7 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimat
         check_is_fitted(self, ["heads_", "model_files_"])
         encoder_weights = getattr(self, "encoder_weights_", None)
         check_files(self.model, self.model_files_, weights=encoder_weights is None)
-        which, texts = number_names(self._texts(past_actions))
+        which, texts = number_names(self._texts(past_actions, reset=False))
         reader = self._reader(encoder_weights)
         rows, _ = reader.tokenize(texts)
         with torch_threads(self.n_threads, reader.encoder):
@@ -330,8 +330,9 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimat
             "versions": versions("transformers", "tokenizers"),
         }
 
-    def _texts(self, past_actions):
+    def _texts(self, past_actions, reset):
         """One text for each row.   -> list of str."""
+        self._check_columns(past_actions, reset=reset)
         writer = HistoryText(
             self.actions,
             template=self.template,
@@ -353,9 +354,8 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimat
         )
         self.classes_ = labels.classes
         weights = check_weights(labels.codes, sample_weight)
-        samples = Samples(
-            RowView(which), labels.codes, weights, groups=check_groups(groups)
-        )
+        groups = check_groups(groups)
+        samples = Samples(RowView(which), labels.codes, weights, groups=groups)
         return samples if weights is None else samples.select(weights > 0)
 
     def _parts(self):
