@@ -12,6 +12,7 @@ from sklearn.utils.metadata_routing import UNUSED
 from skanticipate import _callbacks
 from skanticipate._batches import batch_reader, shuffled
 from skanticipate._labels import check_labels, warn_dropped
+from skanticipate._layout import hint_other_scale
 from skanticipate._leaks import warn_of_repeats, warn_ungrouped
 from skanticipate._params import validate_nested, warn_if_reencoded
 from skanticipate._prediction import PredictionMixin
@@ -275,6 +276,7 @@ class BaseAnticipator(_callbacks.CallbackSupportMixin, PredictionMixin, BaseEsti
         if X_val is not None:
             validation = self._check_validation(X_val, y_val)
             warn_of_repeats(validation.rows, samples.rows)
+            hint_other_scale(samples.rows, validation.rows, "X_val")
             return samples, validation
         if self.early_stopping:
             if samples.groups is None:

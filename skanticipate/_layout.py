@@ -10,6 +10,8 @@ from skanticipate._warn import warn
 
 _N_ROWS, _N_LEAST = 200, 20
 _N_BYTES = 1 << 22
+_COMPARED = 1 << 24  # bytes of clips by which scales are compared
+_FEWEST = 8  # feature vectors
 _SHARE = 0.05  # of the rows that must look odd before anything is said
 
 
@@ -48,6 +50,46 @@ def hint_trailing_padding(rows, reader):
             "goes by the place of a step, the last one next to the action: pad on the "
             "left, as pad_clips does."
         )
+
+
+def hint_other_scale(past, others, name):
+    """Warn of clips that cannot have gone through the same scaler as X_past.
+
+    Parameters
+    ----------
+    past, others : RowView of shape (n, ..., d)
+        Checked clips; the first of them are compared.
+    name : str
+        What the others are called.
+    """
+    if "f" not in (past.dtype.kind, others.dtype.kind):  # codes have no scale
+        return
+    past, others = _frames(past), _frames(others)
+    if min(len(past), len(others)) < _FEWEST:  # a deviation of few says nothing
+        return
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean, std = past.mean(axis=0), past.std(axis=0)
+        other_mean, other_std = others.mean(axis=0), others.std(axis=0)
+        spread = np.maximum(std, other_std)
+        ratio = np.nan_to_num(np.minimum(std, other_std) / spread, nan=1.0)
+        shift = np.nan_to_num(np.abs(mean - other_mean) / spread)
+    if np.median(ratio) < 0.1 or np.median(shift) > 10:
+        warn(
+            f"X_past and {name} are on different scales: over the features, "
+            f"median standard deviation {np.median(std):.3g} and "
+            f"{np.median(other_std):.3g}, median mean {np.median(mean):.3g} and "
+            f"{np.median(other_mean):.3g}. A scaler in a Pipeline transforms {name} "
+            "only with metadata routing enabled and "
+            f"transform_input=['{name}'].",
+        )
+
+
+def _frames(clips):
+    """Feature vectors of the first clips that are no padding.   -> (m, d) float64."""
+    row_bytes = max(1, clips.dtype.itemsize * int(np.prod(clips.shape[1:])))
+    first = clips.take(np.arange(min(len(clips), max(1, _COMPARED // row_bytes))))
+    flat = first.reshape(-1, first.shape[-1]).astype(np.float64)
+    return flat[~np.isnan(flat[:, 0])]
 
 
 def hint_missing_rows(rows, name):

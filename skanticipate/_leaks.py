@@ -41,7 +41,7 @@ def warn_of_repeats(validation, training):
 def _fingerprints(rows):
     """Yield a number for each row of a chunk, 0 for rows of whole numbers.   (b,)."""
     for _, chunk in chunks(rows):
-        values = chunk.reshape(len(chunk), -1).astype(np.float64)  # (b, m)
+        values = chunk.reshape(len(chunk), -1).astype(np.float32)  # (b, m)
         hashes = (hash(row.tobytes()) for row in values)
         hashes = np.fromiter(hashes, np.int64, len(values))
         whole = (np.isnan(values) | (values == np.trunc(values))).all(axis=1)

@@ -1,13 +1,13 @@
 """Parameters of the estimators that stand among the parameters of another."""
 
 from collections.abc import Mapping
-from numbers import Integral
+from numbers import Real
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 
-from skanticipate._actions import as_mapping
+from skanticipate._actions import as_list, as_mapping
 from skanticipate._warn import warn
 
 
@@ -62,28 +62,40 @@ def warn_if_reencoded(estimator, classes):
     if said or not numbers or (classes != np.arange(len(classes))).any():
         return
     for part in (estimator, *nested_estimators(estimator)):
-        others = _other_numbers(getattr(part, "actions", None), len(classes))
-        if others:
+        known = dict(_tables_of_labels(part))
+        others = {k: _other_numbers(v, len(classes)) for k, v in known.items()}
+        for name in filter(others.get, others):
             warn(
-                f"y holds the labels 0 to {len(classes) - 1}, but actions has other "
-                f"numbers too, such as {others[0]}. VotingClassifier, "
+                f"y holds the labels 0 to {len(classes) - 1}, but {name} has other "
+                f"numbers too, such as {others[name][0]}. VotingClassifier, "
                 "StackingClassifier, BaggingClassifier and cross_val_predict with "
                 "method='predict_proba' show an estimator 0, 1, ... in place of the "
-                "labels, and verbs and nouns are then those of other actions. Inside "
-                "of them key actions by these numbers, or use LateFusion, which shows "
+                "labels, and what it knows is then that of other labels. Inside of "
+                f"them key {name} by these numbers, or use LateFusion, which shows "
                 "the labels. If these are your labels, pass them as classes= where "
-                "there is this parameter, or leave the others out of actions."
+                f"there is this parameter, or leave the others out of {name}."
             )
             return
 
 
-def _other_numbers(actions, n_classes):
-    """Keys of a table of actions that are whole numbers, but no code of a class."""
-    is_table = isinstance(actions, Mapping) or hasattr(actions, "columns")
-    if not is_table:
-        return []
+def _tables_of_labels(part):
+    """Yield parameters that are keyed by labels, and the labels they name."""
+    actions = getattr(part, "actions", None)
+    if isinstance(actions, Mapping) or hasattr(actions, "columns"):
+        yield "actions", as_mapping(actions)
+    if hasattr(part, "matrix"):
+        yield "classes", as_list(part.classes)
+    if getattr(part, "sequences", None) is not None:
+        yield "sequences", {v for sequence in part.sequences for v in as_list(sequence)}
+
+
+def _other_numbers(labels, n_classes):
+    """Labels that are whole numbers, but no code of a class; missing ones are none."""
     return [
         label
-        for label in as_mapping(actions)
-        if isinstance(label, Integral) and not 0 <= label < n_classes
+        for label in labels
+        if isinstance(label, Real)
+        and label == label // 1
+        and label != -1
+        and not 0 <= label < n_classes
     ]

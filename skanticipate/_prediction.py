@@ -12,9 +12,21 @@ from skanticipate._samples import Samples
 from skanticipate._training import predict_batches, prediction_batch
 from skanticipate._validation import check_clip_shape, check_clips, check_same_length
 from skanticipate.networks.blueprint import Blueprint
+from skanticipate.networks.inputs import check_codes
 from skanticipate.persistence import SaveMixin
 
 _ROWS = 512  # that are normalised at a time
+
+
+def check_no_nan(scores, first):
+    """Refuse scores (b, ...) of rows from `first` on that are no numbers."""
+    broken = scores.isnan().flatten(1).any(1)
+    if broken.any():
+        raise ValueError(
+            f"The network gives NaN for row {first + int(broken.nonzero()[0])} of X: "
+            "its values are too large for the precision of the network. Prepare X as "
+            "in fit, standardised, or fit with dtype='float64'."
+        )
 
 
 def _real_features(output):
@@ -46,8 +58,10 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         check_is_fitted(self)
         stage = self.network_spec_.answering_stage()
 
-        def part(output, _):
-            return self._adjusted(output.logits[:, stage].cpu()).argmax(-1)
+        def part(output, samples):
+            scores = output.logits[:, stage].cpu()
+            check_no_nan(scores, int(samples[0]))
+            return self._adjusted(scores).argmax(-1)
 
         return self.classes_[self._predict(X, part).numpy()]
 
@@ -167,7 +181,8 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
             stage = self.network_spec_.answering_stage()
         with torch_threads(self.n_threads, self.network_):
             scores = self._predict(X, lambda output, _: output.logits[:, stage])
-            for part in scores.split(_ROWS):
+            for k, part in enumerate(scores.split(_ROWS)):
+                check_no_nan(part, k * _ROWS)
                 part.copy_(normalize(self._adjusted(part), -1))
         return scores.numpy()
 
@@ -200,6 +215,8 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         rows = check_clips(X, name=name, estimator=self, reset=False)
         seen = (*self.input_shape_[:-1], self.feature_dim_)
         check_clip_shape(rows, seen, self.network_spec_.fixed_shape, name=name)
+        if getattr(self.network_spec_, "embedding", None) is not None:
+            check_codes(rows)
         return rows
 
     def _check_validation(self, X_val, y_val):

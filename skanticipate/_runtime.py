@@ -37,7 +37,8 @@ def resolve_device(device):
 def resolve_dtype(dtype, rows):
     """The precision of a name; "auto" is float64 for float64 input, else float32."""
     if dtype == "auto":
-        return torch.float64 if rows.dtype == np.float64 else torch.float32
+        wide = rows.dtype.kind == "f" and rows.dtype.itemsize >= 8
+        return torch.float64 if wide else torch.float32
     return getattr(torch, dtype)
 
 
@@ -70,8 +71,12 @@ def torch_threads(n_threads, network=None):
 
 
 def callers_threads():
-    """Let code that is not ours have its user's number, inside of a region too."""
-    return nullcontext() if _number_around() is None else _region(None)
+    """Let code that is not ours have its user's number, inside of a region too.
+
+    Not in a forked child, where more than one thread would wait for ever.
+    """
+    inside = _number_around() is not None and not _forked
+    return _region(None) if inside else nullcontext()
 
 
 @contextmanager

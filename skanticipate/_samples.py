@@ -1,6 +1,7 @@
 """What a fit works on: the rows with a signal, their weights, the rows held out."""
 
 from dataclasses import dataclass, replace
+from numbers import Real
 
 import numpy as np
 from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
@@ -61,7 +62,7 @@ class Samples:
             keep = np.flatnonzero(keep)
         parts = {name: getattr(self, name) for name in self.__dataclass_fields__}
         parts = {k: None if v is None else v[keep] for k, v in parts.items()}
-        return Samples(**parts)
+        return Samples(**{**parts, "weights": _unless_alike(parts["weights"])})
 
 
 def optional_column(signal):
@@ -88,14 +89,20 @@ def check_weights(codes, sample_weight):
     )
     if not weights.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
-    return weights
+    return _unless_alike(weights)
+
+
+def _unless_alike(weights):
+    """Weights, or None where all are 1: as sums of products they round otherwise."""
+    return None if weights is None or (weights == 1).all() else weights
 
 
 def log_frequency(samples, learned, n_classes):
     """Logarithm of the share of each class in the labels.   -> (C,).
 
-    One row more is counted for each class. A class that is not `learned` has 0, as if
-    it were all there is: nothing is known of it, and nothing shall favour it.
+    One row more is counted for each class, of rows whose mean weight is 1. A class that
+    is not `learned` has 0, as if it were all there is: nothing is known of it, and
+    nothing shall favour it.
 
     Parameters
     ----------
@@ -107,7 +114,9 @@ def log_frequency(samples, learned, n_classes):
         Number of classes C.
     """
     labelled = samples.codes >= 0
-    weights = None if samples.weights is None else samples.weights[labelled]
+    weights = None
+    if samples.weights is not None:
+        weights = samples.weights[labelled] / samples.weights[labelled].mean()
     counts = np.bincount(samples.codes[labelled], weights, n_classes) + 1
     known = np.unique(learned[learned >= 0])
     logs = np.zeros(n_classes)
@@ -136,7 +145,9 @@ def weigh_classes(samples, class_weight, classes):
         weights = weights * samples.weights
     if not weights.any():
         raise ValueError(f"class_weight={class_weight} leaves no row any weight.")
-    return replace(samples, weights=weights).select(weights > 0)
+    kept = weights > 0
+    weighed = replace(samples, weights=weights).select(kept)
+    return replace(weighed, weights=_unless_alike(weights[kept]))
 
 
 def _weights_by_code(class_weight, classes, present):
@@ -145,8 +156,11 @@ def _weights_by_code(class_weight, classes, present):
         raise ValueError(
             f"class_weight names labels that are no classes: {strangers[:5]}."
         )
-    if min(class_weight.values(), default=1) < 0:
-        raise ValueError(f"class_weight must not be negative, got {class_weight}.")
+    if not all(isinstance(w, Real) and 0 <= w < np.inf for w in class_weight.values()):
+        raise ValueError(
+            "class_weight must hold finite numbers that are not negative, got "
+            f"{class_weight}."
+        )
     by_code = {codes[label]: weight for label, weight in class_weight.items()}
     return {code: by_code.get(code, 1.0) for code in present.tolist()}
 

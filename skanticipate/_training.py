@@ -359,6 +359,8 @@ class ValidationScore:
         -> (B, 3), so that no array grows with rows times classes
         """
         logits = output.logits[:, self.stage].cpu()
+        if logits.isnan().any():
+            raise _diverged("The score of a validation row is NaN.")
         codes = self.codes[samples.numpy()]
         own = np.maximum(codes, 0)
         hits = [

@@ -218,7 +218,8 @@ def check_column_order(table, expected, *, name):
     """
     if expected is None or not hasattr(table, "columns"):
         return
-    columns, expected = list(table.columns), list(expected)
+    # Names that were written to a file and read again are strings.
+    columns, expected = ([str(name) for name in t] for t in (table.columns, expected))
     if columns != expected and set(columns) == set(expected):
         raise ValueError(
             f"The columns of {name} have the names that are expected in another order: "

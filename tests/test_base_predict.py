@@ -12,6 +12,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import accuracy_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 import skanticipate
@@ -567,3 +569,50 @@ def test_a_class_without_rows_has_a_frequency_too():
     model = SmoothedAnticipator(classes=[0, 1, 2], max_epochs=1, logit_adjustment=1.0)
     proba = model.fit(np.eye(3), [0, 1, 1]).predict_proba(np.eye(3))
     assert np.isfinite(proba).all()
+
+
+# ----------------------------------------------------------- answers that are numbers
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_proba", "predict_log_proba"])
+def test_scores_that_are_no_numbers_are_no_answer(method):
+    clips = np.random.default_rng(0).normal(size=(600, 4, 5)).astype(np.float32)
+    model = SmoothedAnticipator(AttentiveProbe(8, n_heads=2), max_epochs=1)
+    model.fit(clips[:30], np.arange(30) % 3)
+    clips[577] = 1e30
+    with pytest.raises(ValueError, match="NaN for row 577 of X: .*too large"):
+        getattr(model, method)(clips)
+    with pytest.raises(ValueError, match="NaN for row 577"):
+        next(model.staged_predict_proba(clips))
+
+
+@pytest.mark.filterwarnings("ignore:.*on different scales")
+def test_validation_rows_whose_scores_are_no_numbers_end_the_fit():
+    clips = np.random.default_rng(0).normal(size=(30, 4, 5)).astype(np.float32)
+    odd = clips[:9] + 1
+    odd[0] = 1e30
+    model = SmoothedAnticipator(AttentiveProbe(8, n_heads=2), max_epochs=1)
+    with pytest.raises(ValueError, match="score of a validation row is NaN"):
+        model.fit(clips, np.arange(30) % 3, X_val=odd, y_val=np.arange(9) % 3)
+
+
+@pytest.mark.parametrize("shift", [0.7, np.pi])
+def test_features_are_no_codes_in_prediction_either(shift):
+    codes = np.random.default_rng(0).integers(0, 5, (20, 3, 2)).astype(float)
+    model = SmoothedAnticipator(LSTM(4, embedding=3), max_epochs=1)
+    model.fit(codes, np.arange(20) % 2)
+    with pytest.raises(ValueError, match="whole numbers as codes"):
+        model.predict_proba(codes + shift)
+
+
+def test_validation_data_that_no_scaler_saw_are_told_of():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(5000, 1000, (60, 3)), np.arange(60) % 2
+    pipe = make_pipeline(StandardScaler(), SmoothedAnticipator(max_epochs=1))
+    new = rng.normal(5000, 1000, (20, 3))
+    given = {
+        "smoothedanticipator__X_val": new,
+        "smoothedanticipator__y_val": y[:20],
+    }
+    with pytest.warns(UserWarning, match=r"X_past and X_val are on different scales"):
+        pipe.fit(X, y, **given)

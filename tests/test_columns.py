@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
 
 from skanticipate import (
     MLP,
@@ -11,7 +12,10 @@ from skanticipate import (
     HistoryEncoder,
     HistoryTeacher,
     SmoothedAnticipator,
+    TeacherEnsemble,
 )
+from skanticipate.datasets import write_submission
+from skanticipate.metrics import marginalize, top_k_accuracy
 
 pd = pytest.importorskip("pandas")
 
@@ -102,3 +106,49 @@ def test_columns_of_histories_come_in_the_order_of_fit(reader):
     with pytest.raises(ValueError, match="past_actions have the names"):
         read(HISTORY[["last", "last but one"]])
     assert len(read(HISTORY[["last"]])) == 4  # histories may be shorter
+
+
+def test_names_that_were_read_from_a_file_are_strings():
+    proba = pd.DataFrame(RNG.dirichlet([1, 1, 1], 30), columns=["2", "0", "1"])
+    with pytest.raises(ValueError, match="teacher_proba have the names"):
+        student(classes=[0, 1, 2]).fit(PAST, Y, teacher_proba=proba)
+
+
+SCORES = pd.DataFrame([[0.7, 0.2, 0.1]] * 4, columns=["cut pan", "cut pot", "wash pan"])
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda scores: top_k_accuracy(
+            ["cut pan"] * 4, scores, k=1, classes=list(SCORES.columns)
+        ),
+        lambda scores: marginalize(scores, list(SCORES.columns)).verb_proba,
+    ],
+    ids=["top_k_accuracy", "marginalize"],
+)
+def test_scores_name_their_classes(read):
+    np.testing.assert_array_equal(read(SCORES), read(SCORES.to_numpy()))
+    with pytest.raises(ValueError, match="have the names that are expected in another"):
+        read(SCORES[["wash pan", "cut pan", "cut pot"]])
+
+
+LEVELS = {"sls_pt": 2, "sls_tl": 3, "sls_td": 3}
+
+
+def test_a_submission_is_not_written_from_shuffled_columns(tmp_path):
+    verb, noun = np.eye(97)[:2], np.eye(300)[:2]
+    shuffled = pd.DataFrame(verb)[list(range(96, -1, -1))]
+    path = tmp_path / "test.json"
+    with pytest.raises(ValueError, match="verb have the names"):
+        write_submission(path, ["P01_1", "P01_2"], verb=shuffled, noun=noun, **LEVELS)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("dtype", [int, float, object])
+def test_an_ensemble_reads_tables_in_the_order_of_fit(dtype):
+    table = pd.DataFrame(RNG.integers(0, 9, (30, 3)), columns=list("abc")).astype(dtype)
+    ensemble = TeacherEnsemble([GaussianNB()]).fit(table, np.arange(30) % 2)
+    assert ensemble.predict_proba(table).shape == (30, 2)
+    with pytest.raises(ValueError, match=r"another order|same order"):
+        ensemble.predict_proba(table[list("cba")])

@@ -155,6 +155,7 @@ SPECS = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:.*rows of X_val also train")
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", SPECS)
 def test_the_order_of_the_arrays_in_memory_has_no_part(name, form):

@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from skanticipate import LSTM, MLP, DistilledAnticipator, RecognitionTeacher, RowView
-from skanticipate.anticipators._signals import compare_with_past
+from skanticipate._layout import hint_other_scale
 from skanticipate.datasets import make_kitchen
 
 DATA = make_kitchen(10, 10, n_features=12, unlabeled_fraction=0.4, random_state=0)
@@ -442,8 +442,7 @@ def test_scales_are_compared_on_few_rows_of_large_clips(monkeypatch):
             taken.append(len(indices))
             return super().take(indices)
 
-    monkeypatch.setattr("skanticipate.anticipators._signals._LOOKED_AT", 5000)
-    seen = np.ones(N, dtype=bool)
-    compare_with_past(Spy(CLIPS), Spy(FUTURE_CLIPS), seen, own_network=True)
+    monkeypatch.setattr("skanticipate._layout._COMPARED", 5000)
+    hint_other_scale(Spy(CLIPS), Spy(FUTURE_CLIPS), "X_future_unlabeled")
     row_bytes = CLIPS[0].nbytes
     assert taken == [5000 // row_bytes] * 2

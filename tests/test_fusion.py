@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import VotingClassifier
 from sklearn.feature_selection import SelectKBest
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
@@ -30,6 +31,7 @@ from skanticipate import (
     RowView,
     SemiSupervisedSplit,
     SmoothedAnticipator,
+    TeacherEnsemble,
 )
 from skanticipate.datasets import make_kitchen
 from skanticipate.metrics import labelled_scorer, top_k_scorer
@@ -281,15 +283,16 @@ def test_other_classifiers_are_fitted_on_the_labelled_rows(memory, tmp_path):
     fusion = LateFusion(
         [("a", smoothed(), RGB), ("b", Spy(), FLOW), ("c", pipe, (2, 5))]
     ).fit(X, Y, F, **SIGNALS, X_val=X[:9] + 1, y_val=Y[:9])
+    seen = LABELLED[:9]  # validation rows without a label are no use to them either
     for key, expected in [("spy", X[LABELLED, 6:]), ("piped", X[LABELLED, 2:5])]:
         shown = SHOWN[key]
         if key == "piped":
             mean, scale = expected.mean(axis=0), expected.std(axis=0)
             assert_allclose(shown["X"], (expected - mean) / scale)
-            assert_allclose(shown["X_val"], (X[:9, 2:5] + 1 - mean) / scale)
+            assert_allclose(shown["X_val"], (X[:9][seen, 2:5] + 1 - mean) / scale)
         else:
             assert_array_equal(shown["X"], expected)
-            assert_array_equal(shown["X_val"], X[:9, 6:] + 1)
+            assert_array_equal(shown["X_val"], X[:9][seen, 6:] + 1)
         assert_array_equal(shown["y"], Y[LABELLED])
         for name in ("sample_weight", "groups"):
             assert_array_equal(shown[name], SIGNALS[name][LABELLED])
@@ -749,3 +752,32 @@ def test_lengths_and_other_clips_are_checked():
     sequences = LateFusion([("a", smoothed(LSTM(4)), RGB)]).fit(CLIPS.X_past, CLIPS.y)
     with pytest.raises(ValueError, match="X has 9 channels"):
         sequences.predict(CLIPS.X_past[..., :9])
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda model: GridSearchCV(model, {"lr": [0.1]}, cv=2),
+        lambda model: make_pipeline(
+            StandardScaler(), GridSearchCV(model, {"lr": [0.1]}, cv=2)
+        ),
+        lambda model: VotingClassifier([("d", model)], voting="soft"),
+        lambda model: TeacherEnsemble([model]),
+    ],
+    ids=["search", "search in a pipeline", "voting", "ensemble"],
+)
+def test_a_member_that_would_hide_what_its_anticipator_reads_is_refused(wrap):
+    member = wrap(DistilledAnticipator(MLP(4), max_epochs=1))
+    with pytest.raises(ValueError, match="would keep from its anticipator"):
+        LateFusion([("a", member, RGB)]).fit(X, Y, F)
+
+
+def test_steps_that_learn_from_labels_are_not_shown_the_marker():
+    select = SelectKBest(k=3)
+    fusion = LateFusion([("a", make_pipeline(select, smoothed()), RGB)])
+    with pytest.raises((TypeError, ValueError)) as caught:
+        fusion.fit(X, Y)
+    assert "fitted without labels" in caught.value.__notes__[0]
+    fusion.fit(X[LABELLED], Y[LABELLED])
+    frozen = FrozenEstimator(clone(select).fit(X[LABELLED, :6], Y[LABELLED]))
+    LateFusion([("a", make_pipeline(frozen, smoothed()), RGB)]).fit(X, Y)

@@ -455,6 +455,7 @@ def test_estimator_learns_saves_and_loads(clips, tmp_path):
         assert tracked.dtype == torch.int64 and int(tracked) == 14 * 3
 
 
+@pytest.mark.filterwarnings("ignore:.*rows of X_val also train")
 def test_early_stopping_restores_the_moments(clips):
     maps, y = clips
     model = estimator(early_stopping=True, n_iter_no_change=3, max_epochs=30)

@@ -452,6 +452,7 @@ def test_copies_answer_the_same_to_the_bit(tmp_path):
 # ---------------------------------------------------------------- pre-training
 
 
+@pytest.mark.filterwarnings("ignore:.*rows of X_val also train")
 def test_pretraining_feeds_the_rest_of_the_clip_in_its_epochs_only(monkeypatch):
     n_steps = []
 

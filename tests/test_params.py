@@ -17,6 +17,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 from skanticipate import (
     LSTM,
     MLP,
+    ArrayPrior,
     CosineSchedule,
     DistilledAnticipator,
     GloVePrior,
@@ -168,6 +169,11 @@ ACTIONS = {
 EVEN = 2 * Y  # labels 0, 2 and 4
 NUMBERED = "show an estimator 0, 1, ..."
 KNOWING = {
+    "sequences": {"prior": TemporalPrior(sequences=[[0, 2, 4, 2]])},
+    "matrix": {"prior": ArrayPrior(np.full((4, 4), 0.25), [0, 1, 2, 4])},
+    "numbers that were floats": {
+        "prior": VerbNounPrior({float(k): pair for k, pair in ACTIONS.items()})
+    },
     "prior": {"prior": VerbNounPrior(ACTIONS)},
     "mixture": {"prior": MixturePrior([VerbNounPrior(ACTIONS)])},
     "head": {"network": MLP(4, head=VerbNounHead(ACTIONS))},
@@ -189,8 +195,13 @@ def test_labels_that_look_numbered_are_told_of(params):
     model = smoothed(**params)
     with pytest.warns(UserWarning, match=NUMBERED):
         model.fit(X, Y)
-    model.fit(X, EVEN)  # they are keys of the table: nothing to say
     model.set_params(classes=[0, 1, 2]).fit(X, Y)  # said to be the labels
+
+
+@pytest.mark.parametrize("params", KNOWING.values(), ids=KNOWING)
+def test_labels_that_are_keys_say_nothing(params):
+    if "matrix" not in str(params):  # whose labels are others
+        smoothed(**params).fit(X, EVEN)
 
 
 def test_a_table_of_just_these_labels_is_silent():

@@ -289,6 +289,7 @@ TAUGHT = DistilledAnticipator(
 )
 
 
+@pytest.mark.filterwarnings("ignore:.*rows of X_val also train")
 def test_fit_and_predict_are_those_of_the_array(opened):
     clips = RowView(opened(CLIPS))
     data = {"X_val": CLIPS[::2], "y_val": Y[::2]}

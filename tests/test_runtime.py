@@ -5,7 +5,7 @@ import pytest
 import torch
 from numpy.testing import assert_array_equal
 
-from skanticipate import MLP, RowView
+from skanticipate import MLP, RowView, _runtime
 from skanticipate._runtime import (
     callers_threads,
     clip_reader,
@@ -201,3 +201,15 @@ def test_small_network_of_ours_counts_as_small():
     module = MLP(8).build((4,), 3, generator=torch.Generator())
     with torch_threads(None, module):
         assert torch.get_num_threads() == 1
+
+
+def test_code_that_is_not_ours_has_one_thread_in_a_forked_child(monkeypatch):
+    monkeypatch.setattr(_runtime, "_forked", True)
+    outside = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with _runtime.torch_threads(None), _runtime.callers_threads():
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(outside)

@@ -114,7 +114,7 @@ def test_class_without_weight_is_left_out():
     ("class_weight", "message"),
     [
         ({"z": 1}, r"labels that are no classes: \['z'\]"),
-        ({"a": -1}, "must not be negative"),
+        ({"a": -1}, "that are not negative"),
         ({"a": 0, "b": 0}, "leaves no row any weight"),
     ],
 )

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import gmean
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
@@ -568,3 +569,28 @@ def test_recognition_teacher_is_a_plain_classifier_of_clips():
 def test_an_ensemble_that_was_not_fitted_says_so(method):
     with pytest.raises(NotFittedError, match="not fitted yet"):
         getattr(TeacherEnsemble([Answering()]), method)(CLIPS)
+
+
+# ------------------------------------------------------ signals through a Pipeline
+
+
+@pytest.mark.parametrize("routing", [False, True])
+@pytest.mark.parametrize(
+    "deep", [False, True], ids=["one pipeline", "a pipeline in it"]
+)
+def test_signals_reach_the_last_step_of_a_pipeline(routing, deep):
+    last = LogisticRegression()
+    teacher = make_pipeline(StandardScaler(), last)
+    if deep:
+        teacher = make_pipeline(StandardScaler(with_std=False), teacher)
+    clips = np.random.default_rng(0).normal(size=(40, 3))
+    y, weight = np.arange(40) % 2, np.linspace(0.1, 3, 40)
+    with sklearn.config_context(enable_metadata_routing=routing):
+        fitted = fit_teacher(teacher, RowView(clips), y, sample_weight=weight)
+    scaled = (clips - clips.mean(axis=0)) / clips.std(axis=0)
+    expected = LogisticRegression().fit(scaled, y, sample_weight=weight)
+    found = fitted[-1][-1] if deep else fitted[-1]
+    assert_allclose(found.coef_, expected.coef_, rtol=1e-6)
+    assert_allclose(
+        fitted.predict_proba(clips), expected.predict_proba(scaled), rtol=1e-6
+    )

@@ -190,3 +190,38 @@ def test_a_class_whose_rows_count_nothing_gets_no_bonus():
     model.fit(X[FOUR], Y[FOUR])
     assert model.class_log_frequency_[3] == 0
     assert (model.class_log_frequency_[:3] < 0).all()
+
+
+@pytest.mark.parametrize("scale", [1 / 60, 1e-3, 50.0])
+def test_the_scale_of_weights_has_no_part_in_the_adjustment(scale):
+    def fit(weight):
+        model = smoothed(logit_adjustment=1.0)
+        rows = np.flatnonzero(LABELLED)
+        return model.fit(X[rows], Y[rows], sample_weight=weight[rows])
+
+    weight = np.random.default_rng(0).uniform(0.5, 2, len(X))
+    expected = fit(weight).class_log_frequency_
+    np.testing.assert_allclose(fit(scale * weight).class_log_frequency_, expected)
+
+
+@pytest.mark.parametrize("weight", [np.nan, np.inf, -1.0, "2", None])
+@pytest.mark.parametrize("kind", [SmoothedAnticipator, DistilledAnticipator])
+def test_weights_of_classes_are_finite_numbers(weight, kind):
+    model = kind(MLP(4), max_epochs=1, class_weight={3: weight})
+    with pytest.raises(ValueError, match="class_weight must hold finite numbers"):
+        model.fit(X[FOUR], Y[FOUR])
+
+
+def test_a_part_of_no_weight_needs_nothing():
+    prior = MixturePrior([UniformPrior(), TemporalPrior()], weights=[1, 0])
+    plain = UniformPrior().fit(CLASSES).matrix_
+    matrix = prior.fit(CLASSES).matrix_
+    np.testing.assert_array_equal(matrix, np.repeat(plain, 20, axis=0))
+
+
+def test_words_of_histories_that_count_nothing_are_unknown():
+    past, weight = [["cut pan"], ["wash pan"], ["dry cup"]] * 4, [1.0, 1.0, 0.0] * 4
+    y = ["cut pan", "wash pan", "dry cup"] * 4
+    teacher = HistoryTeacher(n_networks=1, max_epochs=1, random_state=0)
+    teacher.fit(past, y, sample_weight=weight)
+    assert teacher.encoder_.vocabulary_["noun"].tolist() == ["pan"]

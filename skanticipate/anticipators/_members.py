@@ -1,17 +1,26 @@
 """The members of a LateFusion: which are welcome, and what each is shown."""
 
 import numpy as np
-from sklearn import get_config
 from sklearn.base import clone
-from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, check_array
 from sklearn.utils.validation import has_fit_parameter
 
-from skanticipate._actions import as_list, label_codes
+from skanticipate._actions import (
+    as_column,
+    as_list,
+    label_codes,
+    of_one_kind,
+    unlabeled_mask,
+)
 from skanticipate._labels import check_labels
+from skanticipate._params import nested_estimators
 from skanticipate.preprocessing.slices import LastAxisSlice
-from skanticipate.teachers.protocol import split_transforms
+from skanticipate.teachers.protocol import (
+    fit_with_signals,
+    last_step,
+    split_transforms,
+)
 
 
 def check_members(estimators, weights):
@@ -84,7 +93,7 @@ def check_labels_alike(fusion, y):
 
 def _readers(estimator):
     """Anticipators, alone, at the end of a Pipeline or in another fusion."""
-    last = _last(estimator)
+    last = last_step(estimator)
     if hasattr(last, "_members"):
         return [r for _, member in last._members for r in _readers(member)]
     return [last] if reads_unlabelled(last) else []
@@ -108,16 +117,7 @@ def _description(labels):
 
 def reads_unlabelled(estimator):
     """Whether `fit` has the signature of the anticipators."""
-    return has_fit_parameter(_last(estimator), "X_future_unlabeled")
-
-
-def _last(estimator):
-    """The classifier at the end of a Pipeline, or that is frozen."""
-    if isinstance(estimator, Pipeline):
-        return _last(estimator[-1])
-    if isinstance(estimator, FrozenEstimator):
-        return _last(estimator.estimator)
-    return estimator
+    return has_fit_parameter(last_step(estimator), "X_future_unlabeled")
 
 
 def fit_member(name, estimator, clips, y, labels, signals):
@@ -149,8 +149,11 @@ def fit_member(name, estimator, clips, y, labels, signals):
                 key: signal if key.endswith("_val") else _safe_indexing(signal, rows)
                 for key, signal in signals.items()
             }
+        signals = _labelled_validation(signals, labels)
+    labelled = len(y) == (labels.codes >= 0).sum()
     try:
-        _fit(member, clips, y, signals)
+        # Steps that learn from labels would take the marker for one.
+        fit_with_signals(member, clips, y, signals, y_of_steps=y if labelled else None)
         _check_known(member, labels)
     except Exception as error:
         error.add_note(f"This is member {name!r} of a LateFusion.")
@@ -160,49 +163,30 @@ def fit_member(name, estimator, clips, y, labels, signals):
 
 def _refuse_to_hide(name, member, signals, n_unlabelled):
     """A search or a calibration would keep from an anticipator what it can read."""
-    inner = getattr(member, "estimator", None)
-    if inner is None:
-        return
-    hidden = [key for key in signals if not has_fit_parameter(member, key)]
+    last = last_step(member)
+    hidden = [key for key in signals if not has_fit_parameter(last, key)]
     if n_unlabelled:
         hidden.insert(0, f"{n_unlabelled} unlabelled rows")
-    if hidden and reads_unlabelled(inner):
+    if hidden and any(map(reads_unlabelled, nested_estimators(last))):
         raise ValueError(
-            f"Member {name!r} is a {type(member).__name__}, which would keep from its "
+            f"Member {name!r} is a {type(last).__name__}, which would keep from its "
             f"anticipator: {', '.join(hidden)}. Search or calibrate the fusion as a "
             f"whole, with parameters such as {name}__lr; or fit the member before and "
             "pass FrozenEstimator(fitted)."
         )
 
 
-def _fit(estimator, clips, y, signals):
-    """Fit with the signals that `fit` names, at the end of a Pipeline too.
-
-    A Pipeline alone would pass the other clips on as they came.
-    """
-    if not isinstance(estimator, Pipeline):
-        named = {k: s for k, s in signals.items() if has_fit_parameter(estimator, k)}
-        estimator.fit(clips, y, **named)
-        return
-    if len(estimator) > 1:
-        before = estimator[:-1]
-        clips = before.fit_transform(clips, y, **_requested(before, signals))
-        estimator.steps[:-1] = before.steps
-        other_clips = {
-            name: before.transform(signals[name])
-            for name in ("X_future_unlabeled", "X_val")
-            if name in signals and has_fit_parameter(_last(estimator), name)
-        }
-        signals = signals | other_clips
-    _fit(estimator[-1], clips, y, signals)
-
-
-def _requested(transforms, signals):
-    """Signals that steps before the last ask for by metadata routing."""
-    if not get_config()["enable_metadata_routing"]:
-        return {}
-    names = transforms.get_metadata_routing().consumes("fit_transform", signals)
-    return {name: signals[name] for name in names}
+def _labelled_validation(signals, labels):
+    """Signals whose validation rows are those with a label."""
+    if not {"X_val", "y_val"} <= signals.keys():
+        return signals
+    y_val = as_column(signals["y_val"])
+    unlabelled = unlabeled_mask(y_val, labels.marker, labels.classes)
+    if not unlabelled.any():
+        return signals
+    rows = np.flatnonzero(~unlabelled)
+    X_val = _safe_indexing(signals["X_val"], rows)
+    return signals | {"X_val": X_val, "y_val": of_one_kind(y_val[rows], "y_val")}
 
 
 def _check_known(member, labels):

@@ -5,6 +5,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import validate_data
 
 from skanticipate._actions import as_array, missing_mask
+from skanticipate._layout import hint_other_scale
 from skanticipate._leaks import warn_ungrouped
 from skanticipate._rows import RowView
 from skanticipate._validation import (
@@ -13,8 +14,6 @@ from skanticipate._validation import (
     check_teacher_proba,
 )
 from skanticipate._warn import warn
-
-_LOOKED_AT = 1 << 24  # bytes of clips by which scales are compared
 
 
 def check_signals(
@@ -118,44 +117,9 @@ def compare_with_past(past, futures, seen, *, own_network):
             "network, so both need as many axes and features. Pass a teacher of its "
             "own for other features, such as RecognitionTeacher()."
         )
-    scaled = "f" in (past.dtype.kind, futures.dtype.kind)  # codes are not
-    if alike and scaled and seen.any():
+    if alike and seen.any():
         rows = np.flatnonzero(seen)
-        _compare_scales(_some(past, rows), _some(futures, rows))
-
-
-def _some(clips, rows):
-    """The first of the rows, as many as need little memory."""
-    row_bytes = clips.dtype.itemsize * int(np.prod(clips.shape[1:]))
-    return clips.take(rows[: max(1, _LOOKED_AT // row_bytes)])
-
-
-def _compare_scales(past, futures):
-    """Warn if the two cannot have gone through the same scaler."""
-    past, futures = _real_steps(past), _real_steps(futures)
-    if not len(past):
-        return
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean, std = past.mean(axis=0), past.std(axis=0)
-        other_mean, other_std = futures.mean(axis=0), futures.std(axis=0)
-        spread = np.maximum(std, other_std)
-        ratio = np.nan_to_num(np.minimum(std, other_std) / spread, nan=1.0)
-        shift = np.nan_to_num(np.abs(mean - other_mean) / spread)
-    if np.median(ratio) < 0.1 or np.median(shift) > 10:
-        warn(
-            "X_past and X_future_unlabeled are on different scales: over the features, "
-            f"median standard deviation {np.median(std):.3g} and "
-            f"{np.median(other_std):.3g}, median mean {np.median(mean):.3g} and "
-            f"{np.median(other_mean):.3g}. A scaler in a Pipeline transforms the "
-            "futures only with metadata routing enabled and "
-            "transform_input=['X_future_unlabeled'].",
-        )
-
-
-def _real_steps(clips):
-    """Feature vectors that are no padding.   (n, ..., d) -> (m, d) float64."""
-    flat = clips.reshape(-1, clips.shape[-1]).astype(np.float64)
-    return flat[~np.isnan(flat[:, 0])]
+        hint_other_scale(past[rows], futures[rows], "X_future_unlabeled")
 
 
 def warn_of_signed_labels(classes, marker):

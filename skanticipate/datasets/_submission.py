@@ -7,6 +7,7 @@ import secrets
 import numpy as np
 
 from skanticipate._actions import as_list
+from skanticipate._validation import check_column_order
 from skanticipate.datasets._submission_check import (
     CHALLENGES,
     N_ACTIONS,
@@ -119,15 +120,15 @@ def write_submission(
         classes = range(np.shape(action)[-1]) if classes is None else as_list(classes)
         pairs = list(zip(*verb_noun_ids(classes, actions), strict=True))
         keys["action"] = _action_keys(pairs)
-        scores["action"] = _check_scores(action, ids, len(pairs), "action")
+        scores["action"] = _check_scores(action, ids, classes, "action")
     if verb is None or noun is None:
         parts = {"verbs": range(N_CLASSES["verb"]), "nouns": range(N_CLASSES["noun"])}
         table = dict(zip(classes, pairs, strict=True))
         sums = marginalize(scores["action"], classes, table, **parts)
         verb = sums.verb_proba if verb is None else verb
         noun = sums.noun_proba if noun is None else noun
-    scores["verb"] = _check_scores(verb, ids, N_CLASSES["verb"], "verb")
-    scores["noun"] = _check_scores(noun, ids, N_CLASSES["noun"], "noun")
+    scores["verb"] = _check_scores(verb, ids, range(N_CLASSES["verb"]), "verb")
+    scores["noun"] = _check_scores(noun, ids, range(N_CLASSES["noun"]), "noun")
     _write(path, head, ids, _entries(scores, keys))
 
 
@@ -159,9 +160,10 @@ def _action_keys(pairs):
     return [f"{verb},{noun}" for verb, noun in pairs]
 
 
-def _check_scores(scores, ids, n_columns, task):
+def _check_scores(scores, ids, columns, task):
     """One finite number for each segment and class.   -> (n, n_columns)."""
-    scores = np.asarray(scores)
+    check_column_order(scores, columns, name=task)
+    n_columns, scores = len(columns), np.asarray(scores)
     if scores.shape != (len(ids), n_columns) or scores.dtype.kind not in "fiu":
         raise ValueError(
             f"The scores of {task} are {scores.dtype} of shape {scores.shape}: "

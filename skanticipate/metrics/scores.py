@@ -17,6 +17,7 @@ from skanticipate._actions import (
     unlabeled_mask,
     verbs_and_nouns,
 )
+from skanticipate._validation import check_column_order
 from skanticipate._warn import warn
 
 
@@ -279,6 +280,7 @@ def marginalize(proba, classes, actions=None, *, verbs=None, nouns=None):
     >>> result.nouns, result.noun_proba
     (array(['leek', 'onion'], dtype='<U5'), array([[0.75, 0.25]]))
     """
+    check_column_order(proba, as_list(classes), name="proba")
     proba, classes = np.asarray(proba), as_list(classes)
     if proba.ndim == 0 or proba.shape[-1] != len(classes):
         raise ValueError(
@@ -323,6 +325,7 @@ def label_mask(present, labels):
 def check_hits(y_true, y_score, k, classes):
     """Check all; return labels (n,) and whether each is among the k best (n,)."""
     check_scalar(k, "k", Integral, min_val=1)
+    check_column_order(y_score, classes, name="y_score")
     scores = check_array(y_score, ensure_all_finite=False, input_name="y_score")
     y_true = column_or_1d(as_column(y_true))
     if len(y_true) != len(scores):

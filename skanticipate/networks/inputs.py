@@ -121,6 +121,24 @@ def code_shape(rows):
             "past actions with HistoryEncoder, or leave embedding=None for features."
         )
     largest = np.zeros(rows.shape[-1])
+    for codes in _whole_numbers(rows):
+        if codes.max() >= _LARGEST_CODE:
+            raise ValueError(
+                f"embedding= makes a table as long as the largest code, {codes.max()}: "
+                "number the labels from 1 on, as HistoryEncoder does."
+            )
+        largest = np.maximum(largest, codes.max(axis=(0, 1)))
+    return rows.shape[1], tuple(int(n) + 1 for n in largest)
+
+
+def check_codes(rows):
+    """Refuse clips (n, T, k) of what are no codes."""
+    for _ in _whole_numbers(rows):
+        pass
+
+
+def _whole_numbers(rows):
+    """Yield the codes of some rows at a time, -1 for padding.   (b, T, k)."""
     for _, codes in chunks(rows):
         if codes.dtype.kind == "f":
             codes = np.nan_to_num(codes, nan=-1)
@@ -130,10 +148,4 @@ def code_shape(rows):
                 f"{codes[codes != np.trunc(codes)][0]}: leave embedding=None for "
                 "features."
             )
-        if codes.max() >= _LARGEST_CODE:
-            raise ValueError(
-                f"embedding= makes a table as long as the largest code, {codes.max()}: "
-                "number the labels from 1 on, as HistoryEncoder does."
-            )
-        largest = np.maximum(largest, codes.max(axis=(0, 1)))
-    return rows.shape[1], tuple(int(n) + 1 for n in largest)
+        yield codes

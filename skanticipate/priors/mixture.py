@@ -23,7 +23,8 @@ class MixturePrior(BasePrior):
 
     Attributes
     ----------
-    priors_ : list of fitted priors
+    priors_ : list of priors
+        Fitted, but for those of weight 0.
     weights_ : (len(priors),) float64 array, sums to 1
     matrix_ : (C, C) float32 array
         The mixture, where all parts are keyed by the label; computed on access.
@@ -75,7 +76,10 @@ class MixturePrior(BasePrior):
         self
         """
         classes, weights = check_classes(classes), self._checked_weights()
-        self.priors_ = [clone(part).fit(classes, y, y_past) for part in self.priors]
+        self.priors_ = [
+            clone(part).fit(classes, y, y_past) if weight else clone(part)
+            for part, weight in zip(self.priors, weights, strict=True)
+        ]
         self.weights_ = weights
         self.classes_ = classes
         return self
@@ -104,6 +108,7 @@ class MixturePrior(BasePrior):
         return [
             (matrix, rows, weight * share)
             for part, weight in zip(self.priors_, self.weights_.tolist(), strict=True)
+            if weight
             for matrix, rows, share in part.terms(y, y_past)
         ]
 

@@ -10,7 +10,7 @@ from skanticipate._actions import as_array
 from skanticipate._labels import check_label_array, check_label_kind, labelled_rows
 from skanticipate._params import validate_nested
 from skanticipate._rows import RowView
-from skanticipate._validation import refuse_sparse
+from skanticipate._validation import check_column_order, refuse_sparse
 from skanticipate.persistence import SaveMixin
 from skanticipate.teachers.protocol import ask, fit_teacher
 
@@ -136,8 +136,10 @@ class TeacherEnsemble(SaveMixin, ClassifierMixin, BaseEstimator):
         """What the members see, who check it.   -> RowView (n, ...)."""
         refuse_sparse(X)
         if reset:
+            self._columns = list(getattr(X, "columns", ())) or None
             for stale in ("n_features_in_", "feature_names_in_"):
                 vars(self).pop(stale, None)
+        check_column_order(X, self._columns, name="X")
         rows = X if isinstance(X, RowView) else _rows(X)
         if rows.ndim == 2 and rows.dtype.kind == "f":  # features, no histories
             validate_data(self, X, reset=reset, skip_check_array=True)

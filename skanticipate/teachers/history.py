@@ -6,10 +6,10 @@ from numbers import Integral, Real
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
-from sklearn.utils import check_random_state
+from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.metadata_routing import UNUSED
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from skanticipate._actions import label_codes, number_names, verbs_and_nouns
 from skanticipate._labels import check_labels
@@ -204,10 +204,8 @@ class HistoryTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimato
         """Check what fit was given, once.   -> Samples of codes."""
         labels = check_labels(y, classes=None, unlabeled_label=None, estimator=self)
         warn_if_reencoded(self, labels.classes)
-        self.encoder_ = HistoryEncoder(self.actions).fit(past_actions)
-        histories = self.encoder_.transform(past_actions)  # (n, L, k)
         check_same_length(
-            len(histories),
+            _num_samples(past_actions),
             "past_actions",
             y=labels.codes,
             groups=groups,
@@ -215,6 +213,11 @@ class HistoryTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimato
         )
         self.classes_ = labels.classes
         weights = check_weights(labels.codes, sample_weight)
+        counted = past_actions
+        if weights is not None:  # of rows that do not count no word is known
+            counted = _safe_indexing(past_actions, np.flatnonzero(weights))
+        self.encoder_ = HistoryEncoder(self.actions).fit(counted)
+        histories = self.encoder_.transform(past_actions)  # (n, L, k)
         samples = Samples(
             RowView(histories), labels.codes, weights, groups=check_groups(groups)
         )

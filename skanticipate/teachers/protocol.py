@@ -5,6 +5,7 @@ the labelled rows; a `FrozenEstimator` is used as it is. Columns are aligned by 
 """
 
 import numpy as np
+from sklearn import get_config
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
@@ -28,18 +29,75 @@ def fit_teacher(teacher, clips, y, **signals):
     y : ndarray of shape (n,)
         Labels.
     **signals : arrays of shape (n,) or None
-        Passed to `fit` where it names them.
+        Passed to `fit` where it names them, that of a Pipeline's last step too.
     """
     fitted = clone(teacher)
     if not isinstance(fitted, FrozenEstimator):
-        wanted = {
-            name: signal
-            for name, signal in signals.items()
-            if signal is not None and has_fit_parameter(fitted, name)
-        }
+        given = {name: s for name, s in signals.items() if s is not None}
         with callers_threads():
-            fitted.fit(as_given(clips), y, **wanted)
+            fit_with_signals(fitted, as_given(clips), y, given, y_of_steps=y)
     return fitted
+
+
+def fit_with_signals(estimator, clips, y, signals, *, y_of_steps):
+    """Fit with the signals that `fit` names, at the end of a Pipeline too.
+
+    A Pipeline alone would pass the other clips on as they came, and the signals only
+    under the names of its steps.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted in place.
+    clips, y : arrays
+        What it learns from.
+    signals : dict of arrays
+        What else there is; `X_future_unlabeled` and `X_val` are transformed too.
+    y_of_steps : array or None
+        Labels that steps before the last are shown; None where some are missing.
+    """
+    if not isinstance(estimator, Pipeline):
+        named = {k: s for k, s in signals.items() if has_fit_parameter(estimator, k)}
+        estimator.fit(clips, y, **named)
+        return
+    if len(estimator) > 1:
+        before = estimator[:-1]
+        requested = _requested(before, signals)
+        try:
+            clips = before.fit_transform(clips, y_of_steps, **requested)
+        except (TypeError, ValueError) as error:
+            if y_of_steps is None:
+                error.add_note(
+                    "Where rows have no label, steps before the last are fitted "
+                    "without labels. Fit one that needs them on labelled rows before, "
+                    "and put FrozenEstimator(step) in its place."
+                )
+            raise
+        estimator.steps[:-1] = before.steps
+        other_clips = {
+            name: before.transform(signals[name])
+            for name in ("X_future_unlabeled", "X_val")
+            if name in signals and has_fit_parameter(last_step(estimator), name)
+        }
+        signals = signals | other_clips
+    fit_with_signals(estimator[-1], clips, y, signals, y_of_steps=y_of_steps)
+
+
+def _requested(transforms, signals):
+    """Signals that steps before the last ask for by metadata routing."""
+    if not get_config()["enable_metadata_routing"]:
+        return {}
+    names = transforms.get_metadata_routing().consumes("fit_transform", signals)
+    return {name: signals[name] for name in names}
+
+
+def last_step(estimator):
+    """The estimator at the end of a Pipeline, or that is frozen."""
+    if isinstance(estimator, Pipeline):
+        return last_step(estimator[-1])
+    if isinstance(estimator, FrozenEstimator):
+        return last_step(estimator.estimator)
+    return estimator
 
 
 def as_given(clips):
