@@ -369,7 +369,6 @@ class BaseAnticipator(_callbacks.CallbackSupportMixin, PredictionMixin, BaseEsti
         return ValidationScore(
             clip_reader(validation.rows, **options),
             validation.codes,
-            len(self.classes_),
             stage=self.network_spec_.answering_stage(),
             watched=self.scoring,
             batch_size=prediction_batch(validation.rows),

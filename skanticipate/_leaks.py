@@ -11,8 +11,8 @@ def warn_ungrouped(what):
     warn(
         f"{what} without groups: rows of one video may stand on both sides, and what "
         "is learned from the one looks better on the other than it is. Pass groups=, "
-        "the video or person of each row; groups=range(n) says that every row stands "
-        "alone."
+        "the video or person of each row (a search and a Pipeline pass them on with "
+        "metadata routing enabled); groups=range(n) says that every row stands alone."
     )
 
 

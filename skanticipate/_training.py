@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from skanticipate._batches import Batches
 from skanticipate._optimizers import SGD, AdamW
-from skanticipate.metrics.scores import check_hits
+from skanticipate.metrics.scores import ranks
 
 _PREDICT_BYTES = 1 << 22
 
@@ -318,8 +318,6 @@ class ValidationScore:
         Sample indices (B,) -> clips (B, ...) on the device.
     codes : ndarray of shape (n,)
         Codes of the labels; -1 for a label that is no class, which counts as missed.
-    n_classes : int
-        Number of classes C.
     stage : int
         The stage that is scored.
     watched : {"loss", "accuracy", "top_5_accuracy"}
@@ -328,10 +326,9 @@ class ValidationScore:
         Rows scored at a time.
     """
 
-    def __init__(self, take_clips, codes, n_classes, *, stage, watched, batch_size=512):
+    def __init__(self, take_clips, codes, *, stage, watched, batch_size=512):
         self.take_clips = take_clips
         self.codes = codes
-        self.n_classes = n_classes
         self.stage = stage
         self.watched = watched
         self.batch_size = batch_size
@@ -360,14 +357,13 @@ class ValidationScore:
         """
         logits = output.logits[:, self.stage].cpu()
         if logits.isnan().any():
-            raise _diverged("The score of a validation row is NaN.")
+            raise _diverged("Scores of the validation rows are NaN.")
         codes = self.codes[samples.numpy()]
         own = np.maximum(codes, 0)
-        hits = [
-            (codes >= 0) & check_hits(own, logits.numpy(), k, None)[1] for k in (1, 5)
-        ]
+        hits = ranks(logits.numpy(), own)[:, None] < [1, 5]
+        hits = torch.from_numpy(hits & (codes >= 0)[:, None])
         log_proba = logits.log_softmax(-1).gather(1, torch.from_numpy(own)[:, None])
-        return torch.cat([log_proba, torch.from_numpy(np.stack(hits, 1))], 1)
+        return torch.cat([log_proba, hits], 1)
 
 
 @torch.inference_mode()

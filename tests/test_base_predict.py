@@ -592,7 +592,7 @@ def test_validation_rows_whose_scores_are_no_numbers_end_the_fit():
     odd = clips[:9] + 1
     odd[0] = 1e30
     model = SmoothedAnticipator(AttentiveProbe(8, n_heads=2), max_epochs=1)
-    with pytest.raises(ValueError, match="score of a validation row is NaN"):
+    with pytest.raises(ValueError, match="Scores of the validation rows are NaN"):
         model.fit(clips, np.arange(30) % 3, X_val=odd, y_val=np.arange(9) % 3)
 
 

@@ -46,6 +46,18 @@ class Divided(HistoryTeacher):
         return super()._weigh(training, held, seeds)
 
 
+# ----------------------------------------------------------------------- many rows
+
+
+def test_many_rows_are_answered_in_their_order(fitted):
+    rows = np.random.default_rng(0).integers(0, len(STRINGS), 3000)
+    proba = fitted.predict_proba(STRINGS[rows])
+    assert_allclose(proba, fitted.predict_proba(STRINGS)[rows], rtol=1e-4, atol=1e-6)
+    assert_array_equal(
+        fitted.predict(STRINGS[rows]), fitted.classes_[proba.argmax(axis=1)]
+    )
+
+
 # ------------------------------------------------------------------------ mixture
 
 

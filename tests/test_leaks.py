@@ -102,6 +102,9 @@ def test_padded_clips_and_another_precision_are_found_too():
 def test_other_rows_and_codes_that_are_alike_say_nothing():
     fit_with(RNG.normal(size=(8, 3)))
     fit_with(X[:8][:, ::-1])  # the same numbers in other places
+    half = X[:8].copy()
+    half[:, -1] += 1
+    fit_with(half)  # the same but for the last feature
     onehot = np.eye(3)[Y]
     fit_with(onehot[:8], onehot)
 

@@ -214,6 +214,13 @@ def test_a_verb_and_a_noun_of_one_name_are_not_shared():
 SOFT = np.array([[0.6, 0.2, 0.2], [0.0, 0.5, 0.5], [0.0, 1.0, 0.0]])
 
 
+def test_a_clone_shares_the_matrix():
+    prior = ArrayPrior(np.array(SOFT), ["a", "b", "c"])
+    copy = clone(prior)
+    assert copy is not prior
+    assert copy.matrix is prior.matrix
+
+
 def test_an_array_is_selected_by_label():
     prior = ArrayPrior(SOFT, ["c", "a", "b"]).fit(["a", "b", "c"])
     assert_allclose(prior.matrix_, SOFT[[1, 2, 0]][:, [1, 2, 0]])

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import sklearn
+import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import gmean
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
@@ -14,7 +15,14 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
-from skanticipate import LSTM, MLP, RecognitionTeacher, RowView, TeacherEnsemble
+from skanticipate import (
+    LSTM,
+    MLP,
+    DistilledAnticipator,
+    RecognitionTeacher,
+    RowView,
+    TeacherEnsemble,
+)
 from skanticipate._samples import Samples
 from skanticipate.datasets import make_kitchen
 from skanticipate.teachers.cross_fit import cross_fitted_proba
@@ -55,6 +63,38 @@ def answers_of(answers, labels=None, n=2):
 
 
 # ----------------------------------------------------------------------- protocol
+
+
+class Counting(Answering):
+    """Notes the threads of torch wherever it is called."""
+
+    def fit(self, X, y):
+        self.counts_ = [torch.get_num_threads()]
+        return super().fit(X, y)
+
+    def predict_proba(self, X):
+        self.counts_.append(torch.get_num_threads())
+        return super().predict_proba(X)
+
+    def feature_map(self, X):
+        self.counts_.append(torch.get_num_threads())
+        return np.zeros((len(X), 1, 2), np.float32)
+
+
+def test_a_teacher_that_is_not_ours_has_the_threads_of_its_user():
+    before = torch.get_num_threads()
+    student = DistilledAnticipator(
+        MLP(8), teacher=Counting(), feature_weight=0.1, max_epochs=1, random_state=0
+    )
+    try:
+        torch.set_num_threads(2)
+        with pytest.warns(UserWarning, match="starts at random"):
+            student.fit(CLIPS, Y, CLIPS)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert len(student.teacher_.counts_) >= 3
+    assert set(student.teacher_.counts_) == {2}
 
 
 def test_columns_are_aligned_by_label():

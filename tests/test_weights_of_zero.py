@@ -4,10 +4,10 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 
 from skanticipate import (
     MLP,
-    CosineSchedule,
     DistilledAnticipator,
     HistoryTeacher,
     MarginalLoss,
@@ -138,14 +138,6 @@ PAIRS = {
         lambda: answers(smoothed(class_weight={3: 0.0}, logit_adjustment=0.0)),
         lambda: answers(smoothed(class_weight={3: 1.0}), X=X[Y != 3], y=Y[Y != 3]),
     ),
-    "logit_adjustment": (
-        lambda: answers(smoothed(logit_adjustment=0.0)),
-        lambda: answers(smoothed()),
-    ),
-    "warmup_epochs": (
-        lambda: answers(smoothed(lr_schedule=CosineSchedule(warmup_epochs=0))),
-        lambda: answers(smoothed(lr_schedule=CosineSchedule())),
-    ),
 }
 
 
@@ -225,3 +217,11 @@ def test_words_of_histories_that_count_nothing_are_unknown():
     teacher = HistoryTeacher(n_networks=1, max_epochs=1, random_state=0)
     teacher.fit(past, y, sample_weight=weight)
     assert teacher.encoder_.vocabulary_["noun"].tolist() == ["pan"]
+
+
+def test_without_adjustment_probabilities_are_those_of_the_network():
+    model = smoothed(logit_adjustment=0.0)
+    proba, _ = answers(model)
+    with torch.inference_mode():
+        logits = model.network_(torch.from_numpy(X)).logits[:, 0]
+    np.testing.assert_allclose(proba, logits.softmax(-1).numpy(), rtol=1e-6)

@@ -63,7 +63,7 @@ def top_k_accuracy(y_true, y_score, *, k=5, classes=None):
     >>> top_k_accuracy([1, 2], scores, k=1)
     0.5
     """
-    _, hits = check_hits(y_true, y_score, k, classes)
+    _, hits = _check_hits(y_true, y_score, k, classes)
     return float(hits.mean())
 
 
@@ -95,7 +95,7 @@ def per_class_top_k_recall(y_true, y_score, *, k=5, labels=None, classes=None):
     >>> result.labels.tolist(), result.recall.tolist(), result.support.tolist()
     ([0, 1], [0.5, 1.0], [2, 1])
     """
-    y_true, hits = check_hits(y_true, y_score, k, classes)
+    y_true, hits = _check_hits(y_true, y_score, k, classes)
     present, rows = np.unique(y_true, return_inverse=True)
     support = np.bincount(rows)
     result = {
@@ -217,7 +217,7 @@ def time_to_action(y_true, staged_scores, anticipation_times, *, k=5, classes=No
     >>> time_to_action([0, 1, 1], [early, late], [2.0, 0.5], k=1)  # 2, 0.5 and never
     0.83...
     """
-    hits = [check_hits(y_true, scores, k, classes)[1] for scores in staged_scores]
+    hits = [_check_hits(y_true, scores, k, classes)[1] for scores in staged_scores]
     times = np.asarray(anticipation_times, dtype=np.float64)
     if times.shape != (len(hits),) or not hits:
         raise ValueError(
@@ -322,7 +322,7 @@ def label_mask(present, labels):
     return np.fromiter((v in wanted for v in as_list(present)), bool, len(present))
 
 
-def check_hits(y_true, y_score, k, classes):
+def _check_hits(y_true, y_score, k, classes):
     """Check all; return labels (n,) and whether each is among the k best (n,)."""
     check_scalar(k, "k", Integral, min_val=1)
     check_column_order(y_score, classes, name="y_score")
@@ -345,7 +345,7 @@ def check_hits(y_true, y_score, k, classes):
         _check_one_column_a_class(classes, scores.shape[1])
         codes = label_codes(y_true, classes)
         _warn_of_marker(y_true[codes < 0])
-    return y_true, (codes >= 0) & (_ranks(scores, codes) < k)
+    return y_true, (codes >= 0) & (ranks(scores, codes) < k)
 
 
 def _warn_of_marker(strangers):
@@ -356,7 +356,7 @@ def _warn_of_marker(strangers):
         )
 
 
-def _ranks(scores, codes):
+def ranks(scores, codes):
     """Rank of column `codes` in a stable descending sort of its row.   (n,) -> (n,).
 
     Counting the columns in front gives the same rank as a sort, in linear time.

@@ -179,7 +179,6 @@ def train_heads(teacher, texts, samples, validation, parts, seeds):
         score = ValidationScore(
             lambda k: texts.take(validation.rows.take(k.numpy())),
             validation.codes,
-            n_classes["action"],
             stage=0,
             watched="loss",
         )
