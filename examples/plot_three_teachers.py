@@ -14,6 +14,7 @@ from warnings import catch_warnings, simplefilter
 
 import matplotlib.pyplot as plt
 import numpy as np
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, GroupKFold
 
@@ -71,7 +72,10 @@ with TemporaryDirectory() as folder:
         scoring=scorer,
         cv=SemiSupervisedSplit(GroupKFold(2)),
     )
-    search.fit(X_train, y_train, groups=groups, **signals["future"], **signals["text"])
+    with config_context(enable_metadata_routing=True):  # groups for the student too
+        search.fit(
+            X_train, y_train, groups=groups, **signals["future"], **signals["text"]
+        )
 print("chosen:", search.best_params_)
 print(f"top-3 on the test videos: {100 * search.score(X_test, y_test):.1f} per cent")
 
