@@ -156,6 +156,111 @@ def test_floats_are_no_integers(write, out):
         read_lmdb(write(rows(NORMAL, "<f4")), out=out, dtype="<i4")
 
 
+def bfloat16(table, order="<"):
+    """Upper halves of float32, which are bfloat16."""
+    halves = np.ascontiguousarray(table, "<f4").view("<u2")[:, 1::2]
+    return rows(halves, f"{order}u2")
+
+
+CENTRED = ["normal", "relu", "counts", "pixels", "votes"]
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("name", CENTRED)
+def test_bfloat16_is_named(write, out, name, order):
+    path = write(bfloat16(GENUINE[name], order))
+    for options in ({}, {"dtype": f"{order}f2"}, {"dtype": f"{order}f2", "d": 16}):
+        with pytest.raises(ValueError, match=r"like bfloat16: convert .* float32"):
+            read_lmdb(path, out=out, **options)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 0.03, 30, 1000])
+def test_bfloat16_of_any_scale_is_not_read_as_float16(write, out, scale):
+    with pytest.raises(ValueError, match="look like bfloat16"):
+        read_lmdb(write(bfloat16(scale * NORMAL)), out=out, dtype="<f2")
+
+
+@pytest.mark.parametrize("name", ["normal", "relu", "softmax"])
+def test_float16_may_be_bfloat16(write, out, name):
+    message = r"pass dtype='<f2'\. If they are bfloat16, convert them to float32"
+    with pytest.raises(ValueError, match=message):
+        read_lmdb(write(rows(GENUINE[name], "<f2")), out=out)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        NORMAL * (NORMAL > 1),
+        np.sign(NORMAL) * (1 + RNG.random((40, 16))),
+        np.tanh(3 * NORMAL),
+        NORMAL + 5,
+        RNG.integers(-1, 2, size=(40, 16)),
+    ],
+)
+def test_float16_about_1_is_read(write, out, table):
+    features = read_lmdb(write(rows(table, "<f2")), out=out, dtype="<f2")
+    assert_array_equal(features["a"], table.astype("f2"))
+
+
+def test_both_types_of_bytes_are_named(write, out):
+    table = np.round(30 * NORMAL).clip(-128, 127)
+    path = write(rows(table, "i1"))
+    with pytest.raises(ValueError, match=r"dtype='\|u1' if .* dtype='\|i1' if"):
+        read_lmdb(path, out=out)
+    assert_array_equal(read_lmdb(path, out=out, dtype="|i1")["a"], table)
+
+
+HEADERS = [
+    np.array([16], "<i4").tobytes(),
+    np.array([16], "<i8").tobytes(),
+    np.array([1, 16], "<i4").tobytes(),
+    np.array([1, 16], "<i8").tobytes(),
+    b"\x0a\x80\x80\x01",  # tag and length of a protocol buffer
+]
+
+
+@pytest.mark.parametrize("dtype", ["<f4", "<f2", "<f8"])
+@pytest.mark.parametrize("header", HEADERS)
+def test_integers_around_the_features_are_refused(write, out, header, dtype):
+    values = rows(NORMAL, dtype)
+    if len(header) % np.dtype(dtype).itemsize or (header[0] == 10 and dtype == "<f2"):
+        return
+    before = write([header + value for value in values])
+    with pytest.raises(ValueError, match=r"like a header of \d+ bytes or more"):
+        read_lmdb(before, out=out, dtype=dtype)
+    after = write([value + header for value in values], "after")
+    with pytest.raises(ValueError, match=r"like a trailer of \d+ bytes or more"):
+        read_lmdb(after, out=out, dtype=dtype)
+    with pytest.raises(ValueError, match="expected 16 times"):
+        read_lmdb(after, out=out, dtype=dtype, d=16)
+
+
+def test_numbers_of_frames_before_the_features_are_refused(write, out):
+    values = enumerate(rows(NORMAL, "<f4"), start=1)
+    path = write([np.int32(frame).tobytes() + value for frame, value in values])
+    with pytest.raises(ValueError, match=r"a header of 4 bytes .* confirm with d=17"):
+        read_lmdb(path, out=out)
+    assert read_lmdb(path, out=out, d=17)["a"].shape == (40, 17)
+
+
+def test_float16_that_is_rarely_alive_is_no_header(write, out):
+    table = NORMAL.astype("f2")
+    table[:, 0], table[3, 0] = 0, 3e-5
+    features = read_lmdb(write(rows(table, "<f2")), out=out, dtype="<f2")
+    assert_array_equal(features["a"], table)
+
+
+@pytest.mark.parametrize("n", [(40, 38), (38, 40)])
+def test_files_of_other_frames_are_refused_in_any_order(write, out, n):
+    paths = [
+        write(rows(NORMAL[:k], "<f4"), name)
+        for k, name in zip(n, ("rgb", "flow"), strict=True)
+    ]
+    with pytest.raises(ValueError, match=r"key a_frame_0000000039.jpg, which"):
+        read_lmdb(paths, out=out)
+    assert not out.exists()
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30])
 def test_a_number_that_is_no_feature_is_found_beyond_the_sample(
     write, out, monkeypatch, value
@@ -390,6 +495,48 @@ def test_hdf5_links_within_the_file_are_read(hdf5, out):
     features = read_hdf5(hdf5, out=out)
     assert list(features) == ["a", "b", "c"]
     assert_array_equal(features["b"], numbered(4))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value"),
+    [
+        ("f4", np.inf),
+        ("f4", np.nan),
+        ("f8", 1e300),
+        ("f2", -np.inf),
+        ("i8", 2**24 + 1),
+        ("u4", 2**32 - 1),
+        ("g", np.inf),
+    ],
+)
+def test_hdf5_with_numbers_that_are_no_features(hdf5, out, monkeypatch, dtype, value):
+    monkeypatch.setattr("skanticipate.datasets._hdf5._BLOCK_BYTES", 120)
+    table = np.ones((50, 3), dtype)
+    table[41, 1] = value
+    with h5py.File(hdf5, "a") as file:
+        file["b"] = table
+    message = "has numbers that are no features under '/b' in the rows"
+    with pytest.raises(ValueError, match=message):
+        read_hdf5(hdf5, out=out)
+    assert not out.exists()
+
+
+def test_hdf5_frames_of_padding_are_read(hdf5, out):
+    table = np.array([[1, 2, 3], [np.nan] * 3])
+    with h5py.File(hdf5, "a") as file:
+        file["b"] = table
+        file["c"] = np.full((2, 3), 2**24)
+    features = read_hdf5(hdf5, out=out)
+    assert_array_equal(features["b"], table)
+    assert_array_equal(features["c"], np.full((2, 3), 2**24))
+
+
+def test_hdf5_longer_floats_become_float64(tmp_path, out):
+    with h5py.File(tmp_path / "rgb.h5", "w") as file:
+        file["a"] = np.full((2, 3), 0.1, np.longdouble)
+    features = read_hdf5(tmp_path / "rgb.h5", out=out)
+    assert features.array.dtype == np.float64
+    assert_array_equal(features["a"], np.full((2, 3), 0.1))
 
 
 @pytest.mark.parametrize("kind", ["hdf5", "lmdb"])

@@ -15,6 +15,7 @@ from skanticipate.datasets._features import (
     open_features,
     write_features,
 )
+from skanticipate.datasets._plausible import excess
 
 _BLOCK_BYTES = 1 << 22
 _INSIDE = "expected a data set of shape (n_frames, d) in this file."
@@ -46,7 +47,8 @@ def read_hdf5(path, *, out, first_frame=1):
     -------
     features : FeatureTable
         What :func:`open_features` gives for `out`. Floats keep their type, the widest
-        one if they differ; integers become float32.
+        one if they differ, and at most float64; integers become float32. Frames that
+        are all NaN stand for padding.
 
     Raises
     ------
@@ -59,7 +61,9 @@ def read_hdf5(path, *, out, first_frame=1):
     ValueError
         If the file is no HDF5, damaged or cut short; if a data set is missing, lies in
         another file, was never written as a whole, holds no numbers, or has not the
-        shape (n_frames, d) with the d of the others; if there is no room for them.
+        shape (n_frames, d) with the d of the others; if numbers are no features: not
+        finite, beyond 1e15, or integers that float32 does not hold; if there is no room
+        for them.
 
     See Also
     --------
@@ -143,7 +147,8 @@ def _data_sets(path, file, h5py):
             )
         sets.append(data)
         dtypes.add(data.dtype if data.dtype.kind == "f" else np.dtype(np.float32))
-    return videos, sets, np.result_type(*dtypes)
+    widest = np.result_type(*dtypes)
+    return videos, sets, min(widest, np.dtype(np.float64), key=lambda x: x.itemsize)
 
 
 def _data_set(file, name, h5py):
@@ -186,4 +191,10 @@ def _blocks(path, sets, dtype):
         for start in range(0, len(data), size):
             with _reading(path):
                 block = data[start : start + size]
+            if reason := excess(block):
+                raise ValueError(
+                    f"{path} has numbers that are no features under {data.name!r} in "
+                    f"the rows {start} to {start + len(block) - 1}: {reason}. Extract "
+                    "these frames again, or write integers as float64."
+                )
             yield block.astype(dtype)

@@ -60,7 +60,8 @@ def read_lmdb(
         are, so values that are hardly of this type are refused.
     d : int or list of int, default=None
         Number of features of a frame in each file, or in all of them. None takes what
-        the bytes of the first frame give.
+        the bytes of the first frame give, with zeros around the features, if there are
+        any: only `d` tells these from features that are always 0.
 
     Returns
     -------
@@ -78,7 +79,7 @@ def read_lmdb(
         If `out` exists.
     ValueError
         If a file is no LMDB, is cut short, is open in this process or has no entries;
-        if a key does not follow the pattern, is missing from one of several files, or
+        if a key does not follow the pattern, is not in all of several files, or
         has features of another length than the first or than `d`; if values begin like
         another format (a saved array, a pickle, an image, ...) or are hardly numbers of
         `dtype`, for which the error names a likelier one; if there is no room for the
@@ -95,8 +96,11 @@ def read_lmdb(
 
     Numbers are hardly features if they are not finite, beyond 1e15 or all below 1e-30,
     or if a sample of them spreads far less in the other byte order or reads as numbers
-    of half or of twice the size; `d` rules the latter out. Frames that are all NaN
-    stand for padding. Features of few digits, or few of them, may look like both.
+    of half or of twice the size; `d` rules the latter out, and so it does for bytes
+    before or after the features that read as numbers below 1e-30, such as a length.
+    Frames that are all NaN stand for padding. Features of few digits, or few of them,
+    may look like both; so may float16 and bfloat16, which NumPy does not have, where
+    all features are positive, and int8 and uint8 always.
 
     Examples
     --------
@@ -265,6 +269,7 @@ class _Frames:
 
     def check(self, counts):
         """Look at some frames in each file.   -> number of features, over all files."""
+        self._check_keys()
         (key,) = self._keys(np.array([0]))
         values = [self._value(number, key) for number in range(len(self.paths))]
         for path, value, d in zip(self.paths, values, counts, strict=True):
@@ -276,6 +281,20 @@ class _Frames:
             where = f"The numbers in {path}"
             check_bytes(part, self.dtype, where, width_known=d is not None)
         return sum(self.widths) // self.dtype.itemsize
+
+    def _check_keys(self):
+        """Refuse files with keys that the first has not."""
+        for reader, path in zip(self.readers[1:], self.paths[1:], strict=True):
+            n_more = reader.stat()["entries"] - len(self)
+            if n_more <= 0:  # a key that is missing is found on reading
+                continue
+            keys = reader.cursor().iternext(values=False)
+            more = (key for key in keys if self.readers[0].get(key) is None)
+            key = bytes(next(more, b"")).decode("utf-8", errors="backslashreplace")
+            raise ValueError(
+                f"{path} has the key {key}, which {self.paths[0]} has not, and "
+                f"{n_more} entries more: expected the same frames in all files."
+            )
 
     def blocks(self):
         """Yield the features of all frames, some at a time.   (k, d)."""

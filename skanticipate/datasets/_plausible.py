@@ -4,6 +4,7 @@ import numpy as np
 
 # No feature that anybody computes is larger; a file whose largest is smaller has none.
 _LARGEST, _SMALLEST = 1e15, 1e-30
+# All bytes are numbers of |u1 as of |i1, so errors name both.
 _CANDIDATES = [
     np.dtype(name)
     for name in ("<f4", ">f4", "<f8", ">f8", "<i8", "<i4", "<i2", "<f2", ">f2", "|u1")
@@ -27,15 +28,12 @@ def check_bytes(values, dtype, where, *, width_known):
         another size is out of question.
     """
     raw = np.frombuffer(b"".join(values), dtype=np.uint8).reshape(len(values), -1)
+    if not width_known:
+        _check_ends(raw, dtype, where)
     reason = _strangeness(raw, dtype, width_known)
     if reason is None:
         return
-    likely = _likely_type(raw, width_known and dtype.itemsize)
-    remedy = "They look like no numbers at all: expected the bytes of an array."
-    if likely is not None:
-        remedy = (
-            f"They look like {_in_words(likely)}: if so, pass dtype={likely.str!r}."
-        )
+    remedy = _remedy(raw, width_known and dtype.itemsize)
     if _strangeness(raw, dtype, True) is None:
         remedy += f" If they are {_in_words(dtype)}, confirm it with d=."
     raise ValueError(f"{where} are hardly {_in_words(dtype)}: {reason}. {remedy}")
@@ -62,6 +60,76 @@ def excess(frames):
         f"{100 * beyond.mean():.2g} % of them, such as {example:.3g}, are not finite "
         f"or beyond {limit:.2g}"
     )
+
+
+def _check_ends(raw, dtype, where):
+    """Refuse integers, such as a length, before or after the numbers of a frame."""
+    if dtype.kind != "f" or (dtype.itemsize == 2 and len(raw) == 1):
+        return
+    magnitudes = _magnitudes(raw.view(dtype))
+    largest = np.where(magnitudes > 0, magnitudes, 0).max(axis=0)
+    alive, smallest = largest > 0, _smallest(dtype)
+    if dtype.itemsize == 2:  # rare features of float16 are as small, but vary
+        alive &= largest == np.fmin.reduce(magnitudes)
+    for what, end in (("header", slice(None)), ("trailer", slice(None, None, -1))):
+        feature = (largest[end] >= smallest).argmax()
+        tiny = np.flatnonzero(alive[end][:feature])
+        if not tiny.size:
+            continue
+        n = (tiny[-1] + 1) * dtype.itemsize
+        rest = raw[:, n:] if what == "header" else raw[:, :-n]
+        if _strangeness(np.ascontiguousarray(rest), dtype, True) is None:
+            raise ValueError(
+                f"{where} are features of {_in_words(dtype)} with what looks like a "
+                f"{what} of {n} bytes or more, read as {largest[end][tiny[0]]:.3g}: "
+                "expected the bytes of features only. Cut it off each value, "
+                f"or confirm with d={len(largest)} that there are as many features."
+            )
+
+
+def _smallest(dtype):
+    """Features that are all below are none; float16 is small without being strange."""
+    return float(np.finfo(np.float16).tiny) if dtype.itemsize == 2 else _SMALLEST
+
+
+def _remedy(raw, itemsize):
+    """Say what bytes look like, of a size if one is given, and what to do."""
+    likely = _likely_type(raw, itemsize)
+    convert = "convert them to float32 where they were written: NumPy has no bfloat16"
+    if (likely is None or likely.itemsize < 4) and any(
+        itemsize in (False, 2) and raw.shape[1] % 2 == 0 and _is_bfloat16(raw, dtype)
+        for dtype in (np.dtype("<f2"), np.dtype(">f2"))
+    ):
+        return f"They look like bfloat16: {convert}."
+    if likely is None:
+        return "They look like no numbers at all: expected the bytes of an array."
+    if likely.itemsize == 1:
+        return (
+            "They look like bytes: pass dtype='|u1' if they are uint8, or dtype='|i1' "
+            "if they are int8."
+        )
+    remedy = f"They look like {_in_words(likely)}: if so, pass dtype={likely.str!r}."
+    if likely.kind == "f" and likely.itemsize == 2:
+        remedy += f" If they are bfloat16, {convert}."
+    return remedy
+
+
+def _is_bfloat16(raw, dtype):
+    """Whether numbers read as float16 are bfloat16.   (n, bytes of a frame) -> bool.
+
+    The exponent of float16 is then the upper part of that of bfloat16, and magnitudes
+    are to the power of about 1/8: they all lie about 1. Genuine features that are 0 or
+    of both signs are rarely so, and as bfloat16 spread far below their median.
+    """
+    numbers = raw.view(dtype)
+    words = raw.view(dtype.str.replace("f", "u")).astype(np.uint32)
+    alive = np.isfinite(numbers) & (numbers != 0)
+    bfloats = (words << 16).view(np.float32)
+    read, meant = (np.log2(_magnitudes(x[alive])) for x in (numbers, bfloats))
+    if len(np.unique(read)) < 32 or ((numbers > 0) | np.isnan(numbers)).all():
+        return False
+    above = np.quantile(meant, 0.99) - np.median(meant)
+    return read.std() < 0.4 and 0.7 < meant.std() < 3 and above < 3.5
 
 
 def _in_words(dtype):
@@ -113,10 +181,10 @@ def _strangeness(raw, dtype, width_known):
         return reason
     magnitudes = _magnitudes(frames)
     largest = magnitudes[magnitudes > 0].max(initial=0)
-    # integers read as floats; float16 is small without being strange
-    smallest = float(np.finfo(np.float16).tiny) if dtype.itemsize == 2 else _SMALLEST
-    if dtype.kind == "f" and 0 < largest < smallest:
+    if dtype.kind == "f" and 0 < largest < _smallest(dtype):  # integers
         return f"the largest is {largest:.3g}"
+    if dtype.kind == "f" and dtype.itemsize == 2 and _is_bfloat16(raw, dtype):
+        return "they all lie about 1, as bfloat16 does when it is read as float16"
     if dtype.kind == "f":
         spread, swapped = _spread(frames), _spread(raw.view(dtype.newbyteorder("S")))
         if spread > 3 * swapped + 4:
