@@ -7,13 +7,15 @@ import importlib.util
 import os
 import sys
 from functools import cache
+from importlib.machinery import PathFinder
 from inspect import isfunction, unwrap
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from skanticipate._state import parts, state_of
+from skanticipate._state import dropped_by, parts, state_of
 from skanticipate._warn import is_the_users
 
 # What fits are computed with: another version may draw other numbers.
@@ -27,9 +29,12 @@ def surroundings(value):
     """What answers of an estimator depend on beside its parameters and the data.
 
     The module files of its classes that are not of this package or scikit-learn, with
-    what they import of the user's own; versions; contents of the files it names. The
-    same for all that `_state.describe` walks through. Not the device: it changes
-    answers by rounding only.
+    what they import of the user's own or of the same package; versions of those and of
+    what else they import; contents of the files it names. The same for all that
+    `_state.describe` walks through. Not the device: it changes answers by rounding
+    only. Not told are a file that was edited between its import and the first call,
+    modules that `importlib.import_module` finds by a text, and values of classes and
+    modules that were changed at run time.
 
     Returns
     -------
@@ -42,18 +47,19 @@ def surroundings(value):
     inside = list(parts(value))
     mros = {kind for own in set(map(type, inside)) for kind in own.__mro__}
     made = [kind for kind in mros if kind.__flags__ & _MADE_IN_PYTHON]
-    untold = sorted(_name_of(kind) for kind in made if not _is_in_a_file(kind))
+    untold = sorted(filter(None, map(_untold_of, made)))
     if untold:
-        return {}, [f"{name} is defined in no module file" for name in untold]
+        return {}, untold
     foreign = {kind.__module__ for kind in made if not _is_known(kind)}
-    code = _code_behind(foreign)
-    distributions = {name for module in foreign for name in _distributions(module)}
+    code, imported = _code_behind(foreign)
+    distributions = {name for module in imported for name in _distributions(module)}
     found = {
         "code": sorted(code.items()),
         "versions": versions(*_COMPUTING, *sorted(distributions)),
         "files": sorted(_files_of(inside).items()),
         "streams": [part.get_state() for part in inside if _is_stream(part)],
         "others": [part._depends_on() for part in inside if _tells_more(part)],
+        "beside": [_beside(part) for part in inside],
     }
     edited = [name for name, digest in code.items() if not _runs(name, digest)]
     return found, [f"{name} was edited since it was imported" for name in edited]
@@ -87,7 +93,7 @@ def _version(name):
 
 def _distributions(module):
     """Distributions that a module may belong to, of the user's own modules none."""
-    return _all_distributions().get(module.partition(".")[0], [])
+    return _all_distributions().get(_root_of(module), [])
 
 
 @cache
@@ -103,6 +109,19 @@ def _tells_more(part):
     return hasattr(type(part), "_depends_on")
 
 
+def _beside(part):
+    """What `_state.describe` does not tell of a part itself, or None."""
+    if isinstance(part, np.ndarray):
+        mask = part.mask if np.ma.isMaskedArray(part) else None
+        return repr(part.dtype), mask  # names of fields
+    if hasattr(part, "columns"):
+        index, kinds = getattr(part, "index", ()), getattr(part, "dtypes", ())
+        return [repr(v) for v in index], [repr(kind) for kind in kinds]
+    if isinstance(part, BaseEstimator):
+        return dropped_by(part)
+    return None
+
+
 # ------------------------------------------------------------------------------- code
 
 
@@ -112,60 +131,114 @@ def _name_of(kind):
 
 def _is_known(kind):
     """Whether a class is of a library that its version tells, or of Python's own."""
-    root = kind.__module__.partition(".")[0]
+    root = _root_of(kind.__module__)
     if root in sys.stdlib_module_names:  # unless the user's file hides Python's
         return not _is_the_users_own(kind.__module__)
     return root in _KNOWN
 
 
+def _untold_of(kind):
+    """Why no file tells what a class does, in words, or None."""
+    if not _is_in_a_file(kind):
+        return f"{_name_of(kind)} is defined in no module file"
+    if _is_changed(kind):
+        return f"a method of {_name_of(kind)} is defined in no module file of it"
+    return None
+
+
 def _is_in_a_file(kind):
-    """Whether a class is the one that the file of its module defines."""
+    """Whether a class is the one that its module defines, which has a file."""
     found = sys.modules.get(kind.__module__)
     for name in kind.__qualname__.split("."):
         found = getattr(found, name, None)
     if found is not kind:  # local, overwritten, or of another process
         return False
-    return _is_known(kind) or bool(_path_of(kind.__module__) and not _is_typed(kind))
+    return _is_known(kind) or _path_of(kind.__module__) is not None
 
 
-def _is_typed(kind):
-    """Whether methods were typed at a prompt or executed from a text."""
+def _is_changed(kind):
+    """Whether methods were typed, executed from a text, or replaced at run time."""
     methods = [
-        unwrap(method)
+        getattr(method, "__func__", method)  # of class methods and static ones
         for name, method in vars(kind).items()
-        if isfunction(method) and not name.startswith("__")  # as dataclasses' are
+        if not name.startswith("__")  # as dataclasses' are, from a text
     ]
-    codes = [method.__code__ for method in methods if isfunction(method)]
-    return not all(os.path.isfile(code.co_filename) for code in codes)
+    files = {unwrap(m).__code__.co_filename for m in methods if isfunction(unwrap(m))}
+    if _is_known(kind):
+        layers = {m.__code__.co_filename for m in methods if isfunction(m)}
+        return any(map(is_the_users, files | layers))
+    own = {os.path.realpath(_path_of(base.__module__) or "") for base in kind.__mro__}
+    return not own.issuperset(map(os.path.realpath, filter(is_the_users, files)))
 
 
 def _path_of(module):
-    """File of a module that was imported, or None."""
-    path = getattr(sys.modules.get(module), "__file__", None)
+    """File of a module, or None."""
+    if module in sys.modules:
+        path = getattr(sys.modules[module], "__file__", None)
+    else:
+        path = getattr(_spec_of(module), "origin", None)
     return path if path and os.path.isfile(path) else None
 
 
+def _spec_of(module):
+    """Where Python would find a module, or None. Nothing is imported to see it."""
+    parent = module.rpartition(".")[0]
+    try:
+        if not parent:
+            return importlib.util.find_spec(module) if module else None
+        if parent in sys.modules:
+            folders = getattr(sys.modules[parent], "__path__", None)
+        else:
+            folders = getattr(_spec_of(parent), "submodule_search_locations", None)
+        return PathFinder.find_spec(module, folders) if folders else None
+    except (ImportError, ValueError, AttributeError):
+        return None
+
+
 def _code_behind(modules):
-    """Hashes of the files of modules and of the user's own that they import.
+    """Hashes of files of modules and of what they import, and names of all imports.
+
+    Imports are followed into the user's own modules, and within the packages that the
+    given modules are of.
 
     Parameters
     ----------
-    modules : iterable of str
+    modules : set of str
         Names of modules that have a file.
 
     Returns
     -------
-    dict of str to str
+    code : dict of str to str
+    imported : set of str
     """
-    found, waiting = {}, sorted(modules)
+    packages = {_root_of(module) for module in modules}
+    code, imported = {}, set()
+    waiting = {name for module in modules for name in _with_parents(module)}
     while waiting:
         module = waiting.pop()
-        if module not in found:
-            path = _path_of(module)
-            found[module] = file_hash(path)
-            if is_the_users(path) and path.endswith(".py"):
-                waiting += filter(_is_the_users_own, _imports(module, path))
-    return found
+        imported.add(module)
+        path = _path_of(module)
+        if path and (is_the_users(path) or _root_of(module) in packages):
+            code[module] = digest = file_hash(path)
+            found = _imports(path, digest, _package_of(module))
+            waiting |= {n for name in found for n in _with_parents(name)} - imported
+    return code, imported
+
+
+def _root_of(module):
+    return module.partition(".")[0]
+
+
+def _with_parents(module):
+    """A dotted name, and those of the packages that it is in."""
+    return accumulate(module.split("."), "{}.{}".format)
+
+
+def _package_of(module):
+    """Name of the package that a module's relative imports start from."""
+    if module in sys.modules:
+        return sys.modules[module].__package__ or ""
+    return _spec_of(module).parent
 
 
 def _is_the_users_own(module):
@@ -173,19 +246,21 @@ def _is_the_users_own(module):
     return path is not None and is_the_users(path)
 
 
-def _imports(module, path):
-    """Names of what a module imports, and of what might be modules therein."""
+@cache
+def _imports(path, digest, package):
+    """Names of what a file imports, and of what might be modules therein."""
     try:
-        tree = ast.parse(Path(path).read_bytes())
+        tree = ast.parse(Path(path).read_bytes() if path.endswith(".py") else b"")
     except SyntaxError:  # of an edit under way
-        return
+        return frozenset()
+    found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            name = _absolute(node, sys.modules[module].__package__ or "")
-            yield name
-            yield from (f"{name}.{alias.name}" for alias in node.names)
+            name = _absolute(node, package)
+            found |= {name, *(f"{name}.{alias.name}" for alias in node.names)}
+    return frozenset(found)
 
 
 def _absolute(node, package):
@@ -199,6 +274,8 @@ def _absolute(node, package):
 
 def _runs(module, digest):
     """Whether a module still is what its file holds, as far as we have seen."""
+    if module not in sys.modules:  # it will be read when it is imported
+        return True
     spec = getattr(sys.modules[module], "__spec__", None)  # a new one if reloaded
     known, first = _FIRST_SEEN.get(module, (None, None))
     if first is None or known is not spec:

@@ -50,10 +50,10 @@ def describe(value):
 
 
 def parts(value):
-    """A value and all that is in it, as deep as `describe` looks."""
+    """A value and all that is in it, as deep as `describe` looks, and parameters."""
     yield value
     if isinstance(value, BaseEstimator):
-        inner = state_of(value).values()
+        inner = [*state_of(value).values(), *dropped_by(value).values()]
     elif isinstance(value, Mapping):
         inner = value.values()
     elif isinstance(value, list | tuple):
@@ -70,6 +70,13 @@ def state_of(estimator):
     """Parameters and attributes of an estimator, without callbacks.   -> dict."""
     state = estimator.__getstate__()
     return {k: v for k, v in state.items() if k != "_skl_callbacks"}
+
+
+def dropped_by(estimator):
+    """Parameters that the state of an estimator does not hold as they are."""
+    state = state_of(estimator)
+    params = estimator.get_params(deep=False)
+    return {k: v for k, v in params.items() if k not in state or state[k] is not v}
 
 
 def read(path, trusted=()):

@@ -1,16 +1,19 @@
 """What keys of a cache tell apart: code, files and versions around an estimator."""
 
+import functools
 import importlib
 import os
 import subprocess
 import sys
 import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -43,6 +46,13 @@ def key(teacher):
     return key_of(teacher, CLIPS, CODES, np.array([0, 1]), 0, 0, None)
 
 
+class Reading(BaseEstimator):
+    """Reads files that a parameter names."""
+
+    def __init__(self, source=None):
+        self.source = source
+
+
 def fitted(folder, **params):
     model = DistilledAnticipator(
         MLP(4), max_epochs=1, random_state=0, teacher_cache=folder, **params
@@ -58,11 +68,14 @@ CODE = {
         from skanticipate import MLP, RecognitionTeacher, UniformPrior
         from skanticipate.schedules import Schedule
         import base, helpers
+        import whole.part
         from constants import *
         from package import deep
 
         class Teacher(base.Teacher):
             def predict_proba(self, X):
+                import lazy, lazily.deep
+                from lazily import deeper
                 return super().predict_proba(X) ** 1
 
         class Spec(MLP):
@@ -90,7 +103,15 @@ CODE = {
     "helpers.py": "def power(): return 1",
     "constants.py": "POWER = 1",
     "unrelated.py": "POWER = 1",
-    "package/__init__.py": "",
+    "whole/__init__.py": "POWER = 1",
+    "whole/part.py": "",
+    "lazy.py": "def power():\n    import lazier",
+    "lazier.py": "POWER = 1",
+    "lazily/__init__.py": "raise SystemExit(1)",
+    "lazily/deep.py": "raise SystemExit(1)",
+    "lazily/deeper.py": "from . import deepest",
+    "lazily/deepest.py": "POWER = 1",
+    "package/__init__.py": "POWER = 1",
     "package/deep.py": "from . import deeper",
     "package/deeper.py": "POWER = 1",
 }
@@ -156,13 +177,42 @@ def test_code_of_the_users_classes_is_part_of_the_key(holder, modules):
 
 
 @pytest.mark.parametrize(
-    "name", ["base.py", "helpers.py", "constants.py", "package/deeper.py"]
+    "name",
+    [
+        *("base.py", "helpers.py", "constants.py", "package/deeper.py"),
+        *("package/__init__.py", "whole/__init__.py", "lazier.py"),
+        *("lazily/__init__.py", "lazily/deep.py", "lazily/deepest.py"),
+    ],
 )
 def test_so_is_what_that_code_imports_of_the_users_own(name, modules):
     folder, import_anew = modules
     first = key(import_anew().Teacher())
     edit(folder / name)
     assert key(import_anew().Teacher()) != first
+
+
+def test_so_is_the_package_that_a_class_is_in(modules):
+    folder, import_anew = modules
+    (folder / "alone").mkdir()
+    (folder / "alone" / "__init__.py").write_text("POWER = 1\n")
+    (folder / "alone" / "own.py").write_text(
+        CODE["base.py"].replace("\n        ", "\n")
+    )
+    import_anew()
+    first = key(importlib.import_module("alone.own").Teacher())
+    edit(folder / "alone" / "__init__.py")
+    import_anew()
+    assert key(importlib.import_module("alone.own").Teacher()) != first
+
+
+def test_a_module_may_be_imported_and_edited_after_a_key_was_made(modules):
+    folder, import_anew = modules
+    own = import_anew()
+    first = key(own.Teacher())
+    edit(folder / "lazier.py")
+    second = key(own.Teacher())
+    importlib.import_module("lazier")
+    assert key(own.Teacher()) == second != first
 
 
 def test_a_module_may_have_the_name_of_one_of_python(modules):
@@ -324,6 +374,36 @@ def test_classes_without_a_file_are_not_kept_and_said_so_once(make, tmp_path):
     assert np.abs(answers[0] - answers[1]).max() > 1e-6
 
 
+def replacement(self, X):
+    return np.full((len(X), 2), 0.5)
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_methods_that_were_replaced_are_not_those_of_a_file(
+    wrapped, modules, monkeypatch
+):
+    own = modules[1]()
+    assert key(own.Teacher()) is not None
+    method = replacement
+    if wrapped:
+        method = functools.wraps(RecognitionTeacher.fit)(lambda *args: None)
+    kinds = [RecognitionTeacher] if wrapped else [own.Teacher, RecognitionTeacher]
+    for kind in kinds:
+        with monkeypatch.context() as patch:
+            patch.setattr(kind, "predict_proba", method)
+            with pytest.warns(UserWarning, match="a method of .*Teacher of .* no mod"):
+                assert key(own.Teacher()) is None
+    assert key(own.Teacher()) is not None
+
+
+class Pair(NamedTuple):
+    first: int
+
+
+def test_methods_that_the_standard_library_gives_are_no_replacement():
+    assert key(Reading(Pair(1))) is not None
+
+
 INTERACTIVE = """
 import sys, warnings
 from skanticipate import MLP, DistilledAnticipator
@@ -407,14 +487,133 @@ def test_so_are_those_of_other_distributions(tmp_path, monkeypatch):
     del sys.modules["somebodys.models"], sys.modules["somebodys"]
 
 
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """Folder of an installed distribution, which `own` or `somebodys` may import."""
+    site = tmp_path / "site-packages"
+    (site / "somebodys").mkdir(parents=True)
+    (site / "somebodys" / "__init__.py").write_text("")
+    (site / "somebodys" / "tools.py").write_text("POWER = 1\n")
+    (site / "somebodys" / "models.py").write_text(
+        "from sklearn.dummy import DummyClassifier\n"
+        "class Teacher(DummyClassifier):\n"
+        "    def fit(self, X, y):\n"
+        "        from .tools import POWER\n"
+    )
+    about = site / "their_dist-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Name: their-dist\nVersion: 1.0\n")
+    (about / "top_level.txt").write_text("somebodys\n")
+    monkeypatch.syspath_prepend(site)
+    before = dict(sys.modules)
+    cached = (_provenance._version, _provenance._all_distributions)
+    for function in cached:
+        function.cache_clear()
+    yield site
+    for function in cached:
+        function.cache_clear()
+    for name in set(sys.modules) - set(before):
+        del sys.modules[name]
+
+
+def test_so_are_those_of_what_the_users_modules_import(modules, installed):
+    folder, import_anew = modules
+    edit(folder / "lazier.py", "POWER = 1", "import somebodys.tools")
+    own = import_anew()
+    first = key(own.Teacher())
+    about = installed / "their_dist-1.0.dist-info" / "METADATA"
+    edit(about, "Version: 1.0", "Version: 1.1")
+    _provenance._version.cache_clear()
+    assert key(own.Teacher()) != first
+
+
+def test_files_of_the_package_that_a_class_is_installed_with_are_part_of_the_key(
+    installed,
+):
+    models = importlib.import_module("somebodys.models")
+    first = key(models.Teacher())
+    edit(installed / "somebodys" / "tools.py")
+    assert key(models.Teacher()) != first
+
+
+# ----------------------------------------------------------------- values and data
+
+
+class Forgetful(Reading):
+    def __getstate__(self):
+        return {}
+
+
+FRAME = pd.DataFrame({"a": [1.0, 2.0]})
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (FRAME, FRAME.set_index(pd.Index([1, 0]))),
+        (FRAME, FRAME.set_index(pd.Index(["0", "1"]))),
+        (FRAME.astype(object), FRAME.astype("category").astype(object).iloc[::-1]),
+        (FRAME.astype("category"), FRAME),
+        (np.ma.array([1, 2], mask=[0, 1]), np.ma.array([1, 2], mask=[1, 0])),
+        (np.ma.array([1, 2], mask=[0, 0]), np.ma.array([1, 2], mask=[1, 0])),
+        (np.zeros(1, [("a", int)]), np.zeros(1, [("b", int)])),
+        (Forgetful(1), Forgetful(2)),
+        (Forgetful(Forgetful(1)), Forgetful(Forgetful(2))),
+        ([np.random.RandomState(0)], [np.random.RandomState(1)]),
+    ],
+    ids=[
+        *("index", "texts", "order", "categories", "mask", "masked", "fields"),
+        *("dropped", "dropped twice", "stream"),
+    ],
+)
+def test_values_that_differ_are_told_apart(one, other):
+    assert key(Reading(one)) != key(Reading(other))
+    assert key(Reading(one)) == key(clone(Reading(one)))
+
+
+GIVEN = {
+    "clips": np.zeros((3, 2)),
+    "codes": CODES,
+    "classes": np.array([0, 1]),
+    "cross_fit": 0,
+    "seed": 0,
+    "signals": None,
+}
+
+
+def key_given(**changed):
+    given = {**GIVEN, **changed}
+    return key_of(Reading(), RowView(given.pop("clips")), **given)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"clips": np.ones((3, 2))},
+        {"clips": np.zeros((3, 2, 1))},
+        {"clips": np.zeros((3, 2), int)},
+        {"codes": np.array([0, 1, 1])},
+        {"classes": np.array([0, 2])},
+        {"cross_fit": 2},
+        {"seed": 1},
+        {"signals": {"groups": CODES}},
+    ],
+    ids=["numbers", "shape", "dtype", *list(GIVEN)[1:]],
+)
+def test_all_that_a_fit_is_given_is_part_of_the_key(changed):
+    assert key_given(**changed) != key_given()
+    assert key_given(**changed) == key_given(**changed)
+
+
+def test_so_are_texts_and_the_version_of_this_package(monkeypatch):
+    first, other = np.array(["cut", "wash", "pan"]), np.array(["cut", "wash", "pot"])
+    assert key_given(clips=first) != key_given(clips=other)
+    before = key_given()
+    monkeypatch.setattr("skanticipate.teachers.cache.__version__", "0.0")
+    assert key_given() != before
+
+
 # ----------------------------------------------------------------------------- files
-
-
-class Reading(BaseEstimator):
-    """Reads files that a parameter names."""
-
-    def __init__(self, source=None):
-        self.source = source
 
 
 def vectors(path, number):
