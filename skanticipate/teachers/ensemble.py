@@ -139,10 +139,11 @@ class TeacherEnsemble(SaveMixin, ClassifierMixin, BaseEstimator):
             self._columns = list(getattr(X, "columns", ())) or None
             for stale in ("n_features_in_", "feature_names_in_"):
                 vars(self).pop(stale, None)
-        check_column_order(X, self._columns, name="X")
         rows = X if isinstance(X, RowView) else _rows(X)
         if rows.ndim == 2 and rows.dtype.kind == "f":  # features, no histories
             validate_data(self, X, reset=reset, skip_check_array=True)
+        else:
+            check_column_order(X, self._columns, name="X")
         return rows
 
 
