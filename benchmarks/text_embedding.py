@@ -20,7 +20,7 @@ from _clips import read_actions
 from _tiny_model import write_tiny_model
 
 from skanticipate import HistoryText
-from skanticipate._actions import number_names
+from skanticipate._missing import number_names
 from skanticipate.datasets import label_history, make_kitchen, read_segments
 from skanticipate.teachers.embedding import TextReader
 

@@ -7,7 +7,7 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import assert_all_finite
 
-from skanticipate._actions import (
+from skanticipate._missing import (
     as_column,
     is_missing,
     is_never_a_name,
@@ -114,7 +114,8 @@ def _refuse_missing(label, estimator, name):
             "reads every missing label as unlabelled."
         )
     if not is_never_a_name(label):
-        remedy += f" If {text} is a class, name it in classes=, or rename it."
+        named = "name it in classes=, or " if hasattr(estimator, "classes") else ""
+        remedy += f" If {text} is a class, {named}rename it."
     raise ValueError(f"Input {name} {found}: {remedy}")
 
 

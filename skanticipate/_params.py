@@ -7,7 +7,8 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 
-from skanticipate._actions import as_list, as_mapping
+from skanticipate._actions import as_mapping
+from skanticipate._missing import as_list
 from skanticipate._warn import warn
 
 

@@ -8,7 +8,7 @@ from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 from sklearn.utils import compute_class_weight
 from sklearn.utils.validation import _check_sample_weight
 
-from skanticipate._actions import as_array
+from skanticipate._missing import as_array
 from skanticipate._rows import RowView
 
 

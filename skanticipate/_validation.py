@@ -5,11 +5,8 @@ from scipy.sparse import issparse
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.validation import _num_samples, assert_all_finite, validate_data
 
-from skanticipate._actions import (
-    is_never_a_name,
-    label_codes,
-)
 from skanticipate._layout import hint_missing_rows
+from skanticipate._missing import is_never_a_name, label_codes
 from skanticipate._rows import RowView
 
 _CHUNK_BYTES = 1 << 22

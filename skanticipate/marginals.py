@@ -7,7 +7,8 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval
 
-from skanticipate._actions import number_names, verbs_and_nouns
+from skanticipate._actions import verbs_and_nouns
+from skanticipate._missing import number_names
 from skanticipate._targets import weighted_sum
 from skanticipate.losses import marginal_cross_entropy
 

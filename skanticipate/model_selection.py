@@ -7,7 +7,6 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import StratifiedGroupKFold, check_cv
 
-from skanticipate._actions import resolve_marker
 from skanticipate._labels import (
     check_label_array,
     check_label_kind,
@@ -15,6 +14,7 @@ from skanticipate._labels import (
     refuse_unlabelled,
 )
 from skanticipate._leaks import warn_ungrouped
+from skanticipate._missing import resolve_marker
 from skanticipate._validation import check_groups, check_same_length
 from skanticipate._warn import warn
 

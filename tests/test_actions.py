@@ -18,16 +18,8 @@ from skanticipate import (
     VerbNounHead,
     VerbNounPrior,
 )
-from skanticipate._actions import (
-    action_lookup,
-    as_list,
-    as_mapping,
-    label_codes,
-    missing_mask,
-    number_names,
-    verbs_and_nouns,
-    words,
-)
+from skanticipate._actions import action_lookup, as_mapping, verbs_and_nouns, words
+from skanticipate._missing import as_list, label_codes, missing_mask, number_names
 from skanticipate.metrics import marginalize
 
 

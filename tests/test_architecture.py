@@ -22,6 +22,7 @@ ORDER = [
     "_version",
     "_warn",
     "_formats",
+    "_missing",
     "_actions",
     "_params",
     "_rows",

@@ -21,14 +21,19 @@ from skanticipate import (
     SmoothedAnticipator,
     TeacherEnsemble,
     TransitionPrior,
+    UniformPrior,
+    VerbNounHead,
+    VerbNounPrior,
     load,
 )
-from skanticipate._actions import is_missing, missing_mask
 from skanticipate._labels import check_labels
+from skanticipate._missing import is_missing, missing_mask, resolve_marker
 from skanticipate._validation import check_groups
 from skanticipate.anticipators._signals import check_past_actions
 from skanticipate.metrics import (
+    marginalize,
     mean_top_k_recall_score,
+    mean_top_k_recall_scorer,
     top_k_accuracy,
     top_k_scorer,
 )
@@ -272,8 +277,10 @@ def test_a_text_that_may_be_a_name_is_a_class_if_it_is_named(text):
     assert found.codes.tolist() == [1, 0, -1]
     assert labels_of(y[:2], classes=["a", text]).codes.tolist() == [1, 0]
     model = small(classes=["a", text]).fit(X[:2], y[:2], X_val=X[:2], y_val=y[:2])
-    assert model.score(X[:2], y[:2]) in (0, 0.5, 1)
-    assert top_k_accuracy(y[:2], X[:2], k=2, classes=["a", text]) == 1
+    hits = model.predict(X[:2]) == np.array(y[:2])  # by hand
+    assert model.score(X[:2], y[:2]) == hits.mean()
+    scores = [[0.9, 0.1], [0.2, 0.8]]  # of "a" and the other: both right
+    assert top_k_accuracy(y[:2], scores, k=1, classes=["a", text]) == 1
 
 
 @pytest.mark.parametrize("value", [None, NAN, NA, "", "nan", "<NA>"], ids=repr)
@@ -550,3 +557,91 @@ def test_every_row_has_a_group(build, labels, value):
     with pytest.raises(ValueError, match="groups has missing entries: name the group"):
         check_groups(with_missing(build, labels, value))
     assert check_groups(build(labels)).tolist() == labels
+
+
+# ------------------------------------------------------- parts and kinds of labels
+
+PARTS = [None, "", np.nan, "nan"]
+
+
+@pytest.mark.parametrize("part", PARTS, ids=repr)
+@pytest.mark.parametrize("as_table", [False, True])
+def test_a_missing_noun_is_no_name_that_labels_share(part, as_table):
+    actions = {0: ("walk", part), 1: ("sit", part), 2: ("cut", "onion")}
+    if as_table:
+        verbs, nouns = zip(*actions.values(), strict=True)
+        actions = {"label": list(actions), "verb": verbs, "noun": nouns}
+    for use in (
+        lambda: VerbNounPrior(actions).fit([0, 1, 2]),
+        lambda: VerbNounHead(actions).fit([0, 1, 2]),
+        lambda: HistoryText(actions).transform([[0, 1, 2]]),
+        lambda: HistoryEncoder(actions).fit([[0, 1, 2]]),
+        lambda: TransitionPrior(actions).fit([0, 1, 2], [1, 2, 0], [0, 1, 2]),
+        lambda: marginalize(np.eye(3), [0, 1, 2], actions),
+    ):
+        with pytest.raises(ValueError, match="is missing and would count as one"):
+            use()
+
+
+def test_labels_of_another_type_than_the_classes_are_no_misses():
+    X, y = np.eye(3)[[0, 1, 2] * 3], np.array([0, 1, 2] * 3)
+    model = SmoothedAnticipator(max_epochs=1).fit(X, y)
+    texts = y.astype(str)
+    for use in (
+        lambda: top_k_scorer(1)(model, X, texts),
+        lambda: mean_top_k_recall_scorer(1)(model, X, texts),
+        lambda: mean_top_k_recall_scorer(1, labels=["0"])(model, X, y),
+        lambda: top_k_accuracy(texts, np.eye(3)[y], k=1, classes=[0, 1, 2]),
+        lambda: HistoryEncoder().fit([[0, 1]]).transform([["0 0", "1 1"]]),
+        lambda: (
+            HistoryTeacher(n_networks=1, max_epochs=1)
+            .fit(y[:, None], y)
+            .predict_proba(np.array([["cut pan"]]))
+        ),
+    ):
+        with pytest.raises(ValueError, match="give both the same type"):
+            use()
+
+
+@pytest.mark.parametrize("marker", [False, True, np.False_])
+def test_a_truth_value_marks_no_number(marker):
+    model = SmoothedAnticipator(max_epochs=1, unlabeled_label=marker)
+    with pytest.raises(ValueError, match="would mark the label"):
+        model.fit(np.eye(3), [0, 1, 2])
+    truths = np.array([True, False, True])
+    assert resolve_marker(truths, marker) == marker
+
+
+@pytest.mark.parametrize(("marker", "y"), [("0", [0, 1, 2]), (99, ["1", "2", "99"])])
+def test_a_marker_of_another_type_than_the_labels_is_told_of(marker, y):
+    model = SmoothedAnticipator(max_epochs=1, unlabeled_label=marker)
+    with pytest.warns(UserWarning, match="marks no row, but y holds"):
+        model.fit(np.eye(3), y)
+
+
+@pytest.mark.parametrize("classes", [[0, 1, np.nan], ["a", None], ["a", "b", np.nan]])
+def test_a_missing_label_is_no_class_of_a_prior(classes):
+    with pytest.raises(ValueError, match="missing label"):
+        UniformPrior().fit(classes)
+
+
+@pytest.mark.parametrize("label", [np.ma.masked, "NaT", "--"])
+def test_what_masks_and_dates_become_is_missing(label):
+    y = ["a", "b", label]
+    with pytest.raises(ValueError, match="unlabeled_label="):
+        SmoothedAnticipator(max_epochs=1).fit(np.eye(3), y)
+    model = SmoothedAnticipator(max_epochs=1, unlabeled_label=np.nan)
+    with pytest.warns(UserWarning, match="1 rows .*dropped"):
+        model.fit(np.eye(3), y)
+    assert model.classes_.tolist() == ["a", "b"]
+
+
+def test_the_remedy_for_a_class_named_none_is_one_that_there_is():
+    with pytest.raises(ValueError, match='If "None" is a class, rename it'):
+        HistoryTeacher().fit([["a b"]] * 3, ["a b", "None", "c d"])
+
+
+@pytest.mark.parametrize("text", ["-1 ", " None", "nan "])
+def test_spaces_around_a_missing_label_change_nothing(text):
+    with pytest.raises(ValueError, match="holds the string"):
+        SmoothedAnticipator(max_epochs=1).fit(np.eye(3), ["a", "b", text])

@@ -12,8 +12,8 @@ from skanticipate import (
     SmoothedAnticipator,
     _validation,
 )
-from skanticipate._actions import resolve_marker, unlabeled_mask
 from skanticipate._labels import check_label_array, check_labels, encode, warn_dropped
+from skanticipate._missing import resolve_marker, unlabeled_mask
 from skanticipate._validation import (
     check_clip_shape,
     check_clips,
@@ -95,7 +95,7 @@ def test_auto_marker_follows_the_table(y, marker, classes, codes):
         (np.array([0.5, 1.0, 2.0]), 0.5, [1, 2], [-1, 0, 1]),
         (["?", "b", "a"], "?", ["a", "b"], [-1, 1, 0]),
         ([1, 0, 1], "?", [0, 1], [1, 0, 1]),
-        (["1", "0"], 1, ["0", "1"], [1, 0]),
+        (["1", "0"], 2, ["0", "1"], [1, 0]),
     ],
 )
 def test_marker_that_was_named_is_taken(y, marker, classes, codes):

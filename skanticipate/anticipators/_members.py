@@ -6,14 +6,14 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, check_array
 from sklearn.utils.validation import has_fit_parameter
 
-from skanticipate._actions import (
+from skanticipate._labels import check_labels
+from skanticipate._missing import (
     as_column,
     as_list,
     label_codes,
     of_one_kind,
     unlabeled_mask,
 )
-from skanticipate._labels import check_labels
 from skanticipate._params import nested_estimators
 from skanticipate.preprocessing.slices import LastAxisSlice
 from skanticipate.teachers.protocol import (

@@ -4,9 +4,9 @@ import numpy as np
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import validate_data
 
-from skanticipate._actions import as_array, missing_mask
 from skanticipate._layout import hint_other_scale
 from skanticipate._leaks import warn_ungrouped
+from skanticipate._missing import as_array, missing_mask
 from skanticipate._rows import RowView
 from skanticipate._validation import (
     check_column_order,

@@ -5,7 +5,7 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
-from skanticipate._actions import as_list
+from skanticipate._missing import as_list
 
 
 @validate_params(

@@ -6,7 +6,7 @@ import secrets
 
 import numpy as np
 
-from skanticipate._actions import as_list
+from skanticipate._missing import as_list
 from skanticipate._validation import check_column_order
 from skanticipate.datasets._submission_check import (
     CHALLENGES,

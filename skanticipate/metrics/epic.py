@@ -5,7 +5,8 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils import column_or_1d
 
-from skanticipate._actions import as_list, verbs_and_nouns
+from skanticipate._actions import verbs_and_nouns
+from skanticipate._missing import as_list
 from skanticipate.metrics.scores import (
     marginalize,
     mean_top_k_recall_score,

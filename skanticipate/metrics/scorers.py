@@ -14,9 +14,10 @@ from sklearn.utils import _safe_indexing, check_scalar, column_or_1d
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import _check_method_params
 
-from skanticipate._actions import (
+from skanticipate._missing import (
     as_column,
     as_list,
+    check_same_kind,
     label_codes,
     missing_mask,
     of_one_kind,
@@ -204,6 +205,7 @@ class _Ranking:
 
     def __call__(self, estimator, X, y):
         if self.labels is not None:
+            check_same_kind(self.labels, y, "labels", "y")
             # Rows of other classes do not enter the mean, so they need no prediction.
             rows = np.flatnonzero(label_mask(y, self.labels))
             if rows.size == 0:

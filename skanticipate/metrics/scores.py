@@ -8,14 +8,15 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils import Bunch, check_array, check_scalar, column_or_1d
 
-from skanticipate._actions import (
+from skanticipate._actions import verbs_and_nouns
+from skanticipate._missing import (
     as_column,
     as_list,
+    check_same_kind,
     label_codes,
     missing_label_mask,
     of_one_kind,
     unlabeled_mask,
-    verbs_and_nouns,
 )
 from skanticipate._validation import check_column_order
 from skanticipate._warn import warn
@@ -344,6 +345,7 @@ def _check_hits(y_true, y_score, k, classes):
         _check_distinct(as_list(classes), "classes")
         _check_one_column_a_class(classes, scores.shape[1])
         codes = label_codes(y_true, classes)
+        check_same_kind(y_true, classes, "y_true", "classes")
         _warn_of_marker(y_true[codes < 0])
     return y_true, (codes >= 0) & (ranks(scores, codes) < k)
 

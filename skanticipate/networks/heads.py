@@ -6,7 +6,8 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils import skip_init
 
-from skanticipate._actions import number_names, verbs_and_nouns
+from skanticipate._actions import verbs_and_nouns
+from skanticipate._missing import number_names
 
 
 class VerbNounHead(BaseEstimator):

@@ -7,8 +7,8 @@ from sklearn.metrics import check_scoring
 from sklearn.utils import _safe_indexing, check_scalar
 from sklearn.utils.validation import has_fit_parameter
 
-from skanticipate._actions import resolve_marker
 from skanticipate._labels import check_label_array, labelled_rows
+from skanticipate._missing import resolve_marker
 from skanticipate._validation import check_same_length
 from skanticipate.plotting._pyplot import import_pyplot
 from skanticipate.teachers.ensemble import seeded

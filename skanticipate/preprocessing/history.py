@@ -7,13 +7,16 @@ from sklearn.utils.validation import check_is_fitted
 
 from skanticipate._actions import (
     action_lookup,
-    as_array,
     as_mapping,
+    verb_noun_pairs,
+    verbs_and_nouns,
+)
+from skanticipate._missing import (
+    as_array,
+    check_same_kind,
     label_codes,
     missing_mask,
     number_names,
-    verb_noun_pairs,
-    verbs_and_nouns,
 )
 from skanticipate._validation import check_column_order, refuse_sparse
 
@@ -171,6 +174,8 @@ class HistoryEncoder(
         self._check_columns(X, reset=False)
         history = check_history(X)
         which, labels = distinct_labels(history)
+        seen = [label for label in labels if label is not None]
+        check_same_kind(seen, self.vocabulary_["action"], "X", "the histories of fit")
         table = self._codes(labels)
         if self.form == "onehot":
             table = self._one_hot(table)

@@ -6,7 +6,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
 
-from skanticipate._actions import as_array, missing_mask, verbs_and_nouns, words
+from skanticipate._actions import verbs_and_nouns, words
+from skanticipate._missing import as_array, missing_mask
 from skanticipate._validation import refuse_sparse
 from skanticipate.preprocessing.history import (
     HistoryInputMixin,

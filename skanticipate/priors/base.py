@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils.validation import check_is_fitted
 
-from skanticipate._actions import as_list, label_codes
+from skanticipate._missing import as_column, as_list, is_never_a_name, label_codes
 
 
 class BasePrior(BaseEstimator):
@@ -127,7 +127,9 @@ def normalize_rows(matrix, fallback=None):
 
 def check_classes(classes):
     """Class labels as an array; a label that stands there twice is an error."""
-    array = np.asarray(classes)
+    array = as_column(classes)
+    if array.ndim == 1 and any(map(is_never_a_name, array.tolist())):
+        raise ValueError("classes holds a missing label: leave it out.")
     if array.ndim != 1 or not len(array):
         raise ValueError(
             f"classes must be a 1-D array of labels, got shape {array.shape}."

@@ -9,7 +9,8 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
-from skanticipate._actions import number_names, verbs_and_nouns, words
+from skanticipate._actions import verbs_and_nouns, words
+from skanticipate._missing import number_names
 from skanticipate._warn import warn
 from skanticipate.priors.base import BasePrior, normalize_rows
 from skanticipate.priors.labels import verb_noun_rows

@@ -3,7 +3,8 @@
 import numpy as np
 from sklearn.utils._param_validation import HasMethods
 
-from skanticipate._actions import as_list, label_codes, number_names, verbs_and_nouns
+from skanticipate._actions import verbs_and_nouns
+from skanticipate._missing import as_list, label_codes, number_names
 from skanticipate._validation import check_column_order
 from skanticipate.priors.base import BasePrior, check_classes, normalize_rows
 

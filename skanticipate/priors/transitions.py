@@ -8,15 +8,8 @@ import numpy as np
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from skanticipate._actions import (
-    action_lookup,
-    as_list,
-    label_codes,
-    missing_mask,
-    number_names,
-    verb_noun_pairs,
-    warn_of_long_names,
-)
+from skanticipate._actions import action_lookup, verb_noun_pairs, warn_of_long_names
+from skanticipate._missing import as_list, label_codes, missing_mask, number_names
 from skanticipate._warn import warn
 from skanticipate.priors.base import BasePrior, class_codes, normalize_rows
 

@@ -6,8 +6,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skanticipate._actions import as_array
 from skanticipate._labels import check_label_array, check_label_kind, labelled_rows
+from skanticipate._missing import as_array
 from skanticipate._params import validate_nested
 from skanticipate._rows import RowView
 from skanticipate._validation import check_column_order, refuse_sparse

@@ -11,9 +11,10 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
-from skanticipate._actions import label_codes, number_names, verbs_and_nouns
+from skanticipate._actions import verbs_and_nouns
 from skanticipate._labels import check_labels
 from skanticipate._leaks import warn_ungrouped
+from skanticipate._missing import label_codes, number_names
 from skanticipate._params import warn_if_reencoded
 from skanticipate._rows import RowView
 from skanticipate._runtime import all_or_nothing

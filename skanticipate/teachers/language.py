@@ -10,9 +10,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
-from skanticipate._actions import number_names
 from skanticipate._labels import check_labels
 from skanticipate._leaks import warn_ungrouped
+from skanticipate._missing import number_names
 from skanticipate._params import validate_nested, warn_if_reencoded
 from skanticipate._provenance import versions
 from skanticipate._rows import RowView

@@ -12,8 +12,8 @@ from sklearn.utils._param_validation import Interval, validate_params
 from torch import nn
 from torch.nn import functional
 
-from skanticipate._actions import as_list
 from skanticipate._batches import Batch, shuffled
+from skanticipate._missing import as_list
 from skanticipate._params import validate_nested
 from skanticipate._runtime import resolve_device, torch_threads
 from skanticipate.schedules import Schedule

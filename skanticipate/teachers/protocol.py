@@ -11,7 +11,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
-from skanticipate._actions import label_codes
+from skanticipate._missing import label_codes
 from skanticipate._rows import RowView
 from skanticipate._runtime import callers_threads
 from skanticipate._validation import check_probabilities
