@@ -259,6 +259,14 @@ def _read_map(filename, start, array, rows):
         for run in np.split(np.arange(len(rows)), breaks):
             file.seek(start + int(rows[run[0]]) * n_bytes)
             _read_exactly(file, raw[run[0] * n_bytes : (run[-1] + 1) * n_bytes])
+    read, mapped = (
+        clip.reshape(-1)[:64].tobytes() for clip in (out[0], array[rows[0]])
+    )
+    if read != mapped:
+        raise OSError(
+            f"{filename} was replaced after it was mapped, so its rows are no longer "
+            "those of the memory map: map the file again."
+        )
     return out
 
 

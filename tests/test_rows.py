@@ -280,3 +280,14 @@ def test_folds_of_a_large_map_keep_no_rows_in_memory(tmp_path):
                 total += part.take(np.arange(start, min(start + 20, len(part)))).sum()
     assert total == 4 * 400 * 25_000
     assert anonymous_mib() - before < 10
+
+
+def test_a_map_whose_file_was_replaced_does_not_mix_old_and_new_rows(tmp_path):
+    path, other = tmp_path / "clips.npy", tmp_path / "other.npy"
+    np.save(path, np.zeros((40, 4096), np.float32))
+    view = RowView(np.load(path, mmap_mode="r"))
+    np.save(other, np.ones((40, 4096), np.float32))
+    assert_array_equal(view.take(np.arange(40)), 0)  # read from the file
+    os.replace(other, path)
+    with pytest.raises(OSError, match="was replaced after it was mapped"):
+        view.take(np.arange(40))
