@@ -68,9 +68,10 @@ class RowView:
             )
         rows = None if rows is None else _as_index(rows, base.shape[0])
         if isinstance(base, RowView):
-            base, rows = base.base, (base if rows is None else base[rows]).rows
-        self.base = base
-        self.rows = rows
+            view = base if rows is None else base[rows]
+            self.base, self.rows, self._inode = view.base, view.rows, view._inode
+        else:
+            self.base, self.rows, self._inode = base, rows, _inode(base)
 
     @property
     def shape(self):
@@ -106,13 +107,27 @@ class RowView:
         rows = np.arange(len(self)) if self.rows is None else self.rows
         selected = rows[key]
         if np.ndim(selected) < rows.ndim:
-            return _read(self.base, np.asarray(selected))
-        return RowView(self.base, selected)
+            return self._read(np.asarray(selected))
+        view = RowView(self.base, selected)
+        view._inode = self._inode
+        return view
 
     def take(self, indices):
         """Rows at `indices`, as a new array.   (b,) -> (b, ...)."""
         indices = _as_index(indices, len(self))
-        return _read(self.base, indices if self.rows is None else self.rows[indices])
+        return self._read(indices if self.rows is None else self.rows[indices])
+
+    def _read(self, rows):
+        """Rows of the base, in an array of their own.   (...) int -> (..., d)."""
+        base, flat = self.base, rows.ravel()
+        mapped = _mapped_file(base, self._inode)
+        if mapped is not None:
+            taken = _read_map(*mapped, base, np.where(flat < 0, flat + len(base), flat))
+        elif isinstance(base, np.ndarray | _Channels):
+            taken = np.asarray(base[flat])
+        else:
+            taken = _read_dataset(base, flat)
+        return taken.reshape(*rows.shape, *base.shape[1:])
 
     def channels(self, start, stop):
         """Channels `start` to `stop` of the same rows, as another view.
@@ -132,7 +147,7 @@ class RowView:
         return self.take(np.arange(len(self))).astype(dtype or self.dtype, copy=False)
 
     def __reduce__(self):
-        mapped = _mapped_file(self.base)
+        mapped = _mapped_file(self.base, self._inode)
         if mapped is not None:
             return _reopen, (*mapped, self.base.dtype, self.base.shape, self.rows)
         h5py = sys.modules.get("h5py")
@@ -182,18 +197,6 @@ def _as_index(rows, n):
     return rows
 
 
-def _read(base, rows):
-    """Rows of an array, in an array of their own.   (...) int -> (..., d)."""
-    flat, mapped = rows.ravel(), _mapped_file(base)
-    if mapped is not None:
-        taken = _read_map(*mapped, base, np.where(flat < 0, flat + len(base), flat))
-    elif isinstance(base, np.ndarray | _Channels):
-        taken = np.asarray(base[flat])
-    else:
-        taken = _read_dataset(base, flat)
-    return taken.reshape(*rows.shape, *base.shape[1:])
-
-
 def _read_dataset(base, rows):
     """Rows of what need not take an index that repeats or falls, or any index at all.
 
@@ -223,10 +226,21 @@ def _read_run(base, start, stop):
     return [base[row] for row in range(start, stop)]
 
 
-def _mapped_file(array):
+def _inode(array):
+    """What tells the file of a memory map from another of its name, else None."""
+    try:
+        status = os.stat(array.filename) if isinstance(array, np.memmap) else None
+    except (OSError, TypeError):  # deleted, or without a name
+        return None
+    return status and (status.st_dev, status.st_ino)
+
+
+def _mapped_file(array, inode):
     """File name and byte position of a read-only, contiguous memory map, else None.
 
-    Only read-only maps: what a writable map holds may not be in the file yet.
+    Only read-only maps: what a writable map holds may not be in the file yet. Only
+    while the name is that of the same file (`inode`): the map outlives its file, and
+    what replaced it holds other rows.
     """
     readable = (
         isinstance(array, np.memmap)
@@ -235,7 +249,7 @@ def _mapped_file(array):
         and array.flags.c_contiguous
         and array.size > 0
     )
-    if not readable:
+    if not readable or inode is None or _inode(array) != inode:
         return None
     root = array  # a slice of a map repeats the offset of the whole
     while isinstance(root.base, np.memmap):
@@ -259,14 +273,6 @@ def _read_map(filename, start, array, rows):
         for run in np.split(np.arange(len(rows)), breaks):
             file.seek(start + int(rows[run[0]]) * n_bytes)
             _read_exactly(file, raw[run[0] * n_bytes : (run[-1] + 1) * n_bytes])
-    read, mapped = (
-        clip.reshape(-1)[:64].tobytes() for clip in (out[0], array[rows[0]])
-    )
-    if read != mapped:
-        raise OSError(
-            f"{filename} was replaced after it was mapped, so its rows are no longer "
-            "those of the memory map: map the file again."
-        )
     return out
 
 
