@@ -9,16 +9,17 @@ beforehand. "no start" does not begin with its teacher's weights. Accuracy and l
     python benchmarks/default_teacher.py --data FOLDER
 """
 
-import argparse
 import os
 import warnings
-from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
-from _futures import keep_labels
-from _paired import paired_difference
+from common.arguments import data_parser, parse_with_data
+from common.folds import keep_labels
+from common.gains import gain_of
+from common.pairs import load_manoeuvres
+from common.report import print_header, print_row
 from sklearn.base import clone
 from sklearn.dummy import DummyClassifier
 from sklearn.preprocessing import StandardScaler
@@ -44,7 +45,7 @@ COMPARED = [  # ours, theirs
 ]
 
 
-def outcomes(clips, y, fold, n_seen, fraction, seed):
+def looks(clips, y, fold, n_seen, fraction, seed):
     """Hit and log loss of each clip when its fold is tested.   -> {student: (2, n)}."""
     scores = {name: np.zeros((2, len(y))) for name in STUDENTS}
     for held in np.unique(fold):
@@ -67,51 +68,37 @@ def outcomes(clips, y, fold, n_seen, fraction, seed):
 
 def cells(scores, measure, scale, digits):
     """Mean of each student and the paired differences.   -> list of str."""
-    found = {
-        name: scale * np.array([s[name][measure] for s in scores]) for name in STUDENTS
-    }
-    means = [f"{found[name].mean():.{digits}f}" for name in STUDENTS]
+    found = {name: np.array([s[name][measure] for s in scores]) for name in STUDENTS}
     units = np.arange(found["default"].shape[1])
-    differences = [
-        paired_difference(found[ours], found[theirs], units)
-        for ours, theirs in COMPARED
-    ]
+    means = [f"{scale * found[name].mean():.{digits}f}" for name in STUDENTS]
     return means + [
-        f"{mean:+.{digits}f} ({over_seeds:.{digits}f} / {over_clips:.{digits}f})"
-        for mean, over_seeds, over_clips in differences
+        f"{gain_of(found[ours], found[theirs], units, scale):.{digits}f}"
+        for ours, theirs in COMPARED
     ]
 
 
 def main():
     """Print a line for each number of steps seen, share of labels and measure."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", help="folder of the converted public data")
+    parser = data_parser(__doc__)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--tiny", action="store_true", help="a run that only shows it")
-    options = parser.parse_args()
-    if options.tiny or options.data is None:
+    options = parse_with_data(parser, {"seeds": 2})
+    if options.tiny:
         rng = np.random.default_rng(0)
         y, fold = np.arange(40) % 3, np.arange(40) % 2
-        clips = rng.normal(size=(40, 4, 5)) + y[:, None, None]
-        options.seeds, cases = 2, [(2, 0.5)]
+        clips, cases = rng.normal(size=(40, 4, 5)) + y[:, None, None], [(2, 0.5)]
     else:
-        file = Path(options.data) / "brain4cars" / "manoeuvres.npz"
-        data = np.load(file, allow_pickle=False)
-        clips, y, fold = data["sequences"], data["labels"], data["fold"]
+        clips, y, fold = load_manoeuvres(options.data)
         cases = [(m, share) for m in (2, 4) for share in (0.1, 0.2, 1.0)]
     versus = [f"{ours} - {theirs}" for ours, theirs in COMPARED]
-    head = ["steps seen", "labels kept", "measure", *STUDENTS, *versus]
-    print(f"| {' | '.join(head)} |")
-    print("|---" * len(head) + "|")
+    print_header("steps seen", "labels kept", "measure", *STUDENTS, *versus)
     for n_seen, fraction in cases:
         scores = [
-            outcomes(clips, y, fold, n_seen, fraction, seed)
+            looks(clips, y, fold, n_seen, fraction, seed)
             for seed in range(options.seeds)
         ]
-        for measure, name in enumerate(("accuracy, %", "log loss")):
-            row = [f"{n_seen}", f"{fraction:.0%}", name]
-            row += cells(scores, measure, *((100, 1) if measure == 0 else (1, 2)))
-            print(f"| {' | '.join(row)} |", flush=True)
+        title = f"{n_seen}", f"{fraction:.0%}"
+        print_row(*title, "accuracy, %", *cells(scores, 0, scale=100, digits=1))
+        print_row(*title, "log loss", *cells(scores, 1, scale=1, digits=2))
 
 
 if __name__ == "__main__":

@@ -15,29 +15,30 @@ are kept, and the test part is scored once. Five-fold data choose for each part 
 """
 
 import argparse
-import json
 import os
 import warnings
-from pathlib import Path
 from typing import NamedTuple
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
-from _futures import load
-from _gains import draw, outcomes, save, show, table_of
-from _teaching import (
+from common.arguments import data_parser, parse_with_data
+from common.choices import stack
+from common.figure import figure_of_rows
+from common.gains import lines_of
+from common.outcomes import outcomes
+from common.pairs import load_pairs
+from common.report import print_header, print_row, write_csv, write_json
+from common.teaching import (
     Row,
     Staff,
     Teachers,
     Training,
-    ensemble,
-    in_order,
+    future_answers,
     lesson,
     predictions,
 )
 
-OUTPUT = Path(__file__).parent / "output"
 SHARES = {"manoeuvres": (0.1, 0.2, 0.5, 1.0), "jhmdb": (0.2, 1.0), "kitchen": (0.2,)}
 
 SOFT = {
@@ -142,22 +143,20 @@ class InnerFolds:
         """Mean score of a teacher on futures."""
         scores = []
         for k, given in enumerate(self.given):
-            labelled = given.y >= 0
-            found = ensemble(
-                given.future[labelled],
-                given.y[labelled],
-                given.classes,
-                teachers,
-                seed=1000 + k,
-            )
-            proba = in_order(found, given.future_test, given.classes)
+            proba = future_answers(given, teachers, seed=1000 + k)
             scores.append(score(proba, self.y[k], self.pairs))
         return np.mean(scores)
 
 
+def scored(proba, y, pairs):
+    """What each clip adds to the figures of the table.   -> {figure: (n,)}."""
+    found = outcomes(proba, y, pairs.classes)
+    return {shown: found[name] for shown, name in pairs.figures.items()}
+
+
 def score(proba, y, pairs):
-    """Mean of what the table shows of each clip."""
-    return outcomes(proba, y, pairs)["score"].mean()
+    """Mean of what the table is about."""
+    return scored(proba, y, pairs)["score"].mean()
 
 
 def choose(pairs, training_rows, kind, fraction, n_folds):
@@ -180,7 +179,7 @@ def best(values, value_of):
     return values[0] if len(values) == 1 else max(values, key=value_of)
 
 
-def write_down(path, plans):
+def write_down(title, plans):
     """Write the choices to a file, before anything is measured."""
     plain = [
         {
@@ -190,7 +189,7 @@ def write_down(path, plans):
         }
         for plan in plans
     ]
-    path.write_text(json.dumps(plain, indent=1))
+    write_json(f"distillation_{title}", plain)
 
 
 # --------------------------------------------------------------------- measuring
@@ -207,16 +206,12 @@ def measure(pairs, plans, rows, fraction, n_seeds):
             look(pairs, part, plan, rows, fraction, seed)
             for part, plan in zip(pairs.parts, plans, strict=True)
         ]
-        for name in looks[0]:
-            figures = {
-                key: np.concatenate([one[name][key] for one in looks])
-                for key in looks[0][name]
+        for name, figures in looks[0].items():
+            joined = {
+                f: np.concatenate([one[name][f] for one in looks]) for f in figures
             }
-            found.setdefault(name, []).append(figures)
-    return {
-        name: {key: np.stack([f[key] for f in several]) for key in several[0]}
-        for name, several in found.items()
-    }
+            found.setdefault(name, []).append(joined)
+    return {name: stack(seeds) for name, seeds in found.items()}
 
 
 def look(pairs, part, plan, rows, fraction, seed):
@@ -224,20 +219,15 @@ def look(pairs, part, plan, rows, fraction, seed):
     given = lesson(pairs, part, fraction, seed)
     staff = Staff(given, plan.teachers, seed)
     found = predictions(rows, given, staff, plan.training, plan.options, 100 + seed)
-    labelled = given.y >= 0
-    teacher = ensemble(
-        given.future[labelled], given.y[labelled], given.classes, plan.teachers, seed
-    )
-    proba = in_order(teacher, given.future_test, given.classes)
-    found["(the teacher, of futures)"] = proba
+    found["(the teacher, of futures)"] = future_answers(given, plan.teachers, seed)
     y = pairs.y[part[1]]
-    return {name: outcomes(proba, y, pairs) for name, proba in found.items()}
+    return {name: scored(proba, y, pairs) for name, proba in found.items()}
 
 
 def run(name, budget):
     """Choose, write the choice down, measure once, report: for every share."""
     kind = name.rpartition("-")[0]
-    pairs = load(name, budget.data)
+    pairs = load_pairs(name, budget.data)
     rows = ROWS[kind]
     if not budget.features:
         rows = {n: row for n, row in rows.items() if n not in FEATURES | DIRECT}
@@ -248,13 +238,13 @@ def run(name, budget):
             choose(pairs, training, kind, fraction, budget.inner_folds)
             for training, _ in pairs.parts
         ]
-        write_down(OUTPUT / f"distillation_{title}.json", plans)
+        write_down(title, plans)
         print(f"{title}: chosen {plans}", flush=True)
         results = measure(pairs, plans, rows, fraction, budget.seeds)
         lines = table_of(results, pairs.units[clips], controls(rows))
-        show(title, lines)
-        save(OUTPUT / f"distillation_{title}.csv", lines)
-        draw(OUTPUT / f"distillation_{title}.png", title, lines)
+        show(title, pairs.figures, lines)
+        write_csv(f"distillation_{title}", lines)
+        draw(title, lines)
 
 
 def controls(rows):
@@ -264,10 +254,41 @@ def controls(rows):
     return {name: names.get(row._replace(sees="past")) for name, row in taught.items()}
 
 
+def table_of(results, units, controls):
+    """Lines of the table, with gains over labels only and over the control."""
+    others = {row: "labels only" for row in results if row != "labels only"}
+    gains = {"gain": ("score", others), "over control": ("score", controls)}
+    return lines_of(results, units, gains)
+
+
+def show(title, figures, lines):
+    """Print the table."""
+    print(f"\n### {title}\n")
+    print_header("row", *figures, "gain (se seeds / se clips)", "gain over control")
+    for line in lines:
+        gains = (line.get(name) for name in ("gain", "over control"))
+        cells = [f"{line[figure]:.1f}" for figure in figures]
+        print_row(line["row"], *cells, *(f"{g:.1f}" if g else "" for g in gains))
+
+
+def draw(title, lines):
+    """Gain of every row with two standard errors."""
+    lines = [line for line in lines if "gain" in line][::-1]
+    rows = [line["row"] for line in lines]
+    with figure_of_rows(f"distillation_{title}", rows, 4) as ax:
+        for k, line in enumerate(lines):
+            colour = "tab:gray" if "of the past" in line["row"] else "tab:blue"
+            gain, *errors = line["gain"]
+            error = 2 * max(errors)
+            ax.errorbar(gain, k, xerr=error, color=colour, fmt="o", capsize=3)
+        ax.axvline(0, color="black", linewidth=0.8)
+        xlabel = "gain over labels only, points (two standard errors)"
+        ax.set(title=title, xlabel=xlabel)
+
+
 def main():
     """Run every task."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", help="folder of the converted public data")
+    parser = data_parser(__doc__)
     parser.add_argument("--tasks", nargs="+", default=TASKS)
     parser.add_argument("--labels", type=float, nargs="+", help="shares of labels kept")
     parser.add_argument("--seeds", type=int, default=5)
@@ -275,12 +296,8 @@ def main():
         "--features", action=argparse.BooleanOptionalAction, default=True
     )
     parser.add_argument("--inner-folds", type=int, default=4)
-    parser.add_argument("--tiny", action="store_true", help="a run that only shows it")
-    budget = parser.parse_args()
-    if budget.tiny or budget.data is None:
-        budget.tasks, budget.labels = ["kitchen-2"], None
-        budget.seeds, budget.inner_folds = 2, 1
-    OUTPUT.mkdir(exist_ok=True)
+    tiny = {"tasks": ["kitchen-2"], "labels": None, "seeds": 2, "inner_folds": 1}
+    budget = parse_with_data(parser, tiny)
     for name in budget.tasks:
         run(name, budget)
 

@@ -9,13 +9,14 @@ of steps; all feature losses weigh 10. Accuracy on test clips, per cent, over se
     python benchmarks/drifting_maps.py [--seeds 10]
 """
 
-import argparse
 import os
 import warnings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
+from common.arguments import plain_parser
+from common.report import print_row
 from torch import nn
 from torch.nn.utils import skip_init
 
@@ -99,9 +100,8 @@ def accuracy(task, row, seed, steps=STEPS):
 
 def main():
     """Run every row with every seed and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = plain_parser(__doc__)
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--tiny", action="store_true", help="a run that only shows it")
     options = parser.parse_args()
     sizes, steps = {}, STEPS
     if options.tiny:
@@ -116,7 +116,7 @@ def main():
                 )
     print("| | no drift | drift 2 |\n|---|---|---|")
     for row in ROWS:
-        print(f"| {row} | {' | '.join(cell(scores, row, d) for d in (0, 2))} |")
+        print_row(row, *(cell(scores, row, drift) for drift in (0, 2)))
 
 
 def cell(scores, row, drift):

@@ -7,10 +7,8 @@ The file is in the page cache; every pass of a reader touches all clips. The fir
 also maps the pages of the file. Wall time, readers interleaved.
 """
 
-import argparse
 import os
 import tempfile
-import time
 import tracemalloc
 from pathlib import Path
 
@@ -18,6 +16,8 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import lmdb
 import numpy as np
+from common.arguments import plain_parser
+from common.timing import in_turns, wall_seconds
 
 from skanticipate.datasets import cut_clips, read_lmdb
 
@@ -50,9 +50,7 @@ def random_segments(n, n_videos, n_frames, rng):
 
 def cut(features, segments):
     """Cut all clips.   -> Bunch, seconds, peak memory in MB."""
-    start = time.perf_counter()
-    data = cut_clips(features, segments)
-    seconds = time.perf_counter() - start
+    seconds, data = wall_seconds(cut_clips, features, segments)
     tracemalloc.start()
     cut_clips(features, segments)
     peak = tracemalloc.get_traced_memory()[1] / 1e6
@@ -79,19 +77,38 @@ def lmdb_reader(env, features, rows):
     return read
 
 
-def pass_seconds(read, batches):
-    """Return the seconds of a pass over all clips."""
-    start = time.perf_counter()
+def read_all(read, batches):
+    """A pass over all clips."""
     for batch in batches:
         read(batch)
-    return time.perf_counter() - start
+
+
+def times_of_passes(data, features, folder, rounds, rng):
+    """Seconds of passes of every reader.   -> {reader: (rounds,)}."""
+    plain = np.load(folder / "rgb_features" / "features.npy", mmap_mode="r")
+    rows = data.X_past.rows
+    batches = np.array_split(rng.permutation(len(rows)), -(-len(rows) // 128))
+    with lmdb.open(str(folder / "rgb"), readonly=True, lock=False) as env:
+        readers = {
+            "ours": data.X_past.take,
+            "memory map": lambda batch: np.asarray(plain[rows[batch]]),
+            "LMDB": lmdb_reader(env, features, rows),
+        }
+        for read in readers.values():
+            expected = np.asarray(plain[rows[batches[0]]])
+            assert np.array_equal(read(batches[0]), expected)
+        found = in_turns(
+            lambda read: wall_seconds(read_all, read, batches)[0],
+            readers.values(),
+            rounds,
+        )
+    return dict(zip(readers, np.transpose(found), strict=True))
 
 
 def main():
     """Print the numbers."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = plain_parser(__doc__)
     parser.add_argument("--passes", type=int, default=5)
-    parser.add_argument("--tiny", action="store_true", help="a run that only shows it")
     args = parser.parse_args()
     n, n_videos, n_frames, d = (
         (100, 2, 300, 16) if args.tiny else (23_000, 40, 10_000, 1024)
@@ -100,36 +117,19 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         write_lmdb(folder / "rgb", n_videos, n_frames, d, rng)
-        start = time.perf_counter()
-        features = read_lmdb(folder / "rgb", out=folder / "rgb_features")
-        seconds = time.perf_counter() - start
+        seconds, features = wall_seconds(
+            lambda: read_lmdb(folder / "rgb", out=folder / "rgb_features")
+        )
         megabytes = features.array.nbytes / 1e6
         print(f"converting {megabytes:,.0f} MB: {seconds:.1f} s")
-
         data, seconds, peak = cut(features, random_segments(n, n_videos, n_frames, rng))
         print(f"cutting {data.X_past.shape}: {seconds:.2f} s, {peak:.0f} MB at most")
-
-        plain = np.load(folder / "rgb_features" / "features.npy", mmap_mode="r")
-        rows = data.X_past.rows
-        with lmdb.open(str(folder / "rgb"), readonly=True, lock=False) as env:
-            readers = {
-                "ours": data.X_past.take,
-                "memory map": lambda batch: np.asarray(plain[rows[batch]]),
-                "LMDB": lmdb_reader(env, features, rows),
-            }
-            batches = np.array_split(rng.permutation(n), -(-n // 128))
-            for read in readers.values():
-                expected = np.asarray(plain[rows[batches[0]]])
-                assert np.array_equal(read(batches[0]), expected)
-            passes = [
-                [pass_seconds(read, batches) for read in readers.values()]
-                for _ in range(2 if args.tiny else args.passes + 1)
-            ]
-        first, later = np.array(passes[0]), np.median(passes[1:], axis=0)
-        print("reader       first pass, s   later, s   against the memory map")
-        for k, name in enumerate(readers):
-            ratio = np.median([times[k] / times[1] for times in passes[1:]])
-            print(f"{name:12} {first[k]:13.2f} {later[k]:10.2f} {ratio:12.2f}x")
+        rounds = 2 if args.tiny else args.passes + 1
+        times = times_of_passes(data, features, folder, rounds, rng)
+    print("reader       first pass, s   later, s   against the memory map")
+    for name, (first, *later) in times.items():
+        ratio = np.median(np.array(later) / times["memory map"][1:])
+        print(f"{name:12} {first:13.2f} {np.median(later):10.2f} {ratio:12.2f}x")
 
 
 if __name__ == "__main__":

@@ -8,13 +8,15 @@ What `predict_proba` adds is compared with its answer, what a prior adds with it
 matrix.
 """
 
-import argparse
-import multiprocessing
 import os
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
+from common.actions import random_actions
+from common.arguments import plain_parser
+from common.processes import added_mb, alone
+from common.report import print_header, print_row
 
 from skanticipate import MLP, MixturePrior, SmoothedAnticipator, VerbNounPrior
 from skanticipate.priors import ArrayPrior
@@ -31,16 +33,10 @@ def clips_of(n, n_classes):
     return X, np.arange(n) % n_classes
 
 
-def actions_of(n_classes):
-    """Label -> (verb, noun), as many verbs and nouns as EPIC-KITCHENS-100 has."""
-    pairs = np.random.default_rng(0).permutation(97 * 300)[:n_classes]
-    return {k: (f"verb{p // 300}", f"noun{p % 300}") for k, p in enumerate(pairs)}
-
-
 def prior_of(kind, n_classes):
     """An unfitted prior; "given" is a matrix of the user's."""
     if kind == "verb-noun":
-        return VerbNounPrior(actions_of(n_classes))
+        return VerbNounPrior(random_actions(n_classes))
     if kind == "given":
         matrix = np.random.default_rng(0).random((n_classes, n_classes), np.float32)
         return ArrayPrior(matrix / matrix.sum(axis=1, keepdims=True), range(n_classes))
@@ -75,74 +71,57 @@ def call_of(name, kind, n, n_classes):
     return lambda: model.predict_proba(X)
 
 
-def added_mb(name, kind, n, n_classes):
+def added(name, kind, n, n_classes):
     """Megabytes that a call adds to the peak of this process."""
     call_of(name, kind, 1000, 10)()
-    call = call_of(name, kind, n, n_classes)
-    with open("/proc/self/clear_refs", "w") as file:
-        file.write("5")  # forget the peak so far
-    before = status_mb("VmRSS:")
-    call()
-    return status_mb("VmHWM:") - before
-
-
-def status_mb(name):
-    """Megabytes of this process, from the system's table."""
-    with open("/proc/self/status") as lines:
-        line = next(line for line in lines if line.startswith(name))
-    return int(line.split()[1]) / 1024
+    return added_mb(call_of(name, kind, n, n_classes))
 
 
 def peak(*case):
     """Megabytes that a call adds, in a process of its own."""
-    with multiprocessing.get_context("fork").Pool(1) as alone:
-        return alone.apply(added_mb, case)
+    return alone(added, *case)
 
 
-def print_row(*cells):
-    """Print a row of a table."""
-    print("| " + " | ".join(cells) + " |", flush=True)
-
-
-def tables(sizes, many):
-    """Print the table of epochs and predictions, and the one of priors."""
-    print_row(
+def table_of_calls(sizes, many):
+    """Print the table of epochs and predictions."""
+    print_header(
         *("classes", "rows", "epoch, MB", "with a prior, MB"),
         *("`predict_proba`, MB", "of its answer"),
     )
-    print("|---" * 6 + "|")
     for n_classes in many:
         for n in sizes:
             answer = 4 * n * n_classes / 2**20
             cells = [f"{peak('epoch', k, n, n_classes):,.0f}" for k in KINDS[:2]]
             if answer < LARGEST_ANSWER:
-                added = peak("predict_proba", "none", n, n_classes)
-                cells += [f"{added:,.0f}", f"{added / answer:.2f}x"]
+                more = peak("predict_proba", "none", n, n_classes)
+                cells += [f"{more:,.0f}", f"{more / answer:.2f}x"]
             else:
                 cells += ["", ""]
             print_row(f"{n_classes:,}", f"{n:,}", *cells)
-    print()
-    print_row("classes", "prior", "its matrices, MB", "fit, MB", "in an epoch, MB")
-    print("|---" * 5 + "|")
+
+
+def table_of_priors(many):
+    """Print the table of priors."""
+    print_header("classes", "prior", "its matrices, MB", "fit, MB", "in an epoch, MB")
     for n_classes in many:
         plain = peak("epoch", "none", 1000, n_classes)
         for kind in KINDS[1:]:
             matrices = (1 + (kind == "mixture")) * 4 * n_classes**2 / 2**20
-            added = peak("prior", kind, 0, n_classes)
+            fit = peak("prior", kind, 0, n_classes)
             more = peak("epoch", kind, 1000, n_classes) - plain
-            cells = [f"{mb:,.0f}" for mb in (matrices, added, more)]
+            cells = [f"{mb:,.0f}" for mb in (matrices, fit, more)]
             print_row(f"{n_classes:,}", kind, *cells)
 
 
 def main():
     """Print the tables as Markdown."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--tiny", action="store_true", help="a run that only shows it")
-    args = parser.parse_args()
-    if args.tiny:
-        tables([1000], [100])
-    else:
-        tables([10_000, 100_000, 1_000_000], [100, 3806])
+    tiny = plain_parser(__doc__).parse_args().tiny
+    sizes, many = (
+        ([1000], [100]) if tiny else ([10_000, 100_000, 1_000_000], [100, 3806])
+    )
+    table_of_calls(sizes, many)
+    print()
+    table_of_priors(many)
 
 
 if __name__ == "__main__":

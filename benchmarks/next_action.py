@@ -13,19 +13,22 @@ same number of optimiser steps.
     python benchmarks/next_action.py --data FOLDER [--sets epic55 egtea] [--jobs 2]
 """
 
-import argparse
-import json
 import os
 import warnings
-from pathlib import Path
 from typing import NamedTuple
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
-from _clips import load, split_videos
-from _report import draw, save, show, table_of
-from joblib import Parallel, delayed
+from common.answers import proba_of
+from common.arguments import next_action_parser, parse_with_data
+from common.choices import best_first, fit_all, stack
+from common.data import load_clips
+from common.figure import figure_of_rows
+from common.gains import lines_of, mcnemar
+from common.outcomes import outcomes
+from common.report import print_header, print_row, write_csv, write_json
+from joblib import Parallel
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import OneHotEncoder
 
@@ -34,7 +37,6 @@ from skanticipate import (
     MLP,
     CosineSchedule,
     GloVePrior,
-    HistoryEncoder,
     MixturePrior,
     SmoothedAnticipator,
     TemporalPrior,
@@ -43,45 +45,45 @@ from skanticipate import (
     VerbNounHead,
     VerbNounPrior,
 )
-from skanticipate.metrics import mean_top_k_recall_score
 
-OUTPUT = Path(__file__).parent / "output"
+TITLES = {"top-1": "top-1", "top-5": "top-5", "recall@5": "mean top-5 recall"}
+REFERENCE = "Markov, backed off"
 
 
 # ------------------------------------------------------------------------- rows
 
 
-def network(name, task, head, embedding_std):
+def network(name, clips, head, embedding_std):
     """Spec of a network; widths and dropout were found on training videos."""
     common = {
         "embedding": 64,
         "embedding_std": embedding_std,
         "dropout": 0.5,
-        "head": VerbNounHead(task.actions) if head == "verb-noun" else None,
+        "head": VerbNounHead(clips.actions) if head == "verb-noun" else None,
     }
     if name.endswith("GRU"):
         return LSTM(256, cell="gru", **common)
     return MLP(128 if name.startswith("plain") else 256, **common)
 
 
-def prior(name, task, setting):
+def prior(name, clips, setting):
     """The prior of a row; a setting is what was chosen for it."""
     if name == "uniform":
         return UniformPrior()
     if name == "verb-noun":
-        return VerbNounPrior(task.actions)
+        return VerbNounPrior(clips.actions)
     if name == "GloVe":
-        return GloVePrior(task.actions, task.glove, **setting)
+        return GloVePrior(clips.actions, clips.glove, **setting)
     if name == "GloVe + verb-noun":
         return MixturePrior(
-            [prior("GloVe", task, setting), VerbNounPrior(task.actions)]
+            [prior("GloVe", clips, setting), VerbNounPrior(clips.actions)]
         )
     if name == "temporal":
-        return TemporalPrior(sequences=task.sequences(), **setting)
+        return TemporalPrior(sequences=clips.sequences(), **setting)
     if name == "transition":
-        return TransitionPrior(task.actions, **setting)
+        return TransitionPrior(clips.actions, **setting)
     return MixturePrior(
-        [TemporalPrior(sequences=task.sequences()), TransitionPrior(task.actions)]
+        [TemporalPrior(sequences=clips.sequences()), TransitionPrior(clips.actions)]
     )
 
 
@@ -118,16 +120,15 @@ class Choice(NamedTuple):
     setting: dict = {}  # of the prior
 
 
-def fit_and_look(train, test, choice, seed):
-    """Fit a row once and look at it.   -> what `outcomes` gives."""
+def fit_and_look(choice, clips, seed):
+    """Fit a row once and look at it.   -> {figure: (test clips,)}."""
     warnings.simplefilter("ignore")  # words that GloVe does not know, once a fit
-    encoder = HistoryEncoder(train.actions).fit(train.history)
     hard = choice.row == "one-hot"
     model = SmoothedAnticipator(
-        network(choice.net, train, **choice.options),
-        prior=None if hard else prior(choice.row, train, choice.setting),
+        network(choice.net, clips, **choice.options),
+        prior=None if hard else prior(choice.row, clips, choice.setting),
         smoothing=choice.smoothing,
-        classes=train.classes,
+        classes=clips.classes,
         max_epochs=choice.epochs,
         batch_size=choice.batch_size,
         lr=2e-3,
@@ -135,58 +136,48 @@ def fit_and_look(train, test, choice, seed):
         weight_decay=1e-4,
         random_state=seed,
     )
-    model.fit(encoder.transform(train.history), train.y, y_past=train.history[:, -1])
-    return outcomes(model.predict_proba(encoder.transform(test.history)), test)
-
-
-def outcomes(scores, task):
-    """Hits at 1 and at 5 of each clip, and mean top-5 recall."""
-    columns = np.searchsorted(task.classes, task.y)
-    top = np.argsort(-scores, axis=1, kind="stable")[:, :5]
-    hits = top == columns[:, None]
-    recall = mean_top_k_recall_score(task.y, scores, k=5, classes=task.classes)
-    return hits[:, 0], hits.any(axis=1), recall
+    codes, rows = clips.codes(), clips.training
+    model.fit(codes[rows], clips.y[rows], y_past=clips.seen[rows, -1])
+    proba = model.predict_proba(codes[clips.test])
+    return outcomes(proba, clips.y[clips.test], clips.classes)
 
 
 # --------------------------------------------------------------------- baselines
 
 
-def majority(train, test, setting):
+def majority(clips, setting):
     """Frequency of each class, for every clip."""
-    counts = (train.y[:, None] == train.classes).sum(axis=0)
-    return np.tile(counts.astype(float), (len(test.y), 1))
+    counts = (clips.y[clips.training][:, None] == clips.classes).sum(axis=0)
+    return np.tile(counts.astype(float), (len(clips.test), 1))
 
 
-def markov(train, test, strength):
+def markov(clips, strength):
     """p(next | last action), backed off to p(next)."""
-    return transitions(None, train, test, strength)
+    return transitions(None, clips, strength)
 
 
-def markov_backed_off(train, test, strength):
+def markov_backed_off(clips, strength):
     """p(next | last action), backed off over its noun and verb."""
-    return transitions(train.actions, train, test, strength)
+    return transitions(clips.actions, clips, strength)
 
 
-def transitions(actions, train, test, strength):
+def transitions(actions, clips, strength):
     """Rows of a fitted `TransitionPrior`, read as predictions."""
+    last, rows = clips.seen[:, -1], clips.training
     table = TransitionPrior(actions, strength=strength)
-    table.fit(train.classes, train.y, train.history[:, -1])
-    return table.matrix_[table.rows(test.y, test.history[:, -1])]
+    table.fit(clips.classes, clips.y[rows], last[rows])
+    return table.matrix_[table.rows(clips.y[clips.test], last[clips.test])]
 
 
-def logistic_regression(train, test, inverse_penalty):
+def logistic_regression(clips, inverse_penalty):
     """Logistic regression on one-hot coded verbs, nouns and actions."""
-    encoder = HistoryEncoder(train.actions).fit(train.history)
-    codes = [encoder.transform(t.history).reshape(len(t.y), -1) for t in (train, test)]
-    onehot = OneHotEncoder(handle_unknown="ignore", dtype=np.float32).fit(codes[0])
+    codes, rows = clips.codes().reshape(len(clips.y), -1), clips.training
+    onehot = OneHotEncoder(handle_unknown="ignore", dtype=np.float32).fit(codes[rows])
     fitted = LogisticRegression(C=inverse_penalty, max_iter=60, tol=1e-3)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the limit of iterations stops it early
-        fitted.fit(onehot.transform(codes[0]), train.y)
-    scores = np.zeros((len(test.y), len(train.classes)))
-    columns = np.searchsorted(train.classes, fitted.classes_)
-    scores[:, columns] = fitted.predict_proba(onehot.transform(codes[1]))
-    return scores
+        fitted.fit(onehot.transform(codes[rows]), clips.y[rows])
+    return proba_of(fitted, onehot.transform(codes[clips.test]), clips.classes)
 
 
 BASELINES = {
@@ -197,15 +188,17 @@ BASELINES = {
 }
 
 
-def run_baseline(train, test, name, setting):
-    """Fit a baseline and look at it.   -> what `outcomes` gives."""
-    return outcomes(BASELINES[name][0](train, test, setting), test)
+def run_baseline(job, clips):
+    """Fit a baseline and look at it.   -> {figure: (test clips,)}."""
+    name, setting = job
+    proba = BASELINES[name][0](clips, setting)
+    return outcomes(proba, clips.y[clips.test], clips.classes)
 
 
 # ---------------------------------------------------------------------- choosing
 
 
-def choose(train, budget, run):
+def choose(clips, budget, parallel):
     """Choose networks, epochs, weights and settings on a part of the training videos.
 
     Returns
@@ -214,8 +207,13 @@ def choose(train, budget, run):
     rows : dict of row to (Choice, inner top-5)
         All rows of a network share its options and epochs.
     """
-    inner = split_videos(train, 0.15)
-    baselines = choose_baselines(inner, run)
+    inner = clips.inner(clips.videos)
+    runs = [(inner, 100 + seed) for seed in range(budget.inner_seeds)]
+
+    def ranked(candidates):
+        looks = fit_all(fit_and_look, candidates, runs, parallel)
+        return best_first(candidates, looks, "top-5")
+
     rows = {}
     for net in budget.networks:
         usual = sorted(budget.epochs)[len(budget.epochs) // 2]
@@ -224,9 +222,8 @@ def choose(train, budget, run):
             for options in ([PLAIN] if net.startswith("plain") else NETWORKS)
             for batch_size in budget.batch_sizes
         ]
-        best = ranked(candidates, inner, budget, run)[0][0]
-        candidates = [best._replace(epochs=n) for n in budget.epochs]
-        hard, score = ranked(candidates, inner, budget, run)[0]
+        best = ranked(candidates)[0][0]
+        hard, score = ranked([best._replace(epochs=n) for n in budget.epochs])[0]
         rows[f"{net}, one-hot"] = hard, score
         candidates = [
             hard._replace(row=row, smoothing=weight, setting=setting)
@@ -234,47 +231,27 @@ def choose(train, budget, run):
             for setting in settings
             for weight in budget.weights
         ]
-        order = ranked(candidates, inner, budget, run)
+        order = ranked(candidates)
         for row in PRIORS:
             rows[f"{net}, {row}"] = next(c for c in order if c[0].row == row)
-    return baselines, rows
+    return choose_baselines(inner, parallel), rows
 
 
-def choose_baselines(inner, run):
+def choose_baselines(inner, parallel):
     """Best setting of each baseline, with its inner top-5 accuracy."""
-    jobs = [(name, v) for name, (_, values) in BASELINES.items() for v in values]
-    hits = run(delayed(run_baseline)(*inner, *job) for job in jobs)
     best = {}
-    for (name, setting), (_, top_5, _) in zip(jobs, hits, strict=True):
-        score = percent(top_5.mean())
-        if name not in best or score > best[name][1]:
-            best[name] = setting, score
+    for name, (_, settings) in BASELINES.items():
+        jobs = [(name, setting) for setting in settings]
+        looks = fit_all(run_baseline, jobs, [(inner,)], parallel)
+        (_, setting), score = best_first(jobs, looks, "top-5")[0]
+        best[name] = setting, score
     return best
-
-
-def ranked(candidates, inner, budget, run):
-    """Choices with their mean top-5 accuracy over the inner seeds, best first."""
-    seeds = [100 + seed for seed in range(budget.inner_seeds)]
-    hits = run(
-        delayed(fit_and_look)(*inner, choice, seed)
-        for choice in candidates
-        for seed in seeds
-    )
-    top_5 = np.reshape([h[1].mean() for h in hits], (len(candidates), -1)).mean(axis=1)
-    order = np.argsort(-top_5, kind="stable")
-    return [(candidates[k], percent(top_5[k])) for k in order]
-
-
-def percent(share):
-    """Per cent with two digits."""
-    return round(100 * float(share), 2)
 
 
 def write_down(name, baselines, rows):
     """Print the choice, and write it to a file, before anything is measured."""
     chosen = {row: [choice._asdict(), score] for row, (choice, score) in rows.items()}
-    plain = {"baselines": baselines, "rows": chosen}
-    (OUTPUT / f"next_action_{name}.json").write_text(json.dumps(plain, indent=1))
+    write_json(f"next_action_{name}", {"baselines": baselines, "rows": chosen})
     print("chosen on a part of the training videos (inner top-5 in brackets):")
     for row, (setting, score) in baselines.items():
         print(f"  {row}: {setting} ({score})")
@@ -287,52 +264,96 @@ def write_down(name, baselines, rows):
 # --------------------------------------------------------------------- measuring
 
 
-def measure(train, test, baselines, rows, budget, run):
-    """Fit every row with every seed and score it.   -> {row: [outcomes, ...]}."""
+def measure(clips, baselines, rows, budget, parallel):
+    """Fit every row with every seed.   -> {row: {figure: (seeds, clips)}}."""
     jobs = [(name, setting) for name, (setting, _) in baselines.items()]
-    found = run(delayed(run_baseline)(train, test, *job) for job in jobs)
-    results = {name: [hits] for (name, _), hits in zip(jobs, found, strict=True)}
-    found = run(
-        delayed(fit_and_look)(train, test, choice, seed)
-        for choice, _ in rows.values()
-        for seed in range(budget.seeds)
-    )
-    for k, row in enumerate(rows):
-        results[row] = found[k * budget.seeds : (k + 1) * budget.seeds]
-    return results
+    looks = fit_all(run_baseline, jobs, [(clips,)], parallel)
+    runs = [(clips, seed) for seed in range(budget.seeds)]
+    looks += fit_all(fit_and_look, [c for c, _ in rows.values()], runs, parallel)
+    return {
+        row: stack(found) for row, found in zip([*baselines, *rows], looks, strict=True)
+    }
 
 
-def main():
-    """Choose, write the choice down, measure once, report."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", help="folder of the converted public data")
-    parser.add_argument("--sets", nargs="+", default=["egtea", "epic55"])
-    parser.add_argument("--seeds", type=int, default=5)
+def table_of(results, rows, videos):
+    """Lines of the table, with the gain in top-5 and the test against Markov.
+
+    "p" is the largest of the seeds, of McNemar's two-sided test against the backed-off
+    Markov chain; "better" says whether every seed has more hits than the chain.
+    """
+    others = {row: f"{choice.net}, one-hot" for row, (choice, _) in rows.items()}
+    lines = lines_of(results, videos, {"gain": ("top-5", others)})
+    reference = results[REFERENCE]["top-5"][0]
+    for line in lines:
+        if line["row"] in rows:
+            hits = results[line["row"]]["top-5"]
+            line["p"] = max(mcnemar(of_seed, reference) for of_seed in hits)
+            line["better"] = min(hits.mean(axis=1)) > reference.mean()
+    return lines
+
+
+def show(title, lines):
+    """Print the table."""
+    print(f"\n### {title}\n")
+    gain = "gain in top-5 (se seeds / clips)"
+    print_header("row", *TITLES.values(), gain, "p against Markov")
+    for line in lines:
+        cells = [f"{line[figure]:.2f}" for figure in TITLES]
+        if "gain" in line:
+            p = f"{line['p']:.1e}" if line["better"] else "not better"
+            print_row(line["row"], *cells, f"{line['gain']:.2f}", p)
+        else:
+            print_row(line["row"], *cells, "", "")
+
+
+def draw(name, title, lines):
+    """Top-5 accuracy of every row."""
+    colours = {
+        "plain MLP": "tab:cyan",
+        "MLP": "tab:blue",
+        "plain GRU": "gold",
+        "GRU": "tab:orange",
+    }
+    with figure_of_rows(name, [line["row"] for line in lines[::-1]], 6) as ax:
+        for k, line in enumerate(lines[::-1]):
+            colour = colours.get(line["row"].split(",")[0], "tab:gray")
+            mean, sd = line["top-5"]
+            error = np.nan_to_num(sd)
+            ax.barh(k, mean, xerr=error, color=colour, height=0.7, capsize=2)
+        shown = [line["top-5"].mean for line in lines[1:]]  # majority is far below
+        ax.set_xlim(min(shown) - 2, max(shown) + 1)
+        ax.set(title=title, xlabel="top-5 accuracy, per cent (deviation over seeds)")
+        ax.grid(axis="x", alpha=0.4)
+
+
+def arguments():
+    """What is run."""
+    parser = next_action_parser(__doc__)
     parser.add_argument("--inner-seeds", type=int, default=1)
     parser.add_argument(
         "--networks", nargs="+", default=["plain MLP", "MLP", "plain GRU", "GRU"]
     )
-    parser.add_argument("--epochs", type=int, nargs="+", default=[8, 12, 18])
     parser.add_argument("--weights", type=float, nargs="+", default=[0.25, 0.5])
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[128, 512])
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--tiny", action="store_true", help="a run that only shows it")
-    budget = parser.parse_args()
-    if budget.tiny or budget.data is None:
-        budget.sets, budget.seeds, budget.jobs = ["kitchen"], 2, 1
-        budget.epochs, budget.weights, budget.batch_sizes = [2], [0.3], [64]
-    OUTPUT.mkdir(exist_ok=True)
-    run = Parallel(n_jobs=budget.jobs)
+    tiny = {"sets": ["kitchen"], "seeds": 2, "jobs": 1, "epochs": [2]}
+    return parse_with_data(parser, {**tiny, "weights": [0.3], "batch_sizes": [64]})
+
+
+def main():
+    """Choose, write the choice down, measure once, report."""
+    budget = arguments()
+    parallel = Parallel(n_jobs=budget.jobs)
     for name in budget.sets:
-        train, test = load(name, budget.data)
-        print(f"{name}: {len(train.y)} training and {len(test.y)} validation clips")
-        baselines, rows = choose(train, budget, run)
+        clips = load_clips(name, budget.data)
+        sizes = len(clips.training), len(clips.test)
+        print(f"{name}: {sizes[0]} training and {sizes[1]} validation clips")
+        baselines, rows = choose(clips, budget, parallel)
         write_down(name, baselines, rows)
-        results = measure(train, test, baselines, rows, budget, run)
-        lines = table_of(results, rows, test.videos)
+        results = measure(clips, baselines, rows, budget, parallel)
+        lines = table_of(results, rows, clips.videos[clips.test])
         show(name, lines)
-        save(OUTPUT / f"next_action_{name}.csv", lines)
-        draw(OUTPUT / f"next_action_{name}.png", name, lines)
+        write_csv(f"next_action_{name}", lines)
+        draw(f"next_action_{name}", name, lines)
 
 
 if __name__ == "__main__":

@@ -5,16 +5,16 @@ first fit there, and the median of the next ones. Words are read before. Without
 the actions are random pairs of 97 verbs and 300 nouns, and vectors are random.
 """
 
-import argparse
-import csv
 import os
 import time
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
+from common.actions import random_actions, read_actions
+from common.arguments import data_parser
+from common.processes import alone
 
 from skanticipate import (
     GloVePrior,
@@ -34,17 +34,6 @@ NAMES = (
     "transition",
     "GL+VN",
 )
-
-
-def actions_of(folder, n_classes):
-    """Label -> (verb, noun)."""
-    if folder is not None:
-        path = Path(folder) / "epic100" / "actions.csv"
-        with open(path, newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        return {int(r["id"]): (r["verb_name"], r["noun_name"]) for r in rows}
-    pairs = np.random.default_rng(0).permutation(97 * 300)[:n_classes]
-    return {k: (f"verb{p // 300}", f"noun{p % 300}") for k, p in enumerate(pairs)}
 
 
 def time_prior(name, actions, n_pairs, repeats=5):
@@ -77,18 +66,17 @@ def time_prior(name, actions, n_pairs, repeats=5):
 
 def main():
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", help="folder of the converted public data")
-    parser.add_argument("--tiny", action="store_true", help="a run that only shows it")
-    args = parser.parse_args()
-    actions = actions_of(args.data, 200 if args.tiny else 3806)
+    args = data_parser(__doc__).parse_args()
+    if args.data is None:
+        actions = random_actions(200 if args.tiny else 3806)
+    else:
+        actions = read_actions(Path(args.data) / "epic100" / "actions.csv")
     n_pairs = 500 if args.tiny else 67_217
     print(
         f"{len(actions)} actions        first fit: wall, CPU ms    next: wall, CPU ms"
     )
     for name in NAMES:
-        with ProcessPoolExecutor(1) as alone:
-            first, later = alone.submit(time_prior, name, actions, n_pairs).result()
+        first, later = alone(time_prior, name, actions, n_pairs)
         (wall, cpu), (next_wall, next_cpu) = first, later
         print(f"{name:18} {wall:14.0f} {cpu:8.0f} {next_wall:14.0f} {next_cpu:8.0f}")
 

@@ -7,16 +7,17 @@ authors' code does. Before anything is timed, outputs and gradients without drop
 compared. Memory is what a training step adds to the peak of a fresh process.
 """
 
-import argparse
 import os
-import subprocess
-import sys
-import time
+from itertools import product
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 import torch
+from common.arguments import plain_parser
+from common.processes import added_mb, alone
+from common.report import print_header, print_row
+from common.timing import cpu_ms, in_turns
 from torch.nn import functional
 
 from skanticipate import RULSTM
@@ -98,78 +99,52 @@ def infer(form, network, clips, labels):
         return form(network, clips)
 
 
-def cpu_ms(function, *args, at_least=0.05):
-    """Milliseconds of CPU of a call, from as many as take some time."""
-    calls, start = 0, time.process_time()
-    while time.process_time() - start < at_least or not calls:
-        function(*args)
-        calls += 1
-    return 1e3 * (time.process_time() - start) / calls
-
-
 def times(size, rounds):
     """Medians in milliseconds of (step, inference) by (plain, ours), and of ratios."""
     network, *batch = make(size, DROPOUT)
-    found = np.empty((rounds + 1, 2, 2))
+
+    def milliseconds(variant):
+        call, form = variant
+        network.train(call is step)
+        return cpu_ms(call, form, network, *batch)
+
+    variants = list(product((step, infer), FORMS.values()))
     with lend_generator(network, torch.Generator().manual_seed(0)):
-        for cell in np.ndindex(found.shape):
-            call, form = (step, infer)[cell[1]], (plain, ours)[cell[2]]
-            network.train(call is step)
-            found[cell] = cpu_ms(call, form, network, *batch)
-    found = found[1:]  # the first warms up
+        found = in_turns(milliseconds, variants, rounds + 1)
+    found = np.reshape(found[1:], (rounds, 2, 2))  # the first warms up
     ratios = found[..., 0] / found[..., 1]
     return np.median(found, axis=0), np.median(ratios, axis=0)
 
 
-def added_mb(name, size):
-    """Megabytes that a training step adds to the peak of a process of its own."""
-    command = [sys.executable, __file__, "--peak-of", name, *map(str, size)]
-    return float(subprocess.run(command, capture_output=True, check=True).stdout)
-
-
-def print_peak(name, size):
-    """In a process of its own (Linux), after a small step has loaded everything."""
+def memory_of_step(name, size):
+    """Megabytes that a step adds, after a small one has loaded everything."""
     step(FORMS[name], *make(TINY[0], DROPOUT))
-    network, *batch = make(size, DROPOUT)
-    with open("/proc/self/clear_refs", "w") as file:
-        file.write("5")  # forget the peak so far
-    before = status_mb("VmRSS:")
-    step(FORMS[name], network, *batch)
-    print(status_mb("VmHWM:") - before)
-
-
-def status_mb(name):
-    """Megabytes of this process, from the system's table."""
-    with open("/proc/self/status") as lines:
-        line = next(line for line in lines if line.startswith(name))
-    return int(line.split()[1]) / 1024
+    batch = make(size, DROPOUT)
+    return added_mb(lambda: step(FORMS[name], *batch))
 
 
 def main():
     """Print the table as Markdown."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = plain_parser(__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--tiny", action="store_true", help="a run that only shows it")
-    parser.add_argument("--peak-of", nargs=4, help=argparse.SUPPRESS)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    if args.peak_of:
-        name, *size = args.peak_of
-        return print_peak(name, tuple(map(int, size)))
-    print(
-        "| batch, d = hidden, classes | step, plain ms | ours ms | ratio | inference, "
-        "plain ms | ours ms | ratio | memory of a step, plain MB | ours MB | "
-        "difference of scores | of gradients |\n" + "|---" * 11 + "|"
+    print_header(
+        *("batch, d = hidden, classes", "step, plain ms", "ours ms", "ratio"),
+        *("inference, plain ms", "ours ms", "ratio"),
+        *("memory of a step, plain MB", "ours MB"),
+        *("difference of scores", "of gradients"),
     )
-    for size in TINY if args.tiny else SIZES:
+    sizes = TINY if args.tiny else SIZES
+    memory = [[alone(memory_of_step, name, size) for name in FORMS] for size in sizes]
+    for size, megabytes in zip(sizes, memory, strict=True):
         score, gradient = differences(size)
         ms, ratios = times(size, 1 if args.tiny else args.rounds)
         cells = ["{}, {}, {}".format(*size)]
         for of_plain, of_ours, ratio in zip(*ms.T, ratios, strict=True):
             cells += [f"{of_plain:.1f}", f"{of_ours:.1f}", f"{ratio:.2f}x"]
-        cells += [f"{added_mb(name, size):.0f}" for name in FORMS]
-        cells += [f"{score:.0e}", f"{gradient:.0e}"]
-        print("| " + " | ".join(cells) + " |", flush=True)
+        cells += [f"{added:.0f}" for added in megabytes]
+        print_row(*cells, f"{score:.0e}", f"{gradient:.0e}")
 
 
 if __name__ == "__main__":

@@ -9,14 +9,15 @@ number of steps. Scores must be equal in float64.
     python benchmarks/shared_teacher.py [--repeats 3]
 """
 
-import argparse
 import os
 import tempfile
-import time
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
+from common.arguments import plain_parser
+from common.report import print_header, print_row
+from common.timing import cpu_seconds, in_turns
 from sklearn.metrics import log_loss, make_scorer
 from sklearn.model_selection import GridSearchCV, GroupKFold
 
@@ -45,7 +46,7 @@ def clips(network, n_videos):
     return *pair, kitchen.y, kitchen.groups
 
 
-def search(spec, data, epochs, cache, grid=GRID):
+def search(spec, data, epochs, cache, grid):
     """CPU seconds of a search, and its scores."""
     past, future, y, groups = data
     classes = np.unique(y[y >= 0])
@@ -61,39 +62,42 @@ def search(spec, data, epochs, cache, grid=GRID):
         error_score="raise",
     )
     model.set_params(classes=classes)
-    start = time.process_time()
-    found.fit(past, y, X_future_unlabeled=future, groups=groups)
-    return time.process_time() - start, found.cv_results_["mean_test_score"]
+    seconds, _ = cpu_seconds(
+        lambda: found.fit(past, y, X_future_unlabeled=future, groups=groups)
+    )
+    return seconds, found.cv_results_["mean_test_score"]
+
+
+def compare(spec, data, epochs, grid, repeats):
+    """What `search` gives in every repeat, without a cache and with one."""
+
+    def measure(shares):
+        with tempfile.TemporaryDirectory() as folder:
+            return search(spec, data, epochs, folder if shares else None, grid)
+
+    return zip(*in_turns(measure, (False, True), repeats), strict=True)
 
 
 def main():
     """Run both searches in turns and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = plain_parser(__doc__)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--tiny", action="store_true", help="a run that only shows it")
     options = parser.parse_args()
     n_videos, epochs, grid = 16, 8, GRID
     if options.tiny:
-        n_videos, epochs, grid = 6, 1, {"alpha": [0.1, 1.0]}
-    print("| network | own teacher each, s | shared, s | ratio | largest difference |")
-    print("|---|---|---|---|---|")
+        options.repeats, n_videos, epochs, grid = 1, 6, 1, {"alpha": [0.1, 1.0]}
+    print_header(
+        "network", "own teacher each, s", "shared, s", "ratio", "largest difference"
+    )
     for spec in (LSTM(64), LSTM(256), FeatureMapNet(16)):
-        name = f"{type(spec).__name__}({spec.hidden_size})"
-        data = clips(type(spec).__name__, n_videos)
-        times = {"own": [], "shared": []}
-        for _ in range(1 if options.tiny else options.repeats):
-            seconds, own = search(spec, data, epochs, None, grid)
-            times["own"].append(seconds)
-            with tempfile.TemporaryDirectory() as folder:
-                seconds, shared = search(spec, data, epochs, folder, grid)
-            times["shared"].append(seconds)
-        own_s, shared_s = (np.median(times[kind]) for kind in times)
-        difference = np.abs(own - shared).max()
-        print(
-            f"| {name} | {own_s:.1f} | {shared_s:.1f} | {shared_s / own_s:.2f} "
-            f"| {difference:.1e} |",
-            flush=True,
-        )
+        name = type(spec).__name__
+        data = clips(name, n_videos)
+        own, shared = compare(spec, data, epochs, grid, options.repeats)
+        seconds = [np.median([s for s, _ in found]) for found in (own, shared)]
+        difference = np.abs(own[-1][1] - shared[-1][1]).max()
+        cells = [f"{s:.1f}" for s in seconds]
+        cells += [f"{seconds[1] / seconds[0]:.2f}", f"{difference:.1e}"]
+        print_row(f"{name}({spec.hidden_size})", *cells)
 
 
 if __name__ == "__main__":

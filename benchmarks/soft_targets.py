@@ -6,14 +6,15 @@ naive form builds the (n, C) array of soft targets that the priors avoid, as a u
 would do by hand: an array of soft targets for all samples, cross-entropy by autograd.
 """
 
-import argparse
 import os
-import time
+from functools import partial
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 import torch
+from common.arguments import plain_parser
+from common.timing import cpu_seconds, in_turns
 from torch.nn import functional
 
 from skanticipate import (
@@ -56,9 +57,7 @@ def step_ms(data, batch, smoothing, prior, epochs):
             random_state=0,
             device="cpu",
         )
-        start = time.process_time()
-        model.fit(X, y, y_past=y_past)
-        times.append(time.process_time() - start)
+        times.append(cpu_seconds(partial(model.fit, X, y, y_past=y_past))[0])
     return 1e3 * (times[1] - times[0]) / (epochs * -(-len(X) // batch))
 
 
@@ -75,14 +74,16 @@ def naive_step_ms(data, batch, matrix, epochs):
     soft = 0.4 * torch.tensor(matrix[y], dtype=torch.float32)
     soft[torch.arange(len(y)), torch.tensor(y)] += 0.6
     inputs = torch.tensor(X)
-    start = time.process_time()
-    for _ in range(epochs):
-        for rows in torch.randperm(len(y)).split(batch):
-            loss = functional.cross_entropy(net(inputs[rows]), soft[rows])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-    return 1e3 * (time.process_time() - start) / (epochs * -(-len(y) // batch))
+
+    def fit():
+        for _ in range(epochs):
+            for rows in torch.randperm(len(y)).split(batch):
+                loss = functional.cross_entropy(net(inputs[rows]), soft[rows])
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+
+    return 1e3 * cpu_seconds(fit)[0] / (epochs * -(-len(y) // batch))
 
 
 def recurrent_epoch_s(rng):
@@ -92,16 +93,13 @@ def recurrent_epoch_s(rng):
     model = SmoothedAnticipator(
         LSTM(256, embedding=64), max_epochs=1, batch_size=512, random_state=0
     )
-    start = time.process_time()
-    model.fit(codes, y)
-    return time.process_time() - start
+    return cpu_seconds(model.fit, codes, y)[0]
 
 
 def main():
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = plain_parser(__doc__)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--tiny", action="store_true", help="a run that only shows it")
     args = parser.parse_args()
     n_classes, n, epochs = (50, 256, 1) if args.tiny else (2513, 4096, 5)
     rng = np.random.default_rng(0)
@@ -110,11 +108,10 @@ def main():
     data = X, y, np.roll(y, 1), n_classes
     rows = variants(n_classes, rng)
     matrix = rows["keyed by the label"][1].matrix
-    times = []
-    for _ in range(2 if args.tiny else args.rounds + 1):  # the first warms up
-        ours = [step_ms(data, 128, *row, epochs) for row in rows.values()]
-        times.append([*ours, naive_step_ms(data, 128, matrix, epochs)])
-    times = np.array(times[1:])
+    steps = [partial(step_ms, data, 128, *row, epochs) for row in rows.values()]
+    steps.append(partial(naive_step_ms, data, 128, matrix, epochs))
+    times = in_turns(lambda step: step(), steps, 2 if args.tiny else args.rounds + 1)
+    times = np.array(times[1:])  # the first warms up
     print("targets                      ms a step   against hard labels")
     for k, name in enumerate([*rows, "(n, C) array, plain torch"]):
         ratio = np.median(times[:, k] / times[:, 0])

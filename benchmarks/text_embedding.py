@@ -7,31 +7,30 @@ padded to its longest text). Both have the same model, batch size and pooling, a
 tokenise for themselves. CPU time of this process, interleaved; vectors are compared.
 """
 
-import argparse
 import os
 import tempfile
-import time
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 import torch
-from _clips import read_actions
-from _tiny_model import write_tiny_model
+from common.actions import read_actions
+from common.arguments import data_parser
+from common.timing import cpu_seconds, in_turns
+from common.tiny_model import write_tiny_model
 
 from skanticipate import HistoryText
-from skanticipate._missing import number_names
 from skanticipate.datasets import label_history, make_kitchen, read_segments
-from skanticipate.teachers.embedding import TextReader
+from skanticipate.teachers.language.embedding import TextReader
 
 BATCH = 64
 
 
 def ours(reader, texts):
     """Vectors of the reader of `LanguageTeacher`."""
-    which, distinct = number_names(texts)
-    rows, _ = reader.tokenize(distinct)
-    return reader.embed(rows).numpy()[which]
+    number = {text: k for k, text in enumerate(dict.fromkeys(texts))}
+    rows, _ = reader.tokenize(list(number))
+    return reader.embed(rows).numpy()[[number[text] for text in texts]]
 
 
 @torch.inference_mode()
@@ -65,17 +64,9 @@ def read_texts(args):
     return text.transform(history[kept]).tolist()
 
 
-def seconds_of(embed, *given):
-    """CPU seconds, and the vectors."""
-    start = time.process_time()
-    vectors = embed(*given)
-    return time.process_time() - start, vectors
-
-
 def main():
     """Print the ratio."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", help="folder of the public annotations")
+    parser = data_parser(__doc__)
     parser.add_argument("--model", help="folder of an encoder")
     parser.add_argument("--history", type=int, default=15)
     parser.add_argument("--rule", default="ended", choices=("ended", "started"))
@@ -83,7 +74,6 @@ def main():
         "--every", type=int, default=1, help="take one video of so many"
     )
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--tiny", action="store_true", help="a run that only shows it")
     args = parser.parse_args()
     if not args.tiny and not (args.data and args.model):
         parser.error("--data and --model are needed, or --tiny")
@@ -97,13 +87,11 @@ def main():
             device=torch.device("cpu"),
         )
     plain(reader, texts[:BATCH])  # warms up
-    times = []
-    for _ in range(args.rounds):
-        (a, ours_found), (b, plain_found) = (
-            seconds_of(embed, reader, texts) for embed in (ours, plain)
-        )
-        times.append((a, b))
-    times = np.array(times)
+    found = in_turns(
+        lambda embed: cpu_seconds(embed, reader, texts), (ours, plain), args.rounds
+    )
+    times = np.array([[seconds for seconds, _ in both] for both in found])
+    (_, ours_found), (_, plain_found) = found[-1]
     difference = np.abs(ours_found - plain_found).max()
     print(f"{len(texts)} histories, {len(set(texts))} distinct texts")
     print(f"ours {np.median(times[:, 0]):.1f} s, plain {np.median(times[:, 1]):.1f} s")

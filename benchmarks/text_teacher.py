@@ -25,9 +25,6 @@ validation clips are scored once. EPIC-KITCHENS-55 as usual, EGTEA Gaze+ split 1
     python benchmarks/text_teacher.py --data FOLDER [--parts teachers students]
 """
 
-import argparse
-import csv
-import json
 import os
 import warnings
 from itertools import product
@@ -38,9 +35,14 @@ from typing import NamedTuple
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
-from _paired import paired_difference
-from _readers import METRICS, RULES, Remembered, cross_fitted, load, outcomes
-from _text_alone import practise, show_teachers
+from common.arguments import next_action_parser, parse_with_data
+from common.choices import best_first, fit_all, stack
+from common.data import RULES, load_clips
+from common.gains import gain_of, lines_of
+from common.outcomes import FIGURES, outcomes
+from common.pairs import histories
+from common.reading import Remembered, answers_by_video, practise, show_teachers
+from common.report import OUTPUT, print_gains, read_json, write_csv, write_json
 from joblib import Parallel, delayed
 from sklearn.frozen import FrozenEstimator
 
@@ -50,7 +52,6 @@ from skanticipate import (
     CosineSchedule,
     DistilledAnticipator,
     GloVePrior,
-    HistoryEncoder,
     HistoryTeacher,
     RecognitionTeacher,
     TransitionPrior,
@@ -58,8 +59,6 @@ from skanticipate import (
     VerbNounHead,
 )
 
-OUTPUT = Path(__file__).parent / "output"
-N_SEEN = 5  # actions that a student sees
 PAPER = {"egtea": "class-mean top-1"}  # elsewhere many-shot recall@5
 PRIORS = {
     "uniform": lambda clips: UniformPrior(),
@@ -110,31 +109,22 @@ def future_teacher(clips, seed=0):
     )
 
 
-def futures(clips):
-    """Codes of the last five actions, a gap, and the next action.   (n, 7, 3)."""
-    past = clips.codes("ended", N_SEEN)
-    labels = clips.y[clips.next_rows][:, None]
-    after = HistoryEncoder(clips.actions).fit_transform(labels)  # (n, 1, 3)
-    after[~np.isin(clips.next_rows, clips.training)] = 0  # the code of an unknown label
-    after[clips.next_rows < 0] = -1
-    return np.concatenate([past, np.zeros_like(after), after], axis=1)
-
-
-def answers(clips, run, folder):
+def answers(clips, parallel, folder):
     """Cross-fitted answers of every teacher about the training clips, in files.
 
     -> {"text", "short text", "future": memory map (n training, C)}
     """
     rows = clips.training
+    futures = histories(clips).futures(rows, known=rows)
     y, groups = clips.y[rows], clips.videos[rows]
     read = HistoryTeacher(clips.actions, n_networks=1, random_state=0)
     jobs = {
         "text": (read, clips.histories["all"][rows]),
-        "short text": (read, clips.histories["ended"][rows][:, -N_SEEN:]),
-        "future": (future_teacher(clips), futures(clips)[rows]),
+        "short text": (read, clips.seen[rows]),
+        "future": (future_teacher(clips), futures),
     }
-    found = run(
-        delayed(cross_fitted)(teacher, X, y, groups, clips.classes)
+    found = parallel(
+        delayed(answers_by_video)(teacher, X, y, groups, clips.classes)
         for teacher, X in jobs.values()
     )
     told, folder = {}, Path(mkdtemp(dir=folder))
@@ -148,11 +138,11 @@ def answers(clips, run, folder):
 # -------------------------------------------------------------------------- students
 
 
-def fit_and_look(clips, told, choice, seed):
-    """Fit a row once and look at it.   -> {metric: (clips,)}."""
+def fit_and_look(choice, clips, told, seed):
+    """Fit a row once and look at it.   -> {figure: (test clips,)}."""
     warnings.simplefilter("ignore")  # words that GloVe does not know, once a fit
     rows = clips.training
-    past = clips.codes("ended", N_SEEN)
+    past = clips.codes()
     head = VerbNounHead(clips.actions) if choice.head == "verb-noun" else None
     given = {}
     if choice.future_weight:
@@ -175,31 +165,14 @@ def fit_and_look(clips, told, choice, seed):
         lr_schedule=CosineSchedule(),
         random_state=seed,
     )
-    last = clips.histories["ended"][rows][:, -1]
-    student.fit(past[rows], clips.y[rows], y_past=last, **given)
-    return outcomes(student.predict_proba(past[clips.test]), clips)
+    student.fit(past[rows], clips.y[rows], y_past=clips.seen[rows, -1], **given)
+    proba = student.predict_proba(past[clips.test])
+    return outcomes(proba, clips.y[clips.test], clips.classes, clips.many_shot)
 
 
-def choose(clips, metric, budget, run, folder):
-    """Choose every row on parts of the training videos.   -> {row: (Choice, %)}."""
-    parts = [clips.inner(seed=seed) for seed in range(budget.inner_parts)]
-    told = [answers(part, run, folder) for part in parts]
-
-    def best(candidates, by=metric):
-        found = run(
-            delayed(fit_and_look)(part, heard, choice, 100 + seed)
-            for choice in candidates
-            for seed, (part, heard) in enumerate(zip(parts, told, strict=True))
-        )
-        scores = np.reshape([f[by].mean() for f in found], (-1, len(parts))).mean(1)
-        top = int(np.argmax(scores))
-        return candidates[top], round(100 * float(scores[top]), 2)
-
-    plain, score = best(
-        [Choice(h, e) for h in ("linear", "verb-noun") for e in budget.epochs], "top-5"
-    )
-    rows = {"labels only": (plain, score)}
-    signals = {
+def signals(budget):
+    """Settings of each signal that may be chosen: {signal: [setting, ...]}."""
+    return {
         "prior": [
             {"prior": prior, "smoothing": weight}
             for prior in PRIORS
@@ -215,8 +188,24 @@ def choose(clips, metric, budget, run, folder):
             for text in ("text", "short text")
         },
     }
-    chosen = {}
-    for signal, settings in signals.items():
+
+
+def choose(clips, figure, budget, parallel, folder):
+    """Choose every row on parts of the training videos.   -> {row: (Choice, %)}."""
+    parts = [clips.inner(clips.units, seed=seed) for seed in range(budget.inner_parts)]
+    runs = [
+        (part, answers(part, parallel, folder), 100 + k) for k, part in enumerate(parts)
+    ]
+
+    def best(candidates, by=figure):
+        looks = fit_all(fit_and_look, candidates, runs, parallel)
+        return best_first(candidates, looks, by)[0]
+
+    plain, score = best(
+        [Choice(h, e) for h in ("linear", "verb-noun") for e in budget.epochs], "top-5"
+    )
+    rows, chosen = {"labels only": (plain, score)}, {}
+    for signal, settings in signals(budget).items():
         choice, score = best([plain._replace(**setting) for setting in settings])
         chosen[signal] = next(s for s in settings if plain._replace(**s) == choice)
         rows[signal] = choice, score
@@ -244,7 +233,7 @@ def together(chosen, heard, shares):
 def write_down(name, rows):
     """Print the choice, and write it to a file, before anything is measured."""
     plain = {row: [choice._asdict(), score] for row, (choice, score) in rows.items()}
-    (OUTPUT / f"text_teacher_{name}.json").write_text(json.dumps(plain, indent=1))
+    write_json(f"text_teacher_{name}", plain)
     print(f"{name}: chosen on parts of the training videos (inner figure in brackets)")
     for row, (choice, score) in rows.items():
         print(f"  {row}: {choice} ({score})", flush=True)
@@ -252,55 +241,29 @@ def write_down(name, rows):
 
 def read_choice(name, rows):
     """Choice of an earlier run, as it was written down."""
-    plain = json.loads((OUTPUT / f"text_teacher_{name}.json").read_text())
-    return {
-        r: (Choice(**choice), score)
-        for r, (choice, score) in plain.items()
-        if r in rows
-    }
+    plain = read_json(f"text_teacher_{name}")
+    return {r: (Choice(**plain[r][0]), plain[r][1]) for r in plain if r in rows}
 
 
-def measure(clips, rows, budget, run, folder):
-    """Fit every row with every seed.   -> {row: {metric: (seeds, clips)}}."""
-    told = answers(clips, run, folder)
-    found = run(
-        delayed(fit_and_look)(clips, told, choice, seed)
-        for choice, _ in rows.values()
-        for seed in range(budget.seeds)
-    )
-    return {
-        row: {
-            metric: np.array(
-                [f[metric] for f in found[k * budget.seeds : (k + 1) * budget.seeds]]
-            )
-            for metric in METRICS
-        }
-        for k, row in enumerate(rows)
-    }
+def measure(clips, rows, budget, parallel, folder):
+    """Fit every row with every seed.   -> {row: {figure: (seeds, clips)}}."""
+    told = answers(clips, parallel, folder)
+    runs = [(clips, told, seed) for seed in range(budget.seeds)]
+    looks = fit_all(fit_and_look, [c for c, _ in rows.values()], runs, parallel)
+    return {row: stack(found) for row, found in zip(rows, looks, strict=True)}
+
+
+# ------------------------------------------------------------------------- reporting
 
 
 def show_students(name, results, videos):
-    """Table of every row, each metric with its gain over labels only."""
-    lines = []
-    for row, figures in results.items():
-        line = {"row": row}
-        for metric in METRICS:
-            means = 100 * figures[metric].mean(axis=1)
-            line[metric], line[f"{metric} sd"] = means.mean(), means.std(ddof=1)
-            keys = (f"{metric} {part}" for part in ("gain", "se seeds", "se clips"))
-            found = gain(results, row, "labels only", metric, videos)
-            line.update(zip(keys, found, strict=True))
-        lines.append(line)
+    """Table of every row, each figure with its gain over labels only."""
+    others = {row: "labels only" for row in results if row != "labels only"}
+    gains = {f"{figure} gain": (figure, others) for figure in FIGURES}
+    lines = lines_of(results, videos, gains)
     print(f"\n### students, {name}\n\ngains over labels only (se seeds / se clips)\n")
-    header = ("row", *METRICS)
-    print("| " + " | ".join(header) + " |\n" + "|---" * len(header) + "|")
-    for line in lines:
-        cells = [line["row"], *(cell(line, metric) for metric in METRICS)]
-        print("| " + " | ".join(cells) + " |", flush=True)
-    with open(OUTPUT / f"text_teacher_{name}.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, list(lines[0]))
-        writer.writeheader()
-        writer.writerows(lines)
+    print_gains(lines, dict(zip(FIGURES, FIGURES, strict=True)))
+    write_csv(f"text_teacher_{name}", lines)
 
 
 def show_answers(results, videos):
@@ -308,33 +271,14 @@ def show_answers(results, videos):
     for row, other in QUESTIONS:
         if row in results and other in results:
             print(f"\n{row}, less {other} (se seeds / se clips):")
-            for metric in METRICS:
-                found = gain(results, row, other, metric, videos)
-                print(f"  {metric} {found[0]:+.2f} ({found[1]:.2f} / {found[2]:.2f})")
+            for figure in FIGURES:
+                pair = results[row][figure], results[other][figure]
+                print(f"  {figure} {gain_of(*pair, videos):.2f}")
 
 
-def gain(results, row, other, metric, videos):
-    """Paired difference of two rows, its errors over seeds and clips.   -> (3,) %."""
-    pair = results[row][metric], results[other][metric]
-    return 100 * np.array(paired_difference(*pair, videos))
-
-
-def cell(line, metric):
-    """Mean and deviation of a metric, and its gain."""
-    text = f"{line[metric]:.2f} ± {line[f'{metric} sd']:.2f}"
-    if line["row"] == "labels only":
-        return text
-    more, seeds, clips = (
-        line[f"{metric} {part}"] for part in ("gain", "se seeds", "se clips")
-    )
-    return f"{text}, {more:+.2f} ({seeds:.2f} / {clips:.2f})"
-
-
-def main():
-    """Teachers alone; students: choose, write the choice down, measure once, report."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", help="folder of the converted public data")
-    parser.add_argument("--sets", nargs="+", default=["egtea", "epic55"])
+def arguments():
+    """What is run."""
+    parser = next_action_parser(__doc__)
     parser.add_argument("--parts", nargs="+", default=["teachers", "students"])
     parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=list(ROWS))
     parser.add_argument(
@@ -352,45 +296,57 @@ def main():
     )
     parser.add_argument("--tune-epochs", type=int, default=0, help="0: frozen only")
     parser.add_argument("--tune-lr", type=float, default=1e-4)
-    parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--inner-parts", type=int, default=2)
-    parser.add_argument("--epochs", type=int, nargs="+", default=[8, 12, 18])
     parser.add_argument("--weights", type=float, nargs="+", default=[0.5, 1.0, 2.0])
     parser.add_argument("--smoothing", type=float, nargs="+", default=[0.25, 0.5])
     parser.add_argument("--temperatures", type=float, nargs="+", default=[1.0, 2.0])
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--tiny", action="store_true", help="a run that only shows it")
-    budget = parser.parse_args()
-    OUTPUT.mkdir(exist_ok=True)
-    if budget.tiny or budget.data is None:
-        budget.sets, budget.rules, budget.jobs = ["kitchen"], ["all"], 1
-        budget.seeds, budget.inner_parts, budget.epochs = 2, 1, [2]
-        budget.weights, budget.smoothing, budget.temperatures = [1.0], [0.3], [1.0]
-        from _tiny_model import write_tiny_model  # students need no transformers
+    tiny = {"sets": ["kitchen"], "rules": ["all"], "jobs": 1, "tune_epochs": 1}
+    tiny |= {"seeds": 2, "inner_parts": 1, "epochs": [2], "weights": [1.0]}
+    tiny |= {"smoothing": [0.3], "temperatures": [1.0]}
+    return parse_with_data(parser, tiny)
 
-        names = [" ".join(pair) for pair in load("kitchen", None).actions.values()]
+
+def run_teachers(name, clips, budget):
+    """Teachers alone."""
+    part = clips.inner(clips.units) if budget.inner else clips.few(budget.share)
+    parallel = Parallel(n_jobs=budget.jobs, return_as="generator")
+    show_teachers(part, name, budget, parallel)
+
+
+def run_students(name, clips, budget):
+    """Choose, write the choice down, measure once, report."""
+    parallel = Parallel(n_jobs=budget.jobs)
+    with TemporaryDirectory() as folder:
+        if budget.chosen:
+            rows = read_choice(name, {"labels only", *budget.rows})
+        else:
+            figure = PAPER.get(name, "recall@5")
+            rows = choose(clips, figure, budget, parallel, folder)
+            write_down(name, rows)
+        results = measure(clips, rows, budget, parallel, folder)
+    videos = clips.videos[clips.test]
+    show_students(name, results, videos)
+    show_answers(results, videos)
+
+
+def main():
+    """Teachers alone, then their students, on every data set."""
+    budget = arguments()
+    if budget.tiny:
+        from common.tiny_model import write_tiny_model  # students need no transformers
+
+        actions = load_clips("kitchen", None).actions
+        names = [" ".join(pair) for pair in actions.values()]
         budget.model = write_tiny_model(OUTPUT / "tiny_model", names)
-        budget.tune_epochs = 1
-    run = Parallel(n_jobs=budget.jobs)
     if budget.recipes and not Path(budget.recipes).exists():
         practise(budget.model, Path(budget.data) / "text", budget.recipes)
     for name in budget.sets:
-        clips = load(name, budget.data)
+        clips = load_clips(name, budget.data)
         print(f"{name}: {len(clips.training)} clips to learn from, {len(clips.test)}")
         if "teachers" in budget.parts:
-            part = clips.inner() if budget.inner else clips.few(budget.share)
-            show_teachers(part, name, budget)
+            run_teachers(name, clips, budget)
         if "students" in budget.parts:
-            with TemporaryDirectory() as folder:
-                metric = PAPER.get(name, "recall@5")
-                if budget.chosen:
-                    rows = read_choice(name, {"labels only", *budget.rows})
-                else:
-                    rows = choose(clips, metric, budget, run, folder)
-                    write_down(name, rows)
-                results = measure(clips, rows, budget, run, folder)
-            show_students(name, results, clips.videos[clips.test])
-            show_answers(results, clips.videos[clips.test])
+            run_students(name, clips, budget)
 
 
 if __name__ == "__main__":

@@ -6,14 +6,15 @@ between a long and a short fit, so that what happens once a fit does not count; 
 second table counts it. Ratios are medians over interleaved rounds.
 """
 
-import argparse
 import os
-import time
 import warnings
+from itertools import product
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
+from common.arguments import plain_parser
+from common.timing import cpu_seconds, in_turns
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
@@ -54,27 +55,21 @@ def peer(optimizer, hidden, batch, epochs):
     )
 
 
-def cpu_seconds(make, X, y, *args):
-    """CPU seconds of this process for one fit."""
-    start = time.process_time()
-    make(*args).fit(X, y)
-    return time.process_time() - start
-
-
 def compare(size, optimizer, epochs, rounds):
     """Median ratio ours / peer: of an epoch, and of a whole fit."""
     d, hidden, n_classes, n, batch = size
     rng = np.random.default_rng(0)
     X = rng.standard_normal((n, d)).astype(np.float32)
     y = np.arange(n) % n_classes
-    short, long = (optimizer, hidden, batch, 1), (optimizer, hidden, batch, 1 + epochs)
-    rows = []
-    for _ in range(rounds + 1):  # the first round warms up
-        row = [
-            cpu_seconds(make, X, y, *s) for make in (ours, peer) for s in (short, long)
-        ]
-        rows.append(row)
-    times = np.array(rows[1:])  # (rounds, 4)
+
+    def seconds(variant):
+        make, n_epochs = variant
+        model = make(optimizer, hidden, batch, n_epochs)
+        return cpu_seconds(model.fit, X, y)[0]
+
+    variants = list(product((ours, peer), (1, 1 + epochs)))
+    times = in_turns(seconds, variants, rounds + 1)
+    times = np.array(times[1:])  # (rounds, 4); the first warms up
     per_epoch = (times[:, [1, 3]] - times[:, [0, 2]]) / epochs
     return (
         np.median(per_epoch, axis=0) * 1e3,
@@ -85,10 +80,9 @@ def compare(size, optimizer, epochs, rounds):
 
 def main():
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = plain_parser(__doc__)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--tiny", action="store_true", help="a run that only shows it")
     args = parser.parse_args()
     if args.tiny:
         args.epochs, args.rounds = 2, 1

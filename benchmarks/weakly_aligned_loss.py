@@ -7,16 +7,16 @@ bare products of matrices that no exact form in single precision can do without.
 is what a step adds to the peak of a fresh process.
 """
 
-import argparse
 import os
-import subprocess
-import sys
-import time
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 import torch
+from common.arguments import plain_parser
+from common.processes import added_mb, alone
+from common.report import print_header, print_row
+from common.timing import cpu_ms, in_turns
 from torch.nn import functional
 
 from skanticipate.losses import teacher_pooled, weakly_aligned_loss
@@ -87,15 +87,6 @@ def products(student, teacher):
             torch.bmm(pairs[: len(maps)], maps, out=features[: len(maps)])
 
 
-def cpu_ms(function, at_least=0.03):
-    """Milliseconds of CPU of a call, from as many as take some time."""
-    calls, start = 0, time.process_time()
-    while time.process_time() - start < at_least or not calls:
-        function()
-        calls += 1
-    return 1e3 * (time.process_time() - start) / calls
-
-
 def times(shape, rounds):
     """Medians of the variants' milliseconds, and of the ratios of each round."""
     student, teacher = random_maps(*shape)
@@ -107,60 +98,40 @@ def times(shape, rounds):
         lambda: step(weakly_aligned_loss, student, teacher, teacher_pooled=known),
         lambda: products(student, teacher),
     ]
-    found = [[cpu_ms(variant) for variant in variants] for _ in range(rounds + 1)]
+    found = in_turns(cpu_ms, variants, rounds + 1)
     found = np.array(found[1:])  # the first warms up
     ratios = np.median(found[:, :1] / found, axis=0)
     return np.median(found, axis=0), ratios
 
 
-def added_mb(name, shape):
-    """Megabytes that a step adds to the peak of a process of its own."""
-    command = [sys.executable, __file__, "--peak-of", name, *map(str, shape)]
-    return float(subprocess.run(command, capture_output=True, check=True).stdout)
-
-
-def print_peak(name, shape):
-    """In a process of its own (Linux), after a small step has loaded everything."""
-    loss = {"eager": eager_loss, "ours": weakly_aligned_loss}[name]
+def memory_of_step(loss, shape):
+    """Megabytes that a step adds, after a small one has loaded everything."""
     small, full = (random_maps(*size) for size in ((8, 8, 2), shape))
     step(loss, small[0].requires_grad_(), small[1])
-    with open("/proc/self/clear_refs", "w") as file:
-        file.write("5")  # forget the peak so far
-    before = status_mb("VmRSS:")
-    step(loss, full[0].requires_grad_(), full[1])
-    print(status_mb("VmHWM:") - before)
-
-
-def status_mb(name):
-    """Megabytes of this process, from the system's table."""
-    with open("/proc/self/status") as lines:
-        line = next(line for line in lines if line.startswith(name))
-    return int(line.split()[1]) / 1024
+    student = full[0].requires_grad_()
+    return added_mb(lambda: step(loss, student, full[1]))
 
 
 def main():
     """Print the tables as Markdown."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = plain_parser(__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--tiny", action="store_true", help="a run that only shows it")
-    parser.add_argument("--peak-of", nargs=4, help=argparse.SUPPRESS)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    if args.peak_of:
-        name, *shape = args.peak_of
-        return print_peak(name, tuple(map(int, shape)))
-    print(
-        "| N, d, rows | eager ms | ours ms | ratio | with teacher's attention | "
-        "14 products | memory, eager MB | ours MB |\n" + "|---" * 8 + "|"
+    print_header(
+        *("N, d, rows", "eager ms", "ours ms", "ratio", "with teacher's attention"),
+        *("14 products", "memory, eager MB", "ours MB"),
     )
-    for shape in TINY if args.tiny else SHAPES:
+    shapes, losses = TINY if args.tiny else SHAPES, (eager_loss, weakly_aligned_loss)
+    memory = [
+        [alone(memory_of_step, loss, shape) for loss in losses] for shape in shapes
+    ]
+    for shape, megabytes in zip(shapes, memory, strict=True):
         ms, ratios = times(shape, 1 if args.tiny else args.rounds)
-        memory = [added_mb(name, shape) for name in ("eager", "ours")]
         n, d, b = shape
         cells = [f"{n}, {d}, {b}", f"{ms[0]:.1f}", f"{ms[1]:.1f}"]
         cells += [f"{ratio:.2f}x" for ratio in ratios[1:]]
-        cells += [f"{added:.0f}" for added in memory]
-        print("| " + " | ".join(cells) + " |", flush=True)
+        print_row(*cells, *(f"{added:.0f}" for added in megabytes))
 
 
 if __name__ == "__main__":

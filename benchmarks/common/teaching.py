@@ -3,13 +3,14 @@
 from typing import NamedTuple
 
 import numpy as np
-from _futures import keep_labels
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GroupKFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
+from common.answers import cross_fitted, proba_of
+from common.folds import keep_labels
 from skanticipate import (
     LSTM,
     MLP,
@@ -139,32 +140,32 @@ def side_by_side(clips):
     return np.nan_to_num(clips.reshape(len(clips), -1))
 
 
-def in_order(teacher, clips, classes):
-    """Probabilities with a column for every class.   -> (n, C)."""
-    proba = np.zeros((len(clips), len(classes)))
-    proba[:, np.searchsorted(classes, teacher.classes_)] = teacher.predict_proba(clips)
-    return proba
-
-
 def answers(clips, given, teachers, seed):
     """Soft targets of all clips of a lesson.   -> (n, C)."""
+
+    def fit(rows):
+        return ensemble(clips[rows], given.y[rows], given.classes, teachers, seed)
+
     labelled = np.flatnonzero(given.y >= 0)
-    y = given.y
     if not teachers.cross_fit:
-        found = ensemble(clips[labelled], y[labelled], given.classes, teachers, seed)
-        return in_order(found, clips, given.classes)
+        return proba_of(fit(labelled), clips, given.classes)
     if given.groups is None:
         split = StratifiedKFold(teachers.cross_fit, shuffle=True, random_state=seed)
-        folds = split.split(labelled, y[labelled])
+        folds = split.split(labelled, given.y[labelled])
     else:
         split = GroupKFold(teachers.cross_fit)
         folds = split.split(labelled, groups=given.groups[labelled])
-    proba = np.full((len(y), len(given.classes)), np.nan)
-    for training, held in folds:
-        rows, held = labelled[training], labelled[held]
-        found = ensemble(clips[rows], y[rows], given.classes, teachers, seed)
-        proba[held] = in_order(found, clips[held], given.classes)
-    return proba
+    folds = [(labelled[fitted], labelled[held]) for fitted, held in folds]
+    return cross_fitted(fit, clips, folds, given.classes)
+
+
+def future_answers(given, teachers, seed):
+    """Probabilities of the test clips, by teachers that see them.   -> (n, C)."""
+    labelled = given.y >= 0
+    found = ensemble(
+        given.future[labelled], given.y[labelled], given.classes, teachers, seed
+    )
+    return proba_of(found, given.future_test, given.classes)
 
 
 class Staff:
@@ -204,7 +205,7 @@ def fit_student(row, given, staff, training, options, seed):
     """
     share = options["unlabeled_fraction"] if (given.y < 0).any() else 0.0
     batch_size = round(training.batch_size / (1 - share))
-    common = training.parameters(given.classes, seed)
+    shared = training.parameters(given.classes, seed)
     duration = training.duration(len(given.y), batch_size)
     if not (row.soft and row.sees != "labels") and row.alignment is None:
         # Labelled clips are repeated until they fill as many steps as the others take.
@@ -219,9 +220,9 @@ def fit_student(row, given, staff, training, options, seed):
     past, y = given.past[rows], given.y[rows]
     weight = 0.0 if share else options["teacher_weight"]  # labelled clips: at 100 %
     if row.sees == "labels":
-        return SmoothedAnticipator(**common, **duration, smoothing=0.0).fit(past, y)
+        return SmoothedAnticipator(**shared, **duration, smoothing=0.0).fit(past, y)
     student = DistilledAnticipator(
-        **common,
+        **shared,
         **duration,
         unlabeled_fraction=share or None,
         teacher=staff.network(row.sees, training) if row.start else None,

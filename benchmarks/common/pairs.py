@@ -1,13 +1,14 @@
 """Pairs of past and future clips of public data: what students and teachers see."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from _clips import read_actions
 
+from common.data import load_clips
+from common.folds import balanced_folds, video_folds
 from skanticipate import HistoryEncoder
-from skanticipate.datasets import label_history, make_kitchen, read_segments
+from skanticipate.datasets import make_kitchen
 
 N_FOLDS = 5  # choices are made on folds of the training rows of a part
 
@@ -25,12 +26,12 @@ class Pairs:
         of which choices are made.
     parts : list of (training rows, test rows)
         Every part is fitted and scored on its own; their test rows are disjoint.
-    shown : ndarray of shape (n, T) or None
-        Row whose label a step of a future tells, -1 for none.
+    next_rows : ndarray of shape (n,) or None
+        Row whose label the last step of a future tells, -1 for none.
     groups : ndarray of shape (n,) or None
         What cross-fitting and label keeping must not tear apart.
-    by_recall : bool
-        Scored by class-mean recall among five answers, rather than by accuracy.
+    figures : dict of str to str
+        Columns of a table, "score" what it is about, and their names in `outcomes`.
     """
 
     past: np.ndarray
@@ -39,9 +40,9 @@ class Pairs:
     units: np.ndarray
     folds: np.ndarray
     parts: list
-    shown: np.ndarray | None = None
+    next_rows: np.ndarray | None = None
     groups: np.ndarray | None = None
-    by_recall: bool = False
+    figures: dict = field(default_factory=lambda: {"score": "top-1"})
 
     @property
     def classes(self):
@@ -57,26 +58,14 @@ class Pairs:
     def futures(self, rows, known):
         """Futures of rows, without what tells labels of other rows than `known`."""
         futures = self.future[rows]
-        if self.shown is None:
-            return futures
-        shown = self.shown[rows]
-        secret = (shown >= 0) & ~np.isin(shown, known)
-        return np.where(secret[..., None], 0, futures)  # 0 codes an unknown label
+        if self.next_rows is not None:
+            told = self.next_rows[rows]
+            secret = (told >= 0) & ~np.isin(told, known)
+            futures[secret, -1] = 0  # the code of an unknown label
+        return futures
 
 
-def keep_labels(y, fraction, seed):
-    """Hide all but a share of the labels, the same of every class.   -> y with -1."""
-    if fraction >= 1:
-        return y
-    rng = np.random.default_rng(seed)
-    kept = np.full_like(y, -1)
-    for label in np.unique(y):
-        rows = rng.permutation(np.flatnonzero(y == label))
-        kept[rows[: max(1, round(fraction * len(rows)))]] = label
-    return kept
-
-
-def load(name, root):
+def load_pairs(name, root):
     """Pairs of a data set by its name, such as "manoeuvres-2" or "egtea-1"."""
     kind, _, number = name.rpartition("-")
     if kind == "kitchen":
@@ -86,21 +75,25 @@ def load(name, root):
         return manoeuvres(root, int(number))
     if kind == "jhmdb":
         return jhmdb(root, int(number))
-    if kind == "epic55":
-        return epic55(root, int(number))
-    return egtea(root, int(number))
+    return histories(load_clips(kind, root, split=int(number)))
 
 
 # -------------------------------------------------------------------------- clips
 
 
+def load_manoeuvres(root):
+    """Driver manoeuvres: sequences (n, 7, d), labels (n,) and folds (n,)."""
+    file = Path(root) / "brain4cars" / "manoeuvres.npz"
+    data = np.load(file, allow_pickle=False)
+    return data["sequences"], data["labels"], data["fold"]
+
+
 def manoeuvres(root, n_seen):
     """Driver manoeuvres: the first steps of 7 against all of them, five folds."""
-    data = np.load(root / "brain4cars" / "manoeuvres.npz", allow_pickle=False)
-    future, fold = data["sequences"], data["fold"]
+    future, y, fold = load_manoeuvres(root)
     rows = np.arange(len(fold))
     parts = [(rows[fold != f], rows[fold == f]) for f in range(5)]
-    return Pairs(future[:, :n_seen], future, data["labels"], rows, fold, parts)
+    return Pairs(future[:, :n_seen], future, y, rows, fold, parts)
 
 
 # Joints of each part of the body, from the trunk outwards.
@@ -123,7 +116,8 @@ def jhmdb(root, split):
     is_test = data["is_test"][:, split - 1] == 1
     rows = np.arange(len(lengths))
     parts = [(rows[~is_test], rows[is_test])]
-    return Pairs(past, future, data["labels"], rows, balanced(data["labels"]), parts)
+    y = data["labels"]
+    return Pairs(past, future, y, rows, balanced_folds(y, N_FOLDS), parts)
 
 
 def body_map(poses):
@@ -139,83 +133,32 @@ def body_map(poses):
     return parts.reshape(N_STEPS, len(BODY), -1).astype(np.float32)
 
 
-def balanced(y, seed=0):
-    """Random folds with the same share of every class.   (n,) -> (n,)."""
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(len(y))
-    order = order[np.argsort(y[order], kind="stable")]
-    folds = np.empty(len(y), int)
-    folds[order] = np.arange(len(y)) % N_FOLDS
-    return folds
-
-
 # ---------------------------------------------------------------- label histories
 
 
-def egtea(root, split):
-    """EGTEA Gaze+: labels of past actions; the teacher also sees the next ones."""
-    table = read_segments(root / "egtea" / "clips.csv")
-    is_test = table[f"split{split}"] == "validation"
-    # Parts share videos, and so do the folds on which choices are made.
-    folds = balanced(table.action)
-    return histories(
-        table, read_actions(root / "egtea" / "actions.csv"), is_test, folds
-    )
-
-
-def epic55(root, _):
-    """EPIC-KITCHENS-55, the same; parts and folds are made of whole videos."""
-    tables = [
-        read_segments(root / "epic55" / f"{part}.csv")
-        for part in ("train", "validation")
-    ]
-    names = ("video", "start_frame", "stop_frame", "action")
-    table = {n: np.concatenate([t[n] for t in tables]) for n in names}
-    is_test = np.repeat([False, True], [len(t.action) for t in tables])
-    videos, codes = np.unique(table["video"], return_inverse=True)
-    folds = np.random.default_rng(0).permutation(len(videos))[codes] % N_FOLDS
-    return histories(
-        table, read_actions(root / "epic55" / "actions.csv"), is_test, folds
-    )
-
-
-def histories(table, actions, is_test, folds, n_next=1):
-    """Past labels against past and next labels, as codes of verb, noun and action."""
-    encoder = HistoryEncoder(actions)
-    past_labels = label_history(
-        table, history=5, anticipation_time=1.0, rule="ended", fps=30
-    )
-    past = encoder.fit_transform(past_labels)
-    following = next_rows(table, n_next)  # (n, n_next)
-    after = np.where(following >= 0, np.asarray(table["action"])[following], -1)
-    target = np.zeros((len(past), 1, past.shape[-1]), past.dtype)  # what is asked for
-    future = np.concatenate([past, target, encoder.transform(after)], axis=1)
-    nothing = np.full((len(past), future.shape[1] - n_next), -1)
-    rows = np.arange(len(past))
-    videos = np.unique(table["video"], return_inverse=True)[1]
+def histories(clips):
+    """Codes of past labels against those and the next one, of verb, noun and action."""
+    past = clips.codes()
+    after = np.where(clips.next_rows >= 0, clips.y[clips.next_rows], -1)[:, None]
+    after = HistoryEncoder(clips.actions).fit_transform(after)  # (n, 1, 3)
+    # Between them stands what is asked for.
+    future = np.concatenate([past, np.zeros_like(after), after], axis=1)
+    # Where parts share videos, so do the folds on which choices are made.
+    if clips.shared:
+        folds = balanced_folds(clips.y, N_FOLDS)
+    else:
+        folds = video_folds(clips.videos, N_FOLDS)
     return Pairs(
         past,
         future,
-        np.asarray(table["action"]),
-        videos,
+        clips.y,
+        clips.videos,
         folds,
-        [(rows[~is_test], rows[is_test])],
-        shown=np.concatenate([nothing, following], axis=1),
-        groups=videos,
-        by_recall=True,
+        [(clips.training, clips.test)],
+        next_rows=clips.next_rows,
+        groups=clips.videos,
+        figures={"score": "recall@5", "top-1": "top-1", "top-5": "top-5"},
     )
-
-
-def next_rows(table, n_next):
-    """Rows of the next segments of the same video, -1 after the last.   (n, n_next)."""
-    columns = (np.asarray(table[n]) for n in ("stop_frame", "start_frame", "video"))
-    order = np.lexsort(tuple(columns))
-    video = np.asarray(table["video"])[order]
-    found = np.full((len(order), n_next), -1)
-    for k in range(1, n_next + 1):
-        same = video[k:] == video[:-k]
-        found[order[:-k][same], k - 1] = order[k:][same]
-    return found
 
 
 def kitchen(n_seen):

@@ -1,11 +1,15 @@
-"""Teachers that read the past actions, each by itself."""
+"""Teachers that read the past actions: alone, and as others ask them."""
 
 import csv
 
 import numpy as np
-from _readers import METRICS, outcomes
-from joblib import Parallel, delayed
+from joblib import delayed
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.model_selection import GroupKFold
 
+from common.answers import cross_fitted, proba_of
+from common.outcomes import FIGURES, outcomes
+from common.report import print_header, print_row
 from skanticipate import CosineSchedule, HistoryTeacher, LanguageTeacher
 from skanticipate.teachers import pretrain_language_model
 
@@ -44,10 +48,8 @@ def teacher_alone(clips, rule, teacher, length):
     """Fit a teacher on the training clips.   -> outcomes on the test clips."""
     read, rows = clips.histories[rule][:, -length:], clips.training
     teacher.fit(read[rows], clips.y[rows], groups=clips.videos[rows])
-    proba = np.zeros((len(clips.test), len(clips.classes)))
-    columns = np.searchsorted(clips.classes, teacher.classes_)
-    proba[:, columns] = teacher.predict_proba(read[clips.test])
-    return outcomes(proba, clips)
+    proba = proba_of(teacher, read[clips.test], clips.classes)
+    return outcomes(proba, clips.y[clips.test], clips.classes, clips.many_shot)
 
 
 def readers(clips, budget):
@@ -76,22 +78,58 @@ def readers(clips, budget):
     return found
 
 
-def show_teachers(clips, name, budget):
-    """Table of all teachers by all rules."""
+def show_teachers(clips, name, budget, parallel):
+    """Table of all teachers by all rules.
+
+    Parameters
+    ----------
+    clips : Clips
+        Whose test part is answered for.
+    name : str
+        Name of the data set.
+    budget : Namespace
+        Arguments of `text_teacher.py`.
+    parallel : joblib.Parallel
+        Which fits the teachers, and gives one at a time.
+    """
     jobs = [
         (rule, label, teacher, length)
         for rule in budget.rules
         for label, (teacher, length) in readers(clips, budget).items()
         if budget.readers is None or label in budget.readers
     ]
-    run = Parallel(n_jobs=budget.jobs, return_as="generator")
-    found = run(
+    found = parallel(
         delayed(teacher_alone)(clips, rule, teacher, length)
         for rule, _, teacher, length in jobs
     )
     print(f"\n### teachers alone, {name}, fitted on {len(clips.training)} clips\n")
-    header = ("rule", "teacher", *METRICS)
-    print("| " + " | ".join(header) + " |\n" + "|---" * len(header) + "|")
+    print_header("rule", "teacher", *FIGURES)
     for (rule, label, *_), figures in zip(jobs, found, strict=True):
-        cells = [f"{100 * figures[metric].mean():.2f}" for metric in METRICS]
-        print("| " + " | ".join([rule, label, *cells]) + " |", flush=True)
+        cells = [f"{100 * figures[figure].mean():.2f}" for figure in FIGURES]
+        print_row(rule, label, *cells)
+
+
+def answers_by_video(teacher, X, y, groups, classes):
+    """Answers of teachers that did not see the video they answer for.   -> (n, C)."""
+
+    def fit(rows):
+        return clone(teacher).fit(X[rows], y[rows], groups=groups[rows])
+
+    folds = GroupKFold(3).split(X, y, groups)
+    return cross_fitted(fit, X, folds, classes, dtype=np.float32)
+
+
+class Remembered(ClassifierMixin, BaseEstimator):
+    """A teacher whose answers were worked out before: it is asked by row numbers."""
+
+    def __init__(self, proba, classes):
+        self.proba, self.classes = proba, classes
+
+    def fit(self, X, y=None):
+        """Nothing to learn."""
+        self.classes_ = self.classes
+        return self
+
+    def predict_proba(self, X):
+        """Rows (n, 1) -> (n, C)."""
+        return self.proba[np.asarray(X)[:, 0]]

@@ -3,7 +3,7 @@
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-from skanticipate.teachers.encoder import quiet
+from skanticipate.teachers.language.encoder import quiet
 
 
 def write_tiny_model(folder, texts):

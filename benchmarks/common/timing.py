@@ -1,0 +1,46 @@
+"""Time of calls, and calls in turns."""
+
+import time
+
+
+def cpu_seconds(call, *args):
+    """CPU seconds of this process for a call, and what the call gives."""
+    start = time.process_time()
+    answer = call(*args)
+    return time.process_time() - start, answer
+
+
+def wall_seconds(call, *args):
+    """Seconds of a call, and what the call gives."""
+    start = time.perf_counter()
+    answer = call(*args)
+    return time.perf_counter() - start, answer
+
+
+def cpu_ms(call, *args):
+    """Milliseconds of CPU of a call, from as many as take 50 ms."""
+    calls, start = 0, time.process_time()
+    while time.process_time() - start < 0.05 or not calls:
+        call(*args)
+        calls += 1
+    return 1e3 * (time.process_time() - start) / calls
+
+
+def in_turns(measure, variants, rounds):
+    """Measure every variant once a round, so that a slow moment is not that of one.
+
+    Parameters
+    ----------
+    measure : callable
+        Takes a variant and gives its time.
+    variants : iterable of V objects
+        What is compared.
+    rounds : int
+        How often; the caller drops the first where it only warms up.
+
+    Returns
+    -------
+    list of `rounds` lists of V objects
+        What `measure` gives.
+    """
+    return [[measure(variant) for variant in variants] for _ in range(rounds)]
