@@ -5,14 +5,14 @@ targets, so there is one student, one objective and one training loop.
 """
 
 from skanticipate import datasets, losses, metrics, plotting
-from skanticipate._rows import RowView
 from skanticipate._version import __version__
 from skanticipate.anticipators import (
     DistilledAnticipator,
     LateFusion,
     SmoothedAnticipator,
 )
-from skanticipate.marginals import MarginalLoss
+from skanticipate.data.rows import RowView
+from skanticipate.estimator.saving import load
 from skanticipate.model_selection import SemiSupervisedSplit
 from skanticipate.networks import (
     LSTM,
@@ -28,7 +28,6 @@ from skanticipate.networks import (
     Output,
     VerbNounHead,
 )
-from skanticipate.persistence import load
 from skanticipate.preprocessing import (
     HistoryEncoder,
     HistoryText,
@@ -45,13 +44,14 @@ from skanticipate.priors import (
     UniformPrior,
     VerbNounPrior,
 )
-from skanticipate.schedules import CosineSchedule, Schedule, StepSchedule
 from skanticipate.teachers import (
     HistoryTeacher,
     LanguageTeacher,
     RecognitionTeacher,
     TeacherEnsemble,
 )
+from skanticipate.terms.marginals import MarginalLoss
+from skanticipate.training.schedules import CosineSchedule, Schedule, StepSchedule
 
 __all__ = [
     "LSTM",

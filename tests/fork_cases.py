@@ -29,7 +29,7 @@ from skanticipate import (
     TeacherEnsemble,
     VerbNounPrior,
 )
-from skanticipate._runtime import seeded_global_stream, torch_threads
+from skanticipate.training.runtime import seeded_global_stream, torch_threads
 
 LIMIT = 20  # seconds
 # Torch gives tensors of more than 32,768 numbers to its threads.

@@ -257,7 +257,7 @@ BAD = {
         "y_val",
     ),
     "y_val without a class": (
-        {},
+        {"classes": range(20)},
         {"X_val": X, "y_val": np.full(N, 77)},
         ValueError,
         "y_val",

@@ -2,15 +2,21 @@
 
 import numpy as np
 import pytest
+from sklearn.ensemble import VotingClassifier
+from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from skanticipate import (
     MLP,
     DistilledAnticipator,
     HistoryEncoder,
     HistoryTeacher,
+    HistoryText,
     SmoothedAnticipator,
     TeacherEnsemble,
 )
@@ -152,3 +158,82 @@ def test_an_ensemble_reads_tables_in_the_order_of_fit(dtype):
     assert ensemble.predict_proba(table).shape == (30, 2)
     with pytest.raises(ValueError, match=r"another order|same order"):
         ensemble.predict_proba(table[list("cba")])
+
+
+# ------------------------------------------------- teachers that were fitted before
+
+
+def frozen(teacher, columns=FUTURE.columns):
+    return FrozenEstimator(teacher.fit(FUTURE[columns][Y >= 0], Y[Y >= 0]))
+
+
+NAMELESS = pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+
+
+@NAMELESS
+@pytest.mark.parametrize(
+    "teacher",
+    [
+        lambda: TeacherEnsemble([frozen(GaussianNB()), frozen(LogisticRegression())]),
+        lambda: frozen(TeacherEnsemble([GaussianNB()])),
+        lambda: frozen(make_pipeline(StandardScaler(), GaussianNB())),
+        lambda: make_pipeline(
+            frozen(StandardScaler()), LogisticRegression(random_state=0)
+        ),
+        lambda: frozen(GridSearchCV(GaussianNB(), {}, cv=2)),
+        lambda: VotingClassifier([("a", frozen(GaussianNB()))], voting="soft"),
+    ],
+    ids=["in an ensemble", "ensemble", "pipeline", "first step", "search", "voting"],
+)
+def test_frozen_parts_know_their_columns(teacher):
+    past = PAST.rename(columns=str.upper)
+    student(teacher=teacher()).fit(past, Y, FUTURE)
+    with pytest.raises(ValueError, match="X_future_unlabeled have the names"):
+        student(teacher=teacher()).fit(past, Y, REVERSED)
+
+
+@NAMELESS
+def test_a_later_step_names_what_a_step_before_it_gives():
+    later = LogisticRegression().fit(REVERSED[Y >= 0], Y[Y >= 0])
+    teacher = make_pipeline(StandardScaler(), FrozenEstimator(later))
+    student(teacher=teacher).fit(PAST.rename(columns=str.upper), Y, FUTURE)
+
+
+STEPS = pd.DataFrame(
+    {"last but one": ["cut pan", "wash cup"] * 6, "last": ["wash pan", "dry cup"] * 6}
+)
+NEXT = np.array(["dry pan", "cut cup"] * 6)
+
+
+@pytest.mark.parametrize(
+    "reader",
+    [
+        lambda: HistoryTeacher(n_networks=1, max_epochs=1),
+        lambda: make_pipeline(HistoryText(), CountVectorizer(), LogisticRegression()),
+        lambda: GridSearchCV(
+            make_pipeline(HistoryText(), CountVectorizer(), LogisticRegression()),
+            {},
+            cv=2,
+        ),
+        lambda: TeacherEnsemble([HistoryTeacher(n_networks=1, max_epochs=1)]),
+    ],
+    ids=["HistoryTeacher", "Pipeline", "search", "ensemble"],
+)
+def test_a_frozen_text_teacher_knows_its_columns(reader):
+    teacher = FrozenEstimator(reader().fit(STEPS, NEXT))
+    model = DistilledAnticipator(
+        MLP(4), text_teacher=teacher, max_epochs=1, random_state=0
+    )
+    model.fit(np.eye(12), NEXT, past_actions=STEPS)
+    with pytest.raises(ValueError, match="past_actions have the names"):
+        model.fit(np.eye(12), NEXT, past_actions=STEPS[["last", "last but one"]])
+
+
+def test_texts_are_written_from_columns_in_the_order_of_fit():
+    writer = HistoryText().fit(STEPS)
+    assert writer.transform(STEPS)[0] == "cut <v> pan <a> wash <v> pan"
+    with pytest.raises(ValueError, match="past_actions have the names"):
+        writer.transform(STEPS[["last", "last but one"]])
+    pipeline = make_pipeline(HistoryText(), CountVectorizer(), LogisticRegression())
+    with pytest.raises(ValueError, match="past_actions have the names"):
+        pipeline.fit(STEPS, NEXT).predict(STEPS[["last", "last but one"]])

@@ -3,7 +3,6 @@
 import bz2
 import gzip
 import io
-import json
 import lzma
 import pickle
 import zipfile
@@ -13,8 +12,6 @@ import pytest
 from gensim.models import KeyedVectors
 from numpy.testing import assert_allclose
 
-from skanticipate._formats import foreign_format, foreign_text
-from skanticipate.datasets import _submission_check as checking
 from skanticipate.datasets import read_class_list, read_segments
 from skanticipate.priors import GloVePrior, read_word_vectors
 
@@ -54,29 +51,6 @@ ENCODED = {
     "UTF-16": ["utf-16", "utf-16-le", "utf-16-be"],
     "UTF-32": ["utf-32"],
 }
-
-
-@pytest.mark.parametrize("protocol", range(6))
-@pytest.mark.parametrize(
-    "value", [np.ones(9, "f4"), [1.0, 2.0], {"feat": np.ones(3)}, (1.5, 2.0), 48]
-)
-def test_pickles_are_recognized(value, protocol):
-    if protocol > 1 or isinstance(value, np.ndarray | list | dict):
-        assert foreign_format(pickle.dumps(value, protocol)) == "a Python pickle"
-
-
-def test_numbers_of_a_frame_begin_like_no_format():
-    rng = np.random.default_rng(0)
-    for scale in (0, 1e-3, 1, 1e4):
-        for values in (scale * rng.normal(size=(2000, 8)), scale * np.ones((1, 8))):
-            for dtype in ("f2", "f4", "f8", ">f4"):
-                for row in values.astype(dtype):
-                    assert foreign_format(row.tobytes()) is None
-
-
-def test_text_in_utf8_is_not_foreign():
-    for text in ("cut 1 2", "\ufeffcut 1 2", "crème brûlée 1", "切る 1 2"):
-        assert foreign_text(text.encode()) is None
 
 
 # ---------------------------------------------------------------------- word vectors
@@ -238,43 +212,3 @@ def test_a_table_that_is_no_class_list_is_refused(write, table):
 def test_a_class_that_is_listed_twice_is_refused(write, text, match):
     with pytest.raises(ValueError, match=match):
         read_class_list(write(text.encode(), "a.csv"))
-
-
-# ------------------------------------------------------------------------ submissions
-
-
-class CountedName(str):
-    """A name that counts how often it is compared."""
-
-    n_comparisons = 0
-    __hash__ = str.__hash__
-
-    def __eq__(self, other):
-        CountedName.n_comparisons += 1
-        return str.__eq__(self, other)
-
-
-@pytest.fixture
-def names(monkeypatch):
-    """2,000 names, of which the last two are the same, and nothing was compared."""
-    monkeypatch.setattr(CountedName, "n_comparisons", 0)
-    return [CountedName(f"P01_{i}") for i in range(1999)] + [CountedName("P01_1998")]
-
-
-def test_repeated_ids_are_found_in_few_comparisons(names):
-    with pytest.raises(ValueError, match="ids holds the segment 'P01_1998' twice"):
-        checking.check_ids(names)
-    assert CountedName.n_comparisons < 5 * len(names)
-
-
-def test_repeated_keys_are_found_in_few_comparisons(names):
-    assert checking._Object([(name, 0) for name in names]).repeated == "P01_1998"
-    assert CountedName.n_comparisons < 5 * len(names)
-
-
-def test_the_first_repeated_key_of_a_file_is_named(write):
-    members = ",".join(f'"{i}": 0' for i in range(100_000))
-    path = write(f'{{{members}, "7": 1, "3": 1}}'.encode(), "a.json")
-    assert len(json.loads(path.read_text())) == 100_000
-    with pytest.raises(ValueError, match=r"a.json has the key '3' twice"):
-        checking.validate_submission(path)

@@ -70,7 +70,7 @@ def run(script, *args):
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_search_over_a_row_view_of_a_memory_map_copies_nothing(clips):
-    assert added_memory(clips, "view") < 0.2
+    assert added_memory(clips, "view") < 0.3  # a copy of a fold would be 0.5
 
 
 @pytest.mark.slow

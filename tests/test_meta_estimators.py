@@ -43,6 +43,9 @@ from skanticipate import (
     LateFusion,
     SemiSupervisedSplit,
     SmoothedAnticipator,
+    TemporalPrior,
+    TransitionPrior,
+    VerbNounPrior,
 )
 from skanticipate.metrics import labelled_scorer
 
@@ -288,3 +291,53 @@ def test_the_table_has_a_row_for_each_of_them():
 def test_a_row_of_the_table(name):
     _, holds = ROWS[name]
     assert holds()
+
+
+# ---------------------------------------------- what the wrappers do not number
+
+NUMBERS = TRUTH + 1  # labels 1 to 3
+BEFORE = np.roll(NUMBERS, 1)
+
+
+def said(fit):
+    with warnings.catch_warnings(record=True) as record:
+        warnings.simplefilter("always")
+        fit()
+    return {str(w.message) for w in record if "other numbers" in str(w.message)}
+
+
+def test_y_past_is_not_numbered_and_a_prior_that_counts_it_says_so():
+    model = clone(PLAIN).set_params(prior=TemporalPrior(), smoothing=0.5)
+    texts = said(
+        lambda: cross_val_predict(
+            model, X, NUMBERS, cv=2, method="predict_proba", params={"y_past": BEFORE}
+        )
+    )
+    assert texts and all("y_past has other numbers too, such as 3" in t for t in texts)
+    assert not said(lambda: model.fit(X, NUMBERS, y_past=BEFORE))
+    assert not said(lambda: model.fit(X, TRUTH, y_past=BEFORE - 1))
+    model.set_params(classes=[0, 1, 2])
+    assert not said(lambda: model.fit(X, TRUTH, y_past=BEFORE))
+
+
+def test_past_actions_of_a_transition_prior_need_not_be_classes():
+    model = clone(PLAIN).set_params(prior=TransitionPrior(), smoothing=0.5)
+    assert not said(lambda: model.fit(X, TRUTH, y_past=BEFORE))
+
+
+def test_y_val_is_not_numbered():
+    assert any(
+        "y_val has other numbers too, such as 3" in t
+        for t in said(lambda: clone(PLAIN).fit(X, TRUTH, X_val=X + 0.1, y_val=NUMBERS))
+    )
+    marked = clone(PLAIN).set_params(unlabeled_label=9)
+    y = np.where(LABELLED, TRUTH, 9)
+    assert not said(lambda: marked.fit(X, y, X_val=X + 0.1, y_val=y))
+
+
+def test_labels_with_gaps_are_not_taken_for_numbers_of_a_wrapper():
+    actions = {k: (f"verb{k % 5}", f"noun{k // 5}") for k in range(40)}
+    model = clone(PLAIN).set_params(prior=VerbNounPrior(actions))
+    for labels in ([0, 2, 4], [0, 1, 3]):
+        y = np.array(labels)[TRUTH]
+        assert not said(lambda y=y: clone(model).fit(X, y))

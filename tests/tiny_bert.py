@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
 from transformers.utils import logging
 
-from skanticipate.teachers.encoder import quiet
+from skanticipate.teachers.language.encoder import quiet
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 VERBS = ["take", "cut", "wash", "open"]

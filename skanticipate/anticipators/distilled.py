@@ -1,26 +1,23 @@
 """DistilledAnticipator: learn from teachers who know what the student may not see."""
 
 import os
+from functools import partial
 from numbers import Integral, Real
 
 import torch
-from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
+from sklearn.base import clone
+from sklearn.utils._param_validation import HasMethods, Options, StrOptions
 
-from skanticipate._base import BaseAnticipator
-from skanticipate._batches import mixed, shuffled
-from skanticipate._objectives import (
-    AnswerTerm,
-    DistillationObjective,
-    TeacherAnswers,
-)
-from skanticipate._targets import Lesson, fit_targets, new_prior
-from skanticipate.anticipators._futures import (
-    compare_features,
-    start_from_teacher,
-    weigh_features,
-)
-from skanticipate.anticipators._signals import check_signals, has_signal
-from skanticipate.anticipators._teachers import ask_future_teacher, ask_text_teacher
+from skanticipate.data.numbers import Interval
+from skanticipate.estimator.base import BaseAnticipator
+from skanticipate.priors.labels import new_prior
+from skanticipate.signals.future import FutureSignal
+from skanticipate.signals.labels import LabelSignal
+from skanticipate.signals.text import TextSignal
+from skanticipate.teachers.history import HistoryTeacher
+from skanticipate.teachers.recognition import RecognitionTeacher
+from skanticipate.training.batches import mixed
+from skanticipate.training.schedules import StretchedSchedule
 
 
 class DistilledAnticipator(BaseAnticipator):
@@ -56,8 +53,9 @@ class DistilledAnticipator(BaseAnticipator):
         Cloned and fitted on the labelled rows of `X_future_unlabeled`: any classifier
         or Pipeline with `predict_proba`. A `FrozenEstimator` is used as it is. None
         means `RecognitionTeacher` with the parameters of the student, trained for as
-        many steps. Where its `fit` names them it gets `groups` and the weights of the
-        rows.
+        many steps. Where its `fit` names them, or it is a search, it gets `groups` and
+        the weights of the rows; that it does not get them is warned of where it
+        matters.
     alignment : {"weak", "student", "teacher", "direct", "pooled"}, default="weak"
         How the maps are compared: by attention from both sides, from the student's or
         the teacher's positions only, position by position, or by their means.
@@ -95,7 +93,8 @@ class DistilledAnticipator(BaseAnticipator):
         Compare with the text teacher on its k most probable classes only. None means
         all.
     prior : prior or array-like of shape (C, C), default=None
-        What the labels know of each other, as in `SmoothedAnticipator`.
+        What the labels know of each other. None means `UniformPrior`, which is plain
+        label smoothing. A matrix needs `classes`, the labels of its rows and columns.
     smoothing : float, default=0.0
         Weight of the prior, in [0, 1].
     teacher_cache : path-like, default=None
@@ -106,32 +105,10 @@ class DistilledAnticipator(BaseAnticipator):
         and the code of classes of your own with the modules of yours that they import;
         a class of a notebook has no file, and is not kept, with a warning. A complete
         folder may be read-only.
-    max_epochs : int, default=50
-        Number of epochs; each takes as many steps as a pass over all training rows,
-        unlabelled ones too.
-    batch_size : int, default=128
-        Rows in a step.
-    optimizer, lr, momentum, weight_decay, lr_schedule : object
-        Training, as in `SmoothedAnticipator`.
-    early_stopping, validation_fraction, n_iter_no_change, tol, scoring : object
-        When to stop, as in `SmoothedAnticipator`.
-    class_weight, marginal_loss, logit_adjustment, classes, unlabeled_label : object
-        Labels, as in `SmoothedAnticipator`; unlabelled rows for which no teacher
-        speaks are dropped with a warning. Weights of classes are part of the weights of
-        the rows that teachers get.
-    dtype, device, n_threads, random_state, verbose : object
-        Computing, as in `SmoothedAnticipator`.
-    warm_start : bool, default=False
-        Continue from the weights of the last fit; the teacher is fitted anew.
+    {shared parameters}
 
     Attributes
     ----------
-    classes_ : ndarray of shape (C,)
-        Labels, in the order of the columns of `predict_proba`.
-    network_ : torch.nn.Module
-        The trained student, on the CPU, in evaluation mode.
-    network_spec_ : NetworkSpec
-        What it was built from.
     teacher_, text_teacher_ : classifier or None
         The fitted teachers; None if nobody was asked.
     started_from_teacher_ : bool
@@ -140,16 +117,15 @@ class DistilledAnticipator(BaseAnticipator):
         Weight of the feature loss that was used.
     prior_ : prior
         The fitted prior.
-    history_ : list of dict
-        One record an epoch: "epoch", "lr", "loss", "base", "teacher", "text" and
-        "feature" where there are such terms, "val_loss", "val_accuracy",
-        "val_top_5_accuracy" where there are validation data, "teacher_val_accuracy"
-        and "text_val_accuracy" where a held-out part has futures and histories.
-    loss_curve_, n_iter_, feature_dim_, ... : object
-        The others are those of `SmoothedAnticipator`.
+    {shared attributes}
 
     Notes
     -----
+    The terms in `history_` are "teacher", "text" and "feature" beside "base"; it tells
+    "teacher_val_accuracy" and "text_val_accuracy" too, where a held-out part has
+    futures and histories. Weights of classes are part of the weights of the rows that
+    teachers get.
+
     Histories tell labels: that of a clip stands in the histories of the clips after it,
     so where there are histories, hardly a clip of that video need be unlabelled.
 
@@ -245,7 +221,32 @@ class DistilledAnticipator(BaseAnticipator):
         random_state=None,
         verbose=0,
     ):
-        self.network = network
+        super().__init__(
+            network,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            optimizer=optimizer,
+            lr=lr,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            lr_schedule=lr_schedule,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            tol=tol,
+            scoring=scoring,
+            class_weight=class_weight,
+            marginal_loss=marginal_loss,
+            logit_adjustment=logit_adjustment,
+            classes=classes,
+            unlabeled_label=unlabeled_label,
+            dtype=dtype,
+            device=device,
+            n_threads=n_threads,
+            warm_start=warm_start,
+            random_state=random_state,
+            verbose=verbose,
+        )
         self.teacher = teacher
         self.alignment = alignment
         self.alpha = alpha
@@ -262,112 +263,90 @@ class DistilledAnticipator(BaseAnticipator):
         self.prior = prior
         self.smoothing = smoothing
         self.teacher_cache = teacher_cache
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.optimizer = optimizer
-        self.lr = lr
-        self.momentum = momentum
-        self.weight_decay = weight_decay
-        self.lr_schedule = lr_schedule
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
-        self.scoring = scoring
-        self.class_weight = class_weight
-        self.marginal_loss = marginal_loss
-        self.logit_adjustment = logit_adjustment
-        self.classes = classes
-        self.unlabeled_label = unlabeled_label
-        self.dtype = dtype
-        self.device = device
-        self.n_threads = n_threads
-        self.warm_start = warm_start
-        self.random_state = random_state
-        self.verbose = verbose
 
-    def _check_signals(
-        self, rows, *, X_future_unlabeled, past_actions, teacher_proba, groups, **_
-    ):
-        return check_signals(
-            self,
-            rows,
-            X_future_unlabeled=X_future_unlabeled,
-            past_actions=past_actions,
-            teacher_proba=teacher_proba,
-            groups=groups,
+    def _signals(self, *, X_future_unlabeled, past_actions, y_past, teacher_proba):
+        folder = self._cache_folder()
+        labels = LabelSignal(
+            y_past,
+            prior=new_prior(self.prior, self.classes),
+            smoothing=self.smoothing,
         )
-
-    def _has_signal(self, samples):
-        return has_signal(self, samples)
-
-    def _lesson(self, samples, validation, network, seeds, **options):
-        self.prior_, labels = fit_targets(
-            new_prior(self.prior, self.classes),
-            self.smoothing,
-            samples,
-            self.classes_,
-            **options,
+        future = FutureSignal(
+            X_future_unlabeled,
+            teacher_proba,
+            classes=self.classes,
+            teacher=self.teacher,
+            default_teacher=self._default_teacher,
+            alignment=self.alignment,
+            alpha=self.alpha,
+            feature_weight=self.feature_weight,
+            teacher_weight=self.teacher_weight,
+            temperature=self.temperature,
+            cross_fit=self.cross_fit,
+            init_from_teacher=self.init_from_teacher,
+            started=self.started_from_teacher_ if self._continues() else None,
+            folder=folder,
         )
-        seeing = ask_future_teacher(self, samples, seeds["teacher"])
-        reading = ask_text_teacher(self, samples, seeds["text_teacher"])
-        self.teacher_ = None if seeing is None else seeing.teacher
-        self.text_teacher_ = None if reading is None else reading.teacher
-        if not self._continues():
-            self.started_from_teacher_ = start_from_teacher(self, network, seeing)
-        self.feature_weight_ = weigh_features(self, seeing)
-        features = compare_features(
-            self, network, samples, seeing, seeds["projection"], **options
+        text = TextSignal(
+            past_actions,
+            teacher=self.text_teacher,
+            default_teacher=partial(
+                HistoryTeacher, device=self.device, n_threads=self.n_threads
+            ),
+            weight=self.text_weight,
+            temperature=self.text_temperature,
+            top_k=self.text_top_k,
+            cross_fit=self.cross_fit,
+            folder=folder,
         )
-        answers = self._answers(samples, seeing, **options)
-        terms = self._answer_terms(labels, answers, reading, **options)
-        if features is not None:
-            terms["feature"] = features
-        return Lesson(
-            DistillationObjective(labels, samples.weights, answers, terms, **options),
-            {
-                "teacher": self.teacher_weight,
-                "text": self.text_weight,
-                "feature": self.feature_weight_,
-            },
-            draw=self._draw(samples),
-            take_futures=features and features.maps.take_futures,
-            modules={"projection": features.projection} if features else {},
-            figures=self._teacher_figures(validation, teacher=seeing, text=reading),
-        )
+        return [labels, future, text]
 
-    def _answers(self, samples, teaching, **options):
-        """Soft targets given to fit, else those of the teacher."""
-        if samples.proba is not None:
-            return TeacherAnswers(samples.proba, **options)
-        return None if teaching is None else TeacherAnswers(teaching.proba, **options)
-
-    def _answer_terms(self, labels, answers, reading, **options):
-        """Terms of the soft targets that come beside the labels."""
-        terms = {}
-        if answers is not None and self.teacher_weight > 0:
-            labelled = (labels.codes >= 0) & answers.given
-            terms["teacher"] = AnswerTerm(answers, labelled, self.temperature)
-        if reading is not None:
-            texts = TeacherAnswers(reading.proba, **options)
-            terms["text"] = AnswerTerm(
-                texts, texts.given, self.text_temperature, self.text_top_k
+    def _cache_folder(self):
+        if self.teacher_cache is not None and not isinstance(
+            self.random_state, Integral
+        ):
+            raise ValueError(
+                "teacher_cache needs an integer random_state, got "
+                f"{self.random_state!r}: else every fit has another teacher."
             )
-        return terms
+        return self.teacher_cache
+
+    def _default_teacher(self, n_samples, n_taught):
+        """`RecognitionTeacher` with the network and the training of the student.
+
+        It takes as many steps as its student: with few labels, as many passes over the
+        labelled rows as the student makes over all rows would be far too few.
+        """
+        n_steps = -(-n_samples // self.batch_size)  # of an epoch
+        ratio = n_steps / -(-max(1, n_taught) // self.batch_size)
+        schedule = self.lr_schedule
+        return RecognitionTeacher(
+            None if self.network is None else clone(self.network),
+            max_epochs=round(ratio * self.max_epochs),
+            batch_size=self.batch_size,
+            optimizer=self.optimizer,
+            lr=self.lr,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+            lr_schedule=schedule and StretchedSchedule(schedule, ratio),
+            early_stopping=self.early_stopping,
+            validation_fraction=self.validation_fraction,
+            n_iter_no_change=round(ratio * self.n_iter_no_change),
+            tol=self.tol,
+            scoring=self.scoring,
+            marginal_loss=self.marginal_loss,
+            classes=self.classes_,
+            unlabeled_label=None,  # class weights are in those of the rows
+            dtype=self.dtype,
+            device=self.device,
+            n_threads=self.n_threads,
+            verbose=self.verbose,
+        )
 
     def _draw(self, samples):
+        """Batches of an epoch, with a fixed share of unlabelled samples."""
         labelled = torch.as_tensor(samples.codes >= 0)
         if labelled.all() or self.unlabeled_fraction is None:
-            return shuffled(len(samples), self.batch_size)
+            return super()._draw(samples)
         kinds = [torch.nonzero(rows).squeeze(1) for rows in (labelled, ~labelled)]
         return mixed(*kinds, self.batch_size, self.unlabeled_fraction)
-
-    def _teacher_figures(self, validation, **teachings):
-        """Accuracy of each teacher on the validation rows it can judge."""
-        figures = {}
-        for name, teaching in teachings.items():
-            if teaching is not None and validation is not None:
-                accuracy = teaching.accuracy(validation, self.classes_)
-                if accuracy is not None:
-                    figures[f"{name}_val_accuracy"] = accuracy
-        return figures

@@ -8,23 +8,24 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.validation import check_is_fitted
 
-from skanticipate._labels import check_label_array
-from skanticipate._params import validate_nested
-from skanticipate._rows import RowView
-from skanticipate._runtime import all_or_nothing
-from skanticipate._validation import check_same_length, clip_rows
-from skanticipate.anticipators._members import (
+from skanticipate.anticipators.members import (
     align,
+    check_columns_of_frozen,
     check_labels_alike,
     check_members,
     common_stages,
     fit_member,
 )
+from skanticipate.data.labels import check_label_array
+from skanticipate.data.rows import RowView
+from skanticipate.data.validation import check_same_length, clip_rows
+from skanticipate.estimator.nested import validate_nested
+from skanticipate.estimator.saving import SaveMixin
 from skanticipate.metrics import labelled_scorer
-from skanticipate.persistence import SaveMixin
 from skanticipate.preprocessing.slices import check_channels, keep_channels
+from skanticipate.signals.asking import seen_by_last_step, split_transforms
 from skanticipate.teachers.ensemble import mean_proba
-from skanticipate.teachers.protocol import seen_by_last_step, split_transforms
+from skanticipate.training.runtime import all_or_nothing
 
 
 class LateFusion(SaveMixin, ClassifierMixin, _BaseComposition):
@@ -47,8 +48,8 @@ class LateFusion(SaveMixin, ClassifierMixin, _BaseComposition):
         `predict_proba`; it is cloned, unless it is a `FrozenEstimator`. Its parameters
         have its name before them, as in `rgb__lr`; its `random_state` is its own.
     weights : array-like of shape (n_members,), default=None
-        Weight of each member in the mean; None means equal ones. Like `combine` it may
-        be changed after `fit`.
+        Weight of each member in the mean; None means equal ones, and a member of weight
+        0 is not asked. Like `combine` it may be changed after `fit`.
     combine : {"proba", "log_proba"}, default="proba"
         Mean of the probabilities, or of their logarithms, normalised again (a
         geometric mean).
@@ -199,8 +200,9 @@ class LateFusion(SaveMixin, ClassifierMixin, _BaseComposition):
             vars(self).pop(stale, None)
         rows = clip_rows(X_past, name="X_past", estimator=self, reset=True)
         self.feature_dim_ = rows.shape[-1]
-        for name, _, columns in self.estimators:
+        for name, estimator, columns in self.estimators:
             check_channels(*columns, self.feature_dim_, f"Member {name!r}: ")
+            check_columns_of_frozen(name, estimator, X_past, columns)
         return rows
 
     def _check_like_fit(self, X, name):
@@ -276,21 +278,31 @@ class LateFusion(SaveMixin, ClassifierMixin, _BaseComposition):
             stages.append(last.staged_predict_proba(shown))
         return map(self._mean, zip(*stages, strict=True))
 
+    def _asked(self):
+        """Each member that has a weight, its channels and its weight."""
+        channels = self.columns_.values()
+        weights = np.ones(len(channels)) if self.weights is None else self.weights
+        members = zip(self.estimators_, channels, weights, strict=True)
+        return [member for member in members if member[-1] != 0]
+
     def _seen(self, X):
-        """Each member, and what it sees of the clips."""
+        """Each member that is asked, and what it sees of the clips."""
         check_is_fitted(self)
         rows = self._check_like_fit(X, "X")
-        columns = self.columns_.values()
-        clips = [keep_channels(X, rows, start, stop) for start, stop in columns]
-        return list(zip(self.estimators_, clips, strict=True))
+        return [
+            (member, keep_channels(X, rows, *channels))
+            for member, channels, _ in self._asked()
+        ]
 
     def _mean(self, answers):
-        """Mean of the answers of all members.   K times (n, C_k) -> (n, C)."""
+        """Mean of the answers of those asked.   K times (n, C_k) -> (n, C)."""
+        members, _, weights = zip(*self._asked(), strict=True)
         aligned = [
             align(answer, member, self.classes_)
-            for answer, member in zip(answers, self.estimators_, strict=True)
+            for answer, member in zip(answers, members, strict=True)
         ]
-        return mean_proba(aligned, self.combine, self.weights)
+        weights = None if self.weights is None else weights
+        return mean_proba(aligned, self.combine, weights)
 
     def score(self, X, y, sample_weight=None):
         """Accuracy over the labelled rows.

@@ -2,10 +2,12 @@
 
 from numbers import Real
 
-from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.utils._param_validation import HasMethods
 
-from skanticipate._base import BaseAnticipator
-from skanticipate._targets import LabelObjective, Lesson, fit_targets, new_prior
+from skanticipate.data.numbers import Interval
+from skanticipate.estimator.base import BaseAnticipator
+from skanticipate.priors.labels import new_prior
+from skanticipate.signals.labels import LabelSignal
 
 
 class SmoothedAnticipator(BaseAnticipator):
@@ -28,97 +30,13 @@ class SmoothedAnticipator(BaseAnticipator):
         label smoothing. A matrix needs `classes`, the labels of its rows and columns.
     smoothing : float, default=0.1
         Weight of the prior, in [0, 1]; 0 trains on the labels alone.
-    max_epochs : int, default=50
-        Number of passes over the training rows.
-    batch_size : int, default=128
-        Rows in a step; the last batch of an epoch may be smaller.
-    optimizer : {"adamw", "sgd"}, default="adamw"
-        AdamW, or stochastic gradient descent with momentum.
-    lr : float, default=2e-3
-        Learning rate at the start.
-    momentum : float, default=0.9
-        Momentum of "sgd".
-    weight_decay : float, default=1e-4
-        Weight decay: decoupled in AdamW, part of the gradient in "sgd".
-    lr_schedule : CosineSchedule or StepSchedule, default=None
-        How the learning rate changes over the epochs; None keeps it.
-    early_stopping : bool, default=False
-        Stop when the validation score has not risen for `n_iter_no_change` epochs, and
-        restore the weights of the best epoch. The score is taken on `X_val, y_val` if
-        they are given to `fit`, else on a held-out part of the training rows.
-    validation_fraction : float, default=0.1
-        Share of the labelled rows that is held out; whole groups if `groups` are given.
-    n_iter_no_change : int, default=10
-        Epochs without a gain before training stops.
-    tol : float, default=1e-4
-        A gain is more than this.
-    scoring : {"loss", "accuracy", "top_5_accuracy"}, default="loss"
-        Validation figure by which early stopping goes.
-    class_weight : dict, "balanced" or None, default=None
-        Weight of each class in the loss.
-    marginal_loss : MarginalLoss, default=None
-        Further terms for the verb and the noun of the label; None has none.
-    logit_adjustment : float, default=0.0
-        At prediction this much of the logarithm of each class's frequency in training
-        is subtracted from its score. Values up to 1 favour rare classes, for measures
-        that count all classes alike, such as mean top-k recall.
-    classes : array-like of shape (C,), default=None
-        The class set, so that rare classes may be missing from a fold. None takes the
-        labels of `y`.
-    unlabeled_label : "auto", None or scalar, default="auto"
-        Value of `y` that marks a row without label; None if there is no such value.
-        "auto" means -1 in whole numbers, unless -1 and 1 are the only values. A label
-        that is missing (None, NaN, NA, "", "nan", "None" or the text "-1") is an error,
-        unless a missing value such as `np.nan` is given here: then all of them mark
-        rows without label. The texts "-1" and "None" are classes if `classes` has them.
-        Unlabelled rows are dropped with a warning: no teacher speaks for them here.
-    dtype : {"auto", "float32", "float64"}, default="auto"
-        Precision of the network; "auto" is float64 for float64 input, else float32.
-    device : str or torch.device, default="auto"
-        Where to compute; "auto" is the first GPU where there is one.
-    n_threads : int, default=None
-        Threads of torch during fit and predict. None means one for networks of less
-        than 5 million parameters. In a forked process there is always one: others
-        would wait for ever for threads that only the parent has.
-    warm_start : bool, default=False
-        Continue from the weights of the last fit; `network` is not read again.
-    random_state : int, RandomState instance or None, default=None
-        Seed of initial weights, shuffling, dropout and the held-out part. The same
-        integer gives the same bits, in threads and processes too.
-    verbose : int, default=0
-        Whether to print a line each epoch.
+    {shared parameters}
 
     Attributes
     ----------
-    classes_ : ndarray of shape (C,)
-        Labels, in the order of the columns of `predict_proba`.
-    network_ : torch.nn.Module
-        The trained network, on the CPU, in evaluation mode.
-    network_spec_ : NetworkSpec
-        What it was built from.
     prior_ : prior
         The fitted prior.
-    history_ : list of dict
-        One record an epoch: "epoch", "lr", "loss", "base", and "val_loss",
-        "val_accuracy", "val_top_5_accuracy" where there are validation data.
-    loss_curve_ : list of float
-        Training loss of each epoch.
-    n_iter_ : int
-        Number of epochs done.
-    anticipation_times_ : ndarray of shape (S,)
-        Seconds before the action of each stage; NaN where the network does not say.
-    feature_dim_ : int
-        Size of the last axis of the clips.
-    input_shape_ : tuple
-        Shape of a clip as the network was built for it.
-    n_features_in_ : int
-        Number of features; of clips (n, d) only.
-    feature_names_in_ : ndarray of shape (d,)
-        Names of the features, if `X_past` was a table with names.
-    unlabeled_label_ : object
-        What marked an unlabelled row in `fit`; None where nothing did.
-    n_unlabeled_ : int
-        Number of unlabelled rows in `fit`.
+    {shared attributes}
 
     References
     ----------
@@ -175,39 +93,35 @@ class SmoothedAnticipator(BaseAnticipator):
         random_state=None,
         verbose=0,
     ):
-        self.network = network
+        super().__init__(
+            network,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            optimizer=optimizer,
+            lr=lr,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            lr_schedule=lr_schedule,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            tol=tol,
+            scoring=scoring,
+            class_weight=class_weight,
+            marginal_loss=marginal_loss,
+            logit_adjustment=logit_adjustment,
+            classes=classes,
+            unlabeled_label=unlabeled_label,
+            dtype=dtype,
+            device=device,
+            n_threads=n_threads,
+            warm_start=warm_start,
+            random_state=random_state,
+            verbose=verbose,
+        )
         self.prior = prior
         self.smoothing = smoothing
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.optimizer = optimizer
-        self.lr = lr
-        self.momentum = momentum
-        self.weight_decay = weight_decay
-        self.lr_schedule = lr_schedule
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
-        self.scoring = scoring
-        self.class_weight = class_weight
-        self.marginal_loss = marginal_loss
-        self.logit_adjustment = logit_adjustment
-        self.classes = classes
-        self.unlabeled_label = unlabeled_label
-        self.dtype = dtype
-        self.device = device
-        self.n_threads = n_threads
-        self.warm_start = warm_start
-        self.random_state = random_state
-        self.verbose = verbose
 
-    def _lesson(self, samples, validation, network, seeds, **options):
-        self.prior_, targets = fit_targets(
-            new_prior(self.prior, self.classes),
-            self.smoothing,
-            samples,
-            self.classes_,
-            **options,
-        )
-        return Lesson(LabelObjective(targets, samples.weights, **options))
+    def _signals(self, *, X_future_unlabeled, past_actions, y_past, teacher_proba):
+        prior = new_prior(self.prior, self.classes)
+        return [LabelSignal(y_past, prior=prior, smoothing=self.smoothing)]

@@ -5,9 +5,16 @@ from numbers import Real
 
 import numpy as np
 from sklearn.utils import Bunch, check_consistent_length
-from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils._param_validation import validate_params
 
-from skanticipate.datasets._segments import check_names
+from skanticipate.data.formats import not_as_stored
+from skanticipate.data.missing import refuse_masked
+from skanticipate.data.numbers import Interval
+from skanticipate.datasets._segments import (
+    check_frames,
+    check_names,
+    check_videos,
+)
 from skanticipate.preprocessing.padding import pad_clips
 
 _PAIR_COLUMNS = (
@@ -64,9 +71,10 @@ def cut_pairs(pairs, features, *, feature_rate, fps=30):
     Raises
     ------
     ValueError
-        If a column or a video is missing, arrays are no arrays of steps or differ in
-        the shape of a step, clips differ in length or have less than a step, or a
-        clip begins after the last step of its video.
+        If a column, the name of a video or its features are missing, a column hides
+        values behind a mask, arrays are no arrays of steps or differ in the shape of
+        a step, clips differ in length or have less than a step, or a clip begins
+        after the last step of its video.
 
     See Also
     --------
@@ -97,7 +105,10 @@ def cut_pairs(pairs, features, *, feature_rate, fps=30):
     features = _checked_features(features, list(dict.fromkeys(videos.tolist())))
     clips = {}
     for name in ("past", "future"):
-        start, stop = (np.asarray(pairs[f"{name}_{end}"]) for end in ("start", "stop"))
+        start, stop = (
+            check_frames(np.asarray(pairs[column]), column)
+            for column in (f"{name}_start", f"{name}_stop")
+        )
         n_steps = _steps_of_a_clip(stop - start, feature_rate / fps, name)
         # Rounded, or 30 / 30 * 0.9 s would be 0.8999999999999999 steps.
         last = np.floor(np.round(stop * feature_rate / fps, 6)).astype(np.int64)
@@ -117,8 +128,10 @@ def _check_pairs(pairs):
             "that unlabeled_pairs has made."
         )
     check_consistent_length(*(pairs[name] for name in _PAIR_COLUMNS))
-    for name in ("video", "y"):
-        check_names(pairs[name], name)
+    check_videos(pairs["video"], "video")
+    check_names(pairs["y"], "y")
+    for name in _PAIR_COLUMNS[1:]:
+        refuse_masked(pairs[name], name, "Drop these pairs, or fill them in.")
 
 
 def _checked_features(features, names):
@@ -134,6 +147,8 @@ def _checked_features(features, names):
     }
     expected = arrays[names[0]].shape[1:]
     for name, array in arrays.items():
+        if trouble := not_as_stored(getattr(array, "attrs", {})):
+            raise ValueError(f"features[{name!r}] has {trouble}")
         if len(array.shape) < 2 or array.shape[1:] != expected:
             raise ValueError(
                 f"features[{name!r}] has shape {array.shape}: expected (n_steps, d) "

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from skanticipate._formats import foreign_text
+from skanticipate.data.formats import foreign_text
 
 
 class CsvFile:

@@ -4,9 +4,10 @@ from numbers import Integral, Real
 
 import numpy as np
 from sklearn.utils import Bunch
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from sklearn.utils._param_validation import StrOptions, validate_params
 
-from skanticipate._rows import RowView
+from skanticipate.data.numbers import Interval
+from skanticipate.data.rows import RowView
 from skanticipate.datasets._features import FeatureTable
 from skanticipate.datasets._segments import _checked_columns
 

@@ -4,7 +4,9 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.utils import Bunch, check_random_state
-from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils._param_validation import validate_params
+
+from skanticipate.data.numbers import Interval
 
 _SIDE, _FEATURES = 5, 24
 _CLASSES, _BACKGROUNDS, _NUISANCE_RANK = 6, 12, 6

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.utils import Bunch
-from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils._param_validation import validate_params
 
+from skanticipate.data.numbers import Interval
 from skanticipate.datasets import _sources
 from skanticipate.datasets._readers import (
     many_shot_actions,

@@ -6,9 +6,10 @@ from numbers import Integral
 from pathlib import Path
 
 import numpy as np
-from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils._param_validation import validate_params
 
-from skanticipate._formats import foreign_format
+from skanticipate.data.formats import foreign_format, not_as_stored
+from skanticipate.data.numbers import Interval
 from skanticipate.datasets._features import (
     check_absent,
     check_room,
@@ -60,9 +61,11 @@ def read_hdf5(path, *, out, first_frame=1):
         If `out` exists.
     ValueError
         If the file is no HDF5, damaged or cut short; if a data set is missing, lies in
-        another file, was never written as a whole, holds no numbers, or has not the
-        shape (n_frames, d) with the d of the others; if numbers are no features: not
-        finite, beyond 1e15, or integers that float32 does not hold; if there is no room
+        another file, was never written as a whole, holds no numbers, has attributes by
+        which they are packed (netCDF) or transposed (MATLAB), or has not the shape
+        (n_frames, d) with the d of the others; if numbers are no features: not
+        finite, beyond 1e15, the `_FillValue` or `missing_value` of netCDF, or integers
+        that float32 does not hold; if there is no room
         for them.
 
     See Also
@@ -168,6 +171,8 @@ def _data_set(file, name, h5py):
         return None, f"shape {data.shape} under {name!r}: {_INSIDE}"
     if data.dtype.kind not in "fiub":
         return None, f"{data.dtype} under {name!r}: expected numbers."
+    if trouble := not_as_stored(data.attrs):
+        return None, f"{trouble[:-1]} ({name!r})."
     if not _is_whole(data):
         return None, (
             f"shape {data.shape} under {name!r}, of which a part was never written: "
@@ -191,10 +196,19 @@ def _blocks(path, sets, dtype):
         for start in range(0, len(data), size):
             with _reading(path):
                 block = data[start : start + size]
-            if reason := excess(block):
+            if reason := excess(block) or _filled(block, data.attrs):
                 raise ValueError(
                     f"{path} has numbers that are no features under {data.name!r} in "
                     f"the rows {start} to {start + len(block) - 1}: {reason}. Extract "
                     "these frames again, or write integers as float64."
                 )
             yield block.astype(dtype)
+
+
+def _filled(block, attributes):
+    """Say which numbers stand for none, as netCDF has it.   (k, d) -> str or None."""
+    for name in ("_FillValue", "missing_value"):
+        fill = np.asarray(attributes.get(name, np.nan))
+        if fill.dtype.kind in "fiu" and np.isin(block, fill).any():
+            return f"some are {fill}, which stands for a missing number ({name})"
+    return None

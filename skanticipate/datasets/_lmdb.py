@@ -8,9 +8,10 @@ from pathlib import Path
 from string import Formatter
 
 import numpy as np
-from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils._param_validation import validate_params
 
-from skanticipate._formats import foreign_format
+from skanticipate.data.formats import foreign_format
+from skanticipate.data.numbers import Interval
 from skanticipate.datasets._features import (
     check_absent,
     check_room,
@@ -100,7 +101,8 @@ def read_lmdb(
     before or after the features that read as numbers below 1e-30, such as a length.
     Frames that are all NaN stand for padding. Features of few digits, or few of them,
     may look like both; so may float16 and bfloat16, which NumPy does not have, where
-    all features are positive, and int8 and uint8 always.
+    all features are positive, and int8 and uint8 always. Complex numbers read as twice
+    as many features, of any size: `d` refuses them.
 
     Examples
     --------

@@ -5,9 +5,11 @@ from numbers import Integral, Real
 
 import numpy as np
 from sklearn.utils import Bunch, check_random_state
-from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils._param_validation import validate_params
 from sklearn.utils.random import sample_without_replacement
 
+from skanticipate.data.missing import check_same_kind
+from skanticipate.data.numbers import Interval
 from skanticipate.datasets._segments import _checked_columns
 
 
@@ -92,9 +94,10 @@ def unlabeled_pairs(
     Raises
     ------
     ValueError
-        If a table is not as described, an action is -1, a clip has less than one
-        frame, `n_frames` lacks a video, a parameter is out of its range, or there
-        is room for fewer than `n_pairs` different pairs.
+        If a table is not as described, an action is -1, videos are named by strings
+        in one table and by numbers in the other, a clip has less than one frame,
+        `n_frames` lacks a video, a parameter is out of its range, or there is room
+        for fewer than `n_pairs` different pairs.
     TypeError
         If actions are neither all integers nor all strings.
 
@@ -135,7 +138,8 @@ def unlabeled_pairs(
     (array([ 40, 340]), array([130, 430]))
     """
     length, gap, reach = (
-        round(fps * seconds) for seconds in (clip_duration, anticipation_time, window)
+        round(float(fps) * seconds)
+        for seconds in (clip_duration, anticipation_time, window)
     )
     if not length:
         raise ValueError(
@@ -148,8 +152,11 @@ def unlabeled_pairs(
             "segments holds the action -1, which marks unlabelled pairs: give that "
             "action another number."
         )
-    spans = _spans_of_videos(train)
-    held_out = {} if avoid is None else _spans_of_videos(_columns(avoid, "avoid"))
+    spans, held_out = _spans_of_videos(train), {}
+    if avoid is not None:
+        away = _columns(avoid, "avoid")
+        check_same_kind(away.video, train.video, "video of avoid", "that of segments")
+        held_out = _spans_of_videos(away)
     runs = [
         _runs_of_starts(spans[name], away, end, length, gap, reach)
         for name, away, end in _videos(spans, held_out, n_frames)
@@ -195,7 +202,7 @@ def _videos(spans, held_out, n_frames):
         if n_frames is None:
             yield name, away, max(stop.max(), away[1].max(initial=0))
         elif name in n_frames:
-            yield name, away, n_frames[name]
+            yield name, away, int(n_frames[name])  # narrow ones would wrap round
         else:
             raise ValueError(
                 f"n_frames has no entry for the video {name!r}: give the length of "

@@ -1,6 +1,7 @@
 """Readers of public annotation files: a csv file in, columns out."""
 
 import ast
+from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
@@ -106,7 +107,9 @@ def read_actions(path, *, verbs=None, nouns=None):
         lines like `3, 3_3, Cut_tomato`.
     verbs, nouns : sequence of str or Bunch, default=None
         Names of the classes, indexed by class id, or what :func:`read_classes`
-        returned. By default, the two halves of the text of the action.
+        returned. By default, the two halves of the text of the action; where it holds
+        both an underscore and a space, those that agree with more of the other rows
+        of the same ids, else those at the underscore.
 
     Returns
     -------
@@ -142,7 +145,7 @@ def read_actions(path, *, verbs=None, nouns=None):
         file.use_names(("id", "verb_noun", "action"))
         ids = _halves(file, "verb_noun")
     verb_id, noun_id = map(file.whole_numbers, ("verb", "noun"), ids)
-    verb_text, noun_text = _halves(file, "action")
+    verb_text, noun_text = _halves(file, "action", verb_id, noun_id)
     return Bunch(
         label=file.distinct_integers("id"),
         verb=_class_names(file, "verbs", verb_id, verbs, default=verb_text),
@@ -152,18 +155,36 @@ def read_actions(path, *, verbs=None, nouns=None):
     )
 
 
-def _halves(file, name):
-    """Split "take_pan", or "take pan" if it has no "_", into two columns."""
-    halves = []
+def _halves(file, name, *ids):
+    """Split "take_pan", or "take pan", into two columns, whose ids may be known."""
+    splits = []  # of each row, by one separator or by either
     for row, text in enumerate(file.strings(name)):
         # EGTEA's verbs may hold spaces ("Turn on_faucet"), but never "_".
-        verb, _, noun = text.partition("_" if "_" in text else " ")
-        if not (verb and noun):
+        parts = [text.partition(separator) for separator in "_ "]
+        splits.append([(verb, noun) for verb, _, noun in parts if verb and noun])
+        if not splits[row]:
             raise file.error(
                 row, f"has {text!r} as {name}: expected verb_noun or verb noun"
             )
-        halves.append((verb, noun))
+    ids = list(zip(*ids, strict=True)) or [()] * len(splits)
+    # Where both separators occur, as in "take eating_utensil", an id has the name that
+    # it has in most rows.
+    counts = Counter(
+        named
+        for row_ids, row_splits in zip(ids, splits, strict=True)
+        for split in row_splits
+        for named in _named(row_ids, split)
+    )
+    halves = []
+    for row_ids, row_splits in zip(ids, splits, strict=True):
+        n_rows = [sum(counts[n] for n in _named(row_ids, s)) for s in row_splits]
+        halves.append(row_splits[n_rows.index(max(n_rows))])
     return tuple(zip(*halves, strict=True))
+
+
+def _named(ids, split):
+    """Which of the two, its id and its name, of verb and noun."""
+    return list(zip(("verb", "noun"), ids, split, strict=False))
 
 
 def _class_names(file, what, ids, names, default):

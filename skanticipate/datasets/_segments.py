@@ -3,9 +3,12 @@
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from sklearn.utils._param_validation import StrOptions, validate_params
 
-from skanticipate._missing import as_list
+from skanticipate.data.missing import as_list, is_never_a_name, refuse_masked
+from skanticipate.data.numbers import Interval
+
+_LATEST_FRAME = 2**53  # beyond, floats skip whole numbers
 
 
 @validate_params(
@@ -59,9 +62,9 @@ def label_history(segments, *, history=5, anticipation_time=1.0, rule="ended", f
     Raises
     ------
     ValueError
-        If a column is missing, the table is empty, columns differ in length, a
-        frame is not finite, a segment stops before it starts or a parameter is out
-        of its range.
+        If a column is missing or hides values behind a mask, the table is empty,
+        columns differ in length, the name of a video is missing, a frame is not
+        finite, a segment stops before it starts or a parameter is out of its range.
     TypeError
         If actions are neither all integers nor all strings.
 
@@ -92,7 +95,7 @@ def label_history(segments, *, history=5, anticipation_time=1.0, rule="ended", f
     """
     video, start, stop, action = _checked_columns(segments)
     # Rounded, or 25 fps * 0.28 s would be 7.000000000000001 frames.
-    limit = start - round(fps * anticipation_time, 6)
+    limit = start - round(float(fps) * anticipation_time, 6)
     order = np.lexsort((stop, start, video))
     video, start, stop, limit = (c[order] for c in (video, start, stop, limit))
     if rule == "all":
@@ -174,9 +177,7 @@ def label_sequences(segments, *, max_gap=None, fps=30):
     Raises
     ------
     ValueError
-        If a column is missing, the table is empty, columns differ in length, a
-        frame is not finite, a segment stops before it starts or a parameter is out
-        of its range.
+        As :func:`label_history`.
     TypeError
         If actions are neither all integers nor all strings.
 
@@ -206,7 +207,7 @@ def label_sequences(segments, *, max_gap=None, fps=30):
     [array([7]), array([7, 8]), array([9])]
     """
     video, start, stop, action = _checked_columns(segments)
-    longest = np.inf if max_gap is None else round(fps * max_gap, 6)
+    longest = np.inf if max_gap is None else round(float(fps) * max_gap, 6)
     first_row = np.unique(video, return_index=True)[1][video]
     order = np.lexsort((stop, start, first_row))
     sequences = []
@@ -226,8 +227,10 @@ def _checked_columns(segments):
             f"segments has no column {', '.join(map(repr, missing))}: expected a "
             f"table with the columns {', '.join(names)}."
         )
-    for name in ("video", "action"):
-        check_names(segments[name], name)
+    check_videos(segments["video"], "video")
+    check_names(segments["action"], "action")
+    for name in names[1:]:
+        refuse_masked(segments[name], name, "Drop these segments, or fill them in.")
     video, start, stop, action = columns = [np.asarray(segments[n]) for n in names]
     shapes = {name: column.shape for name, column in zip(names, columns, strict=True)}
     if len(set(shapes.values())) > 1 or video.ndim != 1:
@@ -237,7 +240,8 @@ def _checked_columns(segments):
         )
     if not len(video):
         raise ValueError("segments is empty: expected at least one row.")
-    _check_frames(start, stop)
+    start, stop = check_frames(start, "start_frame"), check_frames(stop, "stop_frame")
+    _check_order(start, stop)
     return _video_codes(video), start, stop, _label_column(action)
 
 
@@ -253,18 +257,40 @@ def check_names(column, what):
             )
 
 
-def _check_frames(start, stop):
-    for name, frames in (("start_frame", start), ("stop_frame", stop)):
-        if frames.dtype.kind not in "iuf":
-            raise ValueError(
-                f"{name} has dtype {frames.dtype}: expected frame numbers."
-            )
-        bad = np.flatnonzero(~np.isfinite(frames))
-        if bad.size:
-            raise ValueError(
-                f"{name} is {frames[bad[0]]} in row {bad[0]} ({bad.size} such rows): "
-                "expected finite frame numbers; drop segments without times."
-            )
+def check_videos(column, what):
+    """Refuse names of videos that are missing, which would all be one video."""
+    check_names(column, what)
+    if isinstance(column, np.ndarray) and column.dtype.kind in "iu":
+        refuse_masked(column, what, "Name the video of every row, or drop these rows.")
+        return
+    names = as_list(column)
+    missing = [row for row, name in enumerate(names) if is_never_a_name(name)]
+    if missing:
+        raise ValueError(
+            f"{what} is {names[missing[0]]!r} in row {missing[0]} ({len(missing)} such "
+            "rows): expected the name of a video in every row. Name it, or drop them."
+        )
+
+
+def check_frames(frames, name):
+    """Finite numbers of frames, as int64 or float64.   (n,) -> (n,).
+
+    Narrow and unsigned integers, as tables store them, wrap round in sums and
+    differences.
+    """
+    if frames.dtype.kind not in "iuf":
+        raise ValueError(f"{name} has dtype {frames.dtype}: expected frame numbers.")
+    bad = np.flatnonzero(~(np.abs(frames.astype(np.float64)) <= _LATEST_FRAME))
+    if bad.size:
+        raise ValueError(
+            f"{name} is {frames[bad[0]]} in row {bad[0]} ({bad.size} such rows): "
+            "expected finite frame numbers of at most 2**53; drop segments without "
+            "times."
+        )
+    return frames.astype(np.float64 if frames.dtype.kind == "f" else np.int64)
+
+
+def _check_order(start, stop):
     bad = np.flatnonzero(stop < start)
     if bad.size:
         row = bad[0]

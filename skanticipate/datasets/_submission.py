@@ -6,8 +6,8 @@ import secrets
 
 import numpy as np
 
-from skanticipate._missing import as_list
-from skanticipate._validation import check_column_order
+from skanticipate.data.missing import as_list, refuse_masked
+from skanticipate.data.validation import check_column_order
 from skanticipate.datasets._submission_check import (
     CHALLENGES,
     N_ACTIONS,
@@ -163,6 +163,7 @@ def _action_keys(pairs):
 def _check_scores(scores, ids, columns, task):
     """One finite number for each segment and class.   -> (n, n_columns)."""
     check_column_order(scores, columns, name=task)
+    refuse_masked(scores, f"The scores of {task}", "Fill in the scores.")
     n_columns, scores = len(columns), np.asarray(scores)
     if scores.shape != (len(ids), n_columns) or scores.dtype.kind not in "fiu":
         raise ValueError(

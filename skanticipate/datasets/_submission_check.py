@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.utils import Bunch
 
-from skanticipate._missing import as_list
+from skanticipate.data.missing import as_list
 
 VERSION = "0.2"
 CHALLENGES = ("action_anticipation", "action_recognition")

@@ -3,6 +3,10 @@
 Axes: B rows of a batch, S stages (anticipation times), C classes, N positions of a
 feature map, d channels. With ``reduction="none"`` every loss gives ``(B,)``, so that
 weights and masks need no second code path. Gradients never flow into a teacher.
+
+Unlike fits and predictions they leave torch's threads as they are: in a forked child,
+whose parent computed with more than one, call ``torch.set_num_threads(1)`` before, or
+they wait for ever for threads that only the parent has.
 """
 
 from skanticipate.losses.cross_entropy import soft_cross_entropy

@@ -5,6 +5,7 @@ from numbers import Real
 
 import torch
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 from skanticipate.losses._attention import Chunk, Workspace, self_attention
 from skanticipate.losses._checks import (
@@ -118,6 +119,10 @@ def weakly_aligned_loss(
             f"teacher_pooled must have the shape {tuple(teacher.shape)} of teacher, "
             f"got {tuple(teacher_pooled.shape)}."
         )
+    if student.shape[1] == teacher.shape[1] == 1:
+        pair = _one_position(student, teacher.detach(), form, delta, reduction)
+        losses = pair * (2 if direction == "both" else 1)
+        return losses if reduction == "none" else losses.mean()
     # x^2 is twice the Huber form that never turns linear.
     factor, delta = (2.0, math.inf) if form == "squared" else (1.0, delta)
     scales = [
@@ -137,6 +142,16 @@ def weakly_aligned_loss(
         delta,
     )
     return losses if reduction == "none" else losses.mean()
+
+
+def _one_position(student, teacher, form, delta, reduction):
+    """The loss where all attention is on the one position.   (B, 1, d) -> (B,)."""
+    student, teacher = student.to(_dtype(student)), teacher.to(_dtype(student))
+    if form == "squared":
+        losses = functional.mse_loss(student, teacher, reduction="none")
+    else:
+        losses = functional.huber_loss(student, teacher, reduction="none", delta=delta)
+    return losses.sum((1, 2)) if reduction == "sum" else losses.mean((1, 2))
 
 
 @torch.no_grad()

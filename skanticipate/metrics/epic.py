@@ -5,8 +5,9 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils import column_or_1d
 
-from skanticipate._actions import verbs_and_nouns
-from skanticipate._missing import as_list
+from skanticipate.data.actions import verbs_and_nouns
+from skanticipate.data.missing import as_list, refuse_masked
+from skanticipate.data.validation import check_column_order
 from skanticipate.metrics.scores import (
     marginalize,
     mean_top_k_recall_score,
@@ -192,6 +193,9 @@ def _subsets(labels, tail, unseen):
 
 def _metrics(task, y_true, scores, columns, rows):
     """Metrics of one task over some rows; NaN where there is none."""
+    refuse_masked(scores, f"The scores of {task}", "Fill in the scores.")
+    ids = range(np.shape(scores)[-1]) if columns is None else columns
+    check_column_order(scores, ids, name=f"the scores of {task}")
     scores = np.asarray(scores)
     if len(scores) != len(y_true):
         raise ValueError(

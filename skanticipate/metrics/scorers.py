@@ -14,7 +14,7 @@ from sklearn.utils import _safe_indexing, check_scalar, column_or_1d
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import _check_method_params
 
-from skanticipate._missing import (
+from skanticipate.data.missing import (
     as_column,
     as_list,
     check_same_kind,

@@ -8,18 +8,19 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils import Bunch, check_array, check_scalar, column_or_1d
 
-from skanticipate._actions import verbs_and_nouns
-from skanticipate._missing import (
+from skanticipate.data.actions import verbs_and_nouns
+from skanticipate.data.missing import (
     as_column,
     as_list,
     check_same_kind,
     label_codes,
     missing_label_mask,
     of_one_kind,
+    refuse_masked,
     unlabeled_mask,
 )
-from skanticipate._validation import check_column_order
-from skanticipate._warn import warn
+from skanticipate.data.validation import check_column_order
+from skanticipate.data.warn import warn
 
 
 def top_k_accuracy(y_true, y_score, *, k=5, classes=None):
@@ -73,10 +74,9 @@ def per_class_top_k_recall(y_true, y_score, *, k=5, labels=None, classes=None):
 
     Parameters
     ----------
-    y_true, y_score, k, classes
-        As in `top_k_accuracy`.
-    labels : array-like, default=None
-        Keep these classes only. Those that do not occur in `y_true` are ignored.
+    y_true, y_score, k, labels, classes
+        As in `top_k_accuracy`; of the classes only `labels` are kept. Those that do not
+        occur in `y_true` are ignored.
 
     Returns
     -------
@@ -282,6 +282,7 @@ def marginalize(proba, classes, actions=None, *, verbs=None, nouns=None):
     (array(['leek', 'onion'], dtype='<U5'), array([[0.75, 0.25]]))
     """
     check_column_order(proba, as_list(classes), name="proba")
+    refuse_masked(proba, "proba", "Drop these rows, or fill in the probabilities.")
     proba, classes = np.asarray(proba), as_list(classes)
     if proba.ndim == 0 or proba.shape[-1] != len(classes):
         raise ValueError(
@@ -305,15 +306,15 @@ def _sum_over_parts(proba, part_of_action, parts, name):
     _check_distinct(given, name)
     codes = label_codes(part_of_action, given)
     if (codes < 0).any():
-        missing = part_of_action[codes < 0][0]
         raise ValueError(
-            f"{name} lacks {missing!r}, which an action contains: its probability "
-            f"would be lost. Add it, or leave {name}=None."
+            f"{name} lacks {part_of_action[codes < 0][0]!r}, which an action contains: "
+            f"its probability would be lost. Add it, or leave {name}=None."
         )
     order = np.argsort(codes, kind="stable")
     present, starts = np.unique(codes[order], return_index=True)
-    sums = np.zeros((*proba.shape[:-1], len(given)), dtype=proba.dtype)
-    sums[..., present] = np.add.reduceat(proba[..., order], starts, axis=-1)
+    summed = np.add.reduceat(proba[..., order], starts, axis=-1)
+    sums = np.zeros((*proba.shape[:-1], len(given)), dtype=summed.dtype)
+    sums[..., present] = summed
     return np.asarray(given), sums
 
 
@@ -326,7 +327,9 @@ def label_mask(present, labels):
 def _check_hits(y_true, y_score, k, classes):
     """Check all; return labels (n,) and whether each is among the k best (n,)."""
     check_scalar(k, "k", Integral, min_val=1)
-    check_column_order(y_score, classes, name="y_score")
+    columns = range(np.shape(y_score)[-1]) if classes is None else classes
+    check_column_order(y_score, columns, name="y_score")
+    refuse_masked(y_score, "y_score", "Drop these rows, or fill in the scores.")
     scores = check_array(y_score, ensure_all_finite=False, input_name="y_score")
     y_true = column_or_1d(as_column(y_true))
     if len(y_true) != len(scores):

@@ -2,8 +2,8 @@
 
 from torch import nn
 from torch.nn import functional
-from torch.nn.utils import skip_init
 
+from skanticipate.networks.bare import skip_init
 from skanticipate.networks.base import Dropout
 
 SMALL = 0.02  # GPT-2's and V-JEPA's standard deviation of initial weights

@@ -10,7 +10,8 @@ from sklearn.base import BaseEstimator, clone
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from skanticipate._layout import (
+from skanticipate.data.layout import (
+    hint_channels_before_steps,
     hint_channels_first,
     hint_trailing_padding,
     hint_zero_padding,
@@ -101,13 +102,14 @@ class NetworkSpec(BaseEstimator):
         For specs with an `embedding` the last entry holds the sizes of its tables. Of
         features that look laid out in another way than they are read, it warns.
         """
-        if getattr(self, "embedding", None) is not None:
-            return code_shape(rows)
-        shape = tuple(rows.shape[1:])
-        hint_channels_first(shape, always_maps=self._maps_only)
-        hint_zero_padding(rows)
+        codes = getattr(self, "embedding", None) is not None
+        shape = code_shape(rows) if codes else tuple(rows.shape[1:])
+        if not codes:
+            hint_channels_first(shape, always_maps=self._maps_only)
+            hint_channels_before_steps(rows)
+            hint_zero_padding(rows)
         if self.fixed_shape or len(self.stage_times()) > 1:
-            hint_trailing_padding(rows, type(self).__name__)
+            hint_trailing_padding(rows, type(self).__name__, codes=codes)
         return shape
 
     def see_classes(self, classes):
@@ -206,7 +208,7 @@ def lend_generator(network, generator):
 def initialize(module, generator):
     """Draw initial weights from `generator`.
 
-    The modules come from `torch.nn.utils.skip_init`, so that building them draws
+    The modules come from `skip_init`, so that building them draws
     nothing from torch's global stream. The distributions are torch's defaults, and the
     same seed gives the weights that plain torch gives; a module of ours that starts
     otherwise says so in `start`.

@@ -2,11 +2,12 @@
 
 from numbers import Integral, Real
 
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, StrOptions
 from torch import nn
 from torch.nn import functional
-from torch.nn.utils import skip_init
 
+from skanticipate.data.numbers import Interval
+from skanticipate.networks.bare import skip_init
 from skanticipate.networks.base import Dropout, NetworkSpec, Output, initialize
 from skanticipate.networks.heads import classifier
 from skanticipate.networks.inputs import fill_padding, mean_over_steps, real_steps

@@ -4,11 +4,11 @@ from itertools import pairwise
 from numbers import Integral, Real
 
 import torch
-from sklearn.utils._param_validation import Interval
 from sklearn.utils.metaestimators import _BaseComposition
 from torch import nn
-from torch.nn.utils import skip_init
 
+from skanticipate.data.numbers import Interval
+from skanticipate.networks.bare import skip_init
 from skanticipate.networks.base import Dropout, Output, initialize
 from skanticipate.networks.rulstm import RULSTM
 from skanticipate.networks.stages import StagedSpec

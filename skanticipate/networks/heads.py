@@ -4,10 +4,10 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import nn
 from torch.nn import functional
-from torch.nn.utils import skip_init
 
-from skanticipate._actions import verbs_and_nouns
-from skanticipate._missing import number_names
+from skanticipate.data.actions import verbs_and_nouns
+from skanticipate.data.missing import number_names
+from skanticipate.networks.bare import skip_init
 
 
 class VerbNounHead(BaseEstimator):

@@ -3,11 +3,12 @@
 from numbers import Integral, Real
 
 import torch
-from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.utils._param_validation import HasMethods
 from torch import nn
 from torch.nn import functional
-from torch.nn.utils import skip_init
 
+from skanticipate.data.numbers import Interval
+from skanticipate.networks.bare import skip_init
 from skanticipate.networks.base import Dropout, NetworkSpec, Output, initialize
 from skanticipate.networks.feature_map import convolve, position_mask
 from skanticipate.networks.heads import classifier

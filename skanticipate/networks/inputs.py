@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.utils import skip_init
 
-from skanticipate._validation import chunks
+from skanticipate.data.validation import chunks
+from skanticipate.networks.bare import skip_init
 
 _LARGEST_CODE = 1 << 24  # the networks' float32 counts no further
 

@@ -2,9 +2,11 @@
 
 from numbers import Integral, Real
 
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, StrOptions
 from torch import nn
 
+from skanticipate.data.numbers import Interval
+from skanticipate.networks.bare import skip_init
 from skanticipate.networks.base import Dropout, Output, initialize
 from skanticipate.networks.heads import classifier
 from skanticipate.networks.inputs import clip_input, hold_last, real_first
@@ -125,13 +127,13 @@ class _LSTM(nn.Module):
         self.input = clip_input(spec, input_shape)
         cell = {"lstm": nn.LSTM, "gru": nn.GRU}[spec.cell]
         self.input_dropout = Dropout(spec.input_dropout)
-        self.rolling = cell(  # skip_init does not know recurrent modules
+        self.rolling = skip_init(
+            cell,
             self.input.n_outputs,
             int(spec.hidden_size),
             int(spec.n_layers),
             batch_first=True,
-            device="meta",
-        ).to_empty(device="cpu")
+        )
         self.state_dropout = Dropout(spec.dropout)
         self.classifier = classifier(spec, spec.hidden_size, n_classes)
 

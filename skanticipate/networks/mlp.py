@@ -3,10 +3,11 @@
 from itertools import pairwise
 from numbers import Integral, Real
 
-from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.utils._param_validation import HasMethods
 from torch import nn
-from torch.nn.utils import skip_init
 
+from skanticipate.data.numbers import Interval
+from skanticipate.networks.bare import skip_init
 from skanticipate.networks.base import Dropout, NetworkSpec, Output, initialize
 from skanticipate.networks.heads import classifier
 from skanticipate.networks.inputs import clip_input
@@ -91,7 +92,8 @@ class Perceptron(nn.Module):
         self.input = reader
         sizes = spec.hidden_size
         sizes = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
-        if not sizes or any(not isinstance(n, Integral) or n < 1 for n in sizes):
+        whole = Interval(Integral, 1, None, closed="left")
+        if not sizes or not all(map(whole.is_satisfied_by, sizes)):
             raise ValueError(f"hidden_size must hold positive integers, got {sizes}.")
         self.layers = nn.ModuleList(
             skip_init(nn.Linear, *pair) for pair in pairwise((width, *sizes))

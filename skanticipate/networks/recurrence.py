@@ -12,14 +12,15 @@ from torch import nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from skanticipate.networks.bare import skip_init
+
 _sigmoid_backward = torch.ops.aten.sigmoid_backward
 _tanh_backward = torch.ops.aten.tanh_backward
 
 
 def lstm_weights(n_inputs, hidden_size):
     """Build an LSTM of one layer, without initial weights."""
-    lstm = nn.LSTM(int(n_inputs), int(hidden_size), device="meta")
-    return lstm.to_empty(device="cpu")  # skip_init does not know recurrent modules
+    return skip_init(nn.LSTM, int(n_inputs), int(hidden_size))
 
 
 def project(lstm, inputs):

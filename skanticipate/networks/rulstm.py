@@ -3,9 +3,10 @@
 from numbers import Integral, Real
 
 import torch
-from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.utils._param_validation import HasMethods
 from torch import nn
 
+from skanticipate.data.numbers import Interval
 from skanticipate.networks.base import Dropout, Output, initialize
 from skanticipate.networks.heads import classifier
 from skanticipate.networks.inputs import clip_input, hold_last, real_first

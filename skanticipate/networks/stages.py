@@ -3,8 +3,8 @@
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.utils._param_validation import Interval
 
+from skanticipate.data.numbers import Interval
 from skanticipate.networks.base import NetworkSpec
 
 STAGE_CONSTRAINTS = {

@@ -3,12 +3,13 @@
 from numbers import Integral, Real
 
 import torch
-from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.utils._param_validation import HasMethods
 from torch import nn
 from torch.nn import functional
-from torch.nn.utils import skip_init
 
+from skanticipate.data.numbers import Interval
 from skanticipate.networks.attention import SMALL, Block, check_heads, start_small
+from skanticipate.networks.bare import skip_init
 from skanticipate.networks.base import Dropout, Output, initialize
 from skanticipate.networks.heads import classifier
 from skanticipate.networks.inputs import clip_input, hold_last, real_first

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from skanticipate._labels import check_label_array, labelled_rows
+from skanticipate.data.labels import check_label_array, labelled_rows
 from skanticipate.metrics import top_k_accuracy
 
 

@@ -4,10 +4,10 @@ import numpy as np
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 
-from skanticipate._validation import check_clips
+from skanticipate.data.validation import check_clips
 from skanticipate.plotting._pyplot import import_pyplot
-from skanticipate.teachers.maps import compute_maps, has_map
-from skanticipate.teachers.protocol import seen_by_last_step, split_transforms
+from skanticipate.signals.asking import seen_by_last_step, split_transforms
+from skanticipate.signals.maps import compute_maps, has_map
 
 
 class AttentionMapDisplay:

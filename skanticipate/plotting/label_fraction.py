@@ -7,11 +7,11 @@ from sklearn.metrics import check_scoring
 from sklearn.utils import _safe_indexing, check_scalar
 from sklearn.utils.validation import has_fit_parameter
 
-from skanticipate._labels import check_label_array, labelled_rows
-from skanticipate._missing import resolve_marker
-from skanticipate._validation import check_same_length
+from skanticipate.data.labels import check_label_array, labelled_rows
+from skanticipate.data.missing import resolve_marker, unlabeled_mask
+from skanticipate.data.validation import check_same_length
 from skanticipate.plotting._pyplot import import_pyplot
-from skanticipate.teachers.ensemble import seeded
+from skanticipate.signals.asking import seeded
 
 
 class LabelFractionDisplay:
@@ -89,8 +89,9 @@ class LabelFractionDisplay:
         keeps, and all estimators get the same labels.
 
         An estimator with a parameter `teacher`, its own or that of a step inside, is
-        fitted on all rows, with -1 where the label is hidden, and on the futures. Any
-        other is fitted on the labelled rows alone.
+        fitted on all rows, with its own `unlabeled_label` (-1 for "auto") where the
+        label is hidden, and on the futures. Any other is fitted on the labelled rows
+        alone.
 
         Parameters
         ----------
@@ -100,7 +101,8 @@ class LabelFractionDisplay:
         X_past : array-like of shape (n, ..., d)
             Features observed before the actions.
         y : array-like of shape (n,)
-            Labels; rows with -1 have none to begin with.
+            Labels; rows with the `unlabeled_label` of an estimator have none to begin
+            with, those with -1 where it is "auto" or no estimator has one.
         X_future_unlabeled : array-like of shape (n, ...)
             Features of the clips to be anticipated.
         X_test, y_test : arrays as `X_past` and `y`
@@ -130,7 +132,8 @@ class LabelFractionDisplay:
         ------
         ValueError
             If there is no estimator, a fraction is out of its range, lengths differ,
-            there are no labels, or -1 is a class.
+            there are no labels, or -1 is a class and would hide labels; if an estimator
+            with a teacher knows no unlabelled rows (`unlabeled_label=None`).
 
         Notes
         -----
@@ -147,8 +150,9 @@ class LabelFractionDisplay:
         """
         if not isinstance(estimators, dict):
             estimators = {type(estimators).__name__: estimators}
-        rows = _Rows(X_past, y, X_future_unlabeled, groups)
         _check_request(estimators, fractions, n_repeats)
+        markers = {marker for e in estimators.values() for marker in _markers(e)}
+        rows = _Rows(X_past, y, X_future_unlabeled, groups, markers or {-1})
         scores = {name: np.empty((len(fractions), n_repeats)) for name in estimators}
         seeds = np.random.SeedSequence(random_state).generate_state(n_repeats)
         for repeat, seed in enumerate(seeds.tolist()):
@@ -231,14 +235,18 @@ class LabelFractionDisplay:
 class _Rows:
     """Training rows, and how they look once labels are hidden."""
 
-    def __init__(self, X_past, y, X_future_unlabeled, groups):
+    def __init__(self, X_past, y, X_future_unlabeled, groups, markers):
         y = check_label_array(y, estimator="LabelFractionDisplay")
         check_same_length(
             len(y), "y", X_past=X_past, X_future_unlabeled=X_future_unlabeled
         )
         check_same_length(len(y), "y", groups=groups)
-        labelled, labels, _ = labelled_rows(y, -1, estimator="LabelFractionDisplay")
-        if not labelled.all() and resolve_marker(y, "auto") is None:
+        marked = [unlabeled_mask(y, resolve_marker(y, marker)) for marker in markers]
+        labelled = ~np.any(marked, axis=0)
+        _, labels, _ = labelled_rows(
+            y[labelled], None, estimator="LabelFractionDisplay"
+        )
+        if -1 in markers and not labelled.all() and resolve_marker(y, "auto") is None:
             raise ValueError(
                 "y holds -1 and 1 only, so -1 is a class and cannot mark hidden "
                 "labels: name the classes otherwise."
@@ -264,28 +272,47 @@ class _Rows:
 
     def fit(self, estimator, kept):
         """Fit on what this estimator can use."""
-        has_teacher = any(
-            name.rpartition("__")[2] == "teacher" for name in estimator.get_params()
-        )
-        aligned = {}
+        markers, aligned = _markers(estimator), {}
         if self.groups is not None and (
-            has_teacher or has_fit_parameter(estimator, "groups")
+            markers or has_fit_parameter(estimator, "groups")
         ):
             aligned["groups"] = self.groups
-        if has_teacher:
+        if markers:
             aligned["X_future_unlabeled"] = self.X_future
-            return estimator.fit(self.X_past, self._hidden(kept), **aligned)
+            return estimator.fit(self.X_past, self._hidden(kept, *markers), **aligned)
         aligned = {name: _safe_indexing(part, kept) for name, part in aligned.items()}
         return estimator.fit(_safe_indexing(self.X_past, kept), self.y[kept], **aligned)
 
-    def _hidden(self, kept):
-        """Labels with -1 in all rows but some."""
-        # Strings and the number -1 go together in an array of objects only.
-        text = self.y.dtype.kind in "USO"
-        dtype = object if text else np.promote_types(self.y.dtype, np.int8)
-        hidden = np.full(len(self.y), -1, dtype=dtype)
+    def _hidden(self, kept, marker):
+        """Labels with the marker in all rows but some."""
+        # Strings and numbers, or NaN and integers, go together in objects only.
+        dtype = object
+        if self.y.dtype.kind in "biuf" and isinstance(marker, Integral):
+            dtype = np.result_type(self.y.dtype, np.min_scalar_type(marker))
+        hidden = np.full(len(self.y), marker, dtype=dtype)
         hidden[kept] = self.y[kept]
         return hidden
+
+
+def _markers(estimator):
+    """What marks an unlabelled row, if there is a teacher inside.   -> list."""
+    params = estimator.get_params()
+    teachers = [name for name in params if name.rpartition("__")[2] == "teacher"]
+    if not teachers:
+        return []
+    student = min(teachers, key=lambda n: n.count("__")).removesuffix("teacher")
+    marker = params.get(student + "unlabeled_label", "auto")
+    if isinstance(marker, str) and marker == "auto":
+        classes = params.get(student + "classes")
+        marker = -1 if classes is None else resolve_marker(None, "auto", classes)
+    if marker is None:
+        raise ValueError(
+            f"{type(estimator).__name__} knows no unlabelled rows ({student}"
+            "unlabeled_label=None, or -1 is one of its classes), so that labels cannot "
+            f"be hidden from it: set {student}unlabeled_label to a value that is no "
+            "class, such as np.nan."
+        )
+    return [marker]
 
 
 def _check_request(estimators, fractions, n_repeats):

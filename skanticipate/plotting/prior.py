@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skanticipate._missing import as_list
+from skanticipate.data.missing import as_list
 from skanticipate.plotting._pyplot import import_pyplot
 
 

@@ -7,9 +7,9 @@ from sklearn.utils import check_array, get_tags
 from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skanticipate._layout import hint_zero_padding
-from skanticipate._rows import RowView
-from skanticipate._validation import check_clips, padding_steps
+from skanticipate.data.layout import hint_zero_padding
+from skanticipate.data.rows import RowView
+from skanticipate.data.validation import check_as_meant, check_clips, padding_steps
 
 
 class PerFrame(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
@@ -128,6 +128,7 @@ class PerFrame(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
 
     def _check_clips(self, X, reset):
         """Clips as a numeric array of at least two axes, with the right channels."""
+        check_as_meant(X, "X")
         clips = np.asarray(
             check_array(
                 X,

@@ -5,20 +5,22 @@ from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from skanticipate._actions import (
+from skanticipate.data.actions import (
     action_lookup,
     as_mapping,
     verb_noun_pairs,
     verbs_and_nouns,
 )
-from skanticipate._missing import (
+from skanticipate.data.layout import hint_right_padding
+from skanticipate.data.missing import (
     as_array,
     check_same_kind,
     label_codes,
     missing_mask,
     number_names,
 )
-from skanticipate._validation import check_column_order, refuse_sparse
+from skanticipate.data.rows import RowView
+from skanticipate.data.validation import check_column_order, refuse_sparse
 
 
 class HistoryInputMixin:
@@ -36,9 +38,14 @@ class HistoryInputMixin:
         return tags
 
     def _check_columns(self, X, *, reset):
-        """Note what the columns of a table are called in fit; later they come alike."""
+        """Note what the columns of a table are called in fit; later they come alike.
+
+        Where they are noted, rows that look padded on the right are told too.
+        """
         if reset:
+            refuse_sparse(X)
             self._columns = list(getattr(X, "columns", ())) or None
+            hint_right_padding(RowView(as_array(X)))
         check_column_order(X, self._columns, name="past_actions")
 
 

@@ -3,7 +3,10 @@
 from numbers import Integral
 
 import numpy as np
-from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils._param_validation import validate_params
+
+from skanticipate.data.missing import refuse_masked
+from skanticipate.data.numbers import Interval
 
 
 @validate_params(
@@ -85,6 +88,11 @@ def pad_clips(clips, *, n_steps=None):
 
 def _as_clip(clip, number):
     """One clip as an array of numbers.   -> (T, ..., d)."""
+    refuse_masked(
+        clip,
+        f"clips[{number}]",
+        "Pass .filled(np.nan), of floats, if whole steps are hidden: they are padding.",
+    )
     try:
         array = np.asarray(clip)
     except ValueError as error:  # numpy's words for steps of unequal length

@@ -4,11 +4,11 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
-from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
-from skanticipate._rows import RowView
-from skanticipate._validation import check_clips
+from skanticipate.data.numbers import Interval
+from skanticipate.data.rows import RowView
+from skanticipate.data.validation import check_clips
 
 
 class LastAxisSlice(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):

@@ -6,9 +6,9 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
 
-from skanticipate._actions import verbs_and_nouns, words
-from skanticipate._missing import as_array, missing_mask
-from skanticipate._validation import refuse_sparse
+from skanticipate.data.actions import verbs_and_nouns, words
+from skanticipate.data.missing import as_array, missing_mask
+from skanticipate.data.validation import refuse_sparse
 from skanticipate.preprocessing.history import (
     HistoryInputMixin,
     check_history,
@@ -97,7 +97,7 @@ class HistoryText(
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
-        """Check the histories; nothing is learned.
+        """Check the histories; nothing is learned but the order of named columns.
 
         Parameters
         ----------
@@ -116,6 +116,7 @@ class HistoryText(
         ValueError
             As in `transform`.
         """
+        self._check_columns(X, reset=True)
         self.transform(X)
         return self
 
@@ -139,6 +140,7 @@ class HistoryText(
         """
         self._validate_params()
         _check_template(self.template)
+        self._check_columns(X, reset=False)
         history = check_history(X)
         which, labels = distinct_labels(history)
         phrases = self._phrases(labels)

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils.validation import check_is_fitted
 
-from skanticipate._missing import as_column, as_list, is_never_a_name, label_codes
+from skanticipate.data.missing import as_column, as_list, is_never_a_name, label_codes
 
 
 class BasePrior(BaseEstimator):

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, StrOptions
 
-from skanticipate._actions import verbs_and_nouns, words
-from skanticipate._missing import number_names
-from skanticipate._warn import warn
+from skanticipate.data.actions import verbs_and_nouns, words
+from skanticipate.data.files import file_marks
+from skanticipate.data.missing import number_names
+from skanticipate.data.numbers import Interval
+from skanticipate.data.warn import warn
 from skanticipate.priors.base import BasePrior, normalize_rows
 from skanticipate.priors.labels import verb_noun_rows
 from skanticipate.priors.word_vectors import read_word_vectors
@@ -32,9 +34,9 @@ class GloVePrior(BasePrior):
         Names of verb and noun of each label: a mapping label -> (verb, noun), or a
         table with the columns `label`, `verb`, `noun`, or None where the labels are
         strings "verb noun".
-    vectors : path, mapping, KeyedVectors or str
-        Word vectors: a text file in GloVe or word2vec format (also .gz), a mapping
-        word -> (d,) array, gensim's KeyedVectors, or the name of a model of
+    vectors : path, mapping, KeyedVectors or str, default=None
+        Word vectors, to be given: a text file in GloVe or word2vec format (also .gz), a
+        mapping word -> (d,) array, gensim's KeyedVectors, or the name of a model of
         `gensim.downloader` in text format. Clones share the object.
     similarity : {"absdot", "cosine", "relu", "expcosine"}, default="absdot"
         abs(a . b); abs(cos(a, b)); max(0, a . b); or exp(cos(a, b)), so that
@@ -211,8 +213,7 @@ def _word_table(vectors, wanted):
         )
     if isinstance(vectors, (str, os.PathLike)):
         path = _local_path(vectors)
-        changed = path.stat().st_mtime_ns
-        vectors = _read_cached(path, changed, wanted)
+        vectors = _read_cached(path, file_marks(path), wanted)
     table = {
         word: np.asarray(vectors[word], dtype=np.float64)
         for word in sorted(wanted)
@@ -229,7 +230,7 @@ def _word_table(vectors, wanted):
 
 
 @lru_cache(maxsize=4)
-def _read_cached(path, changed, wanted):
+def _read_cached(path, marks, wanted):
     """Read a file once for the many fits of a search."""
     return read_word_vectors(path, wanted)
 

@@ -1,11 +1,12 @@
 """Priors from the labels alone: all alike, those that share a word, or given."""
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.utils._param_validation import HasMethods
 
-from skanticipate._actions import verbs_and_nouns
-from skanticipate._missing import as_list, label_codes, number_names
-from skanticipate._validation import check_column_order
+from skanticipate.data.actions import verbs_and_nouns
+from skanticipate.data.missing import as_list, label_codes, number_names, refuse_masked
+from skanticipate.data.validation import check_column_order
 from skanticipate.priors.base import BasePrior, check_classes, normalize_rows
 
 
@@ -161,6 +162,20 @@ class ArrayPrior(BasePrior):
         return normalize_rows(matrix.astype(np.float32))
 
 
+def new_prior(prior, classes):
+    """Build the unfitted prior that the parameters `prior` and `classes` stand for."""
+    if prior is None:
+        return UniformPrior()
+    if hasattr(prior, "fit"):
+        return clone(prior)
+    if classes is None:
+        raise ValueError(
+            "A prior matrix needs classes=, the labels of its rows and columns in "
+            "order: without it a class that is missing from y would shift them."
+        )
+    return ArrayPrior(prior, classes)
+
+
 def verb_noun_rows(verbs, nouns, rows, *, include_self=True):
     """Verb-noun distributions of some classes.   (C,), (C,), (R,) -> (R, C) float32."""
     shares = _equal_rows(verbs, rows)
@@ -179,6 +194,7 @@ def _equal_rows(values, rows):
 
 
 def _check_stochastic(matrix, n_classes):
+    refuse_masked(matrix, "The prior matrix", "Fill in the numbers.")
     matrix = np.asarray(matrix)
     if matrix.dtype.kind != "f":
         matrix = matrix.astype(np.float64)

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.base import _fit_context, clone
 from sklearn.utils.validation import check_is_fitted
 
-from skanticipate._missing import as_list
+from skanticipate.data.missing import as_list
 from skanticipate.priors.base import BasePrior, check_classes
 
 

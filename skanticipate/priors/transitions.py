@@ -1,16 +1,24 @@
 """Priors from the order of actions: what comes before a label, or after the past."""
 
+from collections.abc import Mapping
 from functools import partial
 from itertools import compress
 from numbers import Real
 
 import numpy as np
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from skanticipate._actions import action_lookup, verb_noun_pairs, warn_of_long_names
-from skanticipate._missing import as_list, label_codes, missing_mask, number_names
-from skanticipate._warn import warn
+from skanticipate.data.actions import action_lookup, verb_noun_pairs, warn_of_long_names
+from skanticipate.data.missing import (
+    as_list,
+    check_same_kind,
+    label_codes,
+    missing_mask,
+    number_names,
+)
+from skanticipate.data.numbers import Interval
+from skanticipate.data.warn import warn
 from skanticipate.priors.base import BasePrior, class_codes, normalize_rows
 
 
@@ -220,6 +228,8 @@ class TransitionPrior(BasePrior):
         y, past = _checked_pairs(y, y_past)
         class_codes(y, self.classes_)
         codes_of_past, distinct = number_names(past)
+        there = list(compress(distinct, ~missing_mask(distinct)))
+        check_same_kind(there, self.past_actions_, "y_past", "the past actions of fit")
         verbs, nouns = self._verbs_and_nouns(distinct)
         # from the last row upwards, so that the finest level has the last word
         start = len(self.matrix_) - 1
@@ -255,6 +265,12 @@ class TransitionPrior(BasePrior):
 
         uniform = np.full((1, len(classes)), 1 / len(classes), dtype=np.float32)
         everything = codes[codes >= 0]
+        if not len(everything):
+            warn(
+                "TransitionPrior counted no label that is one of its classes, so every "
+                "row is uniform: check that sequences hold labels of the same kind as "
+                "y.",
+            )
         unigram = _back_off(
             uniform, np.zeros_like(everything), everything, self.strength
         )
@@ -288,10 +304,35 @@ def _observed_pairs(y, y_past, sequences):
     if sequences is None:
         following, past = _checked_pairs(y, y_past)
         return past, following
-    sequences = [as_list(sequence) for sequence in sequences]
+    sequences = checked_sequences(sequences)
     following = [label for sequence in sequences for label in sequence]
     past = [label for sequence in sequences for label in [None, *sequence][:-1]]
     return past, following
+
+
+def checked_sequences(sequences):
+    """Actions of each video, as lists.
+
+    Raises
+    ------
+    ValueError
+        If they are named, or one of them is a single label.
+    """
+    if isinstance(sequences, Mapping) or hasattr(sequences, "columns"):
+        raise ValueError(
+            "sequences must be a list that holds the list of labels of each video, got "
+            f"a {type(sequences).__name__}: pass its values, list(sequences.values()) "
+            "of a dict, or datasets.label_sequences of a table of segments."
+        )
+    for sequence in sequences:
+        single = isinstance(sequence, str | Mapping)
+        if single or not hasattr(sequence, "__len__"):
+            raise ValueError(
+                "sequences must hold a list of labels for each video, in the order of "
+                f"time, got {sequence!r} in place of such a list: a single video is "
+                "[labels]."
+            )
+    return [as_list(sequence) for sequence in sequences]
 
 
 def _checked_pairs(y, y_past):

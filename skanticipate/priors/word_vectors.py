@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from skanticipate._formats import UTF8_MARK, foreign_text
+from skanticipate.data.formats import UTF8_MARK, foreign_text
 
 _N_PROBED_LINES = 100
 _N_PROBED_BYTES = 4096

@@ -2,8 +2,7 @@
 
 from skanticipate.teachers.ensemble import TeacherEnsemble
 from skanticipate.teachers.history import HistoryTeacher
-from skanticipate.teachers.language import LanguageTeacher
-from skanticipate.teachers.masked_language import pretrain_language_model
+from skanticipate.teachers.language import LanguageTeacher, pretrain_language_model
 from skanticipate.teachers.recognition import RecognitionTeacher
 
 __all__ = [

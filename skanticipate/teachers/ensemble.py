@@ -1,18 +1,22 @@
 """TeacherEnsemble: several teachers that answer as one."""
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context, clone
+from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skanticipate._labels import check_label_array, check_label_kind, labelled_rows
-from skanticipate._missing import as_array
-from skanticipate._params import validate_nested
-from skanticipate._rows import RowView
-from skanticipate._validation import check_column_order, refuse_sparse
-from skanticipate.persistence import SaveMixin
-from skanticipate.teachers.protocol import ask, fit_teacher
+from skanticipate.data.labels import check_label_array, check_label_kind, labelled_rows
+from skanticipate.data.missing import as_array
+from skanticipate.data.rows import RowView
+from skanticipate.data.validation import (
+    check_as_meant,
+    check_column_order,
+    refuse_sparse,
+)
+from skanticipate.estimator.nested import validate_nested
+from skanticipate.estimator.saving import SaveMixin
+from skanticipate.signals.asking import ask, fit_teacher, seeded
 
 
 class TeacherEnsemble(SaveMixin, ClassifierMixin, BaseEstimator):
@@ -152,6 +156,8 @@ def mean_proba(answers, average, weights=None):
 
     list of (n, C) -> (n, C)
     """
+    if len(answers) == 1:  # and no rounding
+        return answers[0]
     if average == "proba":
         return np.average(answers, axis=0, weights=weights)
     logs = [np.log(np.maximum(a, np.finfo(a.dtype).tiny)) for a in answers]
@@ -162,25 +168,8 @@ def mean_proba(answers, average, weights=None):
 
 def _rows(X):
     rows = np.asanyarray(X)
-    if rows.dtype.kind == "U":
-        rows = as_array(X)  # None and NaN must not become strings
+    if rows.dtype.kind == "f":
+        check_as_meant(X, "X")
+    elif rows.dtype.kind == "U" or isinstance(rows, np.ma.MaskedArray):
+        rows = as_array(X)  # None, NaN and what is hidden must not become labels
     return RowView(rows)
-
-
-def seeded(teacher, seed):
-    """Clone whose parameters `random_state` that are None, nested ones too, are set."""
-    if isinstance(teacher, type) or not hasattr(teacher, "get_params"):
-        raise TypeError(
-            "A teacher must be a classifier with fit, predict_proba and get_params, got"
-            f" {teacher!r}: pass an estimator, or its answers as teacher_proba=."
-        )
-    teacher = clone(teacher)
-    open_ = [
-        name
-        for name, value in sorted(teacher.get_params().items())
-        if name.rpartition("__")[2] == "random_state" and value is None
-    ]
-    seeds = np.random.SeedSequence(seed).generate_state(max(1, len(open_))) >> 1
-    seeds = dict(zip(open_, seeds.tolist(), strict=False))
-    teacher.set_params(**seeds)  # that of a FrozenEstimator returns nothing
-    return teacher

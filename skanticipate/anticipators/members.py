@@ -1,0 +1,241 @@
+"""The members of a LateFusion: which are welcome, and what each is shown."""
+
+from types import SimpleNamespace
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+from sklearn.utils import _safe_indexing, check_array
+from sklearn.utils.validation import has_fit_parameter
+
+from skanticipate.data.labels import check_labels
+from skanticipate.data.missing import (
+    as_column,
+    as_list,
+    label_codes,
+    of_one_kind,
+    refuse_masked,
+    unlabeled_mask,
+)
+from skanticipate.data.validation import check_column_order
+from skanticipate.estimator.nested import names_of_columns, nested_estimators
+from skanticipate.preprocessing.slices import LastAxisSlice
+from skanticipate.signals.asking import (
+    fit_with_signals,
+    last_step,
+    split_transforms,
+)
+
+
+def check_members(estimators, weights):
+    """Check what can be checked without data."""
+    for member in estimators or [None]:
+        is_triple = isinstance(member, list | tuple) and len(member) == 3
+        if not is_triple or not isinstance(member[0], str):
+            raise ValueError(
+                "estimators must be a list of (name, estimator, (start, stop)) with at "
+                f"least one member, got {estimators!r}."
+            )
+        _check_member(*member)
+    if weights is None:
+        return
+    refuse_masked(weights, "weights", "Give the weight of every member.")
+    given = check_array(weights, ensure_2d=False, dtype=float, input_name="weights")
+    n = len(estimators)
+    if given.shape != (n,) or given.min() < 0 or not given.any():
+        raise ValueError(
+            f"weights must be one number for each of the {n} members, none negative "
+            f"and not all zero, got {weights!r}."
+        )
+
+
+def _check_member(name, estimator, columns):
+    """Refuse what is no classifier, or no channels."""
+    methods = [hasattr(estimator, name) for name in ("fit", "predict_proba")]
+    if isinstance(estimator, type) or not all(methods):
+        raise TypeError(
+            f"Member {name!r} must be a classifier with predict_proba, got "
+            f"{estimator!r}: wrap one that only decides in CalibratedClassifierCV."
+        )
+    if isinstance(estimator, Pipeline):
+        for step in estimator.named_steps.values():
+            if hasattr(step, "fit_resample"):
+                raise TypeError(
+                    f"Member {name!r} resamples the rows, so that signals would not go "
+                    "with them: resample before the fusion."
+                )
+    try:
+        LastAxisSlice(*columns)._validate_params()
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"Member {name!r} must say which channels it sees as (start, stop), got "
+            f"{columns!r}. {error}"
+        ) from error
+
+
+def check_columns_of_frozen(name, estimator, table, columns):
+    """Refuse a table whose columns a frozen member learned in another order."""
+    if not hasattr(table, "columns"):
+        return
+    start, stop = columns
+    shown = SimpleNamespace(columns=list(table.columns)[start:stop])
+    for names in names_of_columns(estimator):
+        check_column_order(shown, names, name=f"X_past that member {name!r} sees")
+
+
+def check_labels_alike(fusion, y):
+    """Labels as all anticipators among the members read them.   -> Labels."""
+    readings = [
+        (name, _labels_as_read_by(reader, y))
+        for name, member in fusion._members
+        for reader in _readers(member)
+    ]
+    if not readings:
+        return check_labels(y, classes=None, unlabeled_label="auto", estimator=fusion)
+    (first_name, first), *others = readings
+    for name, other in others:
+        alike = np.array_equal(first.classes, other.classes)
+        if not alike or not np.array_equal(first.codes, other.codes):
+            raise ValueError(
+                "The members of a LateFusion must agree about classes, but "
+                f"{first_name!r} has {_description(first)} and {name!r} has "
+                f"{_description(other)}: give all the same classes= and "
+                "unlabeled_label=."
+            )
+    markers = (labels.marker for _, labels in readings)
+    return first._replace(marker=next((m for m in markers if m is not None), None))
+
+
+def _readers(estimator):
+    """Anticipators, alone, at the end of a Pipeline or in another fusion."""
+    last = last_step(estimator)
+    if hasattr(last, "_members"):
+        return [r for _, member in last._members for r in _readers(member)]
+    return [last] if reads_unlabelled(last) else []
+
+
+def _labels_as_read_by(reader, y):
+    return check_labels(
+        y,
+        classes=getattr(reader, "classes", None),
+        unlabeled_label=getattr(reader, "unlabeled_label", "auto"),
+        estimator=reader,
+    )
+
+
+def _description(labels):
+    few = str(labels.classes[:5].tolist())[1:-1]
+    more = ", ..." if len(labels.classes) > 5 else ""
+    n = int((labels.codes < 0).sum())
+    return f"{len(labels.classes)} ({few}{more}; {n} unlabelled rows)"
+
+
+def reads_unlabelled(estimator):
+    """Whether `fit` has the signature of the anticipators."""
+    return has_fit_parameter(last_step(estimator), "X_future_unlabeled")
+
+
+def fit_member(name, estimator, clips, y, labels, signals):
+    """Fit a clone of a member on all rows, or on those that it can read.
+
+    Parameters
+    ----------
+    name : str
+        For messages.
+    estimator : classifier
+        A `FrozenEstimator` is used as it is.
+    clips : ndarray or RowView of shape (n, ..., d)
+        The channels of the member.
+    y : array-like of shape (n,)
+        Labels as they were given.
+    labels : Labels
+        The same, checked.
+    signals : dict of arrays
+        What else was given, of which `X_val` and `y_val` are of other rows.
+    """
+    member = clone(estimator)
+    if not reads_unlabelled(member):
+        rows = np.flatnonzero(labels.codes >= 0)
+        _refuse_to_hide(name, member, signals, len(labels.codes) - len(rows))
+        y = labels.classes[labels.codes[rows]]
+        if len(rows) < len(labels.codes):
+            clips = clips[rows]
+            signals = {
+                key: signal if key.endswith("_val") else _safe_indexing(signal, rows)
+                for key, signal in signals.items()
+            }
+        signals = _labelled_validation(signals, labels)
+    labelled = len(y) == (labels.codes >= 0).sum()
+    try:
+        # Steps that learn from labels would take the marker for one.
+        fit_with_signals(member, clips, y, signals, y_of_steps=y if labelled else None)
+        _check_known(member, labels)
+    except Exception as error:
+        error.add_note(f"This is member {name!r} of a LateFusion.")
+        raise
+    return member
+
+
+def _refuse_to_hide(name, member, signals, n_unlabelled):
+    """A search or a calibration would keep from an anticipator what it can read."""
+    last = last_step(member)
+    hidden = [key for key in signals if not has_fit_parameter(last, key)]
+    if n_unlabelled:
+        hidden.insert(0, f"{n_unlabelled} unlabelled rows")
+    if hidden and any(map(reads_unlabelled, nested_estimators(last))):
+        raise ValueError(
+            f"Member {name!r} is a {type(last).__name__}, which would keep from its "
+            f"anticipator: {', '.join(hidden)}. Search or calibrate the fusion as a "
+            f"whole, with parameters such as {name}__lr; or fit the member before and "
+            "pass FrozenEstimator(fitted)."
+        )
+
+
+def _labelled_validation(signals, labels):
+    """Signals whose validation rows are those with a label."""
+    if not {"X_val", "y_val"} <= signals.keys():
+        return signals
+    y_val = as_column(signals["y_val"])
+    unlabelled = unlabeled_mask(y_val, labels.marker, labels.classes)
+    if not unlabelled.any():
+        return signals
+    rows = np.flatnonzero(~unlabelled)
+    X_val = _safe_indexing(signals["X_val"], rows)
+    return signals | {"X_val": X_val, "y_val": of_one_kind(y_val[rows], "y_val")}
+
+
+def _check_known(member, labels):
+    """A member knows the classes that have labelled rows, and no others."""
+    known = getattr(member, "classes_", ())
+    codes = label_codes(known, labels.classes)
+    missing = set(labels.codes[labels.codes >= 0].tolist()) - set(codes.tolist())
+    if missing or (codes < 0).any():
+        raise ValueError(
+            "The members of a LateFusion must agree about classes, but this one knows "
+            f"{as_list(known)[:5]}... and the fusion has {_description(labels)}: fit "
+            "it on the same labels."
+        )
+
+
+def align(answer, member, classes):
+    """Columns of a member in the order of `classes`, 0 where it has none."""
+    codes = label_codes(member.classes_, classes)
+    answer = np.asarray(answer)
+    if np.array_equal(codes, np.arange(len(classes))):
+        return answer
+    aligned = np.zeros((len(answer), len(classes)), dtype=answer.dtype)
+    aligned[:, codes] = answer
+    return aligned
+
+
+def common_stages(members):
+    """Seconds before the action of the stages (S,), if all members have the same."""
+    lasts = [split_transforms(member)[1] for member in members]
+    times = [getattr(last, "anticipation_times_", None) for last in lasts]
+    first, *others = times
+    if first is None or not all(
+        other is not None and np.array_equal(first, other, equal_nan=True)
+        for other in others
+    ):
+        return None
+    return first

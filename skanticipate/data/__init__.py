@@ -1,0 +1,1 @@
+"""What comes in: rows, labels, histories, checked once."""

@@ -1,0 +1,196 @@
+"""What a label says: its verb, its noun, and their words."""
+
+import re
+from collections.abc import Mapping
+from numbers import Integral
+
+import numpy as np
+
+from skanticipate.data.missing import as_list, is_never_a_name
+from skanticipate.data.warn import warn
+
+_TABLE_COLUMNS = ("label", "verb", "noun")
+_CAMEL_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_SEPARATORS = re.compile(r"[-_:/\s]+")
+
+
+def words(name):
+    """Lower-case words of a class name, in the order in which they are written.
+
+    Examples
+    --------
+    >>> words("Divide/Pull Apart")
+    ['divide', 'pull', 'apart']
+    >>> words("board:cutting")
+    ['board', 'cutting']
+    """
+    spaced = _CAMEL_HUMP.sub(" ", str(name))
+    return [word.lower() for word in _SEPARATORS.split(spaced) if word]
+
+
+def action_lookup(actions=None):
+    """Return a function `label -> (verb, noun)` that gives None where it knows nothing.
+
+    `actions` is as in `verbs_and_nouns`.
+    """
+    if actions is None:
+        return _split_name
+    return as_mapping(actions).get
+
+
+def verbs_and_nouns(labels, actions=None):
+    """Verb and noun of each action label.
+
+    Parameters
+    ----------
+    labels : sequence of n labels
+    actions : mapping, table or None, default=None
+        A mapping label -> (verb, noun); or a table (DataFrame, Bunch, mapping of
+        equally long columns) with the columns `label`, `verb` and `noun`; or None
+        where the labels are strings "verb noun", split after the first word.
+
+    Returns
+    -------
+    verbs, nouns : object arrays of shape (n,)
+
+    Raises
+    ------
+    ValueError
+        If a label has no (verb, noun), or a table lacks a column or contradicts
+        itself.
+
+    Warns
+    -----
+    UserWarning
+        If `actions` is None and a label has more than two words.
+
+    Examples
+    --------
+    >>> verbs, nouns = verbs_and_nouns(["cut onion", "wash pan"])
+    >>> nouns.tolist()
+    ['onion', 'pan']
+    >>> verbs, _ = verbs_and_nouns([0], {0: ("cut", "onion")})
+    >>> verbs.tolist()
+    ['cut']
+    """
+    pairs = verb_noun_pairs(labels, actions)
+    if actions is None:
+        warn_of_long_names(labels)
+    table = np.empty((len(pairs), 2), dtype=object)
+    for row, pair in enumerate(pairs):
+        table[row] = pair
+    return table[:, 0], table[:, 1]
+
+
+def verb_noun_pairs(labels, actions=None):
+    """List of (verb, noun), as `verbs_and_nouns` has them; long names pass unsaid."""
+    labels, lookup = as_list(labels), action_lookup(actions)
+    pairs = [lookup(label) for label in labels]
+    _check_pairs(labels, pairs, actions)
+    return pairs
+
+
+def warn_of_long_names(labels):
+    """Warn of strings that `_split_name` may split at a wrong place."""
+    # Sorted, so that all who split the labels of one fit say the same.
+    long = sorted({name for name in as_list(labels) if _n_words(name) > 2})
+    if long:
+        splits = (f"{name!r} as {_split_name(name)}" for name in long[:3])
+        warn(
+            "Labels of more than two words are split after the first, "
+            f"{', '.join(splits)}: if a verb has more words than one, pass actions=, a "
+            "mapping label -> (verb, noun) or a table with the columns label, verb and "
+            "noun."
+        )
+
+
+def _n_words(label):
+    return len(label.split()) if isinstance(label, str) else 0
+
+
+def _split_name(label):
+    if _n_words(label) < 2:
+        return None
+    verb, *noun = label.split()
+    return verb, " ".join(noun)
+
+
+def as_mapping(actions):
+    """Return the mapping label -> (verb, noun), from a table where one was given.
+
+    Raises
+    ------
+    ValueError
+        If a table lacks a column or contradicts itself.
+
+    Examples
+    --------
+    >>> as_mapping({"label": [7], "verb": ["cut"], "noun": ["onion"]})
+    {7: ('cut', 'onion')}
+    """
+    is_table = not isinstance(actions, Mapping) or set(_TABLE_COLUMNS) <= set(actions)
+    if not is_table:
+        return actions
+    try:
+        columns = [as_list(actions[name]) for name in _TABLE_COLUMNS]
+    except (KeyError, IndexError, TypeError) as error:
+        raise ValueError(
+            "actions must be a mapping label -> (verb, noun) or a table with the "
+            f"columns 'label', 'verb' and 'noun', got {type(actions).__name__} without "
+            "them: rename the columns, or pass dict(zip(labels, zip(verbs, nouns)))."
+        ) from error
+    if len({len(column) for column in columns}) > 1:
+        raise ValueError(
+            "The columns label, verb and noun of actions must be equally long, got "
+            f"{', '.join(str(len(column)) for column in columns)} rows."
+        )
+    mapping = {}
+    for label, verb, noun in zip(*columns, strict=True):
+        if mapping.setdefault(label, (verb, noun)) != (verb, noun):
+            raise ValueError(
+                f"actions gives label {label!r} both {mapping[label]} and "
+                f"{(verb, noun)}: keep one row for each label."
+            )
+    return mapping
+
+
+def _check_pairs(labels, pairs, actions):
+    for label, pair in zip(labels, pairs, strict=True):
+        if pair is not None and (isinstance(pair, str) or len(pair) != 2):
+            raise ValueError(
+                f"actions must give a pair (verb, noun) for each label, got {pair!r} "
+                f"for label {label!r}."
+            )
+        if pair is not None and any(map(is_never_a_name, pair)):
+            raise ValueError(
+                f"actions gives label {label!r} the verb {pair[0]!r} and the noun "
+                f"{pair[1]!r}, of which one is missing and would count as one that "
+                "labels share: name both, for instance a verb without an object as "
+                "('walk', 'walk')."
+            )
+    unknown = [label for label, pair in zip(labels, pairs, strict=True) if pair is None]
+    if unknown:
+        first = ", ".join(repr(label) for label in dict.fromkeys(unknown[:5]))
+        remedy = (
+            _ask_for_actions(unknown)
+            if actions is None
+            else "add them to actions, under labels of the same type as in y."
+        )
+        raise ValueError(
+            f"Every label needs a verb and a noun, but {len(set(unknown))} labels have "
+            f"none, among them {first}: {remedy}"
+        )
+
+
+def _ask_for_actions(unknown):
+    remedy = (
+        "pass actions=, a mapping label -> (verb, noun) or a table with the columns "
+        "label, verb and noun, unless all labels are strings 'verb noun'."
+    )
+    if not all(isinstance(label, Integral) for label in unknown):
+        return remedy
+    return (
+        f"{remedy} Meta-estimators such as VotingClassifier and StackingClassifier "
+        "encode labels as 0..C-1, in sorted order, before an estimator sees them: "
+        "inside of them actions must be keyed by these numbers."
+    )

@@ -1,0 +1,182 @@
+"""The one door for labels: what is a class, what is missing, what is unlabelled."""
+
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.utils import column_or_1d
+from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import assert_all_finite
+
+from skanticipate.data.missing import (
+    as_column,
+    is_missing,
+    is_never_a_name,
+    label_codes,
+    missing_label_mask,
+    of_one_kind,
+    resolve_marker,
+    unlabeled_mask,
+)
+from skanticipate.data.validation import title
+from skanticipate.data.warn import warn
+
+
+class Labels(NamedTuple):
+    """Labels of n rows: codes index `classes`; the code of an unlabelled row is -1."""
+
+    codes: np.ndarray  # (n,) intp
+    classes: np.ndarray  # (C,)
+    marker: object  # what marks an unlabelled row in y; None where nothing does
+
+
+def check_labels(y, *, classes, unlabeled_label, estimator):
+    """Check labels once: codes, classes and the marker of unlabelled rows."""
+    y = check_label_array(y, estimator=estimator)
+    fixed = None if classes is None else _check_classes(classes)
+    labelled, labels, marker = labelled_rows(
+        y, unlabeled_label, fixed, estimator=estimator
+    )
+    if not len(labels):
+        refuse_unlabelled(y, marker)
+    check_label_kind(labels)
+    found, inverse = np.unique(labels, return_inverse=True)
+    classes = found if fixed is None else fixed
+    codes = np.full(len(y), -1, dtype=np.intp)
+    codes[labelled] = encode(found, classes, name="y")[inverse]
+    if len(classes) < 2:
+        note = "" if marker is None else f" (rows with y == {marker!r} are unlabelled)"
+        remedy = "Set classes= to fix the class set."
+        if not hasattr(estimator, "classes"):
+            remedy = "Pass rows of more classes."
+        raise ValueError(
+            f"{title(estimator)} needs at least 2 classes, got 1 class: "
+            f"{classes.tolist()[0]!r}{note}. {remedy}"
+        )
+    return Labels(codes, classes, marker)
+
+
+def check_label_array(y, *, estimator, name="y"):
+    """One label a row, some of them missing perhaps.   -> (n,)."""
+    if y is None:
+        raise ValueError(
+            f"{title(estimator)} requires {name} to be passed, but the target {name} "
+            "is None"
+        )
+    return column_or_1d(as_column(y), warn=True)
+
+
+def labelled_rows(y, unlabeled_label, classes=None, *, estimator, name="y"):
+    """Which of the rows that `check_label_array` gave have a label, and what labels.
+
+    Returns
+    -------
+    labelled : ndarray of shape (n,) of bool
+    labels : ndarray of shape (m,)
+        Those of the labelled rows.
+    marker : object
+        What marks an unlabelled row; None where nothing does.
+
+    Raises
+    ------
+    ValueError
+        If a label is missing and no missing value is the marker.
+    """
+    marker = resolve_marker(y, unlabeled_label, classes)
+    labelled = ~unlabeled_mask(y, marker, classes)
+    missing = labelled & missing_label_mask(y, classes)
+    if missing.any():
+        _refuse_missing(y[missing].tolist()[0], estimator, name)
+    labels = of_one_kind(y[labelled], name)
+    assert_all_finite(labels, input_name=name, estimator_name=title(estimator))
+    said = classes is not None or (unlabeled_label is None and _has_marker(estimator))
+    if not said and resolve_marker(labels, "auto") == -1:
+        warn(
+            f"{name} holds -1, which here is a class like any other: leave these rows "
+            "out if it marks unlabelled ones.",
+        )
+    return labelled, labels, marker
+
+
+def _has_marker(estimator):
+    return isinstance(estimator, str) or hasattr(estimator, "unlabeled_label")
+
+
+def _refuse_missing(label, estimator, name):
+    text = f'"{label}"' if isinstance(label, str) else None
+    found = f"holds the string {text}" if text else "contains NaN"
+    if label is None:
+        found = "contains None"
+    remedy = f"leave such rows out, {title(estimator)} has no unlabelled rows."
+    if _has_marker(estimator):
+        remedy = (
+            "mark unlabelled rows with -1, in a list or an array of objects where "
+            f"labels are strings, or set unlabeled_label={text or 'np.nan'}, which "
+            "reads every missing label as unlabelled."
+        )
+    if not is_never_a_name(label):
+        named = "name it in classes=, or " if hasattr(estimator, "classes") else ""
+        remedy += f" If {text} is a class, {named}rename it."
+    raise ValueError(f"Input {name} {found}: {remedy}")
+
+
+def refuse_unlabelled(y, marker):
+    """Say that no row has a label."""
+    raise ValueError(
+        f"y has no labelled rows: all {len(y)} are marked as unlabelled "
+        f"({marker!r}).{_unless_class(marker)}"
+    )
+
+
+def check_label_kind(y):
+    """Refuse continuous and multi-column targets.
+
+    `check_classification_targets` would also warn of many classes with few rows each,
+    which is what action labels are like.
+    """
+    kind = type_of_target(y, input_name="y")
+    if kind not in ("binary", "multiclass"):
+        raise ValueError(
+            f"Unknown label type: {kind}. Expected one class label a row: strings, or "
+            "whole numbers."
+        )
+
+
+def encode(labels, classes, *, name, unknown="error"):
+    """Index of each label in the sorted `classes`.   (n,) -> (n,) intp.
+
+    A label that is no class is an error, or -1 where `unknown` is "mark".
+    """
+    codes = label_codes(labels, classes)
+    if unknown == "error" and (codes < 0).any():
+        strangers = np.asarray(labels)[codes < 0][:5].tolist()
+        raise ValueError(
+            f"{name} contains labels that are not in classes: {strangers}. Add them "
+            "to classes=, or leave it None to take the classes from y. (Voting and "
+            "stacking show their members 0, 1, ... instead of your labels.)"
+        )
+    return codes
+
+
+def _check_classes(classes):
+    if np.ndim(classes) != 1:
+        raise ValueError(
+            f"classes must be a list of labels, got {np.ndim(classes)} axes."
+        )
+    classes = check_label_array(classes, estimator="classes", name="classes")
+    if any(map(is_never_a_name, classes.tolist())):
+        raise ValueError(f"classes must be labels, got a missing one: {classes}.")
+    classes = of_one_kind(classes, "classes")
+    assert_all_finite(classes, input_name="classes")
+    return np.unique(classes)
+
+
+def warn_dropped(n_unlabeled, marker):
+    """Say once that rows without any signal take no part."""
+    warn(
+        f"{n_unlabeled} rows with y == {marker!r} are unlabelled and no teacher speaks "
+        f"for them: they are dropped.{_unless_class(marker)}",
+    )
+
+
+def _unless_class(marker):
+    return "" if is_missing(marker) else " Set unlabeled_label=None if that is a class."

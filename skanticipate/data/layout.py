@@ -1,0 +1,199 @@
+"""Hints at clips that look laid out in another way than they are read.
+
+Padding is looked for in some of the rows, so that it costs the same however many there
+are, and no file is read twice.
+"""
+
+import numpy as np
+
+from skanticipate.data.missing import missing_mask
+from skanticipate.data.warn import warn
+
+_N_ROWS, _N_LEAST = 200, 20
+_N_BYTES = 1 << 22
+_COMPARED = 1 << 24  # bytes of clips by which scales are compared
+_FEWEST = 8  # feature vectors
+_SHARE = 0.05  # of the rows that must look odd before anything is said
+
+
+def hint_zero_padding(rows):
+    """Warn of clips whose ends look padded with zeros.   (n, T, d), (n, l, h, w, d).
+
+    Zero steps look like padding where they stand at one end, more of them in some
+    clips than in others, and hardly anywhere else. Whole numbers may be codes.
+    """
+    if rows.dtype.kind != "f" or rows.ndim not in (3, 5):
+        return
+    within = tuple(range(2, rows.ndim))
+    zero = np.concatenate([(c == 0).all(axis=within) for c in _some(rows)])  # (b, T)
+    n_zero = zero[~zero.all(axis=1)].sum()
+    begins, ends = _leading(zero), _leading(zero[:, ::-1])
+    for verb, runs in (("begin", begins), ("end", ends)):
+        at_this_end = 10 * (n_zero - runs.sum()) <= runs.sum()
+        if _vary(runs) and at_this_end and not _are_whole(rows):
+            warn(
+                f"Many clips of shape {_shape(rows)} {verb} with steps that are all "
+                "zero, some with more of them than others, as if padded. Zeros are "
+                "read as features; padding is NaN, on the left: stack clips of unequal "
+                "length with pad_clips, or set leading steps that do not exist to NaN."
+            )
+
+
+def hint_trailing_padding(rows, reader, *, codes=False):
+    """Warn of padding at the end, for a network that counts steps from there.
+
+    Of codes a negative one is padding too.
+    """
+    if rows.ndim < 3 or not (codes or rows.dtype.kind == "f"):
+        return
+    within = tuple(range(2, rows.ndim))
+    padding = np.concatenate(
+        [(np.isnan(c) | (codes & (c < 0))).all(axis=within) for c in _some(rows)]
+    )
+    if _vary(_leading(padding[:, ::-1])):
+        warn(
+            f"Many clips of shape {_shape(rows)} end with steps of padding, but "
+            f"{reader} goes by the place of a step, the last one next to the action: "
+            "pad on the left, as pad_clips does."
+        )
+
+
+def hint_right_padding(histories):
+    """Warn of rows of past labels (n, L) that end with missing ones.   RowView."""
+    if histories.ndim != 2 or 0 in histories.shape:
+        return
+    missing = np.concatenate([missing_mask(labels) for labels in _some(histories)])
+    if _vary(_leading(missing[:, ::-1])):
+        warn(
+            f"Many rows of past_actions, of shape {_shape(histories)}, end with "
+            "missing labels, some with more of them than others, as if padded on the "
+            "right. The last label of a row is that of the latest action: pad short "
+            "histories on the left."
+        )
+
+
+def hint_other_scale(past, others, name):
+    """Warn of clips that cannot have gone through the same scaler as X_past.
+
+    Parameters
+    ----------
+    past, others : RowView of shape (n, ..., d)
+        Checked clips; the first of them are compared.
+    name : str
+        What the others are called.
+    """
+    if "f" not in (past.dtype.kind, others.dtype.kind):  # codes have no scale
+        return
+    past, others = _frames(past), _frames(others)
+    if min(len(past), len(others)) < _FEWEST:  # a deviation of few says nothing
+        return
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean, std = past.mean(axis=0), past.std(axis=0)
+        other_mean, other_std = others.mean(axis=0), others.std(axis=0)
+        spread = np.maximum(std, other_std)
+        ratio = np.nan_to_num(np.minimum(std, other_std) / spread, nan=1.0)
+        shift = np.nan_to_num(np.abs(mean - other_mean) / spread)
+    if np.median(ratio) < 0.1 or np.median(shift) > 10:
+        warn(
+            f"X_past and {name} are on different scales: over the features, "
+            f"median standard deviation {np.median(std):.3g} and "
+            f"{np.median(other_std):.3g}, median mean {np.median(mean):.3g} and "
+            f"{np.median(other_mean):.3g}. A scaler in a Pipeline transforms {name} "
+            "only with metadata routing enabled and "
+            f"transform_input=['{name}'].",
+        )
+
+
+def _frames(clips):
+    """Feature vectors of the first clips that are no padding.   -> (m, d) float64."""
+    row_bytes = max(1, clips.dtype.itemsize * int(np.prod(clips.shape[1:])))
+    first = clips.take(np.arange(min(len(clips), max(1, _COMPARED // row_bytes))))
+    flat = first.reshape(-1, first.shape[-1]).astype(np.float64)
+    return flat[~np.isnan(flat[:, 0])]
+
+
+def hint_missing_rows(rows, name):
+    """Warn of rows that are all zero, as if they were missing."""
+    if rows.dtype.kind != "f":
+        return
+    within = tuple(range(1, rows.ndim))
+    zero = np.concatenate([(c == 0).all(axis=within) for c in _some(rows)])  # (b,)
+    if not zero.all() and zero.sum() >= max(2, _SHARE * len(zero)):
+        warn(
+            f"Many rows of {name} are all zero, and are read as clips: a row that is "
+            "missing is all NaN."
+        )
+
+
+def hint_channels_first(clip_shape, *, always_maps=False):
+    """Warn of maps whose channels seem to come before height and width.
+
+    Where clips need not be maps, only if the last two axes look like height and width
+    and the one before them like channels, not like time.
+    """
+    if len(clip_shape) < 3:
+        return
+    *before, height, width = clip_shape
+    axis = int(np.argmax(before))
+    n = before[axis]
+    odd = n >= 64 and n > 4 * width
+    if not always_maps:
+        small, large = sorted((height, width))
+        alike = large == small if n < 480 else large <= 2 * small
+        odd = odd and n % 16 == 0 and small >= 5 and alike
+    if odd:
+        shape = ", ".join(map(str, ("n", *clip_shape)))
+        warn(
+            f"Clips of shape ({shape}) are read as maps of {width} channels, the last "
+            f"axis. If the {n} are the channels, give np.moveaxis(X, {axis + 1}, -1)."
+        )
+
+
+def hint_channels_before_steps(rows):
+    """Warn of sequences (n, T, d) whose channels seem to come before the steps.
+
+    The second axis is as long as features are wide, the last one short, and neighbours
+    on the second are not alike, as steps of a recording are.
+    """
+    if rows.dtype.kind != "f" or rows.ndim != 3:
+        return
+    n, last = rows.shape[1:]
+    if n < 384 or n % 128 or n < 16 * last:
+        return
+    first = np.concatenate([c[:, :, 0] for c in _some(rows)]).astype(np.float64)
+    first = np.nan_to_num(first) - np.nan_to_num(first).mean()
+    if (first[:, 1:] * first[:, :-1]).sum() < 0.5 * (first**2).sum():
+        warn(
+            f"Clips of shape {_shape(rows)} are read as {n} steps of {last} features, "
+            f"the last axis. If the {n} are the features, give np.moveaxis(X, 1, -1)."
+        )
+
+
+def _some(rows):
+    """Rows drawn from all of them, or all where there are few, in pieces of 4 MiB."""
+    row_bytes = max(1, rows.dtype.itemsize * int(np.prod(rows.shape[1:])))
+    piece = max(1, _N_BYTES // row_bytes)
+    n = min(len(rows), _N_ROWS, max(_N_LEAST, piece))
+    drawn = np.sort(np.random.default_rng(0).choice(len(rows), n, replace=False))
+    return (rows.take(drawn[k : k + piece]) for k in range(0, n, piece))
+
+
+def _leading(flags):
+    """Number of leading steps with a flag; 0 where all have it.   (b, T) -> (b,)."""
+    n = np.logical_and.accumulate(flags, axis=1).sum(axis=1)
+    return np.where(n == flags.shape[1], 0, n)
+
+
+def _vary(lengths):
+    """Whether a good share of the lengths is positive, and not all are the same."""
+    n = (lengths > 0).sum()
+    return n >= max(2, _SHARE * len(lengths)) and len(np.unique(lengths)) > 1
+
+
+def _are_whole(rows):
+    numbers = (clips[np.isfinite(clips)] for clips in _some(rows))
+    return all((some == np.trunc(some)).all() for some in numbers)
+
+
+def _shape(rows):
+    return f"(n, {', '.join(map(str, rows.shape[1:]))})"

@@ -1,0 +1,307 @@
+"""Labels as they come: which are missing, which mark that there is none; codes."""
+
+import numpy as np
+
+from skanticipate.data.warn import warn
+
+# What str() and tables make of a missing label, and of the marker -1.
+_NEVER_NAMES = frozenset({"", "nan", "NaN", "<NA>", "NaT", "--"})
+_SELDOM_NAMES = frozenset({"None", "-1", "-1.0"})
+
+
+def as_list(labels):
+    """Labels as a list of plain Python values.
+
+    A list is taken as it is: `np.asarray(["cut", nan])` would read "nan" for the
+    missing label.
+    """
+    return labels.tolist() if hasattr(labels, "tolist") else list(labels)
+
+
+def as_array(labels):
+    """Labels as an array of the same shape that keeps which of them are missing.
+
+    Raises
+    ------
+    ValueError
+        If labels are bytes, which equal no string.
+
+    Examples
+    --------
+    >>> as_array(["cut", None, -1])
+    array(['cut', None, -1], dtype=object)
+    """
+    if isinstance(labels, np.ma.MaskedArray):
+        labels = labels.tolist()
+    elif isinstance(labels, list | tuple):
+        hides = [isinstance(part, np.ma.MaskedArray) for part in labels]
+        if any(hides):
+            parts = zip(labels, hides, strict=True)
+            labels = [part.tolist() if hidden else part for part, hidden in parts]
+    if not hasattr(labels, "__array__"):
+        # numpy would write None, NaN and -1 among strings as strings
+        array = np.array(labels, dtype=object)
+    else:
+        array = np.asarray(labels)
+    if array.dtype.kind == "T":
+        array = array.astype(object)
+    if array.dtype.kind == "f" and array.ndim == 1 and _is_foreign(labels):
+        # whole numbers beside a missing one, which numpy has as floats only
+        array = np.array(as_list(labels), dtype=object)
+    kinds = set(map(type, array.flat)) if array.dtype == object else ()
+    if type(np.ma.masked) in kinds:  # of a masked array as a list; it cannot be hashed
+        shown = [None if v is np.ma.masked else v for v in array.flat]
+        array = np.array([*shown, None], dtype=object)[:-1].reshape(array.shape)
+    if array.dtype.kind == "S" or bytes in kinds:
+        raise ValueError("Labels are bytes: decode them, as np.char.decode(y) does.")
+    return array
+
+
+def as_column(labels):
+    """Labels as `as_array` has them; a list of strings as an array of strings."""
+    array = as_array(labels)
+    if hasattr(labels, "__array__") or not all(isinstance(v, str) for v in array.flat):
+        return array
+    return array.astype(str)
+
+
+def _is_foreign(labels):
+    return not isinstance(getattr(labels, "dtype", None), np.dtype)
+
+
+def of_one_kind(labels, name="y"):
+    """Labels of which none is missing, as numbers if all are.   (n,) -> (n,).
+
+    Examples
+    --------
+    >>> of_one_kind(np.array([3, 5], dtype=object))
+    array([3, 5])
+    """
+    if labels.dtype != object:
+        return labels
+    values = labels.tolist()
+    strings = [isinstance(label, str) for label in values]
+    if any(strings) and not all(strings):
+        pair = values[strings.index(True)], values[strings.index(False)]
+        raise ValueError(
+            f"{name} mixes strings and other labels, such as {pair[0]!r} and "
+            f"{pair[1]!r}: give all labels one type."
+        )
+    if any(strings):
+        return labels
+    numbers = np.array(values)
+    return numbers if numbers.shape == labels.shape else labels
+
+
+def missing_mask(labels):
+    """Where no action was seen: a label is missing, or is -1.   (...) -> (...) bool.
+
+    Examples
+    --------
+    >>> missing_mask(["cut onion", "", None, -1]).tolist()
+    [False, True, True, True]
+    """
+    return _mask(labels, lambda label: is_missing(label) or label == -1)
+
+
+def missing_label_mask(labels, classes=None):
+    """Where a label is missing, and no text that is one of `classes`.   (...) bool."""
+    missing = _mask(labels, is_missing)
+    if classes is not None and missing.any():
+        missing &= label_codes(labels, classes) < 0
+    return missing
+
+
+def _mask(labels, holds):
+    labels = as_array(labels)
+    if labels.dtype.kind in "biuf":
+        return np.isnan(labels) | (holds(-1) & (labels == -1))
+    found = (holds(label) for label in labels.ravel().tolist())
+    return np.fromiter(found, bool, labels.size).reshape(labels.shape)
+
+
+def is_missing(label):
+    """Whether a label is None, NaN or NA, or one of these or -1 written as text.
+
+    Examples
+    --------
+    >>> [is_missing(label) for label in (None, "", "nan", "-1", -1, "cut")]
+    [True, True, True, True, False, False]
+    """
+    if isinstance(label, str):
+        return label.strip() in _SELDOM_NAMES or is_never_a_name(label)
+    return is_never_a_name(label)
+
+
+def is_never_a_name(label):
+    """Whether a label is missing and nobody would call a class so."""
+    if isinstance(label, str):
+        return label.strip() in _NEVER_NAMES
+    if label is None or label is np.ma.masked:
+        return True
+    # pd.NA goes by its name: pandas is optional, and no comparison with NA has a truth
+    return type(label).__name__ == "NAType" or label != label
+
+
+def refuse_masked(values, name, remedy):
+    """Refuse a masked array, or a list of some, that hides numbers: numpy shows them.
+
+    Parameters
+    ----------
+    values : object
+        Only what is a masked array, or lists or tuples of them, is looked at.
+    name : str
+        What the values are called.
+    remedy : str
+        What to do, with a capital letter and a full stop.
+
+    Examples
+    --------
+    >>> refuse_masked(np.ma.array([0.5, 9.0], mask=[False, True]), "X", "Drop it.")
+    Traceback (most recent call last):
+    ValueError: X is a masked array that hides 1 of 2 values: expected ... Drop it.
+    """
+    parts = list(_masked_parts(values))
+    hidden = sum(int(np.ma.getmaskarray(part).sum()) for part in parts)
+    if hidden:
+        raise ValueError(
+            f"{name} is a masked array that hides {hidden} of "
+            f"{sum(part.size for part in parts)} values: expected an array without "
+            f"hidden ones. {remedy}"
+        )
+
+
+def _masked_parts(values):
+    """Yield the masked arrays in lists of lists."""
+    if isinstance(values, np.ma.MaskedArray):
+        yield values
+    elif isinstance(values, list | tuple):
+        for part in values:
+            if isinstance(part, list | tuple | np.ma.MaskedArray):
+                yield from _masked_parts(part)
+
+
+def resolve_marker(y, unlabeled_label, classes=None):
+    """What marks an unlabelled row of `y`: a value, or None where nothing does.
+
+    "auto" reads -1 in whole numbers as the marker, unless -1 is one of `classes` or
+    -1 and 1 are the only values (ordinary signed binary labels).
+    """
+    if not (isinstance(unlabeled_label, str) and unlabeled_label == "auto"):
+        if unlabeled_label is np.ma.masked or np.ndim(unlabeled_label):
+            raise TypeError(
+                "unlabeled_label must be 'auto', None or one value of y, got "
+                f"{unlabeled_label!r}."
+            )
+        if classes is not None and label_codes([unlabeled_label], classes)[0] >= 0:
+            raise ValueError(
+                f"classes holds {unlabeled_label!r}, the value of unlabeled_label: it "
+                "either is a class or marks unlabelled rows."
+            )
+        return _marker_of_its_kind(y, unlabeled_label)
+    if classes is not None:
+        return None if -1 in as_list(classes) else -1
+    values = y[~missing_label_mask(y)].tolist()
+    marked = [not isinstance(v, str) and v == -1 for v in values]
+    signed_binary = any(v == 1 for v in values) and all(v in (-1, 1) for v in values)
+    return -1 if any(marked) and not signed_binary else None
+
+
+def _marker_of_its_kind(y, marker):
+    """Refuse a marker that equals a label of another kind, as False equals 0."""
+    values = y.tolist()
+    if isinstance(marker, bool | np.bool_) and any(
+        not isinstance(v, bool) and v == marker for v in values
+    ):
+        raise ValueError(
+            f"unlabeled_label={marker!r} would mark the label {int(marker)}: give a "
+            "value that is no class, such as -1."
+        )
+    if marker is not None and not is_missing(marker):
+        is_text = isinstance(marker, str)
+        others = (v for v in values if isinstance(v, str) != is_text)
+        texts = {str(v) for v in others if not is_missing(v)}
+        if str(marker) in texts and marker not in values:
+            warn(
+                f"unlabeled_label={marker!r} marks no row, but y holds "
+                f"{str(marker)!r} as another type: give it the type of the labels."
+            )
+    return marker
+
+
+def unlabeled_mask(y, marker, classes=None):
+    """Rows of `y` that carry the marker of unlabelled rows.   (n,) -> (n,) bool.
+
+    A marker of None means that every row is labelled. One that is a missing label
+    stands for all kinds of them, but for a text that is one of `classes`. A number
+    never matches a string, and in object arrays only a true number equals a number.
+    """
+    y = as_array(y)
+    if marker is None:
+        return np.zeros(len(y), dtype=bool)
+    if is_missing(marker):
+        return missing_label_mask(y, classes)
+    if y.dtype == object:
+        return np.fromiter((_same_kind_equal(v, marker) for v in y), bool, len(y))
+    if isinstance(marker, str) != (y.dtype.kind in "US"):
+        return np.zeros(len(y), dtype=bool)
+    return y == marker
+
+
+def _same_kind_equal(value, marker):
+    alike = isinstance(value, str) == isinstance(marker, str)
+    return alike and not is_missing(value) and value == marker
+
+
+def check_same_kind(labels, classes, name, whose):
+    """Refuse labels of which none can be a class: strings beside numbers.
+
+    Parameters
+    ----------
+    labels, classes : sequences of labels
+    name, whose : str
+        What they are called.
+
+    Raises
+    ------
+    ValueError
+        If all labels are strings and no class is, or the reverse.
+    """
+    texts, named = (
+        {isinstance(label, str) for label in as_list(values) if label is not None}
+        for values in (labels, classes)
+    )
+    if len(texts) == len(named) == 1 and texts != named:
+        kinds = "strings" if True in texts else "no strings"
+        raise ValueError(
+            f"{name} holds {kinds}, such as {as_list(labels)[0]!r}, unlike {whose}, "
+            f"such as {as_list(classes)[0]!r}: give both the same type."
+        )
+
+
+def label_codes(labels, classes):
+    """Position of each label in `classes`, -1 where it is not a class.   (n,) intp.
+
+    Examples
+    --------
+    >>> label_codes(["pour", "fly"], ["cut", "pour"]).tolist()
+    [1, -1]
+    """
+    position = {label: code for code, label in enumerate(as_list(classes))}
+    labels = as_list(labels)
+    codes = (position.get(label, -1) for label in labels)
+    return np.fromiter(codes, np.intp, len(labels))
+
+
+def number_names(names):
+    """Number of each name, and the list of names, in order of first appearance.
+
+    Examples
+    --------
+    >>> codes, names = number_names(["pan", "cup", "pan"])
+    >>> codes.tolist(), names
+    ([0, 1, 0], ['pan', 'cup'])
+    """
+    names = as_list(names)
+    distinct = list(dict.fromkeys(names))
+    return label_codes(names, distinct), distinct

@@ -1,0 +1,296 @@
+"""The one door for clips, and for what is aligned with them."""
+
+import math
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils import check_array, column_or_1d
+from sklearn.utils.validation import (
+    _check_n_features,
+    _num_samples,
+    assert_all_finite,
+    validate_data,
+)
+
+from skanticipate.data.formats import not_as_stored
+from skanticipate.data.layout import hint_missing_rows
+from skanticipate.data.missing import is_never_a_name, label_codes, refuse_masked
+from skanticipate.data.rows import RowView
+
+_CHUNK_BYTES = 1 << 22
+_PASS_NAN = (
+    "Pass .filled(np.nan), of floats, if whole steps or futures are hidden, which NaN "
+    "leaves out; else impute the values."
+)
+
+
+def check_clips(X, *, name, estimator, reset):
+    """Check an array of clips once and give it as rows.   -> RowView (n, ..., d).
+
+    Memory maps and row views keep their storage type and are read in chunks;
+    everything else goes through scikit-learn's `check_array`. In arrays of more than
+    two axes a time step (second axis) that is all NaN is padding.
+    """
+    rows = clip_rows(X, name=name, estimator=estimator, reset=reset)
+    for start, chunk in _float_chunks(rows):
+        _check_finite(chunk, start, name, estimator)
+    return rows
+
+
+def clip_rows(X, *, name, estimator, reset):
+    """Clips as rows, of which only shape, type and column names are checked."""
+    rows = _as_rows(X, name, estimator)
+    if rows.ndim == 2:
+        # A plain array has no names, so nothing else need be looked for in it.
+        nameless = type(X) is np.ndarray and not hasattr(estimator, "feature_names_in_")
+        if nameless:
+            _check_n_features(estimator, X, reset=reset)
+        else:
+            validate_data(estimator, X, reset=reset, skip_check_array=True)
+    return rows
+
+
+def check_futures(X, *, name, estimator):
+    """Check clips of which some may be missing.
+
+    Returns
+    -------
+    rows : RowView of shape (n, ..., d)
+    has_future : ndarray of shape (n,) of bool
+        False for a row that is all NaN.
+    """
+    rows = _as_rows(X, name, estimator)
+    has_future = np.ones(len(rows), dtype=bool)
+    for start, chunk in _float_chunks(rows):
+        here = ~np.isnan(chunk).all(axis=tuple(range(1, chunk.ndim)))
+        has_future[start : start + len(chunk)] = here
+        # Missing rows pass as zeros, so that others keep their number in a message.
+        present = chunk if here.all() else np.where(_like(here, chunk), chunk, 0)
+        _check_finite(present, start, name, estimator)
+    hint_missing_rows(rows, name)
+    return rows, has_future
+
+
+def _like(mask, chunk):
+    return mask.reshape(-1, *[1] * (chunk.ndim - 1))
+
+
+def _as_rows(X, name, estimator):
+    if isinstance(X, RowView):
+        rows = X
+    elif isinstance(X, np.memmap):
+        rows = RowView(X)
+    else:
+        # NaN is looked for later, where padding is known; complex, sparse, ragged,
+        # text and 1-D input are refused here.
+        rows = RowView(_as_array(X, name, estimator))
+    _check_header(rows, name)
+    return rows
+
+
+def _as_array(X, name, estimator):
+    if type(X) is np.ndarray and X.dtype.kind in "fiub" and X.ndim > 1 and X.size:
+        return X  # there is nothing that could be wrong with it
+    check_as_meant(X, name)
+    try:
+        return check_array(
+            X,
+            dtype="numeric",
+            allow_nd=True,
+            ensure_all_finite=False,
+            input_name=name,
+            estimator=estimator,
+        )
+    except ValueError as error:
+        if "inhomogeneous" not in str(error):
+            raise
+        raise ValueError(
+            f"{name} holds clips of unequal length: pad_clips makes one array of them."
+        ) from error
+
+
+def check_as_meant(X, name):
+    """Refuse clips that numpy reads otherwise: masked, packed in a file, transposed."""
+    refuse_masked(X, name, _PASS_NAN)
+    if trouble := not_as_stored(getattr(X, "attrs", {})):
+        raise ValueError(f"{name} has {trouble}")
+
+
+def refuse_sparse(X):
+    """Refuse a sparse matrix, which numpy takes for one object, in the usual words."""
+    if issparse(X):
+        check_array(X)
+
+
+def _check_header(rows, name):
+    if rows.ndim < 2 or rows.dtype.kind not in "fiub" or 0 in rows.shape:
+        raise ValueError(
+            f"{name} must hold numbers and have shape (n, d), (n, T, d) or "
+            f"(n, ..., d) with at least one row; got {rows.dtype} of shape "
+            f"{rows.shape}."
+        )
+
+
+def _float_chunks(rows):
+    return chunks(rows) if rows.dtype.kind == "f" else ()
+
+
+def _check_finite(chunk, start, name, estimator):
+    if chunk.ndim == 2:
+        assert_all_finite(chunk, input_name=name, estimator_name=title(estimator))
+        return
+    finite = np.isfinite(chunk)
+    if finite.all():
+        return
+    broken = ~finite.all(axis=tuple(range(2, chunk.ndim))) & ~padding_steps(chunk)
+    if broken.any():  # (b, T)
+        row, step = np.argwhere(broken)[0]
+        kind = "infinity" if np.isinf(chunk[row, step]).any() else "NaN"
+        raise ValueError(
+            f"{name} contains {kind} inside step {step} of row {start + row}: a "
+            "step that is all NaN is padding, any other value must be finite. "
+            "Impute the missing features, or set the whole step to NaN."
+        )
+
+
+def padding_steps(clips):
+    """Steps that hold nothing but NaN.   (b, T, ..., d) -> (b, T) bool."""
+    return np.isnan(clips).all(axis=tuple(range(2, clips.ndim)))
+
+
+def chunks(rows):
+    """Pieces of about 4 MiB, in order, each with the number of its first row."""
+    row_bytes = max(1, rows.dtype.itemsize * math.prod(rows.shape[1:]))
+    size = max(1, _CHUNK_BYTES // row_bytes)
+    in_memory = type(rows.base) is np.ndarray and rows.rows is None
+    for start in range(0, len(rows), size):
+        stop = min(start + size, len(rows))
+        if in_memory:
+            yield start, rows.base[start:stop]
+        else:
+            yield start, rows.take(np.arange(start, stop))
+
+
+def check_clip_shape(rows, fitted, fixed, *, name):
+    """Clips have the shape `fitted` of fit; unless `fixed`, the steps may differ."""
+    expected = ("n", *fitted) if fixed or len(fitted) < 2 else ("n", "T", *fitted[1:])
+    fits = len(expected) == rows.ndim and all(
+        isinstance(size, str) or size == found
+        for size, found in zip(expected, rows.shape, strict=True)
+    )
+    if not fits:
+        raise ValueError(
+            f"{name} has shape {rows.shape}, but fit saw clips of shape "
+            f"({', '.join(map(str, expected))}): prepare both in the same way. A "
+            "single clip is X[None]."
+        )
+
+
+def check_teacher_proba(proba, classes, given_classes):
+    """Soft targets a user gives: probabilities, or NaN in all of a row.  -> (n, C).
+
+    Columns come in the order of `given_classes`, and leave in that of `classes`.
+    """
+    if given_classes is None:
+        raise ValueError(
+            "teacher_proba needs classes=, the labels of its columns in order: without "
+            "it a class that is missing from y would shift them."
+        )
+    columns = list(dict.fromkeys(np.asarray(given_classes).tolist()))
+    check_column_order(proba, columns, name="teacher_proba")
+    refuse_masked(
+        proba,
+        "teacher_proba",
+        "Pass .filled(np.nan) if whole rows are hidden: a row of NaN has no answer.",
+    )
+    proba = check_array(
+        proba,
+        dtype=[np.float64, np.float32],
+        ensure_all_finite="allow-nan",
+        input_name="teacher_proba",
+    )
+    if proba.shape[1] != len(classes):
+        raise ValueError(
+            f"teacher_proba has {proba.shape[1]} columns, but classes has "
+            f"{len(classes)} labels: give one column for each, in the order of classes."
+        )
+    given = ~np.isnan(proba).all(axis=1)
+    check_probabilities(proba[given], "teacher_proba")
+    return proba[:, label_codes(classes, columns)]
+
+
+def check_probabilities(proba, name):
+    """Rows of probabilities.   (n, C) -> (n, C)."""
+    sums = proba.sum(axis=1)
+    wrong = ~(np.isclose(sums, 1, atol=1e-3) & (proba >= 0).all(axis=1))
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise ValueError(
+            f"{name} must hold probabilities: rows that are not negative and sum to 1. "
+            f"Row {row} sums to {sums[row]:.4g}, its least entry is "
+            f"{proba[row].min():.4g}."
+        )
+    return proba
+
+
+def check_column_order(table, expected, *, name):
+    """Refuse a table that names its columns, or rows, as expected in another order.
+
+    Parameters
+    ----------
+    table : object
+        Only what has `columns`, such as a DataFrame, names them.
+    expected : sequence of names, or None where nothing is expected
+    name : str
+        What the table is called.
+
+    Raises
+    ------
+    ValueError
+        If the names are the same and their order is not. Other names are the caller's
+        business.
+    """
+    if expected is None or not hasattr(table, "columns"):
+        return
+    # Names that were written to a file and read again are strings.
+    columns, expected = ([str(name) for name in t] for t in (table.columns, expected))
+    if columns != expected and set(columns) == set(expected):
+        raise ValueError(
+            f"The columns of {name} have the names that are expected in another order: "
+            f"{columns[:5]}, expected {expected[:5]} (the first five). Put them into "
+            "this order."
+        )
+
+
+def check_groups(groups):
+    """One name of a video or person a row.   -> (n,) or None."""
+    if groups is None:
+        return None
+    masked = isinstance(groups, np.ma.MaskedArray)
+    groups = column_or_1d(groups.tolist() if masked else groups)
+    if any(map(is_never_a_name, groups.tolist())):
+        raise ValueError("groups has missing entries: name the group of every row.")
+    return groups
+
+
+def check_same_length(n_rows, whose="X_past", /, **signals):
+    """Every signal that was given has one entry for each row of the clips."""
+    for name, signal in signals.items():
+        if signal is None:
+            continue
+        n = _num_samples(signal)
+        if n == n_rows:
+            continue
+        remedy = "give one entry for each clip."
+        if name == "X_future_unlabeled":
+            remedy = (
+                "give one future for each past clip, a row of NaN where there is none. "
+                "Clips without label are no array of their own: append them to X_past, "
+                "with y = -1, and their futures here."
+            )
+        raise ValueError(f"{name} has {n} rows but {whose} has {n_rows}: {remedy}")
+
+
+def title(estimator):
+    """Name of an estimator in a message."""
+    return estimator if isinstance(estimator, str) else type(estimator).__name__

@@ -1,0 +1,39 @@
+"""Warnings that name the line of the user, whatever stands between."""
+
+import sys
+import sysconfig
+import warnings
+from pathlib import Path
+
+# Code that no user wrote: this package, the standard library, installed packages.
+_NOT_THE_USERS = tuple(
+    f"{folder}/"
+    for folder in {
+        Path(__file__).parents[1].as_posix(),
+        *(
+            Path(sysconfig.get_path(name)).as_posix()
+            for name in ("stdlib", "platstdlib", "purelib", "platlib")
+        ),
+    }
+)
+
+
+def warn(message, category=UserWarning):
+    """Warn of something at the innermost line that the user wrote.
+
+    Searches, Pipelines, callbacks and worker processes stand between a fit and its
+    caller, now these and now those, so the frame is found and not counted. Where there
+    is none, as in a worker process, the warning names the outermost frame.
+    """
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and not is_the_users(frame.f_code.co_filename):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
+
+
+def is_the_users(path):
+    """Whether a file of code is neither this package's nor installed."""
+    path = Path(path)
+    if {"site-packages", "dist-packages"} & set(path.parts):  # the user's folder too
+        return False
+    return not path.as_posix().startswith((*_NOT_THE_USERS, "<frozen "))

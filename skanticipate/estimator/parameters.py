@@ -1,0 +1,207 @@
+"""The parameters that all anticipators share: what they mean and what they may be."""
+
+from numbers import Integral, Real
+
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import StrOptions
+
+from skanticipate.data.numbers import N_THREADS, Interval
+from skanticipate.networks.base import NetworkSpec
+from skanticipate.terms.marginals import MarginalLoss
+from skanticipate.training.schedules import Schedule
+
+# Written once, and put into the docstring of every estimator.
+_SHARED = {
+    "{shared parameters}": """\
+    max_epochs : int, default=50
+        Number of epochs; each takes as many steps as a pass over all training rows.
+    batch_size : int, default=128
+        Rows in a step; the last batch of an epoch may be smaller.
+    optimizer : {"adamw", "sgd"}, default="adamw"
+        AdamW, or stochastic gradient descent with momentum.
+    lr : float, default=2e-3
+        Learning rate at the start.
+    momentum : float, default=0.9
+        Momentum of "sgd".
+    weight_decay : float, default=1e-4
+        Weight decay: decoupled in AdamW, part of the gradient in "sgd".
+    lr_schedule : CosineSchedule or StepSchedule, default=None
+        How the learning rate changes over the epochs; None keeps it.
+    early_stopping : bool, default=False
+        Stop when the validation score has not risen for `n_iter_no_change` epochs, and
+        restore the weights of the best epoch. The score is taken on `X_val, y_val` if
+        they are given to `fit`, else on a held-out part of the training rows.
+    validation_fraction : float, default=0.1
+        Share of the labelled rows that is held out; whole groups if `groups` are given.
+    n_iter_no_change : int, default=10
+        Epochs without a gain before training stops.
+    tol : float, default=1e-4
+        A gain is more than this.
+    scoring : {"loss", "accuracy", "top_5_accuracy"}, default="loss"
+        Validation figure by which early stopping goes.
+    class_weight : dict, "balanced" or None, default=None
+        Weight of each class in the loss.
+    marginal_loss : MarginalLoss, default=None
+        Further terms for the verb and the noun of the label; None has none.
+    logit_adjustment : float, default=0.0
+        At prediction this much of the logarithm of each class's frequency in training
+        is subtracted from its score. Values up to 1 favour rare classes, for measures
+        that count all classes alike, such as mean top-k recall.
+    classes : array-like of shape (C,), default=None
+        The class set, so that rare classes may be missing from a fold. None takes the
+        labels of `y`.
+    unlabeled_label : "auto", None or scalar, default="auto"
+        Value of `y` that marks a row without label; None if there is no such value.
+        "auto" means -1 in whole numbers, unless -1 and 1 are the only values. A label
+        that is missing is an error, unless a missing value such as `np.nan` is given
+        here: then all of them mark rows without label. Missing are None, NaN, NA, NaT,
+        what a mask hides, and the texts "", "nan", "NaN", "<NA>", "NaT", "--", "None",
+        "-1" and "-1.0", the last three unless `classes` has them. **No other text is**:
+        "NA", "N/A", "null" and "none" are classes like any other.
+        Unlabelled rows that no teacher speaks for are dropped with a warning.
+    dtype : {"auto", "float32", "float64"}, default="auto"
+        Precision of the network; "auto" is float64 for float64 input and for whole
+        numbers beyond 2**24, which float32 cannot tell apart, else float32.
+    device : str or torch.device, default="auto"
+        Where to compute; "auto" is the first GPU where there is one.
+    n_threads : int, default=None
+        Threads of torch during fit and predict. None means one for networks of less
+        than 5 million parameters. In a forked process there is always one: others
+        would wait for ever for threads that only the parent has.
+    warm_start : bool, default=False
+        Continue from the weights of the last fit; `network` is not read again.
+        Teachers are fitted anew.
+    random_state : int, RandomState instance or None, default=None
+        Seed of initial weights, shuffling, dropout and the held-out part. The same
+        integer gives the same bits, in threads and processes too.
+    verbose : int, default=0
+        Whether to print a line each epoch.""",
+    "{shared attributes}": """\
+    classes_ : ndarray of shape (C,)
+        Labels, in the order of the columns of `predict_proba`.
+    network_ : torch.nn.Module
+        The trained network, on the CPU, in evaluation mode.
+    network_spec_ : NetworkSpec
+        What it was built from.
+    history_ : list of dict
+        One record an epoch: "epoch", "lr", "loss", "base" and the other terms of the
+        objective, and "val_loss", "val_accuracy", "val_top_5_accuracy" where there are
+        validation data.
+    loss_curve_ : list of float
+        Training loss of each epoch.
+    n_iter_ : int
+        Number of epochs done.
+    class_log_frequency_ : ndarray of shape (C,)
+        Logarithm of the share of each class in the labels, for `logit_adjustment`; 0
+        for a class without any.
+    anticipation_times_ : ndarray of shape (S,)
+        Seconds before the action of each stage; NaN where the network does not say.
+    feature_dim_ : int
+        Size of the last axis of the clips.
+    input_shape_ : tuple
+        Shape of a clip as the network was built for it.
+    n_features_in_ : int
+        Number of features; of clips (n, d) only.
+    feature_names_in_ : ndarray of shape (d,)
+        Names of the features, if `X_past` was a table with names.
+    unlabeled_label_ : object
+        What marked an unlabelled row in `fit`; None where nothing did.
+    n_unlabeled_ : int
+        Number of unlabelled rows in `fit`.""",
+}
+
+
+class SharedParameters(BaseEstimator):
+    """Constructor of the shared parameters; estimators add those of their signals.
+
+    In the docstring of a subclass ``{shared parameters}`` and ``{shared attributes}``
+    stand for their paragraphs.
+    """
+
+    def __init_subclass__(cls, **options):
+        """Complete the docstring of a subclass."""
+        super().__init_subclass__(**options)
+        for mark, paragraphs in _SHARED.items():
+            if cls.__doc__ is not None:
+                cls.__doc__ = cls.__doc__.replace(f"    {mark}", paragraphs)
+
+    _parameter_constraints = {
+        "network": [NetworkSpec, None],
+        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "optimizer": [StrOptions({"adamw", "sgd"})],
+        "lr": [Interval(Real, 0, None, closed="neither")],
+        "momentum": [Interval(Real, 0, 1, closed="left")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "lr_schedule": [Schedule, None],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "scoring": [StrOptions({"loss", "accuracy", "top_5_accuracy"})],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+        "marginal_loss": [MarginalLoss, None],
+        "logit_adjustment": [Interval(Real, 0, None, closed="left")],
+        "classes": ["array-like", None],
+        "unlabeled_label": "no_validation",
+        "dtype": [StrOptions({"auto", "float32", "float64"})],
+        "device": [str, torch.device],
+        "n_threads": [N_THREADS, None],
+        "warm_start": ["boolean"],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        network=None,
+        *,
+        max_epochs=50,
+        batch_size=128,
+        optimizer="adamw",
+        lr=2e-3,
+        momentum=0.9,
+        weight_decay=1e-4,
+        lr_schedule=None,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        tol=1e-4,
+        scoring="loss",
+        class_weight=None,
+        marginal_loss=None,
+        logit_adjustment=0.0,
+        classes=None,
+        unlabeled_label="auto",
+        dtype="auto",
+        device="auto",
+        n_threads=None,
+        warm_start=False,
+        random_state=None,
+        verbose=0,
+    ):
+        self.network = network
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.optimizer = optimizer
+        self.lr = lr
+        self.momentum = momentum
+        self.weight_decay = weight_decay
+        self.lr_schedule = lr_schedule
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.scoring = scoring
+        self.class_weight = class_weight
+        self.marginal_loss = marginal_loss
+        self.logit_adjustment = logit_adjustment
+        self.classes = classes
+        self.unlabeled_label = unlabeled_label
+        self.dtype = dtype
+        self.device = device
+        self.n_threads = n_threads
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose

@@ -1,0 +1,274 @@
+"""All that an anticipator does once it is fitted: predict, score, save, pickle."""
+
+import numpy as np
+import torch
+from sklearn.base import ClassifierMixin
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import check_is_fitted
+
+from skanticipate.data.labels import check_label_array, encode, labelled_rows
+from skanticipate.data.samples import Samples
+from skanticipate.data.validation import (
+    check_clip_shape,
+    check_clips,
+    check_same_length,
+)
+from skanticipate.estimator.blueprint import Blueprint
+from skanticipate.estimator.saving import SaveMixin
+from skanticipate.networks.inputs import check_codes
+from skanticipate.training.runtime import clip_reader, resolve_device, torch_threads
+from skanticipate.training.scoring import predict_batches, prediction_batch
+
+_ROWS = 512  # that are normalised at a time
+
+
+def check_no_nan(scores, first):
+    """Refuse scores (b, ...) of rows from `first` on that are no numbers."""
+    broken = scores.isnan().flatten(1).any(1)
+    if broken.any():
+        raise ValueError(
+            f"The network gives NaN for row {first + int(broken.nonzero()[0])} of X: "
+            "its values are too large for the precision of the network. Prepare X as "
+            "in fit, standardised, or fit with dtype='float64'."
+        )
+
+
+def _real_features(output):
+    if output.features is None or output.mask is None:
+        return output.features
+    return output.features.masked_fill(~output.mask.unsqueeze(-1), float("nan"))
+
+
+class PredictionMixin(SaveMixin, ClassifierMixin):
+    """The fitted side of `BaseAnticipator`."""
+
+    def predict(self, X):
+        """Most probable label of each clip.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), (n, T, d) or (n, ..., d)
+            Features observed before the action.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+
+        Raises
+        ------
+        ValueError
+            If the clips are not of the kind seen in fit, here and in all that predicts.
+        """
+        check_is_fitted(self)
+        stage = self.network_spec_.answering_stage()
+
+        def part(output, samples):
+            scores = output.logits[:, stage].cpu()
+            check_no_nan(scores, int(samples[0]))
+            return self._adjusted(scores).argmax(-1)
+
+        return self.classes_[self._predict(X, part).numpy()]
+
+    def predict_proba(self, X):
+        """Probability of each class, at the network's `anticipation_time`.
+
+        With a positive `logit_adjustment` these are adjusted scores, normalised again.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), (n, T, d) or (n, ..., d)
+            Features observed before the action.
+
+        Returns
+        -------
+        ndarray of shape (n, C)
+            Columns in the order of `classes_`.
+        """
+        return self._proba(X, torch.softmax)
+
+    def predict_log_proba(self, X):
+        """Logarithm of `predict_proba`, without the loss of small numbers.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), (n, T, d) or (n, ..., d)
+            Features observed before the action.
+
+        Returns
+        -------
+        ndarray of shape (n, C)
+        """
+        return self._proba(X, torch.log_softmax)
+
+    def staged_predict_proba(self, X):
+        """Probabilities at each of `anticipation_times_`, the earliest first.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), (n, T, d) or (n, ..., d)
+            Features observed before the action.
+
+        Yields
+        ------
+        ndarray of shape (n, C)
+        """
+        staged = self._proba(X, torch.softmax, slice(None))  # (n, S, C)
+        for stage in range(staged.shape[1]):
+            yield np.ascontiguousarray(staged[:, stage])
+
+    def feature_map(self, X):
+        """Feature vectors of each clip, by position: what feature losses compare.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), (n, T, d) or (n, ..., d)
+            Clips of the kind seen in fit.
+
+        Returns
+        -------
+        ndarray of shape (n, N, d')
+            N positions of d' channels; NaN at positions of padding steps. The network
+            says what its positions are: steps, or places of a map.
+
+        Raises
+        ------
+        ValueError
+            If the network gives no features.
+        """
+        maps = self._predict(X, lambda output, _: _real_features(output))
+        if maps is None:
+            raise ValueError(
+                f"A network of {type(self.network_spec_).__name__} gives no features: "
+                "return Output(logits, features) to have a map."
+            )
+        return maps.numpy()
+
+    def score(self, X, y, sample_weight=None):
+        """Accuracy over the labelled rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, ...)
+            Features observed before the action.
+        y : array-like of shape (n,)
+            Labels; rows that carry the unlabelled marker are left out.
+        sample_weight : array-like of shape (n,), default=None
+            Weight of each row.
+
+        Returns
+        -------
+        float
+        """
+        check_is_fitted(self)
+        labelled, y = self._check_labels_like_fit(y, "y")
+        if len(y) == 0:
+            raise ValueError("y has no labelled rows, so there is nothing to score.")
+        if len(y) < len(labelled):
+            rows = np.flatnonzero(labelled)
+            X = _safe_indexing(X, rows)
+            if sample_weight is not None:
+                sample_weight = _safe_indexing(sample_weight, rows)
+        return super().score(X, y, sample_weight)
+
+    def _labelled(self, y):
+        """Rows of y that have a label.   -> (n,) bool."""
+        return self._check_labels_like_fit(y, "y")[0]
+
+    @torch.inference_mode()
+    def _proba(self, X, normalize, stage=None):
+        """Normalised scores (n, C) of the stage that answers, or (n, S, C) of a slice.
+
+        In place, some rows at a time: the answer may be as large as the memory allows.
+        """
+        if stage is None:
+            check_is_fitted(self)
+            stage = self.network_spec_.answering_stage()
+
+        def normalise(scores):
+            # logits -> probabilities, (b, C) or (b, S, C) at a time
+            for k, part in enumerate(scores.split(_ROWS)):
+                check_no_nan(part, k * _ROWS)
+                part.copy_(normalize(self._adjusted(part), -1))
+
+        scores = self._predict(X, lambda output, _: output.logits[:, stage], normalise)
+        return scores.numpy()
+
+    def _adjusted(self, scores):
+        """Scores (..., C) without what the frequency of a class adds to them."""
+        if self.logit_adjustment == 0:
+            return scores
+        frequency = scores.new_tensor(self.class_log_frequency_)  # (C,)
+        return scores - self.logit_adjustment * frequency
+
+    def _predict(self, X, part, finish=None):
+        """`part(output, samples)` of the output of all clips, on the CPU.
+
+        `finish` changes it in place: all that torch does has to be done in the region
+        of threads.
+        """
+        check_is_fitted(self)
+        rows = self._check_like_fit(X, "X")
+        device, network = resolve_device(self.device), self.network_
+        with torch_threads(self.n_threads, network):
+            if device.type != "cpu":
+                network = self._blueprint().load(network.state_dict()).to(device)
+            dtype = next(network.parameters()).dtype
+            take = clip_reader(rows, dtype=dtype, device=device)
+            found = predict_batches(
+                network, take, len(rows), prediction_batch(rows), part
+            )
+            if finish is not None:
+                finish(found)
+        return found
+
+    def _blueprint(self):
+        return Blueprint(self.network_spec_, self.input_shape_, len(self.classes_))
+
+    def _check_like_fit(self, X, name):
+        """Check clips that must look like those of fit.   -> RowView."""
+        rows = check_clips(X, name=name, estimator=self, reset=False)
+        fitted = (*self.input_shape_[:-1], self.feature_dim_)
+        check_clip_shape(rows, fitted, self.network_spec_.fixed_shape, name=name)
+        if getattr(self.network_spec_, "embedding", None) is not None:
+            check_codes(rows)
+        return rows
+
+    def _check_validation(self, X_val, y_val):
+        rows = self._check_like_fit(X_val, "X_val")
+        labelled, labels = self._check_labels_like_fit(y_val, "y_val")
+        check_same_length(len(rows), "X_val", y_val=labelled)
+        codes = np.full(len(rows), -1, dtype=np.intp)
+        codes[labelled] = encode(labels, self.classes_, name="y_val", unknown="mark")
+        if (codes < 0).all():
+            raise ValueError(
+                "y_val has no row whose label is one of the classes "
+                f"{self.classes_[:5].tolist()}...: there is nothing to validate on."
+            )
+        return Samples(rows, codes).select(labelled)
+
+    def _check_labels_like_fit(self, y, name):
+        """Which rows have a label (n,) bool, and their labels (m,)."""
+        y = check_label_array(y, estimator=self, name=name)
+        marker = self.unlabeled_label_
+        if marker is None:  # fit may have had no unlabelled row
+            marker = self.unlabeled_label
+        return labelled_rows(y, marker, self.classes_, estimator=self, name=name)[:2]
+
+    # --------------------------------------------------------------------- state
+
+    def __getstate__(self):
+        """State with the weights as arrays, so that it loads on any machine."""
+        state = dict(super().__getstate__())
+        if "network_" in state:
+            weights = state.pop("network_").state_dict()
+            state["_weights"] = {name: w.numpy() for name, w in weights.items()}
+        return state
+
+    def __setstate__(self, state):
+        """Build the network again and give it its weights."""
+        state = dict(state)
+        weights = state.pop("_weights", None)
+        super().__setstate__(state)
+        if weights is not None:
+            with torch_threads(None):
+                self.network_ = self._blueprint().load(weights)

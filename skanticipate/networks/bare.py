@@ -1,0 +1,20 @@
+"""Modules of torch whose weights are still to be drawn."""
+
+
+def skip_init(kind, *args, **options):
+    """Make a module of torch without initial weights, which `initialize` draws.
+
+    As `torch.nn.utils.skip_init`, for recurrent modules too. That one builds on the
+    meta device, whose kernels import a compiler: up to 2 s in every new process.
+
+    Parameters
+    ----------
+    kind : type
+        Class of the module, which draws its weights in `reset_parameters`.
+    *args, **options : object
+        Of its constructor.
+    """
+    undrawn = type(kind.__name__, (kind,), {"reset_parameters": lambda self: None})
+    module = undrawn(*args, **options)
+    module.__class__ = kind
+    return module

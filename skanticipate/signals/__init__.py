@@ -1,0 +1,1 @@
+"""What teachers may see: checked, asked about, turned into terms."""

@@ -1,0 +1,238 @@
+"""What a teacher is to its student: something to fit, to ask, and to look into.
+
+Any classifier with `predict_proba` and `classes_` can teach. It is cloned and fitted on
+the labelled rows; a `FrozenEstimator` is used as it is. Columns are aligned by label.
+"""
+
+import numpy as np
+from sklearn import get_config
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import has_fit_parameter
+
+from skanticipate.data.missing import label_codes
+from skanticipate.data.rows import RowView
+from skanticipate.data.validation import check_probabilities
+from skanticipate.data.warn import warn
+from skanticipate.estimator.nested import nested_estimators
+from skanticipate.training.runtime import callers_threads
+
+
+def seeded(teacher, seed):
+    """Clone whose parameters `random_state` that are None, nested ones too, are set."""
+    if isinstance(teacher, type) or not hasattr(teacher, "get_params"):
+        raise TypeError(
+            "A teacher must be a classifier with fit, predict_proba and get_params, got"
+            f" {teacher!r}: pass an estimator, or its answers as teacher_proba=."
+        )
+    teacher = clone(teacher)
+    open_ = [
+        name
+        for name, value in sorted(teacher.get_params().items())
+        if name.rpartition("__")[2] == "random_state" and value is None
+    ]
+    seeds = np.random.SeedSequence(seed).generate_state(max(1, len(open_))) >> 1
+    seeds = dict(zip(open_, seeds.tolist(), strict=False))
+    teacher.set_params(**seeds)  # that of a FrozenEstimator returns nothing
+    return teacher
+
+
+def fit_teacher(teacher, clips, y, *, groups=None, sample_weight=None):
+    """Fit a clone of a teacher on labelled clips.
+
+    Parameters
+    ----------
+    teacher : classifier
+        With `predict_proba`; a `FrozenEstimator` is not fitted again.
+    clips : RowView of shape (n, ...)
+        What the teacher may see.
+    y : ndarray of shape (n,)
+        Labels.
+    groups, sample_weight : ndarray of shape (n,), default=None
+        Passed to `fit` where it names them, that of a Pipeline's last step too.
+    """
+    fitted = clone(teacher)
+    if not isinstance(fitted, FrozenEstimator):
+        signals = {"groups": groups, "sample_weight": sample_weight}
+        given = {name: s for name, s in signals.items() if s is not None}
+        with callers_threads():
+            fit_with_signals(fitted, as_given(clips), y, given, y_of_steps=y)
+    return fitted
+
+
+def fit_with_signals(estimator, clips, y, signals, *, y_of_steps):
+    """Fit with the signals that `fit` names, at the end of a Pipeline too.
+
+    A Pipeline alone would pass the other clips on as they came, and the signals only
+    under the names of its steps.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted in place.
+    clips, y : arrays
+        What it learns from.
+    signals : dict of arrays
+        What else there is; `X_future_unlabeled` and `X_val` are transformed too.
+    y_of_steps : array or None
+        Labels that steps before the last are shown; None where some are missing.
+    """
+    if not isinstance(estimator, Pipeline):
+        taken = [name for name in signals if _takes(estimator, name)]
+        _warn_of_lost(estimator, signals.keys() - taken)
+        estimator.fit(clips, y, **{name: signals[name] for name in taken})
+        return
+    if len(estimator) > 1:
+        before = estimator[:-1]
+        requested = _requested(before, signals)
+        try:
+            clips = before.fit_transform(clips, y_of_steps, **requested)
+        except (TypeError, ValueError) as error:
+            if y_of_steps is None:
+                error.add_note(
+                    "Where rows have no label, steps before the last are fitted "
+                    "without labels. Fit one that needs them on labelled rows before, "
+                    "and put FrozenEstimator(step) in its place."
+                )
+            raise
+        estimator.steps[:-1] = before.steps
+        other_clips = {
+            name: before.transform(signals[name])
+            for name in ("X_future_unlabeled", "X_val")
+            if name in signals and has_fit_parameter(last_step(estimator), name)
+        }
+        signals = signals | other_clips
+    fit_with_signals(estimator[-1], clips, y, signals, y_of_steps=y_of_steps)
+
+
+def _requested(transforms, signals):
+    """Signals that steps before the last ask for by metadata routing."""
+    names = _consumed(transforms, "fit_transform", signals)
+    return {name: signals[name] for name in names}
+
+
+def _consumed(estimator, method, names):
+    """Names of what an estimator, or those in it, ask for by metadata routing."""
+    routes = hasattr(estimator, "get_metadata_routing")
+    if not routes or not get_config()["enable_metadata_routing"]:
+        return ()
+    try:
+        return estimator.get_metadata_routing().consumes(method, names)
+    except NotImplementedError:  # of estimators that do not route
+        return ()
+
+
+def _takes(estimator, name):
+    """Whether `fit` names a signal, or passes it on."""
+    if has_fit_parameter(estimator, name) or _consumed(estimator, "fit", [name]):
+        return True
+    if not isinstance(estimator, BaseSearchCV):
+        return False
+    if get_config()["enable_metadata_routing"]:
+        return False
+    is_weight = name == "sample_weight"
+    return (
+        name == "groups" or is_weight and has_fit_parameter(estimator.estimator, name)
+    )
+
+
+def _warn_of_lost(estimator, names):
+    """Warn of weights that are not passed, and of groups where rows are divided."""
+    if isinstance(estimator, FrozenEstimator):
+        return
+    inside = [estimator, *nested_estimators(estimator)]
+    divides = any("cv" in part.get_params(deep=False) for part in inside)
+    matter = {"sample_weight", "groups"} if divides else {"sample_weight"}
+    if lost := sorted(matter & names):
+        warn(
+            f"{' and '.join(lost)} cannot be passed to {type(estimator).__name__}, "
+            "whose fit does not take it: it counts all rows alike where it gets no "
+            "sample_weight (class_weight is a part of it), and may divide rows of one "
+            "group where it gets no groups. Use one that takes it, or enable metadata "
+            "routing and request it."
+        )
+
+
+def last_step(estimator):
+    """The estimator at the end of a Pipeline, or that is frozen."""
+    if isinstance(estimator, Pipeline):
+        return last_step(estimator[-1])
+    if isinstance(estimator, FrozenEstimator):
+        return last_step(estimator.estimator)
+    return estimator
+
+
+def as_given(clips):
+    """Rows as a user's estimator takes them: an array, or a view of a file."""
+    in_memory = isinstance(clips.base, np.ndarray)
+    if in_memory and not isinstance(clips.base, np.memmap):
+        return np.asarray(clips)
+    return clips
+
+
+def ask(teacher, clips, classes):
+    """Probability of each class of the student.   -> (n, C).
+
+    Classes that the teacher does not know get 0.
+
+    Raises
+    ------
+    ValueError
+        If the teacher knows labels that the student does not, or if its answers are no
+        probabilities.
+    """
+    columns = _columns(teacher, classes)
+    with callers_threads():
+        answers = np.asarray(teacher.predict_proba(as_given(clips)))
+    if answers.shape != (len(clips), len(columns)):
+        raise ValueError(
+            f"predict_proba of the teacher must give ({len(clips)}, {len(columns)}) "
+            f"probabilities, a column for each of its classes_, got {answers.shape}."
+        )
+    dtype = np.float32 if answers.dtype == np.float32 else np.float64
+    proba = np.zeros((len(clips), len(classes)), dtype=dtype)
+    proba[:, columns] = answers
+    return check_probabilities(proba, "predict_proba of the teacher")
+
+
+def _columns(teacher, classes):
+    known = getattr(teacher, "classes_", None)
+    if known is None or not hasattr(teacher, "predict_proba"):
+        raise ValueError(
+            f"{type(teacher).__name__} cannot teach: after fit a teacher has classes_ "
+            "and predict_proba. Wrap it in CalibratedClassifierCV if it only decides, "
+            "or pass its answers as teacher_proba= if it reads X_future."
+        )
+    columns = label_codes(known, classes)
+    if (columns < 0).any():
+        strangers = np.asarray(known)[columns < 0][:5].tolist()
+        raise ValueError(
+            f"The teacher knows labels that the student does not: {strangers}. Fix the "
+            "student's classes with classes=, or fit the teacher on the student's "
+            "labels."
+        )
+    return columns
+
+
+def split_transforms(teacher):
+    """Split into (Pipeline of transformers or None, last estimator, unwrapped)."""
+    if isinstance(teacher, FrozenEstimator):
+        return split_transforms(teacher.estimator)
+    if not isinstance(teacher, Pipeline):
+        return None, teacher
+    before = teacher[:-1] if len(teacher.steps) > 1 else None
+    deeper, last = split_transforms(teacher[-1])
+    if deeper is None:
+        return before, last
+    return deeper if before is None else Pipeline([*before.steps, *deeper.steps]), last
+
+
+def seen_by_last_step(transforms, clips):
+    """Clips as the last step of a teacher sees them.   -> RowView."""
+    if transforms is None:
+        return clips
+    with callers_threads():
+        seen = transforms.transform(as_given(clips))
+    return seen if isinstance(seen, RowView) else RowView(np.asarray(seen))

@@ -1,0 +1,88 @@
+"""Soft targets that no teacher gives for clips it was fitted on."""
+
+import numpy as np
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
+
+from skanticipate.signals.asking import ask, fit_teacher
+
+
+def cross_fitted_proba(
+    teacher, clips, codes, classes, n_folds, seed, *, groups=None, sample_weight=None
+):
+    """Answers of `n_folds` teachers, each fitted without the fold it answers for.
+
+    Folds are made of the labelled rows, of whole groups where groups are given. An
+    unlabelled row is answered by the teacher that did not see its group, or, where no
+    labelled row is of its group, by the mean of all of them.
+
+    Parameters
+    ----------
+    teacher : classifier
+        Unfitted; each fold fits a clone.
+    clips : RowView of shape (n, ...)
+        What the teacher may see.
+    codes : ndarray of shape (n,)
+        Position of each label in `classes`; -1 where there is none.
+    classes : ndarray of shape (C,)
+        Labels of the student.
+    n_folds, seed : int
+        Number of folds, and seed of their shuffling where there are no groups.
+    groups, sample_weight : ndarray of shape (n,), default=None
+        Video or person of each row, and its weight.
+
+    Returns
+    -------
+    ndarray of shape (n, C)
+    """
+    if isinstance(teacher, FrozenEstimator):
+        raise ValueError(
+            "cross_fit needs a teacher that can be fitted on parts of the data: a "
+            "FrozenEstimator cannot. Set cross_fit=0, or cross-fit it beforehand; "
+            "teacher_proba= takes such answers about futures."
+        )
+    labelled = np.flatnonzero(codes >= 0)
+    proba, n_answers = np.zeros((len(codes), len(classes))), np.zeros(len(codes))
+    for training, held in _folds(labelled, codes, groups, n_folds, seed):
+        fitted = fit_teacher(
+            teacher,
+            clips[training],
+            classes[codes[training]],
+            groups=None if groups is None else groups[training],
+            sample_weight=None if sample_weight is None else sample_weight[training],
+        )
+        answered = np.union1d(held, _unseen(training, codes, groups))
+        proba[answered] += ask(fitted, clips[answered], classes)
+        n_answers[answered] += 1
+    proba /= n_answers[:, None]
+    return proba
+
+
+def _folds(labelled, codes, groups, n_folds, seed):
+    """Pairs of training rows and held-out rows, both labelled."""
+    y = codes[labelled]
+    groups = None if groups is None else groups[labelled]
+    n_units = len(labelled) if groups is None else len(np.unique(groups))
+    if n_units < n_folds:
+        what = "labelled rows" if groups is None else "groups with labelled rows"
+        raise ValueError(
+            f"cross_fit={n_folds} folds need as many {what}, but there are {n_units}: "
+            "lower cross_fit."
+        )
+    counts = np.bincount(y)
+    if groups is not None:
+        split = GroupKFold(n_folds)
+    elif counts[counts > 0].min() >= n_folds:
+        split = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
+    else:  # long tails cannot be stratified
+        split = KFold(n_folds, shuffle=True, random_state=seed)
+    for training, held in split.split(y, y, groups):
+        yield labelled[training], labelled[held]
+
+
+def _unseen(training, codes, groups):
+    """Unlabelled rows whose group did not train."""
+    unseen = codes < 0
+    if groups is not None:
+        unseen = unseen & ~np.isin(groups, groups[training])
+    return np.flatnonzero(unseen)

@@ -1,0 +1,323 @@
+"""The future as a signal: soft targets, weights and maps of a teacher that sees it."""
+
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, field
+
+import numpy as np
+import torch
+from sklearn.utils.validation import validate_data
+
+from skanticipate.data.layout import hint_other_scale
+from skanticipate.data.leaks import warn_ungrouped
+from skanticipate.data.validation import (
+    check_column_order,
+    check_futures,
+    check_teacher_proba,
+)
+from skanticipate.data.warn import warn
+from skanticipate.estimator.nested import names_of_columns
+from skanticipate.estimator.prediction import PredictionMixin
+from skanticipate.signals.asking import split_transforms
+from skanticipate.signals.maps import gives_map, map_source, weights_for
+from skanticipate.signals.signal import Signal, Taught, figure, teach, warn_of_silence
+from skanticipate.terms.answers import AnswerTerm, answer_part
+from skanticipate.terms.features import FeatureTerm, projection
+
+_DEFAULT_FEATURE_WEIGHT = 0.1
+_NOTHING_TO_LEARN = (
+    "No labelled row has a future, so the teacher has nothing to learn from: give "
+    "the futures of labelled rows too, or pass a FrozenEstimator or teacher_proba=."
+)
+
+
+@dataclass(eq=False)
+class FutureSignal(Signal):
+    """Clips of what comes after, and the teacher that sees them.
+
+    Parameters
+    ----------
+    futures, teacher_proba : array-like of shape (n, ...), or None
+        As in `fit`; the latter replace a teacher by its answers.
+    classes : array-like or None
+        The parameter: order of the columns of `teacher_proba`.
+    teacher : classifier or None
+        The parameter.
+    default_teacher : callable
+        (number of samples, number of labelled ones with a future) -> the classifier
+        that None stands for.
+    alignment, alpha, feature_weight, teacher_weight, temperature, cross_fit : object
+        Parameters of `DistilledAnticipator`.
+    init_from_teacher : "auto" or bool
+        Its parameter.
+    started : bool or None
+        Where training goes on: whether the network once started from its teacher.
+    folder : path-like or None
+        Its `teacher_cache`.
+    """
+
+    futures: object
+    teacher_proba: object
+    _: KW_ONLY
+    classes: object
+    teacher: object
+    default_teacher: Callable
+    alignment: str
+    alpha: float | None
+    feature_weight: float | None
+    teacher_weight: float
+    temperature: float
+    cross_fit: int
+    init_from_teacher: object
+    started: bool | None
+    folder: object
+    taught: Taught | None = field(default=None, init=False)
+
+    # -------------------------------------------------------------------- check
+
+    def check(self, past, classes, *, marker, groups, estimator):
+        """Check futures and answers, and whether they go together with the past."""
+        found = {}
+        if self.futures is not None:
+            futures, has_future = check_futures(
+                self.futures, name="X_future_unlabeled", estimator=estimator
+            )
+            compare_with_past(past, futures, has_future, self.teacher)
+            check_names_of_futures(self.futures, self.teacher, estimator)
+            warn_of_signed_labels(classes, marker)
+            found |= {"future": futures, "has_future": has_future}
+        if self.teacher_proba is not None:
+            answers = check_teacher_proba(self.teacher_proba, classes, self.classes)
+            found |= {"answers": answers, "has_answer": ~np.isnan(answers[:, 0])}
+        if self.teacher_proba is None and not np.any(found.get("has_future", False)):
+            warn_of_silence(
+                "neither a row with a future in X_future_unlabeled nor teacher_proba: "
+                "no teacher is asked.",
+                teacher=self.teacher is not None,
+                teacher_weight=self.teacher_weight > 0,
+                feature_weight=bool(self.feature_weight),
+                init_from_teacher=self.init_from_teacher is True,
+                X_future_unlabeled=self.futures is not None,
+            )
+        if self.cross_fit and groups is None:
+            warn_ungrouped(f"cross_fit={self.cross_fit} divides the rows")
+        return found
+
+    def has(self, samples):
+        """Samples that have an answer, or a future that somebody looks at."""
+        nobody = super().has(samples)
+        if "answers" not in samples.signals:
+            return samples.signals.get("has_future", nobody)
+        has = samples.signals["has_answer"]
+        starts = self.init_from_teacher is True
+        if self.feature_weight or (self.feature_weight is None and starts):
+            has = has | samples.signals.get("has_future", nobody)
+        return has
+
+    # ---------------------------------------------------------------------- ask
+
+    def ask(self, samples, classes, seeds):
+        """Fit the teacher and ask it about all futures, where that is of use."""
+        self.labels = classes
+        self.answers = samples.signals.get("answers")  # (n, C)
+        has_future = samples.signals.get("has_future", np.zeros(len(samples), bool))
+        looked_at = self.feature_weight or self.init_from_teacher is True
+        if not has_future.any() or (self.answers is not None and not looked_at):
+            return
+        teacher = self.teacher
+        if teacher is None:
+            n_taught = int((has_future & (samples.codes >= 0)).sum())
+            teacher = self.default_teacher(len(samples), n_taught)
+        self.taught = teach(
+            teacher,
+            samples.signals["future"],
+            has_future,
+            samples,
+            classes,
+            cross_fit=self.cross_fit,
+            seed=seeds["teacher"],
+            folder=self.folder,
+            nothing_to_learn=_NOTHING_TO_LEARN,
+        )
+
+    def start(self, network):
+        """Give the network the weights of the teacher, where that is wanted."""
+        weights = None
+        if self.taught is not None and self.init_from_teacher:
+            weights = weights_for(network, self.taught.teacher, self.labels)
+        if weights is not None:
+            network.load_state_dict(weights)
+        elif self.init_from_teacher is True and self.taught is not None:
+            raise ValueError(
+                "init_from_teacher=True, but the teacher has no weights for this "
+                "student: it needs the same network, clips of the same features and "
+                "the same classes, and no transformer before it. Set it to 'auto'."
+            )
+        self.started = weights is not None
+
+    # -------------------------------------------------------------------- terms
+
+    def parts(self, samples):
+        """Answers in place of the labels of unlabelled samples."""
+        proba, index, has = self._answers(samples)
+        unlabelled = has & (samples.codes < 0)
+        if not unlabelled.any():
+            return super().parts(samples)
+        return [answer_part(proba, index).of(unlabelled)], unlabelled
+
+    def terms(self, samples, spec, network, seeds, compute):
+        """Divergence from the answers for labelled samples, and distance of maps."""
+        terms = []
+        proba, index, has = self._answers(samples)
+        labelled = has & (samples.codes >= 0)
+        if self.teacher_weight > 0 and labelled.any():
+            term = AnswerTerm(
+                "teacher",
+                self.teacher_weight,
+                labelled,
+                samples.weights,
+                compute,
+                proba=proba,
+                index=index,
+                temperature=self.temperature,
+            )
+            terms.append(term)
+        self.used_weight = self._weigh_features()
+        if self.used_weight > 0:
+            seed = seeds["projection"]
+            terms.append(self._feature_term(samples, spec, network, seed, compute))
+        return terms
+
+    def _answers(self, samples):
+        """Answers (m, C), the row of each sample (n,), and which samples have one."""
+        if self.answers is not None:
+            has = samples.signals["has_answer"]
+            rows = np.flatnonzero(has)
+            index = np.zeros(len(samples), dtype=np.int64)
+            index[rows] = np.arange(len(rows))
+            return self.answers[rows], index, has
+        if self.taught is None:
+            return None, None, np.zeros(len(samples), dtype=bool)
+        index = self.taught.index(len(samples))
+        return self.taught.answers, index, samples.signals["has_future"]
+
+    def _weigh_features(self):
+        """Weight of the feature loss, 0 where there is nobody to compare with."""
+        weight = self.feature_weight
+        if self.taught is None:
+            return 0.0
+        if weight is None:
+            mapped = self.started and gives_map(self.taught.teacher, self.taught.clips)
+            return _DEFAULT_FEATURE_WEIGHT if mapped else 0.0
+        if weight > 0 and not self.started:
+            warn(
+                "feature_weight is positive, but the student starts at random: its map "
+                "lives in another space than its teacher's, and feature losses hurt. "
+                "Use the same network for both and init_from_teacher."
+            )
+        return float(weight)
+
+    def _feature_term(self, samples, spec, network, seed, compute):
+        maps = map_source(
+            self.taught,
+            len(samples),
+            spec.crops_at_random,
+            compute,
+            alpha=self.alpha,
+            attended=self.alignment in ("weak", "teacher"),
+        )
+        generator = torch.Generator().manual_seed(seed)
+        own_width = _map_width(spec, network, compute.reader(samples.rows[:1]))
+        between = compute.place(projection(own_width, maps.width, generator))
+        return FeatureTerm(
+            self.used_weight,
+            samples.signals["has_future"],
+            samples.weights,
+            compute,
+            alignment=self.alignment,
+            alpha=self.alpha,
+            maps=maps,
+            projection=between,
+        )
+
+    # ------------------------------------------------------------------ what is told
+
+    def figures(self, validation):
+        """Accuracy of the teacher on held-out samples that have a future."""
+        return figure("teacher", self.taught, "future", validation, self.labels)
+
+    def fitted(self):
+        """The teacher, and what was taken from it."""
+        return {
+            "teacher_": None if self.taught is None else self.taught.teacher,
+            "started_from_teacher_": self.started,
+            "feature_weight_": self.used_weight,
+        }
+
+
+@torch.inference_mode()
+def _map_width(spec, network, take):
+    """Channels of the student's map."""
+    features = network.eval()(take(torch.zeros(1, dtype=torch.int64))).features
+    if features is None:
+        raise ValueError(
+            f"A network of {type(spec).__name__} gives no features, which a positive "
+            "feature_weight compares: set feature_weight=0, or return "
+            "Output(logits, features)."
+        )
+    return features.shape[-1]
+
+
+def check_names_of_futures(futures, teacher, estimator):
+    """Refuse a table of futures whose columns are not those that are read.
+
+    The student's own network reads futures as it reads the past, with the columns of
+    `X_past`. Other teachers may see other features; frozen ones know their names.
+    """
+    own = getattr(estimator, "feature_names_in_", None)
+    for names in (own, *names_of_columns(teacher)):
+        check_column_order(futures, names, name="X_future_unlabeled")
+    if teacher is None and hasattr(estimator, "feature_names_in_"):
+        validate_data(estimator, futures, reset=False, skip_check_array=True)
+
+
+def compare_with_past(past, futures, has_future, teacher):
+    """Refuse futures that the student's own network cannot read; warn of scales.
+
+    Parameters
+    ----------
+    past, futures : RowView of shape (n, ..., d)
+        Checked clips.
+    has_future : ndarray of shape (n,) of bool
+        Rows that have a future.
+    teacher : classifier or None
+        None has the network of the student; a network of ours may start from it, or be
+        compared with it. Any other reads features of its own.
+    """
+    alike = futures.ndim == past.ndim and futures.shape[-1] == past.shape[-1]
+    if teacher is None and not alike:
+        raise ValueError(
+            f"X_future_unlabeled has shape {futures.shape} but X_past has "
+            f"{past.shape}: with teacher=None the teacher has the student's own "
+            "network, so both need as many axes and features. Pass a teacher of its "
+            "own for other features, such as RecognitionTeacher()."
+        )
+    if alike and has_future.any() and _reads_as_student(teacher):
+        rows = np.flatnonzero(has_future)
+        hint_other_scale(past[rows], futures[rows], "X_future_unlabeled")
+
+
+def _reads_as_student(teacher):
+    """Whether a teacher is a network of ours that sees futures as they come."""
+    if teacher is None:
+        return True
+    transforms, last = split_transforms(teacher)
+    return transforms is None and isinstance(last, PredictionMixin)
+
+
+def warn_of_signed_labels(classes, marker):
+    """Warn if -1 is read as a class although there are futures."""
+    if marker is None and set(classes.tolist()) == {-1, 1}:
+        warn(
+            "y holds -1 and 1 only, which are read as two classes: pass "
+            "unlabeled_label=-1 if -1 marks unlabelled rows.",
+        )

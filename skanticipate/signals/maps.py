@@ -1,0 +1,227 @@
+"""Where a training step gets the maps of a teacher: from its network, or from rows."""
+
+import numpy as np
+import torch
+
+from skanticipate.data.rows import RowView
+from skanticipate.estimator.prediction import PredictionMixin
+from skanticipate.losses import teacher_pooled
+from skanticipate.signals.asking import as_given, seen_by_last_step, split_transforms
+from skanticipate.terms.objective import taken
+from skanticipate.training.runtime import callers_threads
+from skanticipate.training.scoring import prediction_batch
+
+_MAPS_IN_MEMORY = 1 << 28  # bytes
+
+
+class ModuleMaps:
+    """Maps made from the futures of each batch, by the teacher's own network.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        In evaluation mode, on the device of the student.
+    take_futures : callable
+        Sample indices -> futures, which a batch must bring along.
+    width : int
+        Channels d of the maps.
+    """
+
+    def __init__(self, network, take_futures, width):
+        self.network = network
+        self.take_futures = take_futures
+        self.width = width
+
+    def __call__(self, batch, rows):
+        """Maps (B', N, d), masks (B', N) or None, None; of rows (B',) of a batch."""
+        output = self.network(taken(batch.futures, rows))
+        return output.features, output.mask, None
+
+
+class StoredMaps:
+    """Maps made once, of all samples that have a future.
+
+    Parameters
+    ----------
+    maps : RowView of shape (m, N, d)
+        Positions of NaN are padding.
+    index : ndarray of shape (n,)
+        Row of each sample in `maps`.
+    compute : Compute
+        Device and precision of the student.
+    """
+
+    take_futures = None  # a batch need not bring them
+
+    def __init__(self, maps, index, compute):
+        self.width = maps.shape[-1]
+        self.take = compute.reader(maps)
+        self.index = torch.as_tensor(index)
+
+    def __call__(self, batch, rows):
+        """Maps (B', N, d), masks (B', N) or None, None; of rows (B',) of a batch."""
+        maps = self.take(self.index[taken(batch.samples, rows)])
+        padding = maps[..., 0].isnan()
+        return maps, ~padding if padding.any() else None, None
+
+
+class MapsInMemory:
+    """Stored maps that fit into memory, with what their own positions see in them.
+
+    Parameters
+    ----------
+    maps, index, compute : object
+        As in `StoredMaps`.
+    alpha : float or None
+        Attention scale of the weak alignments.
+    attended : bool
+        Whether vectors of the maps are queries: what they see in their own map does not
+        depend on the student, and is kept too.
+    """
+
+    take_futures = None
+
+    def __init__(self, maps, index, compute, *, alpha, attended):
+        self.maps = compute.floats(np.asarray(maps))
+        self.width = maps.shape[-1]
+        self.index = compute.indices(index)
+        padding = self.maps[..., 0].isnan()
+        self.mask = ~padding if padding.any() else None
+        self.pooled = None
+        if attended and self.maps.shape[1] > 1:
+            mask = self.mask
+            if mask is not None:  # of a map of padding nobody asks
+                mask = mask | ~mask.any(1, keepdim=True)
+            self.pooled = teacher_pooled(self.maps, alpha=alpha, mask=mask)
+
+    def __call__(self, batch, rows):
+        """Maps (B', N, d), masks (B', N) or None, pooled maps; of rows of a batch."""
+        kept = self.index[taken(batch.samples, rows).to(self.index.device)]
+        parts = (self.maps, self.mask, self.pooled)
+        return tuple(None if p is None else p.index_select(0, kept) for p in parts)
+
+
+def has_map(teacher):
+    """Whether a fitted teacher, or the last step of its Pipeline, has `feature_map`."""
+    _, last = split_transforms(teacher)
+    return callable(getattr(last, "feature_map", None))
+
+
+def gives_map(teacher, clips):
+    """Whether the teacher has a map of clips: not every network gives features."""
+    transforms, last = split_transforms(teacher)
+    if not isinstance(last, PredictionMixin):
+        return has_map(teacher)
+    clip = seen_by_last_step(transforms, clips[:1])
+    return last._predict(clip, lambda output, _: output.features) is not None
+
+
+def weights_for(network, teacher, classes):
+    """Weights of a teacher, if a network can start from them, else None."""
+    transforms, last = split_transforms(teacher)
+    if transforms is not None or not isinstance(last, PredictionMixin):
+        return None
+    if not np.array_equal(last.classes_, classes):
+        return None
+    own, theirs = network.state_dict(), last.network_.state_dict()
+    same = own.keys() == theirs.keys() and all(
+        own[name].shape == theirs[name].shape for name in own
+    )
+    return theirs if same and type(network) is type(last.network_) else None
+
+
+def map_source(taught, n_samples, crops_at_random, compute, *, alpha, attended):
+    """Where the feature term gets the teacher's maps.
+
+    Parameters
+    ----------
+    taught : Taught
+    n_samples : int
+        Those of the fit.
+    crops_at_random : bool
+        Whether no two epochs see the same clips.
+    compute : Compute
+        Device and precision of the student.
+    alpha, attended : object
+        As in `MapsInMemory`.
+
+    Returns
+    -------
+    callable
+        (batch, rows (B',) or None) -> maps (B', N, d), masks (B', N) or None, pooled
+        maps (B', N, d) or None.
+    """
+    teacher, clips, cache = taught.teacher, taught.clips, taught.cache
+    if not has_map(teacher):
+        raise ValueError(
+            f"{type(teacher).__name__} has no feature_map, which a positive "
+            "feature_weight compares: set feature_weight=0, or use a "
+            "RecognitionTeacher."
+        )
+    one = compute_maps(teacher, clips[:1]).base
+    fits = one.nbytes * len(clips) <= _MAPS_IN_MEMORY
+    foreign = not isinstance(split_transforms(teacher)[1], PredictionMixin)
+    if crops_at_random:
+        _refuse_crops(foreign, cache)
+    if crops_at_random or not (cache or foreign or fits):
+        return _module_maps(taught, n_samples, one.shape[-1], compute)
+    maps = (
+        cache.maps(taught.key, teacher, clips)
+        if cache
+        else compute_maps(teacher, clips)
+    )
+    index = taught.index(n_samples)
+    if not fits:
+        return StoredMaps(maps, index, compute)
+    return MapsInMemory(maps, index, compute, alpha=alpha, attended=attended)
+
+
+def _refuse_crops(foreign, cache):
+    if cache is not None:
+        raise ValueError(
+            "teacher_cache keeps one map a clip, but the network crops clips at "
+            "random: set teacher_cache=None, feature_weight=0, or cut the clips "
+            "beforehand."
+        )
+    if foreign:
+        raise ValueError(
+            "The network crops clips at random, past and future alike, so the maps "
+            "must come from a network of this library: use a RecognitionTeacher, or "
+            "set feature_weight=0."
+        )
+
+
+def _module_maps(taught, n_samples, width, compute):
+    transforms, last = split_transforms(taught.teacher)
+    network = compute.place(last._blueprint().load(last.network_.state_dict()))
+    # Transformers may refuse NaN, so they see existing futures only.
+    seen = seen_by_last_step(transforms, taught.clips)
+    futures = seen[taught.index(n_samples)]
+    return ModuleMaps(network, compute.reader(futures), width)
+
+
+def map_batches(teacher, clips):
+    """Maps of all clips, some at a time, in order.
+
+    Yields
+    ------
+    ndarray of shape (b, N, d)
+    """
+    transforms, last = split_transforms(teacher)
+    seen = seen_by_last_step(transforms, clips)
+    size = prediction_batch(seen)
+    for start in range(0, len(seen), size):
+        part = seen[start : start + size]
+        with callers_threads():
+            maps = np.asarray(last.feature_map(as_given(part)))
+        if maps.ndim != 3 or len(maps) != len(part):
+            raise ValueError(
+                f"feature_map of {type(last).__name__} must give (n, N, d) for n "
+                f"clips, got {maps.shape} for {len(part)}."
+            )
+        yield maps.astype(np.result_type(maps, np.float32), copy=False)
+
+
+def compute_maps(teacher, clips):
+    """Maps of all clips, in memory.   -> RowView (m, N, d)."""
+    return RowView(np.concatenate(list(map_batches(teacher, clips))))

@@ -1,0 +1,5 @@
+"""A teacher that reads the labels of past actions."""
+
+from skanticipate.teachers.history.teacher import HistoryTeacher
+
+__all__ = ["HistoryTeacher"]

@@ -1,0 +1,361 @@
+"""HistoryTeacher: reads the labels of the past actions."""
+
+from dataclasses import replace
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.utils import _safe_indexing
+from sklearn.utils.metadata_routing import UNUSED
+from sklearn.utils.validation import _num_samples, check_is_fitted
+
+from skanticipate.data.actions import verbs_and_nouns
+from skanticipate.data.labels import check_labels
+from skanticipate.data.leaks import warn_ungrouped
+from skanticipate.data.missing import label_codes, number_names
+from skanticipate.data.numbers import N_THREADS, Interval
+from skanticipate.data.rows import RowView
+from skanticipate.data.samples import Samples, check_weights, hold_out
+from skanticipate.data.validation import check_groups, check_same_length
+from skanticipate.estimator.nested import warn_if_reencoded
+from skanticipate.estimator.saving import SaveMixin
+from skanticipate.networks import LSTM, VerbNounHead
+from skanticipate.preprocessing.history import HistoryEncoder, HistoryInputMixin
+from skanticipate.teachers.history.mixture import mixture_weights
+from skanticipate.teachers.history.ngrams import BackOffNGrams, latest_first
+from skanticipate.teachers.history.templates import ActionTemplates
+from skanticipate.teachers.recognition import RecognitionTeacher
+from skanticipate.training.runtime import all_or_nothing
+from skanticipate.training.schedules import CosineSchedule
+from skanticipate.training.scoring import prediction_batch
+from skanticipate.training.seeds import seeds_of
+
+_STEPS_IN_EPOCH = 64  # few rows come in small batches, or ten epochs were few steps
+_BATCH_SIZES = 16, 256
+
+
+class HistoryTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimator):
+    """Anticipate from the labels of the past actions; no text, no features.
+
+    Up to three models read the histories, and the answer is a mixture of theirs:
+
+    - n-grams over actions, backed off to the noun of the last action and to the
+      frequency of each action;
+    - n-grams over verbs whose nouns are named by how lately they were used, which know
+      that what was taken is put, of nouns too that were never seen there;
+    - recurrent networks over verbs, nouns and actions, whose mean counts as one.
+
+    The weights of the mixture are those that make the labels of held-out rows most
+    likely; then all is fitted again on all rows. As `text_teacher` of
+    `DistilledAnticipator` it gives soft targets to a student that sees features only.
+
+    Parameters
+    ----------
+    actions : mapping, table or None, default=None
+        Verb and noun of each label: a mapping label -> (verb, noun), or a table with
+        columns label, verb and noun. None: labels that are strings "verb noun" are
+        split; labels of another type (ints) are read as actions only, and there is no
+        second model.
+    order : int, default=3
+        Number of past actions that the n-grams look at; the networks read all.
+    hidden_size : int, default=128
+        Width of the networks' state.
+    n_networks : int, default=2
+        Number of networks. More answer a little better; the weights of the mixture are
+        found with one.
+    max_epochs : int, default=10
+        Number of passes of the networks over the rows.
+    validation_fraction : float, default=0.15
+        Share of the rows held out to weigh the models; whole groups if `groups` has
+        two or more.
+    device : str or torch.device, default="auto"
+        Where the networks compute; "auto" takes a GPU where there is one.
+    n_threads : int, default=None
+        Threads of torch. None means one for small networks; in a forked process there
+        is always one.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the networks and the rows held out.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (C,)
+        Labels, in the order of the columns of `predict_proba`.
+    weights_ : dict of str to float
+        Weight of each model in the mixture: "ngrams", "templates", "networks".
+    models_ : dict of str to object
+        The models, fitted on all rows.
+    encoder_ : HistoryEncoder
+        Turns labels into what they read.
+
+    See Also
+    --------
+    LanguageTeacher : Reads the past actions as a text.
+    skanticipate.datasets.label_history : Past labels of annotated segments.
+
+    Notes
+    -----
+    An action that was never seen before is unknown to all models, its noun and its verb
+    need not be; a row of padding is a history like any other, as before the first
+    action of a video.
+
+    On EPIC-KITCHENS-55, from the last 10 actions by rule "all" of `label_history`, it
+    has a top-1 and top-5 accuracy of 24.0 % and 45.4 % and a many-shot class-mean top-5
+    recall of 32.6 %; its networks alone have 20.9, 42.1 and 30.0, its n-grams 18.6,
+    35.2 and 23.1. By rule "started" it has 20.9, 42.7 and 30.7, by rule "ended" 14.9,
+    33.2 and 21.7. Rows that it was fitted on are answered too well, with a top-1
+    accuracy of 38 % instead of 24 %: `cross_fit` of `DistilledAnticipator` lets other
+    teachers answer for them.
+
+    References
+    ----------
+    S. Ghosh et al., "Distilling Knowledge from Language Models for Video-based Action
+    Anticipation", arXiv 2210.05991: a teacher that reads past actions.
+
+    Examples
+    --------
+    >>> from skanticipate import HistoryTeacher
+    >>> from skanticipate.datasets import make_kitchen
+    >>> kitchen = make_kitchen(random_state=0)
+    >>> teacher = HistoryTeacher(kitchen.actions, random_state=0)
+    >>> teacher.fit(kitchen.past_actions[:480], kitchen.y[:480])
+    HistoryTeacher(...)
+    >>> teacher.predict_proba(kitchen.past_actions[480:]).shape
+    (120, 20)
+    """
+
+    _parameter_constraints = {
+        "actions": "no_validation",
+        "order": [Interval(Integral, 1, None, closed="left")],
+        "hidden_size": [Interval(Integral, 1, None, closed="left")],
+        "n_networks": [Interval(Integral, 1, None, closed="left")],
+        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "device": [str, torch.device],
+        "n_threads": [N_THREADS, None],
+        "random_state": ["random_state"],
+    }
+
+    __metadata_request__fit = {"past_actions": UNUSED, "groups": True}
+    __metadata_request__predict = {"past_actions": UNUSED}
+    __metadata_request__predict_proba = {"past_actions": UNUSED}
+
+    def __init__(
+        self,
+        actions=None,
+        *,
+        order=3,
+        hidden_size=128,
+        n_networks=2,
+        max_epochs=10,
+        validation_fraction=0.15,
+        device="auto",
+        n_threads=None,
+        random_state=None,
+    ):
+        self.actions = actions
+        self.order = order
+        self.hidden_size = hidden_size
+        self.n_networks = n_networks
+        self.max_epochs = max_epochs
+        self.validation_fraction = validation_fraction
+        self.device = device
+        self.n_threads = n_threads
+        self.random_state = random_state
+
+    # ---------------------------------------------------------------------- fit
+
+    @all_or_nothing
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, past_actions, y, *, groups=None, sample_weight=None):
+        """Learn which action follows.
+
+        Parameters
+        ----------
+        past_actions : array-like of shape (n, L)
+            Labels of the last L actions before each clip, the latest last, left-padded
+            with None, NaN, "" or -1.
+        y : array-like of shape (n,)
+            Label of the action that follows. There is no marker of unlabelled rows:
+            leave them out.
+        groups : array-like of shape (n,), default=None
+            Video or person of each row; the held-out part takes whole groups.
+        sample_weight : array-like of shape (n,), default=None
+            How often each row counts.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If an array has a wrong shape or does not fit the others, a label has no
+            verb and noun, all labels are the same, or there is nothing to read: no
+            `actions` and nothing but padding.
+        """
+        samples = self._check_fit(past_actions, y, groups, sample_weight)
+        if groups is None:
+            warn_ungrouped("HistoryTeacher holds rows out")
+        words = seeds_of(self.random_state, range(1 + self.n_networks))
+        split, *seeds = [word >> 1 for word in words.values()]
+        training, held = hold_out(samples, self.validation_fraction, split)
+        self.weights_ = self._weigh(training, held, seeds)
+        self.models_ = self._fit_models(samples, seeds)
+        return self
+
+    def _check_fit(self, past_actions, y, groups, sample_weight):
+        """Check what fit was given, once.   -> Samples of codes."""
+        labels = check_labels(y, classes=None, unlabeled_label=None, estimator=self)
+        warn_if_reencoded(self, labels.classes)
+        check_same_length(
+            _num_samples(past_actions),
+            "past_actions",
+            y=labels.codes,
+            groups=groups,
+            sample_weight=sample_weight,
+        )
+        self.classes_ = labels.classes
+        weights = check_weights(labels.codes, sample_weight)
+        counted = past_actions
+        if weights is not None:  # of rows that do not count no word is known
+            counted = _safe_indexing(past_actions, np.flatnonzero(weights))
+        self.encoder_ = HistoryEncoder(self.actions).fit(counted)
+        self._columns = self.encoder_._columns
+        histories = self.encoder_.transform(past_actions)  # (n, L, k)
+        samples = Samples(
+            RowView(histories), labels.codes, weights, groups=check_groups(groups)
+        )
+        if weights is not None:
+            samples = samples.select(weights > 0)
+        if samples.groups is not None and len(np.unique(samples.groups)) < 2:
+            samples = replace(samples, groups=None)
+        return samples
+
+    def _weigh(self, training, held, seeds):
+        """Weights that models of one part of the rows deserve on the other."""
+        models = self._fit_models(training, seeds[:1])  # the mean deserves no less
+        # a class without a training row says nothing of the final models
+        held = held.select(np.isin(held.codes, training.codes))
+        if not len(held):
+            return dict.fromkeys(models, 1 / len(models))
+        rows = np.arange(len(held))
+        likelihoods = [
+            answer[rows, held.codes] for answer in self._answers(models, held.rows)
+        ]
+        weights = mixture_weights(np.transpose(likelihoods), held.weights)
+        return dict(zip(models, weights.tolist(), strict=True))
+
+    def _fit_models(self, samples, seeds):
+        """Fit all models on the same rows.   -> dict."""
+        codes = np.asarray(samples.rows)
+        counted = {"weights": samples.weights}
+        models = {
+            "ngrams": BackOffNGrams().fit(
+                self._tokens(codes), samples.codes, len(self.classes_), **counted
+            )
+        }
+        if self._knows_classes():
+            models["templates"] = ActionTemplates(self.order).fit(
+                codes, samples.codes, *self._names_of_classes(), **counted
+            )
+        models["networks"] = [
+            self._network(len(codes), seed).fit(
+                codes, self.classes_[samples.codes], sample_weight=samples.weights
+            )
+            for seed in seeds
+        ]
+        return models
+
+    def _knows_past(self):
+        """Whether past actions have a verb and a noun."""
+        return "noun" in self.encoder_.vocabulary_
+
+    def _knows_classes(self):
+        """Whether what follows has them too."""
+        named = self.actions is not None or isinstance(self.classes_[0], str)
+        return named and self._knows_past()
+
+    def _tokens(self, codes):
+        """What n-grams look at: noun of the last action, then actions from the last."""
+        steps = latest_first(codes, self.order)  # (n, order, k)
+        actions = steps[:, :, -1]
+        if not self._knows_past():
+            return actions
+        return np.concatenate([steps[:, :1, 1], actions], axis=1)
+
+    def _names_of_classes(self):
+        """Number of the verb of each class, and code of its noun in histories."""
+        verbs, nouns = verbs_and_nouns(self.classes_, self.actions)
+        known = self.encoder_.vocabulary_["noun"]
+        return number_names(verbs)[0], label_codes(nouns, known) + 1
+
+    def _network(self, n_rows, seed):
+        """Recurrent network, unfitted. The numbers were found on training videos."""
+        head = VerbNounHead(self.actions) if self._knows_classes() else None
+        return RecognitionTeacher(
+            LSTM(self.hidden_size, cell="gru", embedding=64, dropout=0.5, head=head),
+            max_epochs=self.max_epochs,
+            batch_size=int(np.clip(n_rows // _STEPS_IN_EPOCH, *_BATCH_SIZES)),
+            lr=4e-3,
+            lr_schedule=CosineSchedule(),
+            classes=self.classes_,
+            unlabeled_label=None,
+            device=self.device,
+            n_threads=self.n_threads,
+            random_state=seed,
+        )
+
+    # ------------------------------------------------------------------ predict
+
+    def predict_proba(self, past_actions):
+        """Probability of each action to follow.
+
+        Parameters
+        ----------
+        past_actions : array-like of shape (n, L)
+            As in `fit`; L may differ.
+
+        Returns
+        -------
+        ndarray of shape (n, C)
+            Columns in the order of `classes_`.
+
+        Raises
+        ------
+        ValueError
+            If `past_actions` is not (n, L), or a string has no verb and noun.
+        """
+        check_is_fitted(self)
+        codes = self.encoder_.transform(past_actions)
+        proba = np.empty((len(codes), len(self.classes_)), dtype=np.float32)
+        for rows, answer in self._mixtures(codes):
+            proba[rows] = answer
+        return proba
+
+    def predict(self, past_actions):
+        """Most probable label of each row.   (n, L) -> (n,)."""
+        check_is_fitted(self)
+        codes = self.encoder_.transform(past_actions)
+        best = np.empty(len(codes), dtype=np.intp)
+        for rows, answer in self._mixtures(codes):
+            best[rows] = answer.argmax(axis=1)
+        return self.classes_[best]
+
+    def _mixtures(self, codes):
+        """Yield slices of rows and their probabilities: every model has its own."""
+        size = 2 * prediction_batch(codes)
+        for start in range(0, len(codes), size):
+            rows = slice(start, start + size)
+            answers = self._answers(self.models_, codes[rows])
+            weights = self.weights_.values()
+            yield rows, sum(w * a for w, a in zip(weights, answers, strict=True))
+
+    def _answers(self, models, codes):
+        """Yield the probabilities (n, C) of each model."""
+        codes = np.asarray(codes)
+        yield models["ngrams"].predict_proba(self._tokens(codes))
+        if "templates" in models:
+            yield models["templates"].predict_proba(codes)
+        networks = models["networks"]
+        yield sum(network.predict_proba(codes) for network in networks) / len(networks)

@@ -1,0 +1,123 @@
+"""The feature term: maps of the student beside those of its teacher."""
+
+from functools import partial
+
+import torch
+from torch import nn
+
+from skanticipate.losses import direct_loss, pooled_loss, weakly_aligned_loss
+from skanticipate.networks.bare import skip_init
+from skanticipate.terms.objective import Term, taken
+
+
+def _direct(student, teacher, *, student_mask, teacher_mask, teacher_pooled, alpha):
+    mask = _both(student_mask, teacher_mask)
+    return direct_loss(student, teacher, mask=mask, reduction="none")
+
+
+def _pooled(student, teacher, *, student_mask, teacher_mask, teacher_pooled, alpha):
+    masks = {"student_mask": student_mask, "teacher_mask": teacher_mask}
+    return pooled_loss(student, teacher, **masks, reduction="none")
+
+
+_ALIGNMENTS = {
+    "weak": partial(weakly_aligned_loss, direction="both", reduction="none"),
+    "student": partial(weakly_aligned_loss, direction="student", reduction="none"),
+    "teacher": partial(weakly_aligned_loss, direction="teacher", reduction="none"),
+    "direct": _direct,
+    "pooled": _pooled,
+}
+
+
+class FeatureTerm(Term):
+    """Distance between the maps of the student and of its teacher.
+
+    Parameters
+    ----------
+    weight, has, sample_weight, compute : object
+        As in `Term`.
+    alignment : {"weak", "student", "teacher", "direct", "pooled"}
+        How positions are matched.
+    alpha : float or None
+        Attention scale of the weak alignments.
+    maps : callable
+        (batch, rows) -> teacher's maps (B', N, d), masks (B', N) or None, and what the
+        maps see in themselves (B', N, d) or None. Its `take_futures` says what the
+        batch must bring along.
+    projection : torch.nn.Module
+        From the student's channels to the teacher's.
+    """
+
+    cuts = True
+
+    def __init__(
+        self, weight, has, sample_weight, compute, *, alignment, alpha, maps, projection
+    ):
+        super().__init__("feature", weight, has, sample_weight, compute)
+        self.distance = partial(_ALIGNMENTS[alignment], alpha=alpha)
+        self.by_position = alignment == "direct"
+        self.maps = maps
+        self.take_futures = maps.take_futures
+        self.projection = projection
+        self.modules = {"projection": projection}
+
+    def __call__(self, output, batch):
+        """Sum of the weighted distances and of the weights; None without two maps."""
+        rows = self._rows(output, batch)
+        if rows is not None and not len(rows):
+            return None
+        with torch.no_grad():
+            maps = self.maps(batch, rows)  # of the teacher, its mask, its pooled maps
+        features, mask = (taken(part, rows) for part in (output.features, output.mask))
+        samples = taken(batch.samples, rows).to(self.compute.device)
+        kept = self._with_positions(mask, maps[1])
+        if kept is not None:
+            features, mask, samples = (
+                taken(part, kept) for part in (features, mask, samples)
+            )
+            maps = [taken(part, kept) for part in maps]
+            if not len(kept):
+                return None
+        teacher, teacher_mask, teacher_pooled = maps
+        losses = self.distance(
+            self.projection(features),  # (B', N, d), of the teacher's channels
+            teacher,
+            student_mask=mask,
+            teacher_mask=teacher_mask,
+            teacher_pooled=teacher_pooled,
+        )
+        return self._sum(losses, samples)
+
+    def _with_positions(self, mask, teacher_mask):
+        """Rows whose maps can be compared (B'',); None where all of them can be."""
+        if teacher_mask is None:
+            return None
+        real = teacher_mask.any(1)
+        if self.by_position and mask is not None and mask.shape == teacher_mask.shape:
+            real = (mask & teacher_mask).any(1)
+        return None if real.all() else real.nonzero().squeeze(1)
+
+    def _rows(self, output, batch):
+        rows = super()._rows(output, batch)
+        if output.mask is None:
+            return rows
+        real = output.mask.any(1).cpu()  # a clip may be nothing but padding
+        if rows is None:
+            return None if real.all() else real.nonzero().squeeze(1)
+        return rows[real[rows]]
+
+
+def _both(mask, other):
+    """Positions that are real in two maps; None means all."""
+    if mask is None or other is None or mask.shape != other.shape:
+        return other if mask is None else mask
+    return mask & other
+
+
+def projection(n_student, n_teacher, generator):
+    """Learned linear map between channels; the identity where they agree."""
+    if n_student == n_teacher:
+        return nn.Identity()
+    layer = skip_init(nn.Linear, n_student, n_teacher, bias=False)
+    nn.init.orthogonal_(layer.weight, generator=generator)
+    return layer

@@ -1,0 +1,325 @@
+"""One training loop over a step object, all of its state in one place.
+
+The loop knows no estimator: it draws batches, calls the step and yields one record an
+epoch. What a step computes is the step's business; who prints, plots or stops is the
+caller's.
+"""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from skanticipate.networks.base import lend_generator
+
+
+@dataclass
+class TrainingState:
+    """Everything that changes during training.
+
+    Attributes
+    ----------
+    modules : dict of str to torch.nn.Module
+        The network under "network", and what is trained beside it.
+    optimizer : SGD, AdamW or MatrixDecayAdamW
+        Over the parameters of all modules.
+    lr : float
+        The rate that the schedule multiplies.
+    schedule : Schedule or None
+        Stateless, so it needs no entry in the state dict.
+    generators : dict of str to torch.Generator
+        "shuffle", "crop" and "dropout".
+    stopping : EarlyStopping or None
+        Watches the validation score and keeps the best weights.
+    history : list of dict
+        One record an epoch.
+    """
+
+    modules: dict
+    optimizer: object
+    lr: float
+    schedule: object
+    generators: dict
+    stopping: "EarlyStopping | None" = None
+    history: list = field(default_factory=list)
+
+    @property
+    def network(self):
+        """The module that will predict."""
+        return self.modules["network"]
+
+    @property
+    def epoch(self):
+        """Number of epochs done."""
+        return len(self.history)
+
+    def finished(self, max_epochs):
+        """Whether there is nothing left to train."""
+        exhausted = self.stopping is not None and self.stopping.exhausted
+        return exhausted or self.epoch >= max_epochs
+
+    def state_dict(self):
+        """Everything as plain containers of tensors and numbers."""
+        return {
+            "modules": {k: snapshot(m) for k, m in self.modules.items()},
+            "optimizer": self.optimizer.state_dict(),
+            "generators": {k: g.get_state() for k, g in self.generators.items()},
+            "stopping": None if self.stopping is None else dict(vars(self.stopping)),
+            "history": [dict(record) for record in self.history],
+        }
+
+    def load_state_dict(self, state):
+        """Continue from what `state_dict` gave."""
+        for name, module in self.modules.items():
+            module.load_state_dict(state["modules"][name])
+        self.optimizer.load_state_dict(state["optimizer"])
+        for name, generator in self.generators.items():
+            generator.set_state(state["generators"][name])
+        if self.stopping is not None:
+            vars(self.stopping).update(state["stopping"])
+        self.history = [dict(record) for record in state["history"]]
+
+
+@dataclass
+class EarlyStopping:
+    """Stop when the score has not risen by `tol` for `patience` epochs.
+
+    Keeps a copy of the best weights in memory: files would collide in a search.
+    """
+
+    patience: int
+    tol: float
+    best_score: float = -float("inf")
+    best_epoch: int = 0
+    n_without_gain: int = 0
+    best_weights: dict | None = None
+
+    @property
+    def exhausted(self):
+        """Whether patience has run out."""
+        return self.n_without_gain >= self.patience
+
+    def update(self, score, epoch, network):
+        """Take note of an epoch; a score is better when it is higher."""
+        gained = score > self.best_score + self.tol
+        self.n_without_gain = 0 if gained else self.n_without_gain + 1
+        if score > self.best_score:
+            self.best_score, self.best_epoch = score, epoch
+            self.best_weights = snapshot(network)
+
+    def restore(self, network):
+        """Put the best weights back."""
+        if self.best_weights is not None:
+            network.load_state_dict(self.best_weights)
+
+
+def snapshot(module):
+    """Copy of a module's weights and buffers, by name."""
+    return {name: w.detach().clone() for name, w in module.state_dict().items()}
+
+
+def initial_state(modules, optimizer, seeds, *, schedule=None, stopping=None):
+    """State at the start of training.
+
+    Parameters
+    ----------
+    modules : dict of str to torch.nn.Module
+        The network under "network" first, and what is trained beside it.
+    optimizer : optimiser
+        Over their parameters.
+    seeds : dict of str to int
+        "shuffle", "dropout" and, where clips are cropped, "crop".
+    schedule : Schedule, default=None
+        Factors of the optimiser's `lr`.
+    stopping : EarlyStopping, default=None
+        Watches the validation score.
+    """
+    generators = {
+        name: torch.Generator().manual_seed(seeds[name])
+        for name in ("shuffle", "crop")
+        if name in seeds
+    }
+    device = next(modules["network"].parameters()).device
+    generators["dropout"] = torch.Generator(device).manual_seed(seeds["dropout"])
+    return TrainingState(
+        modules, optimizer, optimizer.lr, schedule, generators, stopping
+    )
+
+
+@dataclass
+class Training:
+    """A training that is prepared: what is left is to run it.
+
+    Attributes
+    ----------
+    state : TrainingState
+        All that changes.
+    step : GradientStep
+        Sample indices (B,) -> {term: (sum of weighted losses, sum of weights)}.
+    draw : callable
+        Generator -> the batches (B,) of sample indices of one epoch.
+    max_epochs : int
+        The epochs after which training ends.
+    score : callable or None
+        network -> dict of validation figures; "score" among them is watched by
+        ``state.stopping``, and not recorded.
+    randomness : callable
+        Gives the context in which a network finds the random stream of its dropout,
+        where that is not the generator "dropout".
+    """
+
+    state: TrainingState
+    step: Callable
+    draw: Callable
+    max_epochs: int
+    score: Callable | None = None
+    randomness: Callable = nullcontext
+
+
+def run(training, watch=iter):
+    """Train to the end, and keep the best weights.
+
+    Parameters
+    ----------
+    training : Training
+        Its state is changed in place.
+    watch : callable, default=iter
+        Given the records of the epochs as they come, yields them on; training ends
+        where it does.
+
+    Returns
+    -------
+    list of dict
+        The history: one record an epoch.
+
+    Raises
+    ------
+    ValueError
+        If a loss or a weight is not finite.
+    """
+    state = training.state
+    with (
+        lend_generator(state.network, state.generators["dropout"]),
+        training.randomness(),
+    ):
+        for _ in watch(training_epochs(training)):
+            pass
+    check_finite(state.network, state.epoch)
+    if state.stopping is not None:
+        state.stopping.restore(state.network)
+    state.optimizer.zero_grad()
+    state.network.eval()
+    return state.history
+
+
+def training_epochs(training):
+    """Train, yielding a record after each epoch.
+
+    A network that learns in phases may have ``begin_epoch(epoch, max_epochs)``, which
+    is called before each epoch with the number of epochs done.
+
+    Parameters
+    ----------
+    training : Training
+        Goes on from the epoch of its state, which is changed in place.
+
+    Yields
+    ------
+    record : dict
+        "epoch" (from 1), "lr", "loss", one mean for each term, and the validation
+        figures.
+
+    Raises
+    ------
+    ValueError
+        If a loss is not finite.
+    """
+    state, step = training.state, training.step
+    while not state.finished(training.max_epochs):
+        state.network.train()
+        if hasattr(state.network, "begin_epoch"):
+            state.network.begin_epoch(state.epoch, training.max_epochs)
+        batches = training.draw(state.generators["shuffle"])
+        sums = EpochSums(len(batches))
+        for k, samples in enumerate(batches):
+            done = state.epoch + (k + 0.5) / len(batches)
+            lr = _set_lr(state, done, training.max_epochs)
+            sums.put(k, step(samples))
+        means = sums.means(state.epoch + 1)
+        record = {"epoch": state.epoch + 1, "lr": lr, "loss": step.loss(means), **means}
+        if training.score is not None:
+            state.network.eval()
+            figures = training.score(state.network)
+            watched = figures.pop("score")
+            record.update(figures)
+            if state.stopping is not None:
+                state.stopping.update(watched, record["epoch"], state.network)
+        state.history.append(record)
+        yield record
+
+
+def _set_lr(state, epoch, max_epochs):
+    factor = 1.0 if state.schedule is None else state.schedule.factor(epoch, max_epochs)
+    state.optimizer.lr = state.lr * factor
+    return state.optimizer.lr
+
+
+class EpochSums:
+    """Sum and weight of each term at each step of an epoch.
+
+    They go into arrays that are made once, on the device of the losses: a small tensor
+    kept from every step would lie in the heap between large ones and pin their memory,
+    and numbers would make a GPU wait.
+
+    Parameters
+    ----------
+    n_steps : int
+        Steps of the epoch.
+    """
+
+    def __init__(self, n_steps):
+        self.n_steps = n_steps
+        self.terms = {}
+
+    def put(self, step, terms):
+        """Note the terms of a step (from 0), which need not be those of another."""
+        for name, (total, weight) in terms.items():
+            if name not in self.terms:
+                sums = total.new_empty(2, self.n_steps, dtype=torch.float64)
+                if sums.device.type == "cpu":
+                    sums = sums.numpy()  # faster to write a number into
+                self.terms[name] = sums, np.zeros(self.n_steps, dtype=bool)
+            sums, present = self.terms[name]
+            sums[0, step], sums[1, step], present[step] = total, weight, True
+
+    def means(self, epoch):
+        """Mean of each term; a loss that is not finite ends training."""
+        means = {}
+        for name, (sums, present) in self.terms.items():
+            steps = np.flatnonzero(present)
+            totals, weights = torch.as_tensor(sums).cpu()[:, steps]
+            finite = totals.isfinite()
+            if not finite.all():
+                batch = steps[int((~finite).nonzero()[0])] + 1
+                what = f"The {name} loss is {totals[~finite][0]}"
+                raise diverged(f"{what} in epoch {epoch}, batch {batch}.")
+            means[name] = float(totals.sum() / sum(weights.tolist()))
+        return means
+
+
+def check_finite(network, epoch):
+    """Look at the weights once at the end: no loss has seen the last step."""
+    if not all(p.isfinite().all() for p in network.parameters()):
+        raise diverged(f"Weights are not finite after the last step of epoch {epoch}.")
+
+
+def diverged(what):
+    """Error of a training that went astray."""
+    return ValueError(
+        f"{what} Usual causes: a learning rate that is too high, features that were "
+        "not standardised, or values too large for float32. Lower lr, put a "
+        "StandardScaler in front (PerFrame(StandardScaler()) for sequences), or set "
+        "dtype='float64'."
+    )

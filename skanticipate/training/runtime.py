@@ -1,0 +1,204 @@
+"""Where and how a fit computes: device, precision, threads, random stream."""
+
+import functools
+import os
+import threading
+from contextlib import contextmanager, nullcontext
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from skanticipate.data.validation import chunks
+
+# Below this number of parameters a second thread costs more than it brings.
+_SMALL_NETWORK = 5_000_000
+_LARGEST_WHOLE = 1 << 24  # float32 counts no further
+_GLOBAL_STREAM = threading.RLock()
+_THREAD_COUNT = threading.Lock()
+_REGION = threading.local()  # n_threads of the region that a thread of Python is in
+_n_computing, _threads_outside = 0, 1  # threads of Python in regions; of torch
+_forked = False
+
+
+class Compute(NamedTuple):
+    """Where and how a fit computes.
+
+    ``device`` and ``dtype`` are torch's; ``n_threads`` is the parameter of that name.
+    """
+
+    device: torch.device
+    dtype: torch.dtype
+    n_threads: int | None = None
+
+    @classmethod
+    def resolve(cls, device, dtype, n_threads, rows):
+        """What the parameters of an estimator mean for such clips."""
+        return cls(resolve_device(device), resolve_dtype(dtype, rows), n_threads)
+
+    def floats(self, values):
+        """Array as a tensor of the network's precision, shared where that is so."""
+        values = np.require(values, requirements="CW")  # else torch cannot share it
+        return torch.as_tensor(values, dtype=self.dtype, device=self.device)
+
+    def indices(self, values):
+        """Whole numbers as a tensor."""
+        return torch.as_tensor(values, dtype=torch.int64, device=self.device)
+
+    def place(self, module):
+        """Module on the device, in the precision."""
+        return module.to(device=self.device, dtype=self.dtype)
+
+    def reader(self, rows):
+        """Build take(indices (B,)) -> clips (B, ...) as the network takes them."""
+        return clip_reader(rows, dtype=self.dtype, device=self.device)
+
+    def threads(self, network=None):
+        """Region with so many threads of torch; as `torch_threads`."""
+        return torch_threads(self.n_threads, network)
+
+
+def resolve_device(device):
+    """The device of a name; "auto" is the first GPU where there is one."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(
+            f"device={device!r} names no device: use 'auto', 'cpu', 'cuda' or 'cuda:1'."
+        ) from error
+    if found.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(
+            f"device={device!r}, but torch finds no CUDA device: use 'auto' or 'cpu'."
+        )
+    return found
+
+
+def resolve_dtype(dtype, rows):
+    """The precision of a name; "auto" is float64 for what float32 cannot hold."""
+    if dtype == "auto":
+        return torch.float64 if _is_wide(rows) else torch.float32
+    return getattr(torch, dtype)
+
+
+def _is_wide(rows):
+    kind, n_bytes = rows.dtype.kind, rows.dtype.itemsize
+    if kind in "iu" and n_bytes > 2:
+        return any(
+            max(int(part.max()), -int(part.min())) > _LARGEST_WHOLE
+            for _, part in chunks(rows)
+        )
+    return kind == "f" and n_bytes > 4
+
+
+def clip_reader(rows, *, dtype, device):
+    """Build take(indices (B,)) -> clips (B, ...) as the network takes them."""
+    numpy_dtype = np.float64 if dtype == torch.float64 else np.float32
+
+    def take(samples):
+        # Another order in memory would be other bits: kernels go by strides.
+        clips = np.ascontiguousarray(rows.take(samples.numpy()), numpy_dtype)
+        return torch.from_numpy(clips).to(device)
+
+    return take
+
+
+@contextmanager
+def torch_threads(n_threads, network=None):
+    """Let torch use so many threads in this thread of Python, then as before.
+
+    None means one for small networks, and where there is none: on a shared machine the
+    threads of a small product wait for each other far longer than they compute. In a
+    forked child it is always one: the threads that its parent may have used are not
+    there, and OpenMP would wait for them for ever.
+    """
+    if _forked or (n_threads is None and _size(network) < _SMALL_NETWORK):
+        n_threads = 1
+    with _region(n_threads):
+        yield
+
+
+def _size(network):
+    """Number of parameters; noted, since counting takes as long as a small batch."""
+    if network is None:
+        return 0
+    noted = vars(network)
+    if "_n_parameters" not in noted:
+        noted["_n_parameters"] = sum(p.numel() for p in network.parameters())
+    return noted["_n_parameters"]
+
+
+def callers_threads():
+    """Let code that is not ours have its user's number, inside of a region too.
+
+    Not in a forked child, where more than one thread would wait for ever.
+    """
+    inside = _number_around() is not None and not _forked
+    return _region(None) if inside else nullcontext()
+
+
+@contextmanager
+def _region(n_threads):
+    """Set a number; None means that outside of all regions."""
+    global _n_computing, _threads_outside
+    around = _number_around()
+    with _THREAD_COUNT:
+        # What torch gives to a new thread of Python is what was set last, anywhere:
+        # only the first to come in sees the user's number.
+        if _n_computing == 0:
+            _threads_outside = torch.get_num_threads()
+        inside = n_threads or _threads_outside
+        torch.set_num_threads(inside)  # first: where it raises there is no region
+        _n_computing += around is None
+        _REGION.n_threads = inside
+    try:
+        yield
+    finally:
+        with _THREAD_COUNT:
+            _n_computing -= around is None
+            _REGION.n_threads = around
+            torch.set_num_threads(around or _threads_outside)
+
+
+def _number_around():
+    return getattr(_REGION, "n_threads", None)
+
+
+def _start_in_child():
+    """Forget the other threads of the parent, and what they held when it forked."""
+    global _GLOBAL_STREAM, _THREAD_COUNT, _n_computing, _forked
+    _GLOBAL_STREAM, _THREAD_COUNT = threading.RLock(), threading.Lock()
+    _n_computing = int(_number_around() is not None)
+    _forked = True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_in_child)
+
+
+@contextmanager
+def seeded_global_stream(seed):
+    """A forked and seeded copy of torch's global random stream, one user at a time."""
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    with _GLOBAL_STREAM, torch.random.fork_rng(devices=devices):
+        torch.default_generator.manual_seed(seed)  # of no device that is not forked
+        if devices:
+            torch.cuda.manual_seed_all(seed)
+        yield
+
+
+def all_or_nothing(fit):
+    """Put the estimator back as it was if `fit` ends in any exception."""
+
+    @functools.wraps(fit)
+    def wrapper(self, *args, **kwargs):
+        before = dict(vars(self))
+        try:
+            return fit(self, *args, **kwargs)
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    return wrapper

@@ -1,0 +1,135 @@
+"""Learning rates over the epochs, as factors of `lr`."""
+
+import math
+from numbers import Integral, Real
+
+from sklearn.base import BaseEstimator
+
+from skanticipate.data.numbers import Interval
+
+
+class Schedule(BaseEstimator):
+    """Learning rate over the epochs: a rise over `warmup_epochs`, then a subclass's.
+
+    To write one, derive from this class, store parameters, and write `decay`.
+    """
+
+    _parameter_constraints = {"warmup_epochs": [Interval(Real, 0, None, closed="left")]}
+
+    def factor(self, epoch, max_epochs):
+        """Share of `lr` at a point of training.
+
+        Parameters
+        ----------
+        epoch : float
+            Epochs done so far; 2.5 is the middle of the third.
+        max_epochs : int
+            Epochs in all.
+
+        Returns
+        -------
+        float
+            In [0, 1].
+        """
+        if epoch < self.warmup_epochs:
+            return epoch / self.warmup_epochs
+        return self.decay(epoch, max_epochs)
+
+    def decay(self, epoch, max_epochs):
+        """Share of `lr` after the warm-up; for subclasses to write."""
+        raise NotImplementedError(f"{type(self).__name__} does not write decay().")
+
+
+class StepSchedule(Schedule):
+    """Multiply the learning rate by `gamma` every `step_size` epochs.
+
+    Parameters
+    ----------
+    step_size : int, default=20
+        Epochs between two steps.
+    gamma : float, default=0.1
+        Factor of each step.
+    warmup_epochs : float, default=0
+        Epochs over which the rate rises from 0 to `lr`.
+
+    Examples
+    --------
+    >>> from skanticipate import StepSchedule
+    >>> [StepSchedule(step_size=5).factor(epoch, 30) for epoch in (0, 4.9, 5)]
+    [1.0, 1.0, 0.1]
+    """
+
+    _parameter_constraints = {
+        **Schedule._parameter_constraints,
+        "step_size": [Interval(Integral, 1, None, closed="left")],
+        "gamma": [Interval(Real, 0, 1, closed="right")],
+    }
+
+    def __init__(self, step_size=20, *, gamma=0.1, warmup_epochs=0):
+        self.step_size = step_size
+        self.gamma = gamma
+        self.warmup_epochs = warmup_epochs
+
+    def decay(self, epoch, max_epochs):
+        """Share of `lr` after the warm-up."""
+        return float(self.gamma ** (epoch // self.step_size))
+
+
+class CosineSchedule(Schedule):
+    """Let the learning rate fall along half a cosine from `lr` to 0.
+
+    Parameters
+    ----------
+    warmup_epochs : float, default=0
+        Epochs over which the rate rises from 0 to `lr` before it falls.
+
+    Examples
+    --------
+    >>> from skanticipate import CosineSchedule
+    >>> schedule = CosineSchedule(warmup_epochs=2)
+    >>> [round(schedule.factor(epoch, 10), 2) for epoch in (0, 1, 2, 6, 10)]
+    [0.0, 0.5, 1.0, 0.5, 0.0]
+    """
+
+    def __init__(self, *, warmup_epochs=0):
+        self.warmup_epochs = warmup_epochs
+
+    def decay(self, epoch, max_epochs):
+        """Share of `lr` after the warm-up."""
+        remaining = max(max_epochs - self.warmup_epochs, 1e-12)
+        progress = min((epoch - self.warmup_epochs) / remaining, 1.0)
+        return 0.5 * (1 + math.cos(math.pi * progress))
+
+
+class StretchedSchedule(Schedule):
+    """Another schedule over `ratio` times as many epochs.
+
+    For a fit whose epochs are that much shorter, such as a teacher's, which has only
+    the labelled rows and takes as many steps as its student.
+
+    Parameters
+    ----------
+    schedule : Schedule
+        What is stretched.
+    ratio : float
+        Epochs here to one epoch there.
+
+    Examples
+    --------
+    >>> from skanticipate.training.schedules import StepSchedule, StretchedSchedule
+    >>> StretchedSchedule(StepSchedule(5), 2.0).factor(9, 60)
+    1.0
+    """
+
+    _parameter_constraints = {
+        "schedule": [Schedule],
+        "ratio": [Interval(Real, 0, None, closed="neither")],
+    }
+
+    def __init__(self, schedule, ratio):
+        self.schedule = schedule
+        self.ratio = ratio
+
+    def factor(self, epoch, max_epochs):
+        """Share of `lr` at the point of the other schedule."""
+        return self.schedule.factor(epoch / self.ratio, max_epochs / self.ratio)

@@ -1,0 +1,94 @@
+"""A network asked about many clips, a batch at a time, and scored on held-out ones."""
+
+import math
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from skanticipate.metrics.scores import ranks
+from skanticipate.training.loop import diverged
+
+_PREDICT_BYTES = 1 << 22
+
+
+class ValidationScore:
+    """Figures of a network on held-out clips: what `training_epochs` calls `score`.
+
+    Parameters
+    ----------
+    take_clips : callable
+        Sample indices (B,) -> clips (B, ...) on the device.
+    codes : ndarray of shape (n,)
+        Codes of the labels; -1 for a label that is no class, which counts as missed.
+    stage : int
+        The stage that is scored.
+    watched : {"loss", "accuracy", "top_5_accuracy"}
+        The figure by which the best epoch is chosen.
+    batch_size : int, default=512
+        Rows scored at a time.
+    """
+
+    def __init__(self, take_clips, codes, *, stage, watched, batch_size=512):
+        self.take_clips = take_clips
+        self.codes = codes
+        self.stage = stage
+        self.watched = watched
+        self.batch_size = batch_size
+
+    def __call__(self, network):
+        """Score the network.   -> {"val_...": float, "score": float}."""
+        found = predict_batches(
+            network, self.take_clips, len(self.codes), self.batch_size, self._judge
+        )  # (n, 3)
+        known = torch.as_tensor(self.codes >= 0)
+        log_proba, first, among_five = found.unbind(1)
+        log_proba = log_proba[known].unsqueeze(1)  # as of a single class
+        loss = functional.nll_loss(log_proba, torch.zeros(len(log_proba), dtype=int))
+        figures = {
+            "val_loss": float(loss),
+            "val_accuracy": float(first.double().mean()),
+            "val_top_5_accuracy": float(among_five.double().mean()),
+        }
+        score = figures[f"val_{self.watched}"]
+        return {**figures, "score": -score if self.watched == "loss" else score}
+
+    def _judge(self, output, samples):
+        """Log probability of the label, and whether it is first and among five.
+
+        -> (B, 3), so that no array grows with rows times classes
+        """
+        logits = output.logits[:, self.stage].cpu()
+        if logits.isnan().any():
+            raise diverged("Scores of the validation rows are NaN.")
+        codes = self.codes[samples.numpy()]
+        own = np.maximum(codes, 0)
+        hits = ranks(logits.numpy(), own)[:, None] < [1, 5]
+        hits = torch.from_numpy(hits & (codes >= 0)[:, None])
+        log_proba = logits.log_softmax(-1).gather(1, torch.from_numpy(own)[:, None])
+        return torch.cat([log_proba, hits], 1)
+
+
+@torch.inference_mode()
+def predict_batches(network, take_clips, n_samples, batch_size, part):
+    """`part(output, samples)` of all, a batch at a time, on the CPU; None if it is.
+
+    -> (n, ...)
+    """
+    found = None
+    for start in range(0, n_samples, batch_size):
+        samples = torch.arange(start, min(start + batch_size, n_samples))
+        batch = part(network(take_clips(samples)), samples)
+        if batch is None:
+            return None
+        if found is None:
+            found = torch.empty((n_samples, *batch.shape[1:]), dtype=batch.dtype)
+        found[start : start + len(samples)] = batch
+        del batch  # else it would stand beside the next
+    return found
+
+
+def prediction_batch(rows):
+    """Rows in a batch of prediction: about 4 MiB of clips, within bounds."""
+    row_bytes = 4 * math.prod(rows.shape[1:])
+    return min(max(_PREDICT_BYTES // row_bytes, 32), 512)

@@ -1,0 +1,215 @@
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.utils import Bunch
+
+from skanticipate import (
+    MLP,
+    GloVePrior,
+    HistoryEncoder,
+    HistoryTeacher,
+    HistoryText,
+    MarginalLoss,
+    MixturePrior,
+    SmoothedAnticipator,
+    TransitionPrior,
+    VerbNounHead,
+    VerbNounPrior,
+)
+from skanticipate.data.actions import action_lookup, as_mapping, verbs_and_nouns, words
+from skanticipate.metrics import marginalize
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Divide/Pull Apart", ["divide", "pull", "apart"]),
+        ("board:cutting", ["board", "cutting"]),
+        ("turn-on", ["turn", "on"]),
+        ("take_out", ["take", "out"]),
+        ("TurnOn", ["turn", "on"]),
+        (" pan ", ["pan"]),
+        ("", []),
+        (3, ["3"]),
+    ],
+)
+def test_words_are_lower_case_and_split_at_separators(name, expected):
+    assert words(name) == expected
+
+
+@pytest.mark.parametrize("space", [" ", "  ", "\t", " \n"])
+def test_names_are_split_after_the_first_word(space):
+    labels = [f"cut{space}onion", f" wash{space}pan{space}"]
+    verbs, nouns = verbs_and_nouns(labels)
+    assert verbs.tolist() == ["cut", "wash"]
+    assert nouns.tolist() == ["onion", "pan"]
+    assert verbs.dtype == nouns.dtype == object
+
+
+def test_long_names_are_split_with_a_warning():
+    labels = ["Turn on faucet", "cut onion", "wash cutting board", "Turn on faucet"]
+    with pytest.warns(UserWarning) as caught:
+        verbs, nouns = verbs_and_nouns(labels)
+    assert verbs.tolist() == ["Turn", "cut", "wash", "Turn"]
+    assert nouns.tolist() == ["on faucet", "onion", "cutting board", "on faucet"]
+    (message,) = [str(warning.message) for warning in caught]
+    assert "'Turn on faucet' as ('Turn', 'on faucet')" in message
+    assert "'wash cutting board' as ('wash', 'cutting board')" in message
+    assert "pass actions=, a mapping label -> (verb, noun) or a table" in message
+
+
+def test_a_table_says_where_a_name_is_split():
+    actions = {"Turn on faucet": ("Turn on", "faucet")}
+    verbs, nouns = verbs_and_nouns(list(actions), actions)
+    assert (verbs[0], nouns[0]) == ("Turn on", "faucet")
+
+
+LONG = ["turn on faucet", "turn on stove", "put down pan"]
+PAST = [[None, name] for name in LONG]
+CLIPS = np.eye(3)
+
+
+def fit_of_all():
+    return SmoothedAnticipator(
+        MLP(4, head=VerbNounHead()),
+        prior=MixturePrior([VerbNounPrior(), TransitionPrior()]),
+        marginal_loss=MarginalLoss(),
+        max_epochs=1,
+        random_state=0,
+    ).fit(CLIPS, LONG, y_past=LONG)
+
+
+WHO_SPLITS = {
+    "VerbNounPrior": lambda: VerbNounPrior().fit(LONG),
+    "GloVePrior": lambda: GloVePrior(vectors={"turn": np.ones(2)}).fit(LONG),
+    "TransitionPrior": lambda: TransitionPrior().fit(LONG, LONG, LONG),
+    "MarginalLoss": lambda: MarginalLoss().parts(LONG),
+    "VerbNounHead": lambda: VerbNounHead().fit(LONG),
+    "HistoryEncoder": lambda: HistoryEncoder().fit(PAST),
+    "HistoryText": lambda: HistoryText().transform(PAST),
+    "HistoryTeacher": lambda: HistoryTeacher(n_networks=1, max_epochs=1).fit(
+        PAST * 2, LONG * 2, groups=range(len(LONG * 2))
+    ),
+    "marginalize": lambda: marginalize(CLIPS, LONG),
+    "prior, head, loss": fit_of_all,
+}
+
+
+@pytest.mark.parametrize("split", WHO_SPLITS.values(), ids=WHO_SPLITS)
+def test_all_who_split_long_names_say_the_same(split):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        split()
+    messages = [
+        str(w.message) for w in caught if "No word vector" not in str(w.message)
+    ]
+    assert len(set(messages)) == 1, messages
+    assert messages[0].startswith("Labels of more than two words are split")
+    assert len({(w.filename, w.lineno) for w in caught}) == 1  # so Python says it once
+    assert caught[0].filename == __file__
+
+
+def test_prediction_does_not_say_it_again():
+    with pytest.warns(UserWarning, match="more than two words"):
+        encoder = HistoryEncoder().fit(PAST)
+        prior = TransitionPrior().fit(LONG, LONG, LONG)
+    assert encoder.transform(PAST).shape == (3, 2, 3)
+    assert prior.rows(LONG, LONG).tolist() == [0, 1, 2]
+
+
+TABLE = {"label": [7, 8], "verb": ["cut", "wash"], "noun": ["onion", "pan"]}
+
+
+@pytest.mark.parametrize(
+    "actions",
+    [
+        {7: ("cut", "onion"), 8: ("wash", "pan")},
+        TABLE,
+        Bunch(**{name: np.array(column) for name, column in TABLE.items()}),
+        pd.DataFrame(TABLE),
+    ],
+    ids=["mapping", "columns", "bunch", "frame"],
+)
+def test_mapping_and_tables_agree(actions):
+    verbs, nouns = verbs_and_nouns(np.array([8, 7, 8]), actions)
+    assert verbs.tolist() == ["wash", "cut", "wash"]
+    assert nouns.tolist() == ["pan", "onion", "pan"]
+
+
+def test_ids_stay_ids():
+    verbs, nouns = verbs_and_nouns([0], {0: (3, 5)})
+    assert (verbs[0], nouns[0]) == (3, 5)
+
+
+def test_no_labels_give_no_verbs():
+    verbs, nouns = verbs_and_nouns([], {})
+    assert verbs.shape == nouns.shape == (0,)
+
+
+def test_numpy_strings_are_looked_up_as_strings():
+    verbs, _ = verbs_and_nouns(np.array(["a"]), {"a": ("cut", "onion")})
+    assert verbs.tolist() == ["cut"]
+
+
+@pytest.mark.parametrize("labels", [[1, 2], ["cut", "pour"], ["cut "], [None]])
+def test_labels_without_verb_and_noun_ask_for_actions(labels):
+    with pytest.raises(ValueError, match=r"among them .*pass actions="):
+        verbs_and_nouns(labels)
+
+
+@pytest.mark.parametrize("labels", [[0, 1], np.array([0, 1])])
+def test_whole_numbers_without_actions_may_come_from_a_meta_estimator(labels):
+    with pytest.raises(ValueError, match=r"VotingClassifier.*labels as 0\.\.C-1"):
+        verbs_and_nouns(labels)
+
+
+def test_meta_estimators_are_not_blamed_for_strings():
+    with pytest.raises(ValueError, match="'verb noun'") as caught:
+        verbs_and_nouns(["cut", "pour"])
+    assert "VotingClassifier" not in str(caught.value)
+
+
+def test_a_label_missing_from_the_table_is_named():
+    with pytest.raises(ValueError, match=r"1 labels have none, among them 9: add them"):
+        verbs_and_nouns([7, 9, 9], TABLE)
+
+
+def test_a_table_without_the_columns_is_refused():
+    with pytest.raises(ValueError, match=r"columns 'label', 'verb' and 'noun'"):
+        verbs_and_nouns([7], pd.DataFrame({"id": [7], "verb": [0]}))
+
+
+def test_a_table_of_unequal_columns_is_refused():
+    with pytest.raises(ValueError, match=r"equally long, got 2, 1, 2 rows"):
+        verbs_and_nouns([7], {**TABLE, "verb": ["cut"]})
+
+
+def test_a_table_that_contradicts_itself_is_refused():
+    table = {"label": [7, 7], "verb": ["cut", "wash"], "noun": ["onion", "onion"]}
+    with pytest.raises(ValueError, match=r"label 7 both \('cut', 'onion'\)"):
+        verbs_and_nouns([7], table)
+
+
+@pytest.mark.parametrize("pair", ["cut onion", ("cut",), ("cut", "red", "onion")])
+def test_an_entry_that_is_no_pair_is_refused(pair):
+    with pytest.raises(ValueError, match=r"must give a pair \(verb, noun\)"):
+        verbs_and_nouns([7], {7: pair})
+
+
+def test_lookup_gives_none_where_nothing_is_known():
+    assert action_lookup({7: ("cut", "onion")})(8) is None
+    assert action_lookup()("cut") is None
+    assert action_lookup()(None) is None
+    assert action_lookup()("cut onion") == ("cut", "onion")
+
+
+@pytest.mark.parametrize("actions", [TABLE, pd.DataFrame(TABLE)])
+def test_a_table_becomes_a_mapping(actions):
+    assert as_mapping(actions) == {7: ("cut", "onion"), 8: ("wash", "pan")}
+
+
+def test_a_mapping_is_taken_as_it_is():
+    actions = {7: ("cut", "onion")}
+    assert as_mapping(actions) is actions

@@ -1,0 +1,398 @@
+"""Warnings of clips that look laid out in another way than they are read."""
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skanticipate import (
+    LSTM,
+    MLP,
+    RULSTM,
+    AVTHead,
+    DistilledAnticipator,
+    FeatureMapNet,
+    HistoryEncoder,
+    HistoryTeacher,
+    HistoryText,
+    InceptionTail,
+    LanguageTeacher,
+    PerFrame,
+    RecognitionTeacher,
+    RowView,
+    SmoothedAnticipator,
+    TeacherEnsemble,
+)
+from skanticipate.preprocessing import pad_clips
+
+N, T, D = 40, 8, 5
+RNG = np.random.default_rng(0)
+LENGTHS = RNG.integers(3, T + 1, N)
+CLIPS = [RNG.normal(size=(n, D)) for n in LENGTHS]
+Y = np.arange(N) % 2
+
+
+def padded(value, side, clips=CLIPS):
+    """Stack clips of unequal length, padded with a value on one side."""
+    X = np.full((len(clips), T, *clips[0].shape[1:]), value)
+    for row, clip in zip(X, clips, strict=True):
+        row[slice(T - len(clip), T) if side == "left" else slice(len(clip))] = clip
+    return X
+
+
+def model(network=None):
+    network = LSTM(3) if network is None else network
+    return SmoothedAnticipator(network, max_epochs=1, random_state=0)
+
+
+def said(estimator, *data):
+    """Texts of the warnings of a fit."""
+    with warnings.catch_warnings(record=True) as record:
+        warnings.simplefilter("always")
+        estimator.fit(*data)
+    return [str(w.message) for w in record]
+
+
+# ------------------------------------------------------------- zeros that look padded
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", ">f4", "float64"])
+@pytest.mark.parametrize(("side", "verb"), [("left", "begin"), ("right", "end")])
+def test_zeros_at_one_end_are_told_once_with_the_remedy(side, verb, dtype):
+    X = padded(0.0, side).astype(dtype)
+    for clips in (X, RowView(X)[::-1]):
+        (text,) = said(model(), clips, Y)
+        assert f"(n, 8, 5) {verb} with steps that are all zero" in text
+        assert "pad_clips" in text and "NaN" in text
+
+
+def test_zeros_behind_a_memory_map_and_around_maps_are_told(tmp_path):
+    maps = [RNG.normal(size=(n, 2, 3, D)) for n in LENGTHS]
+    np.save(tmp_path / "maps.npy", padded(0.0, "left", maps))
+    mapped = np.load(tmp_path / "maps.npy", mmap_mode="r")
+    (text,) = said(model(FeatureMapNet(4)), mapped, Y)
+    assert "(n, 8, 2, 3, 5) begin" in text
+
+
+def test_a_scaler_of_frames_tells_before_it_moves_the_zeros():
+    pipeline = make_pipeline(PerFrame(StandardScaler()), model())
+    (text,) = said(pipeline, padded(0.0, "right"), Y)
+    assert "end with steps that are all zero" in text
+
+
+def test_a_teacher_tells_of_its_futures():
+    student = DistilledAnticipator(LSTM(3), max_epochs=1, random_state=0)
+    longer = np.concatenate([padded(0.0, "left"), RNG.normal(size=(N, 2, D))], axis=1)
+    texts = said(student, RNG.normal(size=(N, T, D)), Y, longer)
+    assert len(texts) == 1
+    assert "(n, 10, 5) begin" in texts[0]
+
+
+def test_folds_of_a_search_repeat_the_same_text():
+    search = GridSearchCV(model(), {"lr": [0.1, 0.2]}, cv=2)
+    assert len(set(said(search, padded(0.0, "left"), Y))) == 1
+
+
+def test_zeros_are_told_of_many_rows_too():
+    X = np.tile(padded(0.0, "left"), (50, 1, 1))
+    assert len(said(model(), X, np.tile(Y, 50))) == 1
+
+
+def rectified(shift, shape=(400, T, 3)):
+    return np.maximum(RNG.normal(size=shape) - shift, 0.0)
+
+
+NOT_PADDED = {
+    "no zeros": RNG.normal(size=(N, T, D)),
+    "NaN on the left": pad_clips(CLIPS),
+    "rectified, some zero steps": rectified(0.0),
+    "rectified, half of the steps zero": rectified(0.8),
+    "rectified, most steps zero": rectified(1.5),
+    "rectified, two steps": rectified(0.5, (400, 2, 3)),
+    "codes, of which some are unknown": np.trunc(4 * np.abs(padded(0.0, "left"))),
+    "one-hot steps, none at the start": np.sign(np.maximum(padded(0.0, "left"), 0.0)),
+    "speeds, always zero at first": np.diff(
+        RNG.normal(size=(N, T, D)), axis=1, prepend=0
+    )
+    * (np.arange(T) > 0)[:, None],
+    "every clip of three steps": padded(0.0, "left", [c[:3] for c in CLIPS]),
+    "some clips of zeros": np.where(np.arange(N)[:, None, None] < 20, 0.0, 1.5),
+    "one odd clip": np.concatenate([padded(0.0, "left")[:1], np.ones((N, T, D))]),
+}
+
+
+@pytest.mark.parametrize("X", NOT_PADDED.values(), ids=NOT_PADDED)
+def test_nothing_is_said_of_other_zeros(X):
+    assert said(model(), X, np.arange(len(X)) % 2) == []
+
+
+# ------------------------------------------------------------------ NaN at the end
+
+BY_PLACE = [MLP(4), LSTM(4, anticipation_steps=2), RULSTM(4, anticipation_steps=3)]
+ANYWHERE = [LSTM(4), RULSTM(4, anticipation_steps=1), AVTHead(8)]
+
+
+@pytest.mark.parametrize("network", BY_PLACE, ids=lambda n: type(n).__name__)
+def test_trailing_nan_is_told_where_the_place_of_a_step_matters(network):
+    left, right = pad_clips(CLIPS), padded(np.nan, "right")
+    assert said(model(network), left, Y) == []
+    (text,) = said(model(network), right, Y)
+    assert f"{type(network).__name__} goes by the place of a step" in text
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fitted = model(network).fit(left, Y)
+    stages = [np.stack(list(fitted.staged_predict_proba(X))) for X in (left, right)]
+    differs = np.abs(stages[0] - stages[1]).max(axis=(0, 2)) > 1e-6
+    np.testing.assert_array_equal(differs, LENGTHS < T)
+
+
+@pytest.mark.parametrize("network", ANYWHERE, ids=lambda n: type(n).__name__)
+def test_trailing_nan_changes_nothing_elsewhere(network):
+    left, right = pad_clips(CLIPS), padded(np.nan, "right")
+    assert said(model(network), right, Y) == []
+    fitted = model(network).fit(left, Y)
+    np.testing.assert_array_equal(
+        fitted.predict_proba(left), fitted.predict_proba(right)
+    )
+
+
+def test_steps_that_no_clip_has_are_not_told():
+    X = RNG.normal(size=(N, T, D))
+    X[:, -2:] = np.nan
+    assert said(model(MLP(4)), X, Y) == []
+
+
+# -------------------------------------------------------------- rows that are missing
+
+
+def test_futures_of_zeros_are_told_to_be_nan():
+    futures = RNG.normal(size=(N, T, D))
+    futures[:8] = 0
+    student = DistilledAnticipator(LSTM(3), max_epochs=1, random_state=0)
+    past = futures[::-1, :4] + 1
+    (text,) = said(student, past, Y, futures)
+    assert "rows of X_future_unlabeled are all zero" in text
+    assert "all NaN" in text
+    futures[:8] = np.nan
+    assert said(student, past, Y, futures) == []
+
+
+# ------------------------------------------------------------------- channels first
+
+
+def hints(network, shape):
+    with warnings.catch_warnings(record=True) as record:
+        warnings.simplefilter("always")
+        assert network.input_shape_of(RowView(np.zeros((1, *shape)))) == shape
+    return [str(w.message) for w in record]
+
+
+@pytest.mark.parametrize(
+    ("network", "shape", "axis"),
+    [
+        (InceptionTail(), (480, 8, 14, 14), 1),
+        (InceptionTail(), (8, 480, 14, 14), 2),
+        (InceptionTail(), (480, 8, 7, 12), 1),
+        (InceptionTail(), (480, 16, 4, 4), 1),
+        (FeatureMapNet(), (512, 7, 7), 1),
+        (FeatureMapNet(), (64, 7, 7), 1),
+        (FeatureMapNet(), (2048, 7, 7), 1),
+        (FeatureMapNet(), (512, 7, 12), 1),
+        (FeatureMapNet(), (832, 4, 7, 7), 1),
+        (FeatureMapNet(), (8, 256, 14, 14), 2),
+        (LSTM(), (8, 1280, 7, 7), 2),
+    ],
+)
+def test_channels_in_front_are_told_with_the_remedy(network, shape, axis):
+    (text,) = hints(network, shape)
+    assert f"(n, {', '.join(map(str, shape))})" in text
+    assert f"np.moveaxis(X, {axis}, -1)" in text
+    moved = np.moveaxis(np.empty((1, *shape)), axis, -1).shape[1:]
+    assert hints(network, moved) == []
+
+
+@pytest.mark.parametrize(
+    ("network", "shape"),
+    [
+        (InceptionTail(), (8, 14, 14, 480)),
+        (InceptionTail(), (64, 14, 14, 480)),
+        (InceptionTail(), (4, 5, 5, 24)),
+        (InceptionTail(), (100, 14, 14, 480)),
+        (FeatureMapNet(), (25, 24)),
+        (FeatureMapNet(), (7, 7, 512)),
+        (FeatureMapNet(), (16, 5, 18)),
+        (FeatureMapNet(), (256, 15, 2)),  # poses
+        (FeatureMapNet(), (128, 3, 3)),  # rotations
+        (FeatureMapNet(), (112, 112, 64)),
+        (LSTM(), (100, 24)),
+        (LSTM(), (1024, 14)),  # a long record of a few sensors
+        (LSTM(), (14, 1024)),
+        (LSTM(), (250, 17, 17)),  # distances of joints
+        (FeatureMapNet(), (196, 64)),
+        (FeatureMapNet(), (1568, 64)),
+        (LSTM(), (8, 196, 768)),
+        (LSTM(), (64, 16, 16)),
+        (LSTM(), (300, 25, 24)),
+    ],
+)
+def test_nothing_is_said_of_plausible_shapes(network, shape):
+    assert hints(network, shape) == []
+
+
+def test_channels_are_told_without_reading_much():
+    class Maps:  # 47 GB
+        shape, dtype = (20_000, 480, 8, 14, 14), np.dtype("float32")
+        n_read = 0
+
+        def __getitem__(self, row):
+            self.n_read += 1
+            return np.full(self.shape[1:], 0.5, self.dtype)
+
+    maps = Maps()
+    with pytest.warns(UserWarning, match=r"np\.moveaxis\(X, 1, -1\)"):
+        InceptionTail().input_shape_of(RowView(maps))
+    assert maps.n_read <= 20
+
+
+# ------------------------------------------ past labels that are padded on the right
+
+
+def histories(side, pad=None):
+    """Rows of three to eight labels, padded on one side."""
+    names = np.array(["cut pan", "wash pan", "cut cup"], dtype=object)
+    labels = [names[RNG.integers(0, 3, n)] for n in LENGTHS]
+    rows = np.full((N, T), pad, dtype=object)
+    for row, some in zip(rows, labels, strict=True):
+        row[slice(T - len(some), T) if side == "left" else slice(len(some))] = some
+    return rows
+
+
+TELLERS = {
+    "HistoryTeacher": lambda X: said(
+        HistoryTeacher(n_networks=1, max_epochs=1), X, NAMES
+    ),
+    "HistoryEncoder": lambda X: said(HistoryEncoder(), X),
+    "HistoryText": lambda X: said(HistoryText(), X),
+    "default text teacher": lambda X: taught(None, X),
+    "frozen teacher": lambda X: taught(
+        FrozenEstimator(
+            HistoryTeacher(n_networks=1, max_epochs=1).fit(
+                histories("left"), NAMES, groups=np.arange(N)
+            )
+        ),
+        X,
+    ),
+}
+NAMES = np.array(["cut pan", "wash pan"])[Y]
+
+
+def taught(teacher, X):
+    student = DistilledAnticipator(
+        MLP(3), text_teacher=teacher, max_epochs=1, random_state=0
+    )
+    with warnings.catch_warnings(record=True) as record:
+        warnings.simplefilter("always")
+        student.fit(RNG.normal(size=(N, D)), NAMES, past_actions=X, groups=np.arange(N))
+    return [str(w.message) for w in record]
+
+
+@pytest.mark.parametrize("teller", TELLERS.values(), ids=TELLERS)
+@pytest.mark.parametrize("pad", [None, "", -1], ids=repr)
+def test_labels_that_are_padded_on_the_right_are_told_once(teller, pad):
+    texts = [t for t in teller(histories("right", pad)) if "groups" not in t]
+    assert len(texts) == 1
+    assert "past_actions, of shape (n, 8), end with missing labels" in texts[0]
+    assert "on the left" in texts[0]
+    assert not [t for t in teller(histories("left", pad)) if "groups" not in t]
+
+
+def test_a_language_teacher_tells_of_labels_that_are_padded_on_the_right(tmp_path):
+    pytest.importorskip("transformers")
+    from tiny_bert import write_tiny_bert
+
+    teacher = LanguageTeacher(write_tiny_bert(tmp_path), max_epochs=1, random_state=0)
+    told = [
+        [t for t in said(teacher, X, NAMES) if "end with missing labels" in t]
+        for X in (histories("right"), histories("left"), np.array(["cut pan", ""] * 20))
+    ]
+    assert list(map(len, told)) == [1, 0, 0]
+
+
+@pytest.mark.parametrize("dtype", [int, float])
+@pytest.mark.parametrize("network", [MLP(3, embedding=4), RULSTM(3, embedding=4)])
+def test_codes_that_are_padded_on_the_right_are_told(network, dtype):
+    codes = [RNG.integers(0, 5, (n, 2)) for n in LENGTHS]
+    (text,) = said(model(network), padded(-1, "right", codes).astype(dtype), Y)
+    assert "(n, 8, 2) end with steps of padding" in text and "on the left" in text
+    assert said(model(network), padded(-1, "left", codes).astype(dtype), Y) == []
+
+
+def test_a_recurrence_over_codes_does_not_mind_where_padding_is():
+    codes = [RNG.integers(0, 5, (n, 2)) for n in LENGTHS]
+    network = LSTM(3, embedding=4)
+    right, left = (padded(-1, side, codes) for side in ("right", "left"))
+    assert said(model(network), right, Y) == []
+    fitted = model(network).fit(left, Y)
+    np.testing.assert_allclose(
+        fitted.predict_proba(right), fitted.predict_proba(left), rtol=1e-5
+    )
+
+
+# -------------------------------------------------------- sequences with channels first
+
+
+@pytest.mark.parametrize("shape", [(512, 8), (2048, 14), (768, 30), (384, 1)])
+@pytest.mark.parametrize("kind", ["noise", "features"])
+def test_sequences_with_channels_first_are_told(shape, kind):
+    X = RNG.normal(size=(N, *shape)).astype(np.float32)
+    if kind == "features":  # of means that differ, and steps that are alike
+        X = np.maximum(0, 3 * RNG.normal(size=(shape[0], 1)) + X[:, :, :1] + 0.1 * X)
+        X = X.astype(np.float32)
+    for network in (LSTM(2), MLP(2)):
+        (text,) = said(model(network), X, Y)
+        assert f"read as {shape[0]} steps of {shape[1]} features" in text
+        assert "np.moveaxis(X, 1, -1)" in text
+        assert said(model(network), np.moveaxis(X, 1, -1), Y) == []
+
+
+@pytest.mark.parametrize("shape", [(14, 8), (100, 12), (256, 6), (500, 3), (384, 64)])
+def test_short_clips_and_wide_features_are_no_channels_first(shape):
+    assert said(model(MLP(2)), RNG.normal(size=(N, *shape)), Y) == []
+
+
+@pytest.mark.parametrize("n_steps", [512, 1024])
+def test_long_recordings_of_few_channels_are_no_channels_first(n_steps):
+    walk = np.cumsum(RNG.normal(size=(N, n_steps, 6)), axis=1)
+    waves = np.sin(np.arange(n_steps)[:, None] / 5 + RNG.uniform(0, 6, (N, 1, 6)))
+    for X in (walk / 20, waves + 0.3 * RNG.normal(size=waves.shape)):
+        assert said(model(MLP(2)), X, Y) == []
+
+
+# --------------------------------------------------------- teachers that scale
+
+
+FAR = 1000 * RNG.normal(size=(N, D)) + 50
+SCALING = {
+    "pipeline": lambda: make_pipeline(StandardScaler(), LogisticRegression()),
+    "frozen": lambda: FrozenEstimator(SCALING["pipeline"]().fit(FAR, Y)),
+    "ensemble": lambda: TeacherEnsemble([SCALING["pipeline"]()]),
+    "search": lambda: GridSearchCV(SCALING["pipeline"](), {}, cv=2),
+}
+
+
+@pytest.mark.parametrize("teacher", SCALING.values(), ids=SCALING)
+def test_a_teacher_that_scales_for_itself_may_see_another_scale(teacher):
+    student = DistilledAnticipator(MLP(3), teacher=teacher(), max_epochs=1)
+    assert said(student, RNG.normal(size=(N, D)), Y, FAR) == []
+
+
+@pytest.mark.parametrize("teacher", [None, RecognitionTeacher(MLP(3), max_epochs=1)])
+def test_a_teacher_that_does_not_scale_is_told_of_another_scale(teacher):
+    student = DistilledAnticipator(MLP(3), teacher=teacher, max_epochs=1)
+    (text,) = said(student, RNG.normal(size=(N, D)), Y, FAR)
+    assert "on different scales" in text

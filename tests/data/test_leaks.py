@@ -1,0 +1,129 @@
+"""Splits that leak for want of groups, and rows of X_val that train, are told of."""
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.model_selection import GridSearchCV, KFold
+
+from skanticipate import (
+    MLP,
+    DistilledAnticipator,
+    HistoryTeacher,
+    RowView,
+    SemiSupervisedSplit,
+    SmoothedAnticipator,
+)
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(40, 3))
+Y = np.arange(40) // 3 % 2
+HIDDEN = np.where(np.arange(40) < 30, Y, -1)
+VIDEOS = np.arange(40) // 4
+PAST = RNG.integers(0, 2, (40, 3))
+UNGROUPED = "without groups: rows of one video"
+
+
+def student(kind=SmoothedAnticipator, **params):
+    return kind(MLP(4), max_epochs=2, random_state=0, **params)
+
+
+def fit_distilled(groups, **params):
+    model = student(DistilledAnticipator, cross_fit=2, **params)
+    return model.fit(X, HIDDEN, X, groups=groups)
+
+
+def fit_with_texts(groups):
+    model = student(DistilledAnticipator, cross_fit=2)
+    model.set_params(text_teacher=HistoryTeacher(n_networks=1, max_epochs=1))
+    return model.fit(X, HIDDEN, groups=groups, past_actions=PAST)
+
+
+DIVIDING = {
+    "cross_fit": fit_distilled,
+    "cross_fit of texts": fit_with_texts,
+    "early_stopping": lambda groups: student(early_stopping=True).fit(
+        X, Y, groups=groups
+    ),
+    "HistoryTeacher": lambda groups: HistoryTeacher(n_networks=1, max_epochs=1).fit(
+        PAST, Y, groups=groups
+    ),
+    "SemiSupervisedSplit": lambda groups: GridSearchCV(
+        student(DistilledAnticipator), {"lr": [0.1]}, cv=SemiSupervisedSplit(KFold(2))
+    ).fit(X, HIDDEN, X_future_unlabeled=X, groups=groups),
+}
+
+
+def told_of(action, groups):
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("default")
+        action(groups)
+    return [str(w.message) for w in told if UNGROUPED in str(w.message)]
+
+
+@pytest.mark.parametrize("name", DIVIDING)
+def test_what_divides_rows_says_so_once_and_by_name(name):
+    told = told_of(DIVIDING[name], None)
+    assert [name.split()[0] in message for message in told].count(True) == 1
+
+
+@pytest.mark.parametrize("groups", [VIDEOS, range(40)], ids=["videos", "each alone"])
+@pytest.mark.parametrize("name", DIVIDING)
+def test_groups_silence_it(name, groups):
+    assert told_of(DIVIDING[name], groups) == []
+
+
+# ----------------------------------------------------------------------------- X_val
+
+REPEATS = "of the {} rows of X_val also train"
+
+
+def fit_with(X_val, X_past=X, **params):
+    n = len(X_val)
+    return student(**params).fit(X_past, Y, X_val=X_val, y_val=Y[:n])
+
+
+@pytest.mark.parametrize("wrap", [np.asarray, RowView, np.ndarray.tolist])
+def test_rows_of_X_val_that_train_are_counted(wrap):
+    X_val = np.concatenate([X[[3, 7]], RNG.normal(size=(8, 3))])
+    with pytest.warns(UserWarning, match="2 " + REPEATS.format(10)):
+        fit_with(wrap(X_val), wrap(X))
+
+
+def test_padded_clips_and_another_precision_are_found_too():
+    clips = RNG.normal(size=(40, 3, 2)).astype(np.float32)
+    clips[:, 0] = np.nan
+    with pytest.warns(UserWarning, match="5 " + REPEATS.format(5)):
+        SmoothedAnticipator(max_epochs=1).fit(
+            clips, Y, X_val=clips[5:10].astype(np.float64), y_val=Y[5:10]
+        )
+
+
+def test_other_rows_and_codes_that_are_alike_say_nothing():
+    fit_with(RNG.normal(size=(8, 3)))
+    fit_with(X[:8][:, ::-1])  # the same numbers in other places
+    half = X[:8].copy()
+    half[:, -1] += 1
+    fit_with(half)  # the same but for the last feature
+    onehot = np.eye(3)[Y]
+    fit_with(onehot[:8], onehot)
+
+
+def test_an_unlabelled_row_that_trains_counts_and_a_dropped_one_does_not():
+    def fit(kind, **given):
+        return student(kind).fit(X, HIDDEN, X_val=X[38:], y_val=Y[38:], **given)
+
+    with pytest.warns(UserWarning, match="2 " + REPEATS.format(2)):
+        fit(DistilledAnticipator, X_future_unlabeled=X)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        fit(SmoothedAnticipator)
+    assert [str(w.message)[:7] for w in told] == ["10 rows"]  # of dropped rows
+
+
+def test_scaled_codes_may_be_alike_on_both_sides():
+    codes = np.random.default_rng(1).integers(0, 5, 80)
+    clips = (np.eye(5)[codes] - 0.2) / 0.4  # one-hot rows through a StandardScaler
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        student().fit(clips[:40], codes[:40], X_val=clips[40:], y_val=codes[40:])

@@ -1,0 +1,53 @@
+"""What counts as missing, and how labels and names are numbered."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from skanticipate.data.missing import as_list, label_codes, missing_mask, number_names
+
+
+def test_missing_actions_are_none_nan_empty_and_minus_one():
+    labels = [None, float("nan"), "", -1, 0, "a", 2.0]
+    assert missing_mask(labels).tolist() == [True] * 4 + [False] * 3
+    assert missing_mask(np.array([-1, 0])).tolist() == [True, False]
+    assert missing_mask(np.array(["", "a"])).tolist() == [True, False]
+    assert missing_mask(pd.Series(["a", None])).tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("labels", "dtype"), [(["a", pd.NA], "string"), ([3, pd.NA], "Int64")]
+)
+def test_the_missing_value_of_pandas_is_missing(labels, dtype):
+    for column in (labels, pd.array(labels, dtype), pd.Series(labels, dtype=dtype)):
+        assert missing_mask(column).tolist() == [False, True]
+
+
+def test_nan_in_a_list_of_strings_does_not_become_a_string():
+    assert as_list(["a", float("nan")])[1] != "nan"
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        (["b", "zzz", "a"], ["a", "b"]),
+        (np.array([4, 9, 2]), np.array([2, 4])),
+        ([4, pd.NA, 2], pd.array([2, 4], "Int64")),
+    ],
+)
+def test_label_codes_are_positions_and_minus_one_for_strangers(labels, classes):
+    codes = label_codes(labels, classes)
+    assert codes.tolist() == [1, -1, 0]
+    assert codes.dtype == np.intp
+
+
+def test_names_are_numbered_in_order_of_appearance():
+    codes, names = number_names(np.array(["pan", "cup", "pan"], dtype=object))
+    assert codes.tolist() == [0, 1, 0]
+    assert codes.dtype == np.intp
+    assert names == ["pan", "cup"]
+
+
+def test_no_names_have_no_numbers():
+    codes, names = number_names([])
+    assert (codes.shape, codes.dtype, names) == ((0,), np.intp, [])

@@ -1,0 +1,202 @@
+import copy
+import pickle
+import pickletools
+import subprocess
+import sys
+
+import joblib
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_array_equal
+from sklearn.base import clone
+from user_network import UserNetwork
+
+import skanticipate
+from skanticipate import (
+    LSTM,
+    MLP,
+    RULSTM,
+    AttentiveProbe,
+    AVTHead,
+    CosineSchedule,
+    GloVePrior,
+    MixturePrior,
+    SmoothedAnticipator,
+    TransitionPrior,
+    UniformPrior,
+    VerbNounHead,
+    VerbNounPrior,
+)
+from skanticipate.datasets import make_kitchen
+
+DATA = make_kitchen(10, 10, n_features=12, random_state=0)
+CLIPS = make_kitchen(10, 10, n_steps=6, n_features=8, random_state=0)
+X, Y = DATA.X_past, DATA.y
+
+
+def anticipator(network=None, **params):
+    return SmoothedAnticipator(
+        MLP(8) if network is None else network,
+        **{"max_epochs": 2, "random_state": 0, **params},
+    )
+
+
+@pytest.fixture(scope="module")
+def pooled():
+    return anticipator(prior=VerbNounPrior(DATA.actions)).fit(X, Y)
+
+
+@pytest.fixture(scope="module")
+def staged():
+    spec = LSTM(8, anticipation_steps=4, anticipation_time=0.75)
+    return anticipator(spec).fit(CLIPS.X_past, CLIPS.y)
+
+
+def through_joblib(model, folder):
+    joblib.dump(model, folder / "model.joblib")
+    return joblib.load(folder / "model.joblib")
+
+
+def through_a_memory_map(model, folder):
+    joblib.dump(model, folder / "model.joblib")
+    return joblib.load(folder / "model.joblib", mmap_mode="r")
+
+
+def through_save(model, folder):
+    model.save(folder / "model.safetensors")
+    return skanticipate.load(
+        folder / "model.safetensors", trusted=[UserNetwork, type(model)]
+    )
+
+
+ROUND_TRIPS = {
+    "pickle": lambda model, _: pickle.loads(pickle.dumps(model)),
+    "deepcopy": lambda model, _: copy.deepcopy(model),
+    "copy": lambda model, _: copy.copy(model),
+    "joblib": through_joblib,
+    "memory map": through_a_memory_map,
+    "save": through_save,
+}
+MODELS = {
+    "MLP": (anticipator(prior=MixturePrior([UniformPrior(), UniformPrior()])), X),
+    "names": (anticipator(prior=VerbNounPrior()), X),
+    "glove": (anticipator(prior=GloVePrior(DATA.actions, {"cut": [1.0, 2.0]})), X),
+    "transitions": (anticipator(prior=TransitionPrior(DATA.actions)), X),
+    "array": (anticipator(prior=np.full((20, 20), 0.05), classes=np.arange(20)), X),
+    "LSTM": (anticipator(LSTM(8, anticipation_steps=2, dropout=0.2)), CLIPS.X_past),
+    "GRU": (anticipator(LSTM(8, cell="gru"), dtype="float32"), CLIPS.X_past),
+    "head": (anticipator(MLP(8, head=VerbNounHead(DATA.actions))), X),
+    "stages": (
+        anticipator(LSTM(8, head=VerbNounHead(DATA.actions), anticipation_steps=2)),
+        CLIPS.X_past,
+    ),
+    "RULSTM": (anticipator(RULSTM(8, anticipation_steps=2)), CLIPS.X_past),
+    "AVT": (anticipator(AVTHead(8, n_heads=2, n_layers=1)), CLIPS.X_past),
+    "probe": (anticipator(AttentiveProbe(8, n_heads=2)), CLIPS.X_past),
+    "user": (anticipator(UserNetwork()), X),
+    "schedule": (anticipator(lr_schedule=CosineSchedule(warmup_epochs=1)), X),
+    "wide": (anticipator(MLP(300)), X),
+}
+
+
+@pytest.mark.filterwarnings("ignore:No word vector for")
+@pytest.mark.parametrize("way", ROUND_TRIPS)
+@pytest.mark.parametrize("name", MODELS)
+def test_a_copy_answers_the_same_to_the_bit(name, way, tmp_path):
+    model, clips = MODELS[name]
+    y = np.array([" ".join(DATA.actions[label]) for label in Y])
+    model = clone(model).fit(clips, y if name == "names" else Y, y_past=DATA.y_past)
+    again = ROUND_TRIPS[way](model, tmp_path)
+    assert again.predict_proba(clips).tobytes() == model.predict_proba(clips).tobytes()
+    assert_array_equal(again.classes_, model.classes_)
+    assert again.classes_.dtype == model.classes_.dtype
+    assert again.history_ == model.history_
+    assert vars(again).keys() == vars(model).keys()
+    if way != "memory map":  # whose arrays say that they are mapped
+        assert repr(again) == repr(model)
+    again.fit(clips, y if name == "names" else Y, y_past=DATA.y_past)
+    assert again.predict_proba(clips).tobytes() == model.predict_proba(clips).tobytes()
+
+
+def test_a_copy_shares_no_weights(pooled):
+    before = pooled.predict_proba(X)
+    for again in (copy.copy(pooled), copy.deepcopy(pooled)):
+        with torch.no_grad():
+            for parameter in again.network_.parameters():
+                parameter.zero_()
+    assert_array_equal(pooled.predict_proba(X), before)
+
+
+def test_a_clone_is_unfitted_and_fits_alike(pooled):
+    unfitted = clone(pooled)
+    assert not hasattr(unfitted, "network_")
+    assert_array_equal(unfitted.fit(X, Y).predict_proba(X), pooled.predict_proba(X))
+
+
+def test_a_pickle_holds_no_torch_storage(pooled, staged):
+    for model in (pooled, staged):
+        names = [
+            str(argument)
+            for code, argument, _ in pickletools.genops(pickle.dumps(model, 2))
+            if code.name in ("GLOBAL", "STACK_GLOBAL")
+        ]
+        assert names
+        assert not [name for name in names if name.startswith("torch")]
+
+
+def test_a_file_opens_in_another_process(pooled, tmp_path):
+    path = tmp_path / "model.safetensors"
+    pooled.save(path)
+    np.save(tmp_path / "X.npy", X)
+    code = (
+        "import sys, numpy as np, skanticipate; "
+        "model = skanticipate.load(sys.argv[1]); "
+        "np.save(sys.argv[3], model.predict_proba(np.load(sys.argv[2])))"
+    )
+    files = [str(path), str(tmp_path / "X.npy"), str(tmp_path / "proba.npy")]
+    subprocess.run([sys.executable, "-c", code, *files], check=True)
+    assert_array_equal(np.load(files[2]), pooled.predict_proba(X))
+
+
+def test_a_file_does_not_build_what_is_not_trusted(tmp_path):
+    path = tmp_path / "model.safetensors"
+    anticipator(UserNetwork()).fit(X, Y).save(path)
+    with pytest.raises(ValueError, match=r"UserNetwork.*trusted="):
+        skanticipate.load(path)
+
+
+def test_a_file_that_is_none_of_ours_is_refused(tmp_path):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"not at all")
+    with pytest.raises(ValueError, match="no readable safetensors file"):
+        skanticipate.load(path)
+    with pytest.raises(FileNotFoundError):
+        skanticipate.load(tmp_path / "nothing.safetensors")
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"classes": range(20)},
+        {"device": torch.device("cpu")},
+        {"random_state": np.random.RandomState(0)},
+        {"network": MLP(np.int64(8)), "max_epochs": np.int64(1)},
+        {"class_weight": {np.int64(0): 2.0}},
+        {"prior": VerbNounPrior({np.int64(k): v for k, v in DATA.actions.items()})},
+    ],
+    ids=["classes", "device", "random_state", "numpy", "class_weight", "actions"],
+)
+def test_parameters_of_other_kinds_can_be_saved(params, tmp_path):
+    model = anticipator(**params).fit(X, Y)
+    again = through_save(model, tmp_path)
+    assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+    assert again.fit(X, Y).n_iter_ == model.n_iter_
+
+
+def test_a_model_with_callbacks_can_be_saved(tmp_path):
+    callback = pytest.importorskip("sklearn.callback")
+    monitor = callback.ScoringMonitor(scoring="accuracy")
+    model = anticipator().set_callbacks(monitor).fit(X, Y)
+    again = through_save(model, tmp_path)
+    assert_array_equal(again.predict_proba(X), model.predict_proba(X))

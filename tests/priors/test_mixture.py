@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skanticipate.priors import (
+    GloVePrior,
+    MixturePrior,
+    TransitionPrior,
+    UniformPrior,
+    VerbNounPrior,
+)
+
+# the actions (0,0), (0,1), (1,0), (1,1), (2,2) with names of verbs and nouns
+ACTIONS = {
+    0: ("cut", "pan"),
+    1: ("cut", "cup"),
+    2: ("wash", "pan"),
+    3: ("wash", "cup"),
+    4: ("open", "bin"),
+}
+CLASSES = np.arange(5)
+VECTORS = {
+    "cut": [1.0, 0.0],
+    "wash": [0.0, 1.0],
+    "open": [-1.0, 0.0],
+    "pan": [1.0, 1.0],
+    "cup": [1.0, 0.0],
+    "bin": [0.0, -1.0],
+}
+
+
+def test_a_mixture_is_the_weighted_mean_of_its_parts():
+    glove, verb_noun = GloVePrior(ACTIONS, VECTORS), VerbNounPrior(ACTIONS)
+    mixture = MixturePrior([glove, verb_noun], weights=[1, 3]).fit(CLASSES)
+    parts = [glove.fit(CLASSES).matrix_, verb_noun.fit(CLASSES).matrix_]
+    assert_allclose(mixture.matrix_, parts[0] / 4 + 3 * parts[1] / 4, rtol=1e-6)
+    assert_array_equal(mixture.rows([4, 0]), [4, 0])
+    equal = MixturePrior([glove, verb_noun]).fit(CLASSES)
+    assert_allclose(equal.matrix_, (parts[0] + parts[1]) / 2, rtol=1e-6)
+
+
+def test_a_mixture_leaves_its_parts_unfitted():
+    part = UniformPrior()
+    MixturePrior([part]).fit(CLASSES)
+    assert not hasattr(part, "matrix_")
+
+
+def test_a_mixture_with_a_part_keyed_by_the_past_keeps_its_parts():
+    mixture = MixturePrior([UniformPrior(), TransitionPrior(ACTIONS)], weights=[1, 1])
+    mixture.fit(CLASSES, [1, 2], [0, 0])
+    terms = mixture.terms([1, 2], [0, -1])
+    assert [weight for _, _, weight in terms] == [0.5, 0.5]
+    assert_array_equal(terms[1][1], mixture.priors_[1].rows([1, 2], [0, -1]))
+    assert not hasattr(mixture, "matrix_")
+    with pytest.raises(AttributeError, match="no matrix_, because a part of it"):
+        mixture.matrix_  # noqa: B018
+    with pytest.raises(AttributeError, match="no rows, because"):
+        mixture.rows([1])
+
+
+def test_mixtures_may_be_nested():
+    inner = MixturePrior([UniformPrior(), VerbNounPrior(ACTIONS)])
+    outer = MixturePrior([inner, UniformPrior()]).fit(CLASSES)
+    assert [weight for _, _, weight in outer.terms([0])] == [0.25, 0.25, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ([1], "one number for each of the 2 priors, got shape"),
+        ([1, -1], "non-negative and finite, and not all zero"),
+        ([0, 0], "not all zero"),
+        ([1, np.nan], "non-negative"),
+        ([1, np.inf], "finite"),
+    ],
+)
+def test_bad_weights_are_refused(weights, message):
+    with pytest.raises(ValueError, match=message):
+        MixturePrior([UniformPrior(), UniformPrior()], weights).fit(CLASSES)
+
+
+def test_a_mixture_needs_a_part():
+    with pytest.raises(ValueError, match="at least one prior"):
+        MixturePrior([]).fit(CLASSES)

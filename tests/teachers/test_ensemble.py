@@ -1,0 +1,157 @@
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.stats import gmean
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from toy_teachers import CLASSES, CLIPS, CODES, Answering, Signalled, Y
+
+from skanticipate import LSTM, MLP, RecognitionTeacher, RowView, TeacherEnsemble
+from skanticipate.datasets import make_kitchen
+from skanticipate.signals.maps import has_map
+
+
+class Bare:
+    def fit(self, X, y):
+        return self
+
+
+def frozen(answers, labels):
+    return FrozenEstimator(Answering(answers, labels).fit(CLIPS, Y))
+
+
+def members():
+    rng = np.random.default_rng(3)
+    return [rng.dirichlet(np.ones(4), size=40) for _ in range(3)]
+
+
+@pytest.mark.parametrize("average", ["log_proba", "proba"])
+def test_an_ensemble_answers_with_a_mean(average):
+    answers = members()
+    order = [2, 0, 3, 1]
+    teachers = [
+        frozen(answers[0], CLASSES),
+        frozen(answers[1][:, order], CLASSES[order]),
+        frozen(answers[2], CLASSES),
+    ]
+    ensemble = TeacherEnsemble(teachers, average=average).fit(CLIPS, Y)
+    expected = np.mean(answers, axis=0)
+    if average == "log_proba":
+        expected = gmean(answers, axis=0)
+        expected /= expected.sum(axis=1, keepdims=True)
+    assert_allclose(ensemble.predict_proba(CLIPS), expected, rtol=1e-12)
+    assert_array_equal(ensemble.predict(CLIPS), CLASSES[expected.argmax(axis=1)])
+    assert_array_equal(ensemble.classes_, CLASSES)
+
+
+def test_a_class_that_a_member_does_not_know_counts_as_nothing():
+    answers = np.tile([0.1, 0.2, 0.3, 0.4], (40, 1))
+    few = np.tile([0.5, 0.5], (40, 1))
+    teachers = [frozen(answers, CLASSES), frozen(few, ["cut", "wash"])]
+    mean = TeacherEnsemble(teachers, average="proba").fit(CLIPS, Y)
+    assert_allclose(mean.predict_proba(CLIPS)[0], [0.3, 0.1, 0.15, 0.45])
+    product = TeacherEnsemble(teachers).fit(CLIPS, Y).predict_proba(CLIPS)[0]
+    roots = np.sqrt([0.1 * 0.5, 0, 0, 0.4 * 0.5])
+    assert_allclose(product, roots / roots.sum(), atol=1e-12)
+
+
+def test_members_that_exclude_each_other_still_give_probabilities():
+    teachers = [
+        frozen(np.eye(4)[CODES], CLASSES),
+        frozen(np.eye(4)[CODES - 1], CLASSES),
+    ]
+    proba = TeacherEnsemble(teachers).fit(CLIPS, Y).predict_proba(CLIPS)
+    assert_allclose(proba, (np.eye(4)[CODES] + np.eye(4)[CODES - 1]) / 2, atol=1e-12)
+
+
+def test_the_same_member_may_stand_there_several_times():
+    member = RecognitionTeacher(MLP(4), max_epochs=2)
+    ensemble = TeacherEnsemble([member, member, member], random_state=0)
+    ensemble.fit(CLIPS, Y)
+    assert not hasattr(member, "classes_")
+    seeds = [teacher.random_state for teacher in ensemble.teachers_]
+    assert len(set(seeds)) == 3
+    one, two, _ = (teacher.predict_proba(CLIPS) for teacher in ensemble.teachers_)
+    assert not np.allclose(one, two)
+    again = clone(ensemble).fit(CLIPS, Y)
+    assert_array_equal(again.predict_proba(CLIPS), ensemble.predict_proba(CLIPS))
+    other = clone(ensemble).set_params(random_state=1).fit(CLIPS, Y)
+    assert not np.allclose(other.predict_proba(CLIPS), ensemble.predict_proba(CLIPS))
+
+
+def test_members_keep_seeds_of_their_own():
+    teachers = [
+        RecognitionTeacher(MLP(4), max_epochs=1, random_state=s) for s in (3, 4)
+    ]
+    fitted = TeacherEnsemble(teachers, random_state=0).fit(CLIPS, Y).teachers_
+    assert [teacher.random_state for teacher in fitted] == [3, 4]
+    alone = teachers[1].fit(CLIPS, Y).predict_proba(CLIPS)
+    assert_array_equal(fitted[1].predict_proba(CLIPS), alone)
+
+
+def test_members_get_the_signals_they_name():
+    groups, weights = np.arange(40), np.ones(40)
+    ensemble = TeacherEnsemble([Signalled(), Answering()])
+    with pytest.warns(UserWarning, match="sample_weight cannot be passed to Answering"):
+        ensemble.fit(CLIPS, Y, groups=groups, sample_weight=weights)
+    assert ensemble.teachers_[0].groups_ is groups
+    assert ensemble.teachers_[0].sample_weight_ is weights
+
+
+def test_members_see_sequences_and_views():
+    kitchen = make_kitchen(4, 10, n_steps=3, n_features=6, random_state=0)
+    flat = make_pipeline(
+        FunctionTransformer(lambda clips: clips.reshape(len(clips), -1)),
+        LogisticRegression(),
+    )
+    ensemble = TeacherEnsemble(
+        [RecognitionTeacher(LSTM(4), max_epochs=1), flat], random_state=0
+    )
+    proba = ensemble.fit(kitchen.X_future, kitchen.y).predict_proba(kitchen.X_future)
+    viewed = clone(ensemble).fit(RowView(kitchen.X_future), kitchen.y)
+    assert_array_equal(viewed.predict_proba(RowView(kitchen.X_future)), proba)
+
+
+def test_an_ensemble_is_a_scikit_learn_estimator():
+    ensemble = TeacherEnsemble([LogisticRegression(C=2)], average="proba")
+    copy = clone(ensemble)
+    assert copy.get_params()["average"] == "proba"
+    assert copy.teachers[0] is not ensemble.teachers[0]
+    assert copy.teachers[0].C == 2
+    assert not has_map(ensemble)
+
+
+@pytest.mark.parametrize(
+    ("ensemble", "error", "says"),
+    [
+        (TeacherEnsemble([]), ValueError, "teachers is empty"),
+        (TeacherEnsemble([Bare()]), TypeError, "must be a classifier with fit"),
+        (TeacherEnsemble(LogisticRegression()), ValueError, "'teachers' parameter"),
+        (
+            TeacherEnsemble([Answering()], average="median"),
+            ValueError,
+            "'average' parameter",
+        ),
+    ],
+)
+def test_bad_ensembles_are_explained(ensemble, error, says):
+    with pytest.raises(error, match=says):
+        ensemble.fit(CLIPS, Y)
+
+
+@pytest.mark.parametrize(
+    ("y", "says"), [(None, "requires y"), (CODES + 0.5, "Unknown label type")]
+)
+def test_bad_labels_of_an_ensemble_are_explained(y, says):
+    with pytest.raises(ValueError, match=says):
+        TeacherEnsemble([Answering()]).fit(CLIPS, y)
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_proba"])
+def test_an_ensemble_that_was_not_fitted_says_so(method):
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        getattr(TeacherEnsemble([Answering()]), method)(CLIPS)

@@ -1,0 +1,134 @@
+"""What help() says of the public names, against what they take and have."""
+
+import ast
+import inspect
+import re
+
+import pytest
+from sklearn.base import BaseEstimator
+
+import skanticipate
+from skanticipate import (
+    MLP,
+    DistilledAnticipator,
+    RecognitionTeacher,
+    SmoothedAnticipator,
+    datasets,
+    losses,
+    metrics,
+    plotting,
+)
+
+NAMES = {
+    name: getattr(skanticipate, name)
+    for name in skanticipate.__all__
+    if callable(getattr(skanticipate, name))
+}
+for module in (datasets, losses, metrics, plotting):
+    for name in module.__all__:
+        if callable(getattr(module, name)):
+            NAMES[f"{module.__name__.rpartition('.')[2]}.{name}"] = getattr(
+                module, name
+            )
+CLASSES = pytest.mark.parametrize(
+    "name", [name for name, thing in NAMES.items() if inspect.isclass(thing)]
+)
+ANTICIPATORS = [SmoothedAnticipator, DistilledAnticipator, RecognitionTeacher]
+PUBLIC = pytest.mark.parametrize("name", NAMES)
+
+
+def section(thing, title):
+    """Entries of a section: [(names, type, text)]."""
+    lines = inspect.cleandoc(thing.__doc__).splitlines()
+    if title not in lines:
+        return []
+    entries = []
+    for line, below in zip(
+        lines[lines.index(title) + 2 :],
+        [*lines[lines.index(title) + 3 :], ""],
+        strict=True,
+    ):
+        if set(below) == {"-"}:  # the next section
+            break
+        if line and not line.startswith(" "):
+            names, _, kind = line.partition(" : ")
+            entries.append(([n.lstrip("*") for n in names.split(", ")], kind, []))
+        elif line:
+            entries[-1][2].append(line.strip())
+    return [(names, kind, " ".join(text)) for names, kind, text in entries]
+
+
+def takes(thing):
+    """Parameters by name."""
+    return {
+        name: parameter
+        for name, parameter in inspect.signature(thing).parameters.items()
+        if not (inspect.isclass(thing) and issubclass(thing, tuple))
+    }
+
+
+@PUBLIC
+def test_every_parameter_is_described_in_the_order_of_the_signature(name):
+    if name == "datasets.FeatureTable":
+        pytest.skip("functions make it, not users")
+    described = [n for names, _, _ in section(NAMES[name], "Parameters") for n in names]
+    assert described == list(takes(NAMES[name]))
+
+
+@PUBLIC
+def test_defaults_that_are_described_are_those_of_the_signature(name):
+    parameters = takes(NAMES[name])
+    for names, kind, _ in section(NAMES[name], "Parameters"):
+        for parameter in names if kind else ():  # else "as in" another function
+            default = parameters[parameter].default
+            said = re.search(r"default=(.+)$", kind)
+            if default is inspect.Parameter.empty:
+                assert said is None, parameter
+            else:
+                assert said is not None, parameter
+                assert ast.literal_eval(said.group(1)) == default, parameter
+
+
+@CLASSES
+def test_every_parameter_says_what_it_is_and_means(name):
+    for names, kind, text in section(NAMES[name], "Parameters"):
+        assert kind, names
+        assert kind != "object", names
+        assert text, names
+
+
+@PUBLIC
+def test_nobody_is_sent_to_the_docstring_of_another_class(name):
+    assert "as in `SmoothedAnticipator`" not in NAMES[name].__doc__.replace("\n", " ")
+
+
+@pytest.mark.parametrize("kind", ANTICIPATORS)
+def test_every_fitted_attribute_is_described(kind):
+    X, y = [[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [0, 1, 0]
+    model = kind(MLP(2), max_epochs=1, random_state=0).fit(X, y)
+    fitted = {name for name in vars(model) if re.fullmatch(r"[a-z]\w*_", name)}
+    described = {n for names, _, _ in section(kind, "Attributes") for n in names}
+    assert fitted <= described
+    assert described - fitted <= {"feature_names_in_"}  # of tables only
+
+
+@pytest.mark.parametrize("kind", ANTICIPATORS)
+def test_shared_parameters_mean_the_same_everywhere(kind):
+    def shared(thing):
+        return {
+            names[0]: (type_, text)
+            for names, type_, text in section(thing, "Parameters")
+            if names[0] in takes(RecognitionTeacher) and names[0] != "network"
+        }
+
+    assert shared(kind) == shared(SmoothedAnticipator)
+    assert len(shared(kind)) == 23
+
+
+def test_estimators_are_among_the_names():
+    estimators = [
+        n
+        for n, thing in NAMES.items()
+        if inspect.isclass(thing) and issubclass(thing, BaseEstimator)
+    ]
+    assert len(estimators) > 30

@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from skanticipate import NetworkSpec
+from skanticipate.training.batches import batch_reader, mixed, shuffled
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def counts(batches, n):
+    return torch.bincount(torch.cat(list(batches)), minlength=n)
+
+
+def test_shuffled_batches_hold_every_sample_once():
+    batches = shuffled(10, 4)(generator())
+    assert [len(batch) for batch in batches] == [4, 4, 2]
+    assert counts(batches, 10).tolist() == [1] * 10
+
+
+def test_every_epoch_is_another_order():
+    for draw in (
+        shuffled(50, 8),
+        mixed(torch.arange(20), torch.arange(20, 50), 8, 0.5),
+    ):
+        stream = generator()
+        first, second = (torch.cat(list(draw(stream))) for _ in range(2))
+        assert not torch.equal(first, second)
+        assert torch.equal(torch.cat(list(draw(generator()))), first)
+
+
+@pytest.mark.parametrize(
+    ("fraction", "expected"), [(0.5, 4), (0.25, 2), (0.01, 1), (0.99, 7), (0.0, 0)]
+)
+def test_the_share_of_unlabelled_samples_is_that_of_every_batch(fraction, expected):
+    labelled, unlabelled = torch.arange(13), torch.arange(13, 50)
+    batches = mixed(labelled, unlabelled, 8, fraction)(generator())
+    assert len(batches) == 7  # ceil(50 / 8)
+    for batch in batches:
+        assert len(batch) == 8
+        assert int((batch >= 13).sum()) == expected
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    n_labelled=st.integers(1, 30),
+    n_unlabelled=st.integers(1, 60),
+    batch_size=st.integers(1, 20),
+    fraction=st.floats(0, 0.99),
+    seed=st.integers(0, 99),
+)
+def test_samples_of_a_kind_are_drawn_equally_often(
+    n_labelled, n_unlabelled, batch_size, fraction, seed
+):
+    order = torch.randperm(n_labelled + n_unlabelled, generator=generator(seed))
+    kinds = order[:n_labelled], order[n_labelled:]
+    batches = mixed(*kinds, batch_size, fraction)(generator(seed))
+    n_steps = int(np.ceil(len(order) / max(2, batch_size)))
+    assert len(batches) == n_steps
+    found = counts(batches, len(order))
+    assert found.sum() == n_steps * max(2, batch_size)
+    for kind in kinds:
+        assert found[kind].max() - found[kind].min() <= 1
+    assert (found[kinds[1]].sum() > 0) == (fraction > 0)
+    assert found[kinds[0]].sum() > 0
+
+
+class Cropping(NetworkSpec):
+    """Adds a random number to both clips of a batch."""
+
+    def crop(self, past, future, generator):
+        shift = torch.rand((), generator=generator)
+        return past + shift, None if future is None else future + shift
+
+
+def test_a_batch_brings_the_clips_of_its_samples():
+    past, future = torch.randn(6, 3), torch.randn(6, 2)
+    samples = torch.tensor([4, 0])
+    read = batch_reader(NetworkSpec(), past.__getitem__, generator=None)
+    batch = read(samples)
+    assert torch.equal(batch.samples, samples)
+    assert torch.equal(batch.clips, past[[4, 0]])
+    assert batch.futures is None
+    read = batch_reader(
+        NetworkSpec(), past.__getitem__, future.__getitem__, generator=None
+    )
+    assert torch.equal(read(samples).futures, future[[4, 0]])
+
+
+def test_past_and_future_are_cropped_alike():
+    clips = torch.zeros(4, 1)
+    read = batch_reader(
+        Cropping(), clips.__getitem__, clips.__getitem__, generator=generator()
+    )
+    one, other = read(torch.arange(4)), read(torch.arange(4))
+    assert torch.equal(one.clips, one.futures)
+    assert not torch.equal(one.clips, other.clips)
