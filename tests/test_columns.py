@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 from sklearn.ensemble import VotingClassifier
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.frozen import FrozenEstimator
@@ -12,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skanticipate import (
+    LSTM,
     MLP,
     DistilledAnticipator,
     HistoryEncoder,
@@ -19,6 +21,7 @@ from skanticipate import (
     HistoryText,
     SmoothedAnticipator,
     TeacherEnsemble,
+    pad_clips,
 )
 from skanticipate.datasets import write_submission
 from skanticipate.metrics import marginalize, top_k_accuracy
@@ -237,3 +240,25 @@ def test_texts_are_written_from_columns_in_the_order_of_fit():
     pipeline = make_pipeline(HistoryText(), CountVectorizer(), LogisticRegression())
     with pytest.raises(ValueError, match="past_actions have the names"):
         pipeline.fit(STEPS, NEXT).predict(STEPS[["last", "last but one"]])
+
+
+def test_lists_of_tables_name_their_columns_in_one_order():
+    rng = np.random.default_rng(0)
+    tables = [pd.DataFrame(rng.normal(size=(3, 2)), columns=["a", "b"]) for _ in "wxyz"]
+    other = [*tables[:3], tables[3][["b", "a"]]]
+    with pytest.raises(ValueError, match=r"columns of X_past\[3\] have the names"):
+        SmoothedAnticipator(LSTM(2), max_epochs=1).fit(other, [0, 1, 0, 1])
+    with pytest.raises(ValueError, match=r"columns of clips\[3\] have the names"):
+        pad_clips(other)
+    assert_allclose(pad_clips(tables), np.stack([t.to_numpy() for t in tables]))
+
+
+def test_a_submission_has_rows_in_the_order_of_its_ids(tmp_path):
+    scores = np.random.default_rng(0).dirichlet(np.ones(97), size=2)
+    nouns = np.random.default_rng(1).dirichlet(np.ones(300), size=2)
+    table = pd.DataFrame(scores, index=["P01_11_1", "P01_11_0"])
+    options = {"sls_pt": 0, "sls_tl": 3, "sls_td": 3, "noun": nouns}
+    ids = ["P01_11_0", "P01_11_1"]
+    with pytest.raises(ValueError, match="columns of the index of verb"):
+        write_submission(tmp_path / "a.json", ids, verb=table, **options)
+    write_submission(tmp_path / "a.json", ids, verb=table.loc[ids], **options)

@@ -17,6 +17,7 @@ from skanticipate.anticipators.members import (
     fit_member,
 )
 from skanticipate.data.labels import check_label_array
+from skanticipate.data.missing import refuse_masked
 from skanticipate.data.rows import RowView
 from skanticipate.data.validation import check_same_length, clip_rows
 from skanticipate.estimator.nested import validate_nested
@@ -280,6 +281,8 @@ class LateFusion(SaveMixin, ClassifierMixin, _BaseComposition):
 
     def _asked(self):
         """Each member that has a weight, its channels and its weight."""
+        self._validate_params()  # weights and combine may have been changed
+        check_members(self.estimators, self.weights)
         channels = self.columns_.values()
         weights = np.ones(len(channels)) if self.weights is None else self.weights
         members = zip(self.estimators_, channels, weights, strict=True)
@@ -321,6 +324,7 @@ class LateFusion(SaveMixin, ClassifierMixin, _BaseComposition):
         float
         """
         check_is_fitted(self)
+        refuse_masked(sample_weight, "sample_weight", "Give every row a weight.")
         accuracy = labelled_scorer("accuracy")
         score = accuracy(self, X, y, sample_weight=sample_weight)
         if np.isnan(score):

@@ -85,7 +85,7 @@ class RowView:
             view = base if rows is None else base[rows]
             self.base, self.rows, self._inode = view.base, view.rows, view._inode
         else:
-            self.base, self.rows, self._inode = base, rows, _inode(base)
+            self.base, self.rows, self._inode = base, rows, _own_inode(base)
         seen = self.base.shape[:1] if self.rows is None else self.rows.shape
         self.shape = (*seen, *self.base.shape[1:])
         self.dtype, self.ndim = np.dtype(self.base.dtype), len(self.shape)
@@ -136,7 +136,9 @@ class RowView:
         (m, ..., d) -> (m, ..., stop - start)
         """
         if isinstance(self.base, np.ndarray):
-            return RowView(self.base[..., start:stop], self.rows)
+            view = RowView(self.base[..., start:stop], self.rows)
+            view._inode = self._inode
+            return view
         return RowView(_Channels(self.base, slice(start, stop)), self.rows)
 
     def __array__(self, dtype=None, copy=None):
@@ -186,6 +188,7 @@ def _is_array(base):
 
 def _as_index(rows, n):
     """Row numbers of an index or a mask over n rows.   -> array of int."""
+    refuse_masked(rows, "rows", "Drop them.")
     rows = np.asarray(rows)
     if rows.dtype == bool:
         if rows.shape != (n,):
@@ -234,6 +237,27 @@ def _inode(array):
     except (OSError, TypeError):  # deleted, or without a name
         return None
     return status and (status.st_dev, status.st_ino)
+
+
+def _own_inode(array):
+    """Inode of a memory map whose name still finds what is mapped, else None.
+
+    Told by the first and the last bytes: the map itself does not name its inode.
+    """
+    inode = _inode(array)
+    mapped = inode and _mapped_file(array, inode)
+    if not mapped:
+        return inode
+    filename, start = mapped
+    if os.stat(filename).st_size < start + array.nbytes:  # reading will say so
+        return inode
+    shown = array.reshape(-1).view(np.ndarray).view(np.uint8)
+    with open(filename, "rb", buffering=0) as file:
+        for first in (0, max(0, array.nbytes - 64)):
+            file.seek(start + first)
+            if file.read(64) != shown[first : first + 64].tobytes():
+                return None
+    return inode
 
 
 def _mapped_file(array, inode):

@@ -112,8 +112,17 @@ def _as_array(X, name, estimator):
 def check_as_meant(X, name):
     """Refuse clips that numpy reads otherwise: masked, packed in a file, transposed."""
     refuse_masked(X, name, _PASS_NAN)
+    check_tables_alike(X, name)
     if trouble := not_as_stored(getattr(X, "attrs", {})):
         raise ValueError(f"{name} has {trouble}")
+
+
+def check_tables_alike(tables, name):
+    """Refuse a list of tables that name the same columns in different orders."""
+    first = tables[0] if isinstance(tables, list | tuple) and tables else None
+    if hasattr(first, "columns"):
+        for k, table in enumerate(tables):
+            check_column_order(table, first.columns, name=f"{name}[{k}]")
 
 
 def refuse_sparse(X):

@@ -10,6 +10,8 @@ from sklearn.utils._param_validation import validate_params
 from skanticipate.data.formats import not_as_stored
 from skanticipate.data.missing import refuse_masked
 from skanticipate.data.numbers import Interval
+from skanticipate.data.validation import check_column_order
+from skanticipate.datasets._features import FeatureTable
 from skanticipate.datasets._segments import (
     check_frames,
     check_names,
@@ -141,10 +143,15 @@ def _checked_features(features, names):
         raise ValueError(
             f"features lacks {len(missing)} videos of pairs, such as {missing[0]!r}."
         )
+    if isinstance(features, FeatureTable):
+        _refuse_gaps(features, names)
     # What has a shape, such as a data set in a file, is sliced and not read.
     arrays = {
         n: f if hasattr(f := features[n], "shape") else np.asarray(f) for n in names
     }
+    columns = getattr(features[names[0]], "columns", None)
+    for name in names:
+        check_column_order(features[name], columns, name=f"features[{name!r}]")
     expected = arrays[names[0]].shape[1:]
     for name, array in arrays.items():
         if trouble := not_as_stored(getattr(array, "attrs", {})):
@@ -156,6 +163,20 @@ def _checked_features(features, names):
                 f"features[{names[0]!r}]."
             )
     return arrays
+
+
+def _refuse_gaps(table, videos):
+    """Refuse features of which a step is not that of its frame: steps go by place."""
+    for video in videos:
+        code = np.searchsorted(table.videos, str(video))
+        frames = table.frames[table.first[code] : table.first[code + 1]]
+        if frames[0] > 1 or (np.diff(frames) != 1).any():
+            raise ValueError(
+                f"features holds the frames {frames[0]} to {frames[-1]} of {video!r}, "
+                "with gaps or a late start, but steps are found by their place: "
+                "expected a feature of every frame from the first. Cut clips of labels "
+                "with cut_clips, which goes by frames, or fill in the missing ones."
+            )
 
 
 def _steps_of_a_clip(n_frames, steps_per_frame, name):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from sklearn.utils import Bunch
 
+from skanticipate.data.missing import refuse_masked
 from skanticipate.datasets._csv import CsvFile, is_whole_number
 from skanticipate.datasets._segments import check_names
 
@@ -371,6 +372,8 @@ def many_shot_actions(actions, verbs, nouns, *, rule="and"):
     rules = {"and": np.logical_and, "or": np.logical_or}
     if rule not in rules:
         raise ValueError(f"rule is {rule!r}: expected 'and' or 'or'.")
+    for name, ids in (("verbs", verbs), ("nouns", nouns)):
+        refuse_masked(ids, name, "Leave these ids out.")
     is_many_shot = rules[rule](
         np.isin(actions["verb_id"], verbs), np.isin(actions["noun_id"], nouns)
     )

@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -163,6 +164,9 @@ def _action_keys(pairs):
 def _check_scores(scores, ids, columns, task):
     """One finite number for each segment and class.   -> (n, n_columns)."""
     check_column_order(scores, columns, name=task)
+    if hasattr(scores, "columns") and hasattr(scores, "index"):  # names of its rows
+        rows = SimpleNamespace(columns=list(scores.index))
+        check_column_order(rows, ids, name=f"the index of {task}")
     refuse_masked(scores, f"The scores of {task}", "Fill in the scores.")
     n_columns, scores = len(columns), np.asarray(scores)
     if scores.shape != (len(ids), n_columns) or scores.dtype.kind not in "fiu":

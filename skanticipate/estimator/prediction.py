@@ -7,6 +7,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 
 from skanticipate.data.labels import check_label_array, encode, labelled_rows
+from skanticipate.data.missing import refuse_masked
 from skanticipate.data.samples import Samples
 from skanticipate.data.validation import (
     check_clip_shape,
@@ -160,6 +161,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         float
         """
         check_is_fitted(self)
+        refuse_masked(sample_weight, "sample_weight", "Give every row a weight.")
         labelled, y = self._check_labels_like_fit(y, "y")
         if len(y) == 0:
             raise ValueError("y has no labelled rows, so there is nothing to score.")

@@ -164,12 +164,15 @@ def _sums_of_actions(action, classes, actions):
 
 def _columns(table, names, what):
     try:
-        return {name: column_or_1d(table[name]) for name in names}
+        columns = {name: table[name] for name in names}
     except (KeyError, IndexError, TypeError) as error:
         raise ValueError(
             f"{what} must be a table with the columns {', '.join(names)}, got "
             f"{type(table).__name__} without them."
         ) from error
+    for name, column in columns.items():
+        refuse_masked(column, f"{name} of {what}", "Leave these rows out.")
+    return {name: column_or_1d(column) for name, column in columns.items()}
 
 
 def _subsets(labels, tail, unseen):
@@ -177,6 +180,7 @@ def _subsets(labels, tail, unseen):
     n = len(labels["action"])
     subsets = {"overall": dict.fromkeys(_TASKS, np.ones(n, dtype=bool))}
     if unseen is not None:
+        refuse_masked(unseen, "unseen", "Say of every segment whether it is.")
         unseen = np.asarray(unseen)
         if unseen.dtype != bool or unseen.shape != (n,):
             raise ValueError(

@@ -219,6 +219,7 @@ def time_to_action(y_true, staged_scores, anticipation_times, *, k=5, classes=No
     0.83...
     """
     hits = [_check_hits(y_true, scores, k, classes)[1] for scores in staged_scores]
+    refuse_masked(anticipation_times, "anticipation_times", "Leave the stages out.")
     times = np.asarray(anticipation_times, dtype=np.float64)
     if times.shape != (len(hits),) or not hits:
         raise ValueError(
@@ -394,7 +395,6 @@ def _check_column_numbers(y_true, n_columns):
     if outside.any():
         raise ValueError(
             f"Without classes= y_true must hold column numbers 0 to {n_columns - 1}, "
-            f"got {y_true[outside][0]}: drop unlabelled rows, or pass classes=, the "
-            "label of each column of y_score."
+            f"got {y_true[outside][0]}: drop unlabelled rows, or pass classes=."
         )
     return y_true.astype(np.intp)

@@ -106,7 +106,7 @@ class LabelFractionDisplay:
         X_future_unlabeled : array-like of shape (n, ...)
             Features of the clips to be anticipated.
         X_test, y_test : arrays as `X_past` and `y`
-            The clips to score on.
+            The clips to score on; those that a marker marks are left out, for all.
         fractions : sequence of float, default=(0.1, 0.2, 0.5, 1.0)
             Shares of the labels that stay, in (0, 1].
         n_repeats : int, default=3
@@ -153,6 +153,7 @@ class LabelFractionDisplay:
         _check_request(estimators, fractions, n_repeats)
         markers = {marker for e in estimators.values() for marker in _markers(e)}
         rows = _Rows(X_past, y, X_future_unlabeled, groups, markers or {-1})
+        X_test, y_test = _labelled_part(X_test, y_test, markers or {-1})
         scores = {name: np.empty((len(fractions), n_repeats)) for name in estimators}
         seeds = np.random.SeedSequence(random_state).generate_state(n_repeats)
         for repeat, seed in enumerate(seeds.tolist()):
@@ -230,6 +231,18 @@ class LabelFractionDisplay:
         self.ax_.grid(axis="y", color="0.9")
         self.ax_.set_axisbelow(True)
         self.ax_.spines[["top", "right"]].set_visible(False)
+
+
+def _labelled_part(X, y, markers):
+    """Rows that are labelled for all estimators, which are scored on the same ones."""
+    labels = check_label_array(y, estimator="LabelFractionDisplay", name="y_test")
+    marked = [unlabeled_mask(labels, resolve_marker(labels, m)) for m in markers]
+    rows = np.flatnonzero(~np.any(marked, axis=0))
+    if len(rows) == len(labels):
+        return X, y
+    if not len(rows):
+        raise ValueError("y_test has no labelled rows, so there is nothing to score.")
+    return _safe_indexing(X, rows), labels[rows]
 
 
 class _Rows:

@@ -7,6 +7,7 @@ from sklearn.utils._param_validation import validate_params
 
 from skanticipate.data.missing import refuse_masked
 from skanticipate.data.numbers import Interval
+from skanticipate.data.validation import check_tables_alike
 
 
 @validate_params(
@@ -68,6 +69,8 @@ def pad_clips(clips, *, n_steps=None):
     array([[ 2.,  3.],
            [nan,  9.]])
     """
+    clips = list(clips)
+    check_tables_alike(clips, "clips")
     clips = [_as_clip(clip, number) for number, clip in enumerate(clips)]
     if not clips:
         raise ValueError("clips is empty: expected at least one clip (T, d).")

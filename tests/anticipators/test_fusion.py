@@ -824,3 +824,30 @@ def test_a_frozen_member_sees_its_columns_in_its_order():
     assert_allclose(proba, member.predict_proba(table[["b", "c"]]))
     with pytest.raises(ValueError, match="X_past that member 'late' sees"):
         fusion.fit(table[["a", "c", "b"]], y)
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"weights": [-1, 2]}, "none negative"),
+        ({"weights": [float("nan"), 2]}, "contains NaN"),
+        ({"combine": "probs"}, "'combine' parameter of LateFusion"),
+    ],
+)
+def test_what_is_changed_after_fit_is_checked(changed, says):
+    X, y = np.random.default_rng(0).normal(size=(20, 4)), np.arange(20) % 2
+    parts = [
+        (name, LogisticRegression(), (k, k + 2)) for k, name in ((0, "a"), (2, "b"))
+    ]
+    fusion = LateFusion(parts).fit(X, y)
+    with pytest.raises(ValueError, match=says):
+        fusion.set_params(**changed).predict_proba(X)
+
+
+def test_a_score_refuses_weights_behind_a_mask():
+    X, y = np.random.default_rng(0).normal(size=(20, 4)), np.arange(20) % 2
+    weight = np.ma.array(np.ones(20), mask=y == 1)
+    fusion = LateFusion([("a", LogisticRegression(), (0, 4))]).fit(X, y)
+    for model in (fusion, SmoothedAnticipator(MLP(2), max_epochs=1).fit(X, y)):
+        with pytest.raises(ValueError, match="sample_weight is a masked array"):
+            model.score(X, y, sample_weight=weight)

@@ -295,3 +295,31 @@ def test_a_map_whose_file_was_replaced_keeps_its_rows(tmp_path):
     assert_array_equal(new.take(np.arange(40)), 1)
     path.unlink()
     assert_array_equal(new.take(np.arange(40)), 1)
+
+
+def test_a_map_whose_file_was_replaced_before_the_view_keeps_its_rows(tmp_path):
+    path, other = tmp_path / "clips.npy", tmp_path / "other.npy"
+    np.save(path, np.zeros((40, 4096), np.float32))
+    mapped = np.load(path, mmap_mode="r")
+    np.save(other, np.ones((40, 4096), np.float32))
+    os.replace(other, path)
+    assert_array_equal(RowView(mapped).take(np.arange(40)), 0)
+    fresh = RowView(np.load(path, mmap_mode="r"))
+    assert_array_equal(fresh.take(np.arange(40)), 1)
+
+
+def test_channels_of_a_view_are_those_of_its_map(tmp_path):
+    path, other = tmp_path / "clips.npy", tmp_path / "other.npy"
+    np.save(path, np.zeros((40, 4096), np.float32))
+    view = RowView(np.load(path, mmap_mode="r"))
+    rows = np.zeros((40, 4096), np.float32)
+    rows[1:-1] = 1  # as at both ends, where files are compared
+    np.save(other, rows)
+    os.replace(other, path)
+    assert_array_equal(view.channels(0, None).take(np.arange(40)), 0)
+    assert_array_equal(view[3:].channels(0, None).take(np.arange(37)), 0)
+
+
+def test_rows_behind_a_mask_are_refused():
+    with pytest.raises(ValueError, match="rows is a masked array that hides 1 of 3"):
+        RowView(np.eye(4), rows=np.ma.array([0, 1, 2], mask=[0, 1, 0]))

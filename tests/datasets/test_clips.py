@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from skanticipate.datasets import cut_pairs, make_kitchen, unlabeled_pairs
+from skanticipate.datasets._features import FeatureTable
 
 
 def table_of(rows):
@@ -212,3 +213,26 @@ def test_clips_of_unequal_length_are_refused():
     pairs.future_stop = pairs.future_stop[:2]
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         cut_pairs(pairs, ONE, feature_rate=4)
+
+
+def test_features_of_some_frames_only_are_refused(tmp_path):
+    numbers = np.r_[31:61, 121:241]  # a late start and a gap
+    rows = {"a": numbers[:, None].astype(np.float32)}
+    table = FeatureTable(
+        tmp_path,
+        rows["a"],
+        np.array(["a"]),
+        np.array([0, len(numbers)]),
+        numbers,
+        "frame {}",
+    )
+    pairs = unlabeled_pairs(
+        {"video": ["a"], "start_frame": [90], "stop_frame": [120], "action": [1]},
+        0,
+        clip_duration=0.5,
+        anticipation_time=0.5,
+    )
+    with pytest.raises(
+        ValueError, match="frames 31 to 240 of 'a', with gaps or a late"
+    ):
+        cut_pairs(pairs, table, feature_rate=30)

@@ -219,3 +219,19 @@ def test_tables_of_scores_name_the_ids_in_their_order():
         top_k_accuracy([0, 0], table, k=1)
     named = {"verb": table[[0, 1]], "noun": first}
     assert epic100_metrics(labels, action=first, **named) is not None
+
+
+@pytest.mark.parametrize("where", ["y_true", "tail", "unseen"])
+def test_labels_behind_a_mask_are_refused(where):
+    labels = {"verb": [0, 0], "noun": [0, 0], "action": [0, 0]}
+    hidden = np.ma.array([0, 1], mask=[1, 0])
+    given = {}
+    if where == "y_true":
+        labels["verb"] = hidden
+    elif where == "tail":
+        given["tail"] = {"verb": hidden, "noun": [1]}
+    else:
+        given["unseen"] = np.ma.array([True, False], mask=[1, 0])
+    scores = np.array([[0.9, 0.1]] * 2)
+    with pytest.raises(ValueError, match="masked array that hides 1 of 2"):
+        epic100_metrics(labels, action=scores, verb=scores, noun=scores, **given)

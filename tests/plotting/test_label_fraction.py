@@ -475,3 +475,19 @@ def test_missing_matplotlib_is_explained(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(ImportError, match=r'pip install "skanticipate\[plot\]"'):
         LabelFractionDisplay({"a": [[0.2]]}, [0.1]).plot()
+
+
+def test_all_estimators_are_scored_on_the_rows_that_are_labelled_for_all():
+    rng = np.random.default_rng(0)
+    y = np.arange(60) % 2
+    X = rng.normal(size=(60, 2)) + y[:, None]
+    X_test, y_test = X[:20] + 0.1, np.where(np.arange(20) < 8, -1, y[:20])
+    names = {
+        "lr": LogisticRegression(),
+        "d": DistilledAnticipator(MLP(2), max_epochs=1),
+    }
+    display = LabelFractionDisplay.from_estimator(
+        names, X, y, X, X_test=X_test, y_test=y_test, fractions=(1.0,), n_repeats=1
+    )
+    expected = LogisticRegression().fit(X, y).score(X_test[8:], y[8:20])
+    assert display.scores["lr"].item() == expected
