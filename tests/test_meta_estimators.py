@@ -33,6 +33,7 @@ from sklearn.multiclass import (
     OneVsRestClassifier,
     OutputCodeClassifier,
 )
+from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import SelfTrainingClassifier
@@ -126,6 +127,14 @@ def monitored():
     model = clone(MODEL).set_callbacks(monitor).fit(X, Y, **FUTURES)
     last = monitor.get_logs().data_as_pandas["accuracy"].to_numpy()[-1]
     return last == np.mean(model.predict(X[LABELLED]) == Y[LABELLED])
+
+
+def both_outputs():
+    """Whether its score is too low, and that of each of its estimators is not."""
+    Y_2 = np.stack([Y, Y], axis=1)
+    meta = MultiOutputClassifier(PLAIN).fit(X, Y_2)
+    low = meta.score(X, Y_2) <= np.mean(LABELLED)
+    return low and all(e.score(X, Y) > 0.75 for e in meta.estimators_)
 
 
 def refuses_or_errs(meta):
@@ -253,6 +262,7 @@ ROWS = {
             and on_labels(OutputCodeClassifier(MODEL, code_size=4, random_state=0))
         ),
     ),
+    "MultiOutputClassifier": ("no", both_outputs),
     "TunedThresholdClassifierCV": (
         "no",
         lambda: (

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from sklearn.utils import Bunch
 
+from skanticipate.data.warn import warn
 from skanticipate.datasets._cut import cut_clips
 from skanticipate.datasets._features import open_features
 from skanticipate.datasets._lmdb import read_lmdb
@@ -106,8 +107,23 @@ def _features(root, modalities):
     """Features of the modalities, converted if they are not yet."""
     converted = root / f"{'-'.join(modalities)}_features"
     if converted.exists():
-        return open_features(converted)
+        table = open_features(converted)
+        _warn_of_newer(root, modalities, converted)
+        return table
     return read_lmdb([_lmdb(root, name) for name in modalities], out=converted)
+
+
+def _warn_of_newer(root, modalities, converted):
+    """Warn of converted features that are older than an LMDB that is still there."""
+    made = max(file.stat().st_mtime for file in converted.iterdir())
+    for modality in modalities:
+        for folder in (root / modality, root / f"{modality}_lmdb"):
+            file = folder / "data.mdb"
+            if file.is_file() and file.stat().st_mtime > made:
+                warn(
+                    f"{file} is newer than {converted}, which was made before: it is "
+                    f"not read. Delete {converted.name} to have it converted again."
+                )
 
 
 def _lmdb(root, modality):

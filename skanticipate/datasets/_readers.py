@@ -192,8 +192,11 @@ def _class_names(file, what, ids, names, default):
     """Names of the class ids.   (n,) -> (n,) str."""
     if names is None:
         return np.array(default)
-    check_names(names["name"] if isinstance(names, Mapping) else names, what)
-    if isinstance(names, Mapping):
+    has_columns = isinstance(names, Mapping) or hasattr(names, "columns")
+    check_names(names["name"] if has_columns else names, what)
+    if hasattr(names, "items") and not has_columns:  # a Series: id -> name
+        names = dict(names.items())
+    elif has_columns:
         names = dict(zip(names["id"], names["name"], strict=True))
     else:
         names = dict(enumerate(names))

@@ -309,6 +309,11 @@ def _video_codes(video):
 def _label_column(action):
     """Labels as int64 or as strings, whose dtype can hold the filler."""
     if action.dtype.kind in "iu":
+        if action.dtype.kind == "u" and action.max(initial=0) > np.iinfo(np.int64).max:
+            raise ValueError(
+                f"action holds {action.max()}, beyond the integers of 64 bits with a "
+                "sign: number the actions anew, or give them names."
+            )
         return action.astype(np.int64)
     if action.dtype.kind == "U":
         return action

@@ -81,3 +81,11 @@ def test_load_epic_names_what_is_missing(root):
     message = f"no features of 'obj' below {re.escape(str(root))}: expected obj/data"
     with pytest.raises(FileNotFoundError, match=message):
         load_epic(root, ("rgb", "obj"))
+
+
+def test_features_that_are_older_than_their_source_are_told_of(root):
+    load_epic(root)
+    made = (root / "rgb_features" / "features.npy").stat().st_mtime
+    os.utime(root / "rgb" / "data.mdb", (made + 60, made + 60))
+    with pytest.warns(UserWarning, match="newer than .* Delete rgb_features to have"):
+        load_epic(root)

@@ -2,6 +2,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
 
@@ -337,3 +338,15 @@ def test_real_markov_chain_repeats_the_known_accuracy(raw):
     hits = ranking[:, :5] == validation.action[:, None]
     assert hits[:, 0].mean() == pytest.approx(0.115, abs=0.002)
     assert hits.any(axis=1).mean() == pytest.approx(0.230, abs=0.002)
+
+
+def test_names_of_ids_may_be_a_series_or_a_table(write):
+    text = "id,action,verb,noun\n0,take_pan,0,0\n1,put_pan,1,0"
+    for verbs in (
+        pd.Series(["put", "take"], index=[1, 0]),
+        pd.DataFrame({"id": [1, 0], "name": ["put", "take"]}),
+        {"id": [1, 0], "name": ["put", "take"]},
+        ["take", "put"],
+    ):
+        found = read_actions(write(text), verbs=verbs, nouns=["pan"])
+        assert found.verb.tolist() == ["take", "put"]

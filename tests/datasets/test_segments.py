@@ -418,3 +418,10 @@ def test_parameters_of_sequences_out_of_range_are_refused(parameters):
     (name,) = parameters
     with pytest.raises(ValueError, match=f"'{name}' parameter of label_sequences"):
         label_sequences(example(), **parameters)
+
+
+def test_labels_beyond_the_integers_are_refused():
+    table = {"video": ["a", "a"], "start_frame": [0, 90], "stop_frame": [30, 120]}
+    table["action"] = np.array([2**63 + 5, 1], dtype=np.uint64)
+    with pytest.raises(ValueError, match="action holds 9223372036854775813, beyond"):
+        label_history(table, history=1)
