@@ -143,6 +143,16 @@ def is_never_a_name(label):
     return type(label).__name__ == "NAType" or label != label
 
 
+def label_mask(present, labels):
+    """Which entries of `present` are among `labels`.   (m,) -> (m,) bool."""
+    present, wanted = as_list(present), as_list(labels)
+    masks = [any(isinstance(v, bool) for v in part) for part in (wanted, present)]
+    if masks == [True, False]:  # True equals 1
+        raise ValueError("Expected labels, got a mask: give classes[mask].")
+    wanted = set(wanted)
+    return np.fromiter((v in wanted for v in present), bool, len(present))
+
+
 def refuse_masked(values, name, remedy):
     """Refuse a masked array, or a list of some, that hides numbers: numpy shows them.
 

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 
+from skanticipate.data.files import file_marks
 from skanticipate.data.formats import not_as_stored
 from skanticipate.data.missing import refuse_masked
 
@@ -152,10 +153,12 @@ class RowView:
     def __reduce__(self):
         mapped = _mapped_file(self.base, self._inode)
         if mapped is not None:
-            return _reopen, (*mapped, self.base.dtype, self.base.shape, self.rows)
+            shape, marks = self.base.shape, file_marks(mapped[0])
+            return _reopen, (*mapped, self.base.dtype, shape, self.rows, marks)
         h5py = sys.modules.get("h5py")
         if h5py is not None and isinstance(self.base, h5py.Dataset):
-            return _reopen_hdf5, (*_hdf5_place(self.base), self.rows)
+            place = _hdf5_place(self.base)
+            return _reopen_hdf5, (*place, self.rows, file_marks(place[0]))
         return RowView, (self.base, self.rows)
 
 
@@ -316,7 +319,9 @@ def _cut_short(filename):
     )
 
 
-def _reopen(filename, position, dtype, shape, rows):
+# Marks are there for what hashes pickles, as joblib.Memory: a file that was written
+# again must not look like the old one.
+def _reopen(filename, position, dtype, shape, rows, marks=None):
     base = np.memmap(filename, dtype=dtype, mode="r", offset=position, shape=shape)
     return RowView(base, rows)
 
@@ -333,7 +338,7 @@ def _hdf5_place(dataset):
     return os.path.abspath(file.filename), dataset.name
 
 
-def _reopen_hdf5(filename, name, rows):
+def _reopen_hdf5(filename, name, rows, marks=None):
     import h5py
 
     return RowView(h5py.File(filename, "r")[name], rows)

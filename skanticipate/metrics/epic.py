@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils import column_or_1d
 
 from skanticipate.data.actions import verbs_and_nouns
-from skanticipate.data.missing import as_list, refuse_masked
+from skanticipate.data.missing import as_list, label_mask, refuse_masked
 from skanticipate.data.validation import check_column_order
 from skanticipate.metrics.scores import (
     marginalize,
@@ -190,7 +190,7 @@ def _subsets(labels, tail, unseen):
         subsets["unseen"] = dict.fromkeys(_TASKS, unseen)
     if tail is not None:
         ids = _columns(tail, ("verb", "noun"), "tail")
-        rows = {task: np.isin(labels[task], ids[task]) for task in ids}
+        rows = {task: label_mask(labels[task], ids[task]) for task in ids}
         subsets["tail"] = rows | {"action": rows["verb"] | rows["noun"]}
     return subsets
 

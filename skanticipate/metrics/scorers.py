@@ -19,12 +19,12 @@ from skanticipate.data.missing import (
     as_list,
     check_same_kind,
     label_codes,
+    label_mask,
     missing_mask,
     of_one_kind,
     unlabeled_mask,
 )
 from skanticipate.metrics.scores import (
-    label_mask,
     mean_top_k_recall_score,
     top_k_accuracy,
 )

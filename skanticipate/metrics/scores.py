@@ -14,6 +14,7 @@ from skanticipate.data.missing import (
     as_list,
     check_same_kind,
     label_codes,
+    label_mask,
     missing_label_mask,
     of_one_kind,
     refuse_masked,
@@ -317,12 +318,6 @@ def _sum_over_parts(proba, part_of_action, parts, name):
     sums = np.zeros((*proba.shape[:-1], len(given)), dtype=summed.dtype)
     sums[..., present] = summed
     return np.asarray(given), sums
-
-
-def label_mask(present, labels):
-    """Which entries of `present` are among `labels`.   (m,) -> (m,) bool."""
-    wanted = set(as_list(labels))
-    return np.fromiter((v in wanted for v in as_list(present)), bool, len(present))
 
 
 def _check_hits(y_true, y_score, k, classes):

@@ -3,6 +3,7 @@ import pickle
 import re
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -323,3 +324,13 @@ def test_channels_of_a_view_are_those_of_its_map(tmp_path):
 def test_rows_behind_a_mask_are_refused():
     with pytest.raises(ValueError, match="rows is a masked array that hides 1 of 3"):
         RowView(np.eye(4), rows=np.ma.array([0, 1, 2], mask=[0, 1, 0]))
+
+
+def test_a_file_that_was_written_again_hashes_otherwise(tmp_path):
+    path = tmp_path / "clips.npy"
+    np.save(path, np.zeros((4, 3)))
+    before = joblib.hash(RowView(np.load(path, mmap_mode="r")))
+    assert joblib.hash(RowView(np.load(path, mmap_mode="r"))) == before
+    os.remove(path)
+    np.save(path, np.ones((4, 3)))
+    assert joblib.hash(RowView(np.load(path, mmap_mode="r"))) != before

@@ -8,7 +8,12 @@ import pytest
 from numpy.testing import assert_allclose
 
 from skanticipate.datasets import read_class_list, read_segments
-from skanticipate.metrics import epic100_metrics, marginalize, top_k_accuracy
+from skanticipate.metrics import (
+    epic100_metrics,
+    marginalize,
+    mean_top_k_recall_score,
+    top_k_accuracy,
+)
 
 ACTIONS = {0: (0, 2), 1: (0, 3), 2: (1, 2), 3: (2, 0)}
 N_VERBS, N_NOUNS = 3, 4
@@ -235,3 +240,16 @@ def test_labels_behind_a_mask_are_refused(where):
     scores = np.array([[0.9, 0.1]] * 2)
     with pytest.raises(ValueError, match="masked array that hides 1 of 2"):
         epic100_metrics(labels, action=scores, verb=scores, noun=scores, **given)
+
+
+def test_a_mask_of_classes_is_no_list_of_labels():
+    scores, y = np.random.default_rng(0).random((12, 6)), np.arange(12) % 6
+    mask = np.arange(6) > 2
+    with pytest.raises(ValueError, match="got a mask"):
+        mean_top_k_recall_score(y, scores, k=2, labels=mask)
+    labels = dict.fromkeys(("verb", "noun", "action"), y)
+    tail = {"verb": mask, "noun": mask}
+    with pytest.raises(ValueError, match="got a mask"):
+        epic100_metrics(labels, action=scores, verb=scores, noun=scores, tail=tail)
+    kept = {"classes": [False, True], "labels": [True]}  # labels that are truths
+    assert mean_top_k_recall_score(y > 2, scores[:, :2], k=2, **kept) == 1
