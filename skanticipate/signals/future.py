@@ -19,7 +19,14 @@ from skanticipate.estimator.nested import names_of_columns
 from skanticipate.estimator.prediction import PredictionMixin
 from skanticipate.signals.asking import split_transforms
 from skanticipate.signals.maps import gives_map, map_source, weights_for
-from skanticipate.signals.signal import Signal, Taught, figure, teach, warn_of_silence
+from skanticipate.signals.signal import (
+    Signal,
+    Taught,
+    figure,
+    index_of,
+    teach,
+    warn_of_silence,
+)
 from skanticipate.terms.answers import AnswerTerm, answer_part
 from skanticipate.terms.features import FeatureTerm, projection
 
@@ -191,10 +198,7 @@ class FutureSignal(Signal):
         """Answers (m, C), the row of each sample (n,), and which samples have one."""
         if self.answers is not None:
             has = samples.signals["has_answer"]
-            rows = np.flatnonzero(has)
-            index = np.zeros(len(samples), dtype=np.int64)
-            index[rows] = np.arange(len(rows))
-            return self.answers[rows], index, has
+            return self.answers[has], index_of(np.flatnonzero(has), len(has)), has
         if self.taught is None:
             return None, None, np.zeros(len(samples), dtype=bool)
         index = self.taught.index(len(samples))

@@ -165,11 +165,10 @@ def map_source(taught, n_samples, crops_at_random, compute, *, alpha, attended):
         _refuse_crops(foreign, cache)
     if crops_at_random or not (cache or foreign or fits):
         return _module_maps(taught, n_samples, one.shape[-1], compute)
-    maps = (
-        cache.maps(taught.key, teacher, clips)
-        if cache
-        else compute_maps(teacher, clips)
-    )
+    if cache is None:
+        maps = compute_maps(teacher, clips)
+    else:
+        maps = cache.maps(taught.key, teacher, clips)
     index = taught.index(n_samples)
     if not fits:
         return StoredMaps(maps, index, compute)

@@ -110,9 +110,14 @@ class Taught:
 
     def index(self, n_samples):
         """Row in `clips` and `answers` of each sample; 0 where it has none.   (n,)."""
-        index = np.zeros(n_samples, dtype=np.int64)
-        index[self.rows] = np.arange(len(self.rows))
-        return index
+        return index_of(self.rows, n_samples)
+
+
+def index_of(rows, n_samples):
+    """Place of each sample among `rows` (m,); 0 where it is not there.   (n,)."""
+    index = np.zeros(n_samples, dtype=np.int64)
+    index[rows] = np.arange(len(rows))
+    return index
 
 
 def teach(

@@ -48,9 +48,10 @@ class Objective:
 class Term:
     """One term: a weighted mean over the samples that have a signal.
 
-    A subclass writes `losses`. A batch is taken as a whole, with weights of 0 where the
-    signal is missing, or cut to the rows that have it; which rows these are is known on
-    the CPU, so that nothing waits for a GPU.
+    A subclass writes `losses`; or `__call__`, where it shows late which rows count. A
+    batch is taken as a whole, with weights of 0 where the signal is missing, or cut to
+    the rows that have it; which rows these are is known on the CPU, so that nothing
+    waits for a GPU.
 
     Parameters
     ----------
