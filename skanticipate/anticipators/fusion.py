@@ -72,7 +72,7 @@ class LateFusion(SaveMixin, ClassifierMixin, _BaseComposition):
     n_features_in_ : int
         Number of features; of clips (n, d) only.
     feature_names_in_ : ndarray of shape (d,)
-        Names of the features, if `X_past` was a table with names.
+        Names of the features, if `X_past` was a table with names, or a list of such.
     unlabeled_label_ : object
         What marked an unlabelled row in `fit`; None where nothing did.
 
@@ -197,8 +197,6 @@ class LateFusion(SaveMixin, ClassifierMixin, _BaseComposition):
 
     def _check_past(self, X_past):
         """Check the clips of all members, and that each has some channels of them."""
-        for stale in ("n_features_in_", "feature_names_in_"):
-            vars(self).pop(stale, None)
         rows = clip_rows(X_past, name="X_past", estimator=self, reset=True)
         self.feature_dim_ = rows.shape[-1]
         for name, estimator, columns in self.estimators:

@@ -17,7 +17,7 @@ from skanticipate.data.missing import (
     refuse_masked,
     unlabeled_mask,
 )
-from skanticipate.data.validation import check_column_order
+from skanticipate.data.names import check_column_order, column_names, first_table
 from skanticipate.estimator.nested import names_of_columns, nested_estimators
 from skanticipate.preprocessing.slices import LastAxisSlice
 from skanticipate.signals.asking import (
@@ -75,10 +75,11 @@ def _check_member(name, estimator, columns):
 
 def check_columns_of_frozen(name, estimator, table, columns):
     """Refuse a table whose columns a frozen member learned in another order."""
-    if not hasattr(table, "columns"):
+    found = column_names(first_table(table))
+    if found is None:
         return
     start, stop = columns
-    shown = SimpleNamespace(columns=list(table.columns)[start:stop])
+    shown = SimpleNamespace(columns=found[start:stop])
     for names in names_of_columns(estimator):
         check_column_order(shown, names, name=f"X_past that member {name!r} sees")
 

@@ -9,12 +9,17 @@ from sklearn.utils.validation import (
     _check_n_features,
     _num_samples,
     assert_all_finite,
-    validate_data,
 )
 
 from skanticipate.data.formats import not_as_stored
 from skanticipate.data.layout import hint_missing_rows
 from skanticipate.data.missing import is_never_a_name, label_codes, refuse_masked
+from skanticipate.data.names import (
+    check_label_names,
+    check_names,
+    check_tables_alike,
+    forget_names,
+)
 from skanticipate.data.rows import RowView
 
 _CHUNK_BYTES = 1 << 22
@@ -32,22 +37,25 @@ def check_clips(X, *, name, estimator, reset):
     two axes a time step (second axis) that is all NaN is padding.
     """
     rows = clip_rows(X, name=name, estimator=estimator, reset=reset)
-    for start, chunk in _float_chunks(rows):
-        _check_finite(chunk, start, name, estimator)
+    check_steps(rows, name=name, estimator=estimator)
     return rows
 
 
 def clip_rows(X, *, name, estimator, reset):
     """Clips as rows, of which only shape, type and column names are checked."""
     rows = _as_rows(X, name, estimator)
+    if reset:
+        forget_names(estimator)
+    check_names(X, name=name, estimator=estimator, reset=reset)
     if rows.ndim == 2:
-        # A plain array has no names, so nothing else need be looked for in it.
-        nameless = type(X) is np.ndarray and not hasattr(estimator, "feature_names_in_")
-        if nameless:
-            _check_n_features(estimator, X, reset=reset)
-        else:
-            validate_data(estimator, X, reset=reset, skip_check_array=True)
+        _check_n_features(estimator, X, reset=reset)
     return rows
+
+
+def check_steps(rows, *, name, estimator):
+    """Refuse a value that is not finite, but for steps of padding.   (n, ..., d)."""
+    for start, chunk in _float_chunks(rows):
+        _check_finite(chunk, start, name, estimator)
 
 
 def check_futures(X, *, name, estimator):
@@ -115,14 +123,6 @@ def check_as_meant(X, name):
     check_tables_alike(X, name)
     if trouble := not_as_stored(getattr(X, "attrs", {})):
         raise ValueError(f"{name} has {trouble}")
-
-
-def check_tables_alike(tables, name):
-    """Refuse a list of tables that name the same columns in different orders."""
-    first = tables[0] if isinstance(tables, list | tuple) and tables else None
-    if hasattr(first, "columns"):
-        for k, table in enumerate(tables):
-            check_column_order(table, first.columns, name=f"{name}[{k}]")
 
 
 def refuse_sparse(X):
@@ -206,7 +206,7 @@ def check_teacher_proba(proba, classes, given_classes):
             "it a class that is missing from y would shift them."
         )
     columns = list(dict.fromkeys(np.asarray(given_classes).tolist()))
-    check_column_order(proba, columns, name="teacher_proba")
+    check_label_names(proba, columns, name="teacher_proba")
     refuse_masked(
         proba,
         "teacher_proba",
@@ -240,35 +240,6 @@ def check_probabilities(proba, name):
             f"{proba[row].min():.4g}."
         )
     return proba
-
-
-def check_column_order(table, expected, *, name):
-    """Refuse a table that names its columns, or rows, as expected in another order.
-
-    Parameters
-    ----------
-    table : object
-        Only what has `columns`, such as a DataFrame, names them.
-    expected : sequence of names, or None where nothing is expected
-    name : str
-        What the table is called.
-
-    Raises
-    ------
-    ValueError
-        If the names are the same and their order is not. Other names are the caller's
-        business.
-    """
-    if expected is None or not hasattr(table, "columns"):
-        return
-    # Names that were written to a file and read again are strings.
-    columns, expected = ([str(name) for name in t] for t in (table.columns, expected))
-    if columns != expected and set(columns) == set(expected):
-        raise ValueError(
-            f"The columns of {name} have the names that are expected in another order: "
-            f"{columns[:5]}, expected {expected[:5]} (the first five). Put them into "
-            "this order."
-        )
 
 
 def check_groups(groups):

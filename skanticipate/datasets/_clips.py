@@ -9,8 +9,8 @@ from sklearn.utils._param_validation import validate_params
 
 from skanticipate.data.formats import not_as_stored
 from skanticipate.data.missing import refuse_masked
+from skanticipate.data.names import check_column_order, column_names
 from skanticipate.data.numbers import Interval
-from skanticipate.data.validation import check_column_order
 from skanticipate.datasets._features import FeatureTable
 from skanticipate.datasets._segments import (
     check_frames,
@@ -149,7 +149,7 @@ def _checked_features(features, names):
     arrays = {
         n: f if hasattr(f := features[n], "shape") else np.asarray(f) for n in names
     }
-    columns = getattr(features[names[0]], "columns", None)
+    columns = column_names(features[names[0]])
     for name in names:
         check_column_order(features[name], columns, name=f"features[{name!r}]")
     expected = arrays[names[0]].shape[1:]

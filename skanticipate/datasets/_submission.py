@@ -3,12 +3,11 @@
 import json
 import os
 import secrets
-from types import SimpleNamespace
 
 import numpy as np
 
 from skanticipate.data.missing import as_list, refuse_masked
-from skanticipate.data.validation import check_column_order
+from skanticipate.data.names import check_label_names, check_row_names
 from skanticipate.datasets._submission_check import (
     CHALLENGES,
     N_ACTIONS,
@@ -163,10 +162,8 @@ def _action_keys(pairs):
 
 def _check_scores(scores, ids, columns, task):
     """One finite number for each segment and class.   -> (n, n_columns)."""
-    check_column_order(scores, columns, name=task)
-    if hasattr(scores, "columns") and hasattr(scores, "index"):  # names of its rows
-        rows = SimpleNamespace(columns=list(scores.index))
-        check_column_order(rows, ids, name=f"the index of {task}")
+    check_label_names(scores, columns, name=task)
+    check_row_names(scores, ids, name=task)
     refuse_masked(scores, f"The scores of {task}", "Fill in the scores.")
     n_columns, scores = len(columns), np.asarray(scores)
     if scores.shape != (len(ids), n_columns) or scores.dtype.kind not in "fiu":

@@ -175,8 +175,6 @@ class BaseAnticipator(
         validate_nested(self)
         if self._continues():
             return self._check_like_fit(X_past, "X_past")
-        for stale in ("n_features_in_", "feature_names_in_"):
-            vars(self).pop(stale, None)
         return check_clips(X_past, name="X_past", estimator=self, reset=True)
 
     def _check_labels(self, y, y_past, y_val):

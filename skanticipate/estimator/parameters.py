@@ -104,7 +104,7 @@ _SHARED = {
     n_features_in_ : int
         Number of features; of clips (n, d) only.
     feature_names_in_ : ndarray of shape (d,)
-        Names of the features, if `X_past` was a table with names.
+        Names of the features, if `X_past` was a table with names, or a list of such.
     unlabeled_label_ : object
         What marked an unlabelled row in `fit`; None where nothing did.
     n_unlabeled_ : int

@@ -6,8 +6,13 @@ import numpy as np
 from sklearn.utils import column_or_1d
 
 from skanticipate.data.actions import verbs_and_nouns
-from skanticipate.data.missing import as_list, label_mask, refuse_masked
-from skanticipate.data.validation import check_column_order
+from skanticipate.data.missing import (
+    as_list,
+    check_same_kind,
+    label_mask,
+    refuse_masked,
+)
+from skanticipate.data.names import check_label_names, check_rows_alike
 from skanticipate.metrics.scores import (
     marginalize,
     mean_top_k_recall_score,
@@ -110,6 +115,9 @@ def epic100_metrics(
     tail action 1 0.0
     """
     labels = _columns(y_true, _TASKS, "y_true")
+    check_rows_alike(
+        y_true=y_true["action"], action=action, verb=verb, noun=noun, unseen=unseen
+    )
     if verb is None or noun is None:
         verbs, nouns = _sums_of_actions(action, classes, actions)
     answers = {
@@ -190,6 +198,9 @@ def _subsets(labels, tail, unseen):
         subsets["unseen"] = dict.fromkeys(_TASKS, unseen)
     if tail is not None:
         ids = _columns(tail, ("verb", "noun"), "tail")
+        for task, numbers in ids.items():
+            whose = f"{task} of y_true"
+            check_same_kind(numbers, labels[task], f"{task} of tail", whose)
         rows = {task: label_mask(labels[task], ids[task]) for task in ids}
         subsets["tail"] = rows | {"action": rows["verb"] | rows["noun"]}
     return subsets
@@ -199,7 +210,7 @@ def _metrics(task, y_true, scores, columns, rows):
     """Metrics of one task over some rows; NaN where there is none."""
     refuse_masked(scores, f"The scores of {task}", "Fill in the scores.")
     ids = range(np.shape(scores)[-1]) if columns is None else columns
-    check_column_order(scores, ids, name=f"the scores of {task}")
+    check_label_names(scores, ids, name=f"the scores of {task}")
     scores = np.asarray(scores)
     if len(scores) != len(y_true):
         raise ValueError(

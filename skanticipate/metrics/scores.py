@@ -20,7 +20,7 @@ from skanticipate.data.missing import (
     refuse_masked,
     unlabeled_mask,
 )
-from skanticipate.data.validation import check_column_order
+from skanticipate.data.names import check_label_names, check_rows_alike
 from skanticipate.data.warn import warn
 
 
@@ -35,7 +35,9 @@ def top_k_accuracy(y_true, y_score, *, k=5, classes=None):
         warned of.
     y_score : array-like of shape (n, C)
         Probabilities, logits or any other scores; the order is all that counts. Equal
-        scores rank in the order of the columns (a stable sort).
+        scores rank in the order of the columns (a stable sort). A table must not name
+        its columns by other labels than they are read as, nor its rows in another order
+        than `y_true`; names that only count, 0, 1, ..., are none.
     k : int, default=5
         A k above C is allowed and means C, so that a fold with few classes can still
         be scored.
@@ -51,7 +53,8 @@ def top_k_accuracy(y_true, y_score, *, k=5, classes=None):
     ------
     ValueError
         If shapes disagree, a label is missing, a score is NaN, `classes` repeats a
-        label, or `classes` is None and `y_true` holds anything but column numbers.
+        label, `classes` is None and `y_true` holds anything but column numbers, or the
+        names of a table say otherwise.
 
     See Also
     --------
@@ -283,7 +286,7 @@ def marginalize(proba, classes, actions=None, *, verbs=None, nouns=None):
     >>> result.nouns, result.noun_proba
     (array(['leek', 'onion'], dtype='<U5'), array([[0.75, 0.25]]))
     """
-    check_column_order(proba, as_list(classes), name="proba")
+    check_label_names(proba, as_list(classes), name="proba")
     refuse_masked(proba, "proba", "Drop these rows, or fill in the probabilities.")
     proba, classes = np.asarray(proba), as_list(classes)
     if proba.ndim == 0 or proba.shape[-1] != len(classes):
@@ -323,8 +326,9 @@ def _sum_over_parts(proba, part_of_action, parts, name):
 def _check_hits(y_true, y_score, k, classes):
     """Check all; return labels (n,) and whether each is among the k best (n,)."""
     check_scalar(k, "k", Integral, min_val=1)
-    columns = range(np.shape(y_score)[-1]) if classes is None else classes
-    check_column_order(y_score, columns, name="y_score")
+    columns = range(np.shape(y_score)[-1]) if classes is None else as_list(classes)
+    check_label_names(y_score, columns, name="y_score")
+    check_rows_alike(y_true=y_true, y_score=y_score)
     refuse_masked(y_score, "y_score", "Drop these rows, or fill in the scores.")
     scores = check_array(y_score, ensure_all_finite=False, input_name="y_score")
     y_true = column_or_1d(as_column(y_true))

@@ -5,11 +5,12 @@ from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context, clone
 from sklearn.utils import check_array, get_tags
 from sklearn.utils._param_validation import HasMethods
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import _check_n_features, check_is_fitted
 
 from skanticipate.data.layout import hint_zero_padding
+from skanticipate.data.names import check_names, forget_names
 from skanticipate.data.rows import RowView
-from skanticipate.data.validation import check_as_meant, check_clips, padding_steps
+from skanticipate.data.validation import check_as_meant, check_steps, padding_steps
 
 
 class PerFrame(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
@@ -31,7 +32,7 @@ class PerFrame(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     n_features_in_ : int
         The same, where `fit` saw 2-D input.
     feature_names_in_ : ndarray of shape (d,)
-        Names of the columns, where `fit` saw a DataFrame.
+        Names of the columns, where `fit` saw a DataFrame, or a list of them.
 
     Notes
     -----
@@ -140,11 +141,11 @@ class PerFrame(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         )
         if reset:
             # A search may fit the same object on clips after pooled features.
-            for name in ("n_features_in_", "feature_names_in_"):
-                self.__dict__.pop(name, None)
+            forget_names(self)
             self.feature_dim_ = clips.shape[-1]
+        check_names(X, name="X", estimator=self, reset=reset)
         if clips.ndim == 2:
-            validate_data(self, X, reset=reset, skip_check_array=True)
+            _check_n_features(self, X, reset=reset)
         if clips.shape[-1] != self.feature_dim_:
             raise ValueError(
                 f"X has {clips.shape[-1]} channels (last axis of shape {clips.shape}) "
@@ -152,7 +153,7 @@ class PerFrame(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
                 "same features, channels last."
             )
         if clips.size:
-            check_clips(_as_steps(clips), name="X", estimator=self, reset=reset)
+            check_steps(RowView(_as_steps(clips)), name="X", estimator=self)
         return clips
 
     def _transform_frames(self, frames):

@@ -19,14 +19,13 @@ from skanticipate.data.missing import (
     missing_mask,
     number_names,
 )
+from skanticipate.data.names import check_noted_columns
 from skanticipate.data.rows import RowView
-from skanticipate.data.validation import check_column_order, refuse_sparse
+from skanticipate.data.validation import refuse_sparse
 
 
 class HistoryInputMixin:
     """Of estimators whose input is labels of past actions."""
-
-    _columns = None  # names of a table's columns
 
     def __sklearn_tags__(self):
         """Return the tags: labels may be strings and missing, histories longer."""
@@ -44,9 +43,8 @@ class HistoryInputMixin:
         """
         if reset:
             refuse_sparse(X)
-            self._columns = list(getattr(X, "columns", ())) or None
             hint_right_padding(RowView(as_array(X)))
-        check_column_order(X, self._columns, name="past_actions")
+        check_noted_columns(X, name="past_actions", estimator=self, reset=reset)
 
 
 class HistoryEncoder(

@@ -6,8 +6,8 @@ import numpy as np
 from sklearn.utils._param_validation import validate_params
 
 from skanticipate.data.missing import refuse_masked
+from skanticipate.data.names import check_tables_alike
 from skanticipate.data.numbers import Interval
-from skanticipate.data.validation import check_tables_alike
 
 
 @validate_params(
@@ -51,6 +51,9 @@ def pad_clips(clips, *, n_steps=None):
 
     Notes
     -----
+    Of tables the names of columns must be alike, and are lost: keep all tables in one
+    order, of later calls too.
+
     For features. The codes of :class:`HistoryEncoder` are padded with -1 instead: pad
     the labels, before it, with None.
 

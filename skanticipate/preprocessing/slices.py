@@ -31,7 +31,7 @@ class LastAxisSlice(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
     n_features_in_ : int
         The same, where `fit` saw 2-D input.
     feature_names_in_ : ndarray of shape (d,)
-        Names of the columns, where `fit` saw a DataFrame.
+        Names of the columns, where `fit` saw a DataFrame, or a list of them.
 
     See Also
     --------
@@ -87,8 +87,6 @@ class LastAxisSlice(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
         ValueError
             If X has no channel between `start` and `stop`.
         """
-        for stale in ("n_features_in_", "feature_names_in_"):
-            vars(self).pop(stale, None)
         rows = check_clips(X, name="X", estimator=self, reset=True)
         check_channels(self.start, self.stop, rows.shape[-1])
         self.feature_dim_ = rows.shape[-1]

@@ -6,7 +6,7 @@ from sklearn.utils._param_validation import HasMethods
 
 from skanticipate.data.actions import verbs_and_nouns
 from skanticipate.data.missing import as_list, label_codes, number_names, refuse_masked
-from skanticipate.data.validation import check_column_order
+from skanticipate.data.names import check_label_names
 from skanticipate.priors.base import BasePrior, check_classes, normalize_rows
 
 
@@ -148,7 +148,7 @@ class ArrayPrior(BasePrior):
     def _fit_matrix(self, classes, y, y_past):
         own_classes = check_classes(self.classes)
         for table in (self.matrix, getattr(self.matrix, "T", None)):
-            check_column_order(table, as_list(own_classes), name="the prior matrix")
+            check_label_names(table, as_list(own_classes), name="the prior matrix")
         matrix = _check_stochastic(self.matrix, len(own_classes))
         codes = label_codes(classes, own_classes)
         if codes.min() < 0:

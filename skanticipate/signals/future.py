@@ -5,12 +5,11 @@ from dataclasses import KW_ONLY, dataclass, field
 
 import numpy as np
 import torch
-from sklearn.utils.validation import validate_data
 
 from skanticipate.data.layout import hint_other_scale
 from skanticipate.data.leaks import warn_ungrouped
+from skanticipate.data.names import check_column_order, check_names, first_table
 from skanticipate.data.validation import (
-    check_column_order,
     check_futures,
     check_teacher_proba,
 )
@@ -277,11 +276,11 @@ def check_names_of_futures(futures, teacher, estimator):
     The student's own network reads futures as it reads the past, with the columns of
     `X_past`. Other teachers may see other features; frozen ones know their names.
     """
-    own = getattr(estimator, "feature_names_in_", None)
-    for names in (own, *names_of_columns(teacher)):
-        check_column_order(futures, names, name="X_future_unlabeled")
+    name, table = "X_future_unlabeled", first_table(futures)
+    for names in (getattr(estimator, "_columns", None), *names_of_columns(teacher)):
+        check_column_order(table, names, name=name)
     if teacher is None and hasattr(estimator, "feature_names_in_"):
-        validate_data(estimator, futures, reset=False, skip_check_array=True)
+        check_names(futures, name=name, estimator=estimator, reset=False)
 
 
 def compare_with_past(past, futures, has_future, teacher):

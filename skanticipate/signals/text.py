@@ -8,8 +8,8 @@ from sklearn.frozen import FrozenEstimator
 
 from skanticipate.data.layout import hint_right_padding
 from skanticipate.data.missing import as_array, missing_mask
+from skanticipate.data.names import check_column_order
 from skanticipate.data.rows import RowView
-from skanticipate.data.validation import check_column_order
 from skanticipate.estimator.nested import names_of_columns
 from skanticipate.signals.signal import Signal, Taught, figure, teach, warn_of_silence
 from skanticipate.terms.answers import AnswerTerm

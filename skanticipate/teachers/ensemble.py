@@ -4,14 +4,14 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import _check_n_features, check_is_fitted
 
 from skanticipate.data.labels import check_label_array, check_label_kind, labelled_rows
 from skanticipate.data.missing import as_array
+from skanticipate.data.names import check_names, check_noted_columns, forget_names
 from skanticipate.data.rows import RowView
 from skanticipate.data.validation import (
     check_as_meant,
-    check_column_order,
     refuse_sparse,
 )
 from skanticipate.estimator.nested import validate_nested
@@ -45,7 +45,7 @@ class TeacherEnsemble(SaveMixin, ClassifierMixin, BaseEstimator):
     n_features_in_ : int
         Number of features; of features (n, d) only.
     feature_names_in_ : ndarray of shape (d,)
-        Names of the features, if `fit` saw a table with names.
+        Names of the features, if `fit` saw a table with names, or a list of such.
 
     Examples
     --------
@@ -140,14 +140,13 @@ class TeacherEnsemble(SaveMixin, ClassifierMixin, BaseEstimator):
         """What the members see, who check it.   -> RowView (n, ...)."""
         refuse_sparse(X)
         if reset:
-            self._columns = list(getattr(X, "columns", ())) or None
-            for stale in ("n_features_in_", "feature_names_in_"):
-                vars(self).pop(stale, None)
+            forget_names(self)
         rows = X if isinstance(X, RowView) else _rows(X)
-        if rows.ndim == 2 and rows.dtype.kind == "f":  # features, no histories
-            validate_data(self, X, reset=reset, skip_check_array=True)
-        else:
-            check_column_order(X, self._columns, name="X")
+        features = rows.dtype.kind == "f"  # else histories, which may be shorter
+        check = check_names if features else check_noted_columns
+        check(X, name="X", estimator=self, reset=reset)
+        if features and rows.ndim == 2:
+            _check_n_features(self, X, reset=reset)
         return rows
 
 

@@ -1,0 +1,216 @@
+"""What tables call their columns and their rows, and whether others call them so."""
+
+import re
+from itertools import combinations
+from numbers import Real
+
+import numpy as np
+from sklearn.utils.validation import _check_feature_names
+
+_WHOLE = re.compile(r"(-?\d+)\.0+")
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
+_TRUTHS = {"True": "1", "False": "0"}  # as numpy and Python compare them
+
+
+def name_of(label):
+    """A label as a name: equal numbers have one name, as text of a file too.
+
+    Examples
+    --------
+    >>> [name_of(label) for label in (2, 2.0, "2", "2.0", "cut onion")]
+    ['2', '2', '2', '2', 'cut onion']
+    """
+    if isinstance(label, Real) and label == label // 1:
+        return str(int(label))
+    text = str(label)
+    whole = _WHOLE.fullmatch(text)
+    return whole[1] if whole else _TRUTHS.get(text, text)
+
+
+def names_of(labels):
+    """Names of some labels.   -> list of str."""
+    return [name_of(label) for label in labels]
+
+
+def first_table(X):
+    """The first table of a list of tables, which becomes one array; else X itself."""
+    parts = X if isinstance(X, list | tuple) else ()
+    return next((part for part in parts if hasattr(part, "columns")), X)
+
+
+def column_names(table):
+    """What a table calls its columns.   -> list, or None of what has no names."""
+    names = getattr(table, "column_names", None)  # of pyarrow, whose columns are data
+    if names is None:
+        names = getattr(table, "columns", None)
+    return None if names is None else list(names) or None
+
+
+def row_names(table):
+    """What a table or Series calls its rows.   -> list, or None if it counts them."""
+    index = getattr(table, "index", None)
+    if index is None or callable(index):  # the method of a list
+        return None
+    names = list(index)
+    return None if names == list(range(len(names))) else names
+
+
+# -------------------------------------------------------------------- features
+
+
+def check_names(X, *, name, estimator, reset):
+    """Note what features are called in fit; refuse others, or another order, later.
+
+    Of a table, or of a list of tables. scikit-learn compares texts (and warns where
+    only one of the two has names), `check_noted_columns` the order of numbers too.
+    """
+    if type(X) is np.ndarray and not hasattr(estimator, "feature_names_in_"):
+        return  # it has no names, and scikit-learn would look for some
+    _check_feature_names(estimator, first_table(X), reset=reset)
+    check_noted_columns(X, name=name, estimator=estimator, reset=reset)
+
+
+def check_noted_columns(X, *, name, estimator, reset):
+    """Note what the columns are called in fit; later they come in the same order."""
+    table = first_table(X)
+    if reset:
+        estimator._columns = column_names(table)
+    check_column_order(table, getattr(estimator, "_columns", None), name=name)
+
+
+def forget_names(estimator):
+    """Forget what an earlier fit noted of features that have other axes now."""
+    for stale in ("n_features_in_", "feature_names_in_", "_columns"):
+        vars(estimator).pop(stale, None)
+
+
+def check_tables_alike(tables, name):
+    """Refuse a list of tables that do not name the same columns in one order."""
+    expected = column_names(first_table(tables))
+    if expected is None or not isinstance(tables, list | tuple):
+        return
+    for k, table in enumerate(tables):
+        check_column_order(table, expected, name=f"{name}[{k}]")
+        found = column_names(table)
+        if found in (None, expected) or _is_counted(names_of(found)):
+            continue
+        if names_of(found) != names_of(expected):
+            raise ValueError(
+                f"The columns of {name}[{k}] are named {found[:5]}, those of another "
+                f"table of the list {expected[:5]} (the first five): all tables become "
+                "one array, so give them the same columns in one order."
+            )
+
+
+def check_column_order(table, expected, *, name):
+    """Refuse a table that names its columns, or rows, as expected in another order.
+
+    Parameters
+    ----------
+    table : object
+        Only what has `columns`, such as a DataFrame, names them.
+    expected : sequence of names, or None where nothing is expected
+    name : str
+        What the table is called.
+
+    Raises
+    ------
+    ValueError
+        If the names are the same and their order is not. Other names are the caller's
+        business.
+    """
+    found = column_names(table)
+    if expected is not None and found is not None:
+        _check_order(found, list(expected), f"The columns of {name}")
+
+
+def _check_order(found, expected, what):
+    if found == expected:
+        return
+    names, wanted = names_of(found), names_of(expected)
+    if names != wanted and set(names) == set(wanted):
+        raise ValueError(
+            f"{what} have the names that are expected in another order: "
+            f"{found[:5]}, expected {expected[:5]} (the first five). Put them into "
+            "this order."
+        )
+
+
+# ---------------------------------------------------------------------- labels
+
+
+def check_label_names(table, labels, *, name):
+    """Refuse a table whose columns are named by other labels than they are read as.
+
+    Columns that are only counted, 0, 1, ..., have no names; nor do names count of
+    which none is a label, unless all are numbers.
+
+    Parameters
+    ----------
+    table : object
+        Scores, one column a label; only what has `columns` names them.
+    labels : sequence of C labels
+        What the columns are read as, in order.
+    name : str
+        What the table is called.
+
+    Raises
+    ------
+    ValueError
+        If a name is one of the labels, or all are numbers, and the names are not the
+        labels in their order. Another number of columns is the caller's business.
+    """
+    check_column_order(table, labels, name=name)
+    found = column_names(table)
+    if found is None or len(found) != len(labels):
+        return
+    names, wanted = names_of(found), names_of(labels)
+    if names == wanted or _is_counted(names):
+        return
+    numbers = all(_NUMBER.fullmatch(text) for text in (*names, *wanted))
+    if numbers or not set(names).isdisjoint(wanted):
+        k = next(k for k, text in enumerate(names) if text != wanted[k])
+        raise ValueError(
+            f"Column {k} of {name} is named {found[k]!r}, but is read as the score of "
+            f"{list(labels)[k]!r}: give the labels of the columns in their order, as "
+            "classes=list(table.columns) does where there is this parameter, or "
+            "select the columns of the labels, table[labels]."
+        )
+
+
+def _is_counted(names):
+    return names == [str(k) for k in range(len(names))]
+
+
+# ------------------------------------------------------------------------ rows
+
+
+def check_row_names(table, ids, *, name):
+    """Refuse a table whose rows have names among `ids`, but not in their order."""
+    found = row_names(table)
+    if found is None or len(found) != len(ids):
+        return
+    names, wanted = names_of(found), names_of(ids)
+    if names != wanted and not set(names).isdisjoint(wanted):
+        k = next(k for k, text in enumerate(names) if text != wanted[k])
+        raise ValueError(
+            f"Row {k} of {name} is named {found[k]!r}, but is read as that of "
+            f"{ids[k]!r}: put the rows into this order, as table.loc[ids] does."
+        )
+
+
+def check_rows_alike(**tables):
+    """Refuse tables and Series that name the same rows in different orders.
+
+    Rows go together by their place. Rows that are only counted, 0, 1, ..., have no
+    names, and different names say nothing.
+
+    Raises
+    ------
+    ValueError
+        If the names of two of them are the same and their order is not.
+    """
+    named = {name: row_names(table) for name, table in tables.items()}
+    named = [(name, rows) for name, rows in named.items() if rows is not None]
+    for (first, expected), (second, found) in combinations(named, 2):
+        _check_order(found, expected, f"The rows of {second}, next to {first},")
