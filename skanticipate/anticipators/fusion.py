@@ -18,6 +18,7 @@ from skanticipate.anticipators.members import (
 )
 from skanticipate.data.labels import check_label_array
 from skanticipate.data.missing import refuse_masked
+from skanticipate.data.names import check_rows_alike
 from skanticipate.data.rows import RowView
 from skanticipate.data.validation import check_same_length, clip_rows
 from skanticipate.estimator.nested import validate_nested
@@ -173,6 +174,8 @@ class LateFusion(SaveMixin, ClassifierMixin, _BaseComposition):
         }
         rows = self._check_past(X_past)
         check_same_length(len(rows), y=y, **aligned)
+        check_rows_alike(X_past=X_past, y=y, **aligned)
+        check_rows_alike(X_val=X_val, y_val=y_val)
         y = check_label_array(y, estimator=self)
         labels = check_labels_alike(self, y)
         self.classes_, self.unlabeled_label_ = labels.classes, labels.marker
@@ -323,6 +326,7 @@ class LateFusion(SaveMixin, ClassifierMixin, _BaseComposition):
         """
         check_is_fitted(self)
         refuse_masked(sample_weight, "sample_weight", "Give every row a weight.")
+        check_rows_alike(X=X, y=y, sample_weight=sample_weight)
         accuracy = labelled_scorer("accuracy")
         score = accuracy(self, X, y, sample_weight=sample_weight)
         if np.isnan(score):

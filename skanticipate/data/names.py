@@ -7,6 +7,8 @@ from numbers import Real
 import numpy as np
 from sklearn.utils.validation import _check_feature_names
 
+from skanticipate.data.missing import as_list
+
 _WHOLE = re.compile(r"(-?\d+)\.0+")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _TRUTHS = {"True": "1", "False": "0"}  # as numpy and Python compare them
@@ -43,7 +45,7 @@ def column_names(table):
     names = getattr(table, "column_names", None)  # of pyarrow, whose columns are data
     if names is None:
         names = getattr(table, "columns", None)
-    return None if names is None else list(names) or None
+    return None if names is None else as_list(names) or None
 
 
 def row_names(table):
@@ -51,7 +53,7 @@ def row_names(table):
     index = getattr(table, "index", None)
     if index is None or callable(index):  # the method of a list
         return None
-    names = list(index)
+    names = as_list(index)
     return None if names == list(range(len(names))) else names
 
 
@@ -90,11 +92,12 @@ def check_tables_alike(tables, name):
     if expected is None or not isinstance(tables, list | tuple):
         return
     for k, table in enumerate(tables):
-        check_column_order(table, expected, name=f"{name}[{k}]")
         found = column_names(table)
-        if found in (None, expected) or _is_counted(names_of(found)):
+        if found is None or found == expected:
             continue
-        if names_of(found) != names_of(expected):
+        _check_order(found, expected, f"The columns of {name}[{k}]")
+        names = names_of(found)
+        if names != names_of(expected) and not _is_counted(names):
             raise ValueError(
                 f"The columns of {name}[{k}] are named {found[:5]}, those of another "
                 f"table of the list {expected[:5]} (the first five): all tables become "

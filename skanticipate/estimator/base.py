@@ -9,6 +9,7 @@ from sklearn.utils.metadata_routing import UNUSED
 from skanticipate.data.labels import check_labels, warn_dropped
 from skanticipate.data.layout import hint_other_scale
 from skanticipate.data.leaks import warn_of_repeats, warn_ungrouped
+from skanticipate.data.names import check_rows_alike
 from skanticipate.data.samples import (
     Samples,
     check_weights,
@@ -141,6 +142,9 @@ class BaseAnticipator(
             **given,
             groups=groups,
             sample_weight=sample_weight,
+        )
+        check_rows_alike(
+            X_past=X_past, y=y, **given, groups=groups, sample_weight=sample_weight
         )
         samples = self._check_samples(rows, labels, signals, groups, sample_weight)
         samples, validation = self._divide(samples, X_val, y_val, seeds["split"])

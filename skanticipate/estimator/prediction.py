@@ -8,6 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skanticipate.data.labels import check_label_array, encode, labelled_rows
 from skanticipate.data.missing import refuse_masked
+from skanticipate.data.names import check_rows_alike
 from skanticipate.data.samples import Samples
 from skanticipate.data.validation import (
     check_clip_shape,
@@ -162,6 +163,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         """
         check_is_fitted(self)
         refuse_masked(sample_weight, "sample_weight", "Give every row a weight.")
+        check_rows_alike(X=X, y=y, sample_weight=sample_weight)
         labelled, y = self._check_labels_like_fit(y, "y")
         if len(y) == 0:
             raise ValueError("y has no labelled rows, so there is nothing to score.")
@@ -239,6 +241,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         rows = self._check_like_fit(X_val, "X_val")
         labelled, labels = self._check_labels_like_fit(y_val, "y_val")
         check_same_length(len(rows), "X_val", y_val=labelled)
+        check_rows_alike(X_val=X_val, y_val=y_val)
         codes = np.full(len(rows), -1, dtype=np.intp)
         codes[labelled] = encode(labels, self.classes_, name="y_val", unknown="mark")
         if (codes < 0).all():

@@ -24,6 +24,7 @@ from skanticipate.data.missing import (
     of_one_kind,
     unlabeled_mask,
 )
+from skanticipate.data.names import check_rows_alike
 from skanticipate.metrics.scores import (
     mean_top_k_recall_score,
     top_k_accuracy,
@@ -177,6 +178,7 @@ class _LabelledScorer(_BaseScorer):
         self.__name__ = text  # displays ask for it
 
     def __call__(self, estimator, X, y_true, **metadata):
+        check_rows_alike(X=X, y_true=y_true)
         y = column_or_1d(as_column(y_true))
         rows = np.flatnonzero(~_unlabelled(estimator, y))
         if rows.size == 0:

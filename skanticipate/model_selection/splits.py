@@ -15,6 +15,7 @@ from skanticipate.data.labels import (
 )
 from skanticipate.data.leaks import warn_ungrouped
 from skanticipate.data.missing import resolve_marker
+from skanticipate.data.names import check_rows_alike
 from skanticipate.data.validation import check_groups, check_same_length
 from skanticipate.data.warn import warn
 
@@ -150,6 +151,7 @@ class SemiSupervisedSplit(BaseEstimator):
 
     def _check(self, X, y, groups):
         """Check y; give the labelled rows, their labels, and the groups of all."""
+        check_rows_alike(X=X, y=y, groups=groups)
         y = check_label_array(y, estimator=self)
         groups = check_groups(groups)
         check_same_length(len(y), "y", X=X, groups=groups)

@@ -8,7 +8,12 @@ from sklearn.utils.validation import _check_n_features, check_is_fitted
 
 from skanticipate.data.labels import check_label_array, check_label_kind, labelled_rows
 from skanticipate.data.missing import as_array
-from skanticipate.data.names import check_names, check_noted_columns, forget_names
+from skanticipate.data.names import (
+    check_names,
+    check_noted_columns,
+    check_rows_alike,
+    forget_names,
+)
 from skanticipate.data.rows import RowView
 from skanticipate.data.validation import (
     check_as_meant,
@@ -96,6 +101,7 @@ class TeacherEnsemble(SaveMixin, ClassifierMixin, BaseEstimator):
             raise ValueError("teachers is empty: an ensemble needs at least one.")
         validate_nested(self)
         rows = self._check_rows(X, reset=True)
+        check_rows_alike(X=X, y=y, groups=groups, sample_weight=sample_weight)
         y = check_label_array(y, estimator=self)
         _, y, _ = labelled_rows(y, None, estimator=self)
         check_label_kind(y)

@@ -14,6 +14,7 @@ from skanticipate.data.actions import verbs_and_nouns
 from skanticipate.data.labels import check_labels
 from skanticipate.data.leaks import warn_ungrouped
 from skanticipate.data.missing import label_codes, number_names
+from skanticipate.data.names import check_rows_alike
 from skanticipate.data.numbers import N_THREADS, Interval
 from skanticipate.data.rows import RowView
 from skanticipate.data.samples import Samples, check_weights, hold_out
@@ -214,6 +215,9 @@ class HistoryTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimato
             y=labels.codes,
             groups=groups,
             sample_weight=sample_weight,
+        )
+        check_rows_alike(
+            past_actions=past_actions, y=y, groups=groups, sample_weight=sample_weight
         )
         self.classes_ = labels.classes
         weights = check_weights(labels.codes, sample_weight)

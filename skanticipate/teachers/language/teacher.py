@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from skanticipate.data.labels import check_labels
 from skanticipate.data.leaks import warn_ungrouped
 from skanticipate.data.missing import number_names
+from skanticipate.data.names import check_rows_alike
 from skanticipate.data.numbers import N_THREADS, Interval
 from skanticipate.data.rows import RowView
 from skanticipate.data.samples import Samples, check_weights, hold_out, weigh_classes
@@ -263,7 +264,7 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimat
         """
         validate_nested(self)
         which, texts = number_names(self._texts(past_actions, reset=True))
-        samples = self._check_fit(which, y, groups, sample_weight)
+        samples = self._check_fit(past_actions, which, y, groups, sample_weight)
         validation = None
         parts = label_parts(
             self.classes_, self.actions, self.verb_weight, self.noun_weight
@@ -357,7 +358,7 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimat
         )
         return texts_of(past_actions, writer)
 
-    def _check_fit(self, which, y, groups, sample_weight):
+    def _check_fit(self, past_actions, which, y, groups, sample_weight):
         """Check what came with the histories.   -> Samples of numbers of texts."""
         labels = check_labels(y, classes=None, unlabeled_label=None, estimator=self)
         warn_if_reencoded(self, labels.classes)
@@ -367,6 +368,9 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimat
             y=labels.codes,
             groups=groups,
             sample_weight=sample_weight,
+        )
+        check_rows_alike(
+            past_actions=past_actions, y=y, groups=groups, sample_weight=sample_weight
         )
         self.classes_ = labels.classes
         weights = check_weights(labels.codes, sample_weight)
