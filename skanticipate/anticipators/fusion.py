@@ -17,6 +17,7 @@ from skanticipate.anticipators.members import (
     fit_member,
 )
 from skanticipate.data.labels import check_label_array
+from skanticipate.data.leaks import whole_validation
 from skanticipate.data.missing import refuse_masked
 from skanticipate.data.names import check_rows_alike
 from skanticipate.data.rows import RowView
@@ -146,7 +147,7 @@ class LateFusion(SaveMixin, ClassifierMixin, _BaseComposition):
             Features of the clip to be anticipated, with the channels of `X_past`.
         past_actions, y_past, teacher_proba, groups, sample_weight : default=None
             As in `DistilledAnticipator`, one entry for each row of `X_past`.
-        X_val, y_val : arrays as `X_past` and `y`, default=None
+        X_val, y_val : arrays as `X_past` and `y`, or functions, default=None
             Validation data, as in `DistilledAnticipator`.
 
         Returns
@@ -173,6 +174,7 @@ class LateFusion(SaveMixin, ClassifierMixin, _BaseComposition):
             "sample_weight": sample_weight,
         }
         rows = self._check_past(X_past)
+        X_val, y_val = whole_validation(X_val, y_val, len(rows))
         check_same_length(len(rows), y=y, **aligned)
         check_rows_alike(X_past=X_past, y=y, **aligned)
         check_rows_alike(X_val=X_val, y_val=y_val)

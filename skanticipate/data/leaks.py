@@ -1,9 +1,12 @@
-"""Rows that stand on both sides of a split: what is said of them."""
+"""Splits: rows that stand on both sides, validation rows that are cut with them."""
 
 import numpy as np
+from sklearn.utils.validation import _num_samples
 
 from skanticipate.data.validation import chunks
-from skanticipate.data.warn import warn
+from skanticipate.data.warn import is_called_by, warn
+
+_FOLDS = "sklearn.model_selection._validation"  # fits one fold after the other
 
 
 def warn_ungrouped(what):
@@ -14,6 +17,28 @@ def warn_ungrouped(what):
         "the video or person of each row (a search and a Pipeline pass them on with "
         "metadata routing enabled); groups=range(n) says that every row stands alone."
     )
+
+
+def whole_validation(X_val, y_val, n_rows):
+    """Validation data as they were given, or as functions without arguments give them.
+
+    Searches and cross-validation cut what has an entry for each row into folds, and
+    cannot know that validation rows are others. Functions they pass on.
+
+    Returns
+    -------
+    X_val, y_val : array-likes or None
+    """
+    if X_val is not None and not callable(X_val) and is_called_by(_FOLDS):
+        if _num_samples(X_val) == n_rows:
+            warn(
+                "X_val has as many rows as X_past in this fold: the search or "
+                "cross-validation around it seems to have taken its rows for those of "
+                "X_past, and has left some out. Pass functions, X_val=lambda: X_val "
+                "and y_val=lambda: y_val, which fit calls; or, where a Pipeline "
+                "transforms X_val, one row less."
+            )
+    return tuple(part() if callable(part) else part for part in (X_val, y_val))
 
 
 def warn_of_repeats(validation, training):

@@ -31,6 +31,14 @@ def warn(message, category=UserWarning):
     warnings.warn(message, category, stacklevel=level)
 
 
+def is_called_by(module):
+    """Whether a function of a module waits for what calls this one."""
+    frame = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__") != module:
+        frame = frame.f_back
+    return frame is not None
+
+
 def is_the_users(path):
     """Whether a file of code is neither this package's nor installed."""
     path = Path(path)

@@ -8,7 +8,11 @@ from sklearn.utils.metadata_routing import UNUSED
 
 from skanticipate.data.labels import check_labels, warn_dropped
 from skanticipate.data.layout import hint_other_scale
-from skanticipate.data.leaks import warn_of_repeats, warn_ungrouped
+from skanticipate.data.leaks import (
+    warn_of_repeats,
+    warn_ungrouped,
+    whole_validation,
+)
 from skanticipate.data.names import check_rows_alike
 from skanticipate.data.samples import (
     Samples,
@@ -109,10 +113,13 @@ class BaseAnticipator(
             Video or person of each row; a held-out part takes whole groups.
         sample_weight : array-like of shape (n,), default=None
             Weight of each row in the loss.
-        X_val, y_val : arrays as `X_past` and `y`, default=None
+        X_val, y_val : arrays as `X_past` and `y`, or functions, default=None
             Validation data for `history_` and early stopping, instead of a held-out
-            fraction. A Pipeline passes `X_val` on as it is: to have it transformed,
-            enable metadata routing and name it in the pipeline's `transform_input`.
+            fraction. A search or cross-validation cuts all that has as many rows as
+            `X_past` into its folds: ``X_val=lambda: X_val, y_val=lambda: y_val``, which
+            `fit` calls, stay whole. A Pipeline passes `X_val` on as it is: to have it
+            transformed, enable metadata routing and name it in the pipeline's
+            `transform_input`; it must be an array then.
 
         Returns
         -------
@@ -135,6 +142,7 @@ class BaseAnticipator(
         }
         signals = self._signals(**given)
         rows = self._check_rows(X_past)
+        X_val, y_val = whole_validation(X_val, y_val, len(rows))
         labels = self._check_labels(y, y_past, y_val)
         check_same_length(
             len(rows),

@@ -4,12 +4,13 @@ import warnings
 
 import numpy as np
 import pytest
-from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.model_selection import GridSearchCV, KFold, cross_validate
 
 from skanticipate import (
     MLP,
     DistilledAnticipator,
     HistoryTeacher,
+    LateFusion,
     RowView,
     SemiSupervisedSplit,
     SmoothedAnticipator,
@@ -127,3 +128,63 @@ def test_scaled_codes_may_be_alike_on_both_sides():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         student().fit(clips[:40], codes[:40], X_val=clips[40:], y_val=codes[40:])
+
+
+# ------------------------------------------------------------ X_val that folds have cut
+
+CUT = "X_val has as many rows as X_past in this fold"
+X_VAL = RNG.normal(size=(40, 3))
+Y_VAL = 1 - Y
+
+
+def fused(model):
+    return LateFusion([("a", model, (0, 3))])
+
+
+def histories(model, X_val, y_val):
+    """History of the anticipator of each fold."""
+    given = {"X_val": X_val, "y_val": y_val}
+    found = cross_validate(
+        model, X, Y, cv=KFold(3), params=given, return_estimator=True
+    )
+    return [getattr(m, "estimators_", [m])[0].history_ for m in found["estimator"]]
+
+
+def by_hand(X_val, y_val):
+    """What the folds should tell, of all validation rows."""
+    return [
+        student().fit(X[train], Y[train], X_val=X_val, y_val=y_val).history_
+        for train, _ in KFold(3).split(X)
+    ]
+
+
+WRAPPED = pytest.mark.parametrize(
+    "wrap", [lambda model: model, fused], ids=["alone", "fused"]
+)
+
+
+@WRAPPED
+def test_functions_keep_validation_rows_whole_in_folds(wrap):
+    model = wrap(student())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = histories(model, lambda: X_VAL, lambda: Y_VAL)
+        search = GridSearchCV(model, {}, cv=3, error_score="raise")
+        search.fit(X, Y, X_val=lambda: X_VAL, y_val=lambda: Y_VAL)
+        assert histories(model, X_VAL[1:], Y_VAL[1:]) == by_hand(X_VAL[1:], Y_VAL[1:])
+    assert found == by_hand(X_VAL, Y_VAL)
+
+
+@WRAPPED
+def test_validation_rows_that_folds_have_cut_are_told_of(wrap):
+    with pytest.warns(UserWarning, match=CUT):
+        found = histories(wrap(student()), X_VAL, Y_VAL)
+    assert found != by_hand(X_VAL, Y_VAL)
+
+
+def test_validation_rows_as_many_as_others_are_fine_without_folds():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        as_array = student().fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
+        as_function = student().fit(X, Y, X_val=lambda: X_VAL, y_val=Y_VAL)
+    assert as_array.history_ == as_function.history_
