@@ -17,7 +17,12 @@ from skanticipate.data.missing import (
     refuse_masked,
     unlabeled_mask,
 )
-from skanticipate.data.names import check_column_order, column_names, first_table
+from skanticipate.data.names import (
+    check_column_order,
+    check_label_names,
+    column_names,
+    first_table,
+)
 from skanticipate.estimator.nested import names_of_columns, nested_estimators
 from skanticipate.preprocessing.slices import LastAxisSlice
 from skanticipate.signals.asking import (
@@ -221,6 +226,7 @@ def _check_known(member, labels):
 def align(answer, member, classes):
     """Columns of a member in the order of `classes`, 0 where it has none."""
     codes = label_codes(member.classes_, classes)
+    check_label_names(answer, as_list(member.classes_), name="what a member answers")
     answer = np.asarray(answer)
     if np.array_equal(codes, np.arange(len(classes))):
         return answer

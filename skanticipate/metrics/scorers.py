@@ -24,7 +24,7 @@ from skanticipate.data.missing import (
     of_one_kind,
     unlabeled_mask,
 )
-from skanticipate.data.names import check_rows_alike
+from skanticipate.data.names import check_label_names, check_rows_alike
 from skanticipate.metrics.scores import (
     mean_top_k_recall_score,
     top_k_accuracy,
@@ -262,7 +262,9 @@ def _inside(estimator):
 def _class_scores(estimator, X):
     """Scores of the rows of X in the order of `estimator.classes_`.   (n, C)."""
     if hasattr(estimator, "predict_proba"):
-        return np.asarray(estimator.predict_proba(X))
+        proba = estimator.predict_proba(X)
+        check_label_names(proba, as_list(estimator.classes_), name="predict_proba")
+        return np.asarray(proba)
     if not hasattr(estimator, "decision_function"):
         raise TypeError(
             f"{type(estimator).__name__} has neither predict_proba nor "

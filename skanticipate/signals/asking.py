@@ -12,7 +12,8 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
-from skanticipate.data.missing import label_codes
+from skanticipate.data.missing import as_list, label_codes
+from skanticipate.data.names import check_label_names
 from skanticipate.data.rows import RowView
 from skanticipate.data.validation import check_probabilities
 from skanticipate.data.warn import warn
@@ -185,7 +186,10 @@ def ask(teacher, clips, classes):
     """
     columns = _columns(teacher, classes)
     with callers_threads():
-        answers = np.asarray(teacher.predict_proba(as_given(clips)))
+        answers = teacher.predict_proba(as_given(clips))
+    name = "predict_proba of the teacher"
+    check_label_names(answers, as_list(teacher.classes_), name=name)
+    answers = np.asarray(answers)
     if answers.shape != (len(clips), len(columns)):
         raise ValueError(
             f"predict_proba of the teacher must give ({len(clips)}, {len(columns)}) "
@@ -194,7 +198,7 @@ def ask(teacher, clips, classes):
     dtype = np.float32 if answers.dtype == np.float32 else np.float64
     proba = np.zeros((len(clips), len(classes)), dtype=dtype)
     proba[:, columns] = answers
-    return check_probabilities(proba, "predict_proba of the teacher")
+    return check_probabilities(proba, name)
 
 
 def _columns(teacher, classes):
