@@ -23,11 +23,8 @@ from skanticipate import (
     TeacherEnsemble,
     pad_clips,
 )
-from skanticipate.datasets import write_submission
-from skanticipate.metrics import (
-    marginalize,
-    top_k_accuracy,
-)
+from skanticipate.datasets import cut_pairs, unlabeled_pairs, write_submission
+from skanticipate.metrics import marginalize, top_k_accuracy
 
 pd = pytest.importorskip("pandas")
 
@@ -265,3 +262,31 @@ def test_a_submission_has_rows_in_the_order_of_its_ids(tmp_path):
     with pytest.raises(ValueError, match="Row 0 of verb is named 'P01_11_1'"):
         write_submission(tmp_path / "a.json", ids, verb=table, **options)
     write_submission(tmp_path / "a.json", ids, verb=table.loc[ids], **options)
+    write_submission(tmp_path / "a.json", ids, verb=pd.DataFrame(scores), **options)
+    with pytest.raises(ValueError, match="Row 1 of verb is named 'P01_11_2'"):
+        others = pd.DataFrame(scores, index=["P01_11_0", "P01_11_2"])
+        write_submission(tmp_path / "a.json", ids, verb=others, **options)
+    with pytest.raises(ValueError, match="Column 0 of verb is named 1, .* score of 0"):
+        late = pd.DataFrame(scores, columns=range(1, 98))
+        write_submission(tmp_path / "a.json", ids, verb=late, **options)
+
+
+def test_features_of_all_videos_have_the_same_columns():
+    segments = {
+        "video": ["a", "a", "b"],
+        "start_frame": [100, 400, 50],
+        "stop_frame": [160, 450, 90],
+        "action": [7, 8, 7],
+    }
+    pairs = unlabeled_pairs(segments, 9, clip_duration=1.0, fps=30, random_state=0)
+    arrays = {name: RNG.normal(size=(440, 2)) for name in "ab"}
+    tables = {n: pd.DataFrame(f, columns=["x", "y"]) for n, f in arrays.items()}
+    cut = cut_pairs(pairs, tables, feature_rate=30, fps=30)
+    expected = cut_pairs(pairs, arrays, feature_rate=30, fps=30)
+    np.testing.assert_array_equal(cut.X_past, expected.X_past)
+    for other, message in [
+        (tables["b"][["y", "x"]], r"columns of features\['b'\] have the names"),
+        (tables["b"].set_axis(["x", "z"], axis=1), r"features\['b'\] are named"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            cut_pairs(pairs, tables | {"b": other}, feature_rate=30, fps=30)

@@ -42,9 +42,9 @@ def first_table(X):
 
 def column_names(table):
     """What a table calls its columns.   -> list, or None of what has no names."""
-    names = getattr(table, "column_names", None)  # of pyarrow, whose columns are data
-    if names is None:
-        names = getattr(table, "columns", None)
+    # Of pyarrow, whose columns are data. A column of pandas may have the name.
+    has_own = hasattr(type(table), "column_names")
+    names = table.column_names if has_own else getattr(table, "columns", None)
     return None if names is None else as_list(names) or None
 
 
@@ -87,20 +87,23 @@ def forget_names(estimator):
 
 
 def check_tables_alike(tables, name):
-    """Refuse a list of tables that do not name the same columns in one order."""
-    expected = column_names(first_table(tables))
-    if expected is None or not isinstance(tables, list | tuple):
+    """Refuse a list or dict of tables unless all name the same columns in one order."""
+    if isinstance(tables, list | tuple):
+        tables = dict(enumerate(tables))
+    if not isinstance(tables, dict):
         return
-    for k, table in enumerate(tables):
+    expected = column_names(first_table([*tables.values()]))
+    if expected is None:
+        return
+    for k, table in tables.items():
         found = column_names(table)
         if found is None or found == expected:
             continue
-        _check_order(found, expected, f"The columns of {name}[{k}]")
-        names = names_of(found)
-        if names != names_of(expected) and not _is_counted(names):
+        _check_order(found, expected, f"The columns of {name}[{k!r}]")
+        if names_of(found) != names_of(expected):
             raise ValueError(
-                f"The columns of {name}[{k}] are named {found[:5]}, those of another "
-                f"table of the list {expected[:5]} (the first five): all tables become "
+                f"The columns of {name}[{k!r}] are named {found[:5]}, those of another "
+                f"table among them {expected[:5]} (the first five): all tables become "
                 "one array, so give them the same columns in one order."
             )
 

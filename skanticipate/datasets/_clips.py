@@ -9,7 +9,7 @@ from sklearn.utils._param_validation import validate_params
 
 from skanticipate.data.formats import not_as_stored
 from skanticipate.data.missing import refuse_masked
-from skanticipate.data.names import check_column_order, column_names
+from skanticipate.data.names import check_tables_alike
 from skanticipate.data.numbers import Interval
 from skanticipate.datasets._features import FeatureTable
 from skanticipate.datasets._segments import (
@@ -149,9 +149,7 @@ def _checked_features(features, names):
     arrays = {
         n: f if hasattr(f := features[n], "shape") else np.asarray(f) for n in names
     }
-    columns = column_names(features[names[0]])
-    for name in names:
-        check_column_order(features[name], columns, name=f"features[{name!r}]")
+    check_tables_alike({name: features[name] for name in names}, "features")
     expected = arrays[names[0]].shape[1:]
     for name, array in arrays.items():
         if trouble := not_as_stored(getattr(array, "attrs", {})):

@@ -87,10 +87,12 @@ def test_columns_of_features_may_have_other_names():
 
 def test_tables_of_a_list_have_the_same_columns():
     plain = np.eye(2)
-    check_tables_alike([plain, scores("a", "b"), scores(0, 1), plain], "X")
+    check_tables_alike([plain, scores("a", "b"), scores("a", "b"), plain], "X")
+    check_tables_alike([scores(0, 1), scores("0", "1")], "X")
     for other, message in [
         (scores("b", "a"), r"columns of X\[2\] have the names"),
         (scores("a", "c"), r"columns of X\[2\] are named \['a', 'c'\]"),
+        (scores(0, 1), r"columns of X\[2\] are named \[0, 1\]"),
     ]:
         with pytest.raises(ValueError, match=message):
             check_tables_alike([plain, scores("a", "b"), other], "X")
