@@ -23,6 +23,7 @@ from skanticipate import (
     TeacherEnsemble,
     load,
 )
+from skanticipate.plotting import AttentionMapDisplay
 
 pd = pytest.importorskip("pandas")
 
@@ -131,6 +132,13 @@ def test_names_are_those_of_the_columns():
     assert frames.get_feature_names_out().tolist() == NAMES
     cut = LastAxisSlice(1, 3).fit(tables(CLIPS))
     assert cut.get_feature_names_out().tolist() == ["b", "c"]
+
+
+def test_maps_are_shown_of_clips_in_the_order_of_fit():
+    pytest.importorskip("matplotlib").use("Agg")
+    model = distilled().fit(tables(CLIPS), Y, tables(FUTURES))
+    with pytest.raises(ValueError, match="feature names should match"):
+        AttentionMapDisplay.from_estimator(model, shuffled(CLIPS), clip=0)
 
 
 def test_another_fit_may_have_another_order():
