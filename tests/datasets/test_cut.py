@@ -241,7 +241,9 @@ def test_clips_are_row_numbers_only(features):
 def test_padded_clips_pass_the_door(features):
     segments = table(("a", 30, 50, 0), ("a", 200, 250, 1))
     data = cut_clips(features, segments, padding="nan")
-    rows = check_clips(data.X_past, name="X", estimator="Test", reset=True)
+    rows = check_clips(
+        data.X_past, name="X", estimator=DistilledAnticipator(), reset=True
+    )
     assert rows is data.X_past
 
 
