@@ -17,7 +17,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import numpy as np
 from common.arguments import plain_parser
 from common.report import print_header, print_row
-from common.timing import cpu_ms, cpu_seconds, in_turns
+from common.timing import cpu_ms, epoch_seconds, medians
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.neural_network import MLPClassifier
@@ -48,18 +48,6 @@ for _ in range(2):
 """
 
 
-def step_ms(make, fit, n_steps, epochs):
-    """Milliseconds of CPU of a training step: a long fit less a short one."""
-    long, short = (cpu_seconds(fit, make(n))[0] for n in (1 + epochs, 1))
-    return 1e3 * (long - short) / (epochs * n_steps)
-
-
-def medians(measure, variants, rounds):
-    """Median time of each variant, and of the ratio of each to the first."""
-    times = np.array(in_turns(measure, variants, rounds + 1)[1:])  # the first warms up
-    return np.median(times, axis=0), np.median(times / times[:, :1], axis=0)
-
-
 def data(size):
     """Clips (n, d) and their labels."""
     d, _, n_classes, n, _ = size
@@ -77,7 +65,7 @@ def soft_targets(size, epochs, rounds):
     def measure(variant):
         smoothing, prior = variant
 
-        def make(n_epochs):
+        def fit(n_epochs):
             return SmoothedAnticipator(
                 MLP(hidden),
                 smoothing=smoothing,
@@ -86,22 +74,22 @@ def soft_targets(size, epochs, rounds):
                 batch_size=batch,
                 random_state=0,
                 device="cpu",
-            )
+            ).fit(X, y)
 
-        return step_ms(make, lambda model: model.fit(X, y), -(-n // batch), epochs)
+        return epoch_seconds(fit, epochs) / -(-n // batch)
 
     return medians(measure, [(0.0, None), (0.2, None), (0.2, given)], rounds)
 
 
 def feature_loss(size, epochs, rounds):
     """Step of a student without and with the default feature loss."""
-    _, hidden, _, n, batch = size
+    _, hidden, _, _, batch = size
     X, y = data(size)
     teacher = RecognitionTeacher(MLP(hidden), max_epochs=1, random_state=0)
     teacher = FrozenEstimator(teacher.fit(X, y))
 
     def measure(weight):
-        def make(n_epochs):
+        def fit(n_epochs):
             return DistilledAnticipator(
                 MLP(hidden),
                 teacher=teacher,
@@ -110,9 +98,9 @@ def feature_loss(size, epochs, rounds):
                 batch_size=batch,
                 random_state=0,
                 device="cpu",
-            )
+            ).fit(X, y, X)
 
-        return step_ms(make, lambda model: model.fit(X, y, X), -(-n // batch), epochs)
+        return epoch_seconds(fit, epochs)
 
     return medians(measure, [0.0, 0.1], rounds)
 
@@ -154,7 +142,7 @@ def main():
         _, feature = feature_loss(size, args.epochs, args.rounds)
         title = "{}-{}-{}, {}, {}".format(*size)
         shown = [f"{ratio:.2f}x" for ratio in (*ratios[1:], feature[1])]
-        print_row(title, f"{1e3 * times[0]:.0f}", *shown)
+        print_row(title, f"{1e6 * times[0]:.0f}", *shown)
     print()
     print_header("call", "MLPClassifier", "ours", "ratio")
     calls = ("fit of 50 rows, one epoch, ms", "predict_proba of one row, ms")

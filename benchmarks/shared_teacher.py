@@ -10,70 +10,38 @@ number of steps. Scores must be equal in float64.
 """
 
 import os
-import tempfile
+from functools import partial
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 from common.arguments import plain_parser
+from common.distilled import GRID, past_and_future, search
 from common.report import print_header, print_row
 from common.timing import cpu_seconds, in_turns
-from sklearn.metrics import log_loss, make_scorer
-from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.model_selection import GridSearchCV
 
-from skanticipate import (
-    LSTM,
-    DistilledAnticipator,
-    FeatureMapNet,
-    SemiSupervisedSplit,
-)
-from skanticipate.datasets import make_kitchen
-
-GRID = {
-    "alpha": [0.05, 0.1, 0.2, 0.5, 1.0],
-    "feature_weight": [0.05, 0.1, 0.5, 1.0],
-}
+from skanticipate import LSTM, DistilledAnticipator, FeatureMapNet
 
 
 def clips(network, n_videos):
     """Pairs of past and future in float64, a part of them without label."""
-    kitchen = make_kitchen(
-        n_videos, n_steps=8, unlabeled_fraction=0.5, n_features=24, random_state=0
-    )
-    pair = [kitchen.X_past.astype(float), kitchen.X_future.astype(float)]
-    if network == "FeatureMapNet":  # 8 steps of 2 x 3 places of 4 channels
-        pair = [x.reshape(len(x), 8, 2, 3, 4) for x in pair]
-    return *pair, kitchen.y, kitchen.groups
-
-
-def search(spec, data, epochs, cache, grid):
-    """CPU seconds of a search, and its scores."""
-    past, future, y, groups = data
-    classes = np.unique(y[y >= 0])
-    model = DistilledAnticipator(
-        spec, max_epochs=epochs, batch_size=64, teacher_cache=cache, random_state=0
-    )
-    found = GridSearchCV(
-        model,
-        grid,
-        cv=SemiSupervisedSplit(GroupKFold(3)),
-        scoring=make_scorer(log_loss, response_method="predict_proba", labels=classes),
-        refit=False,
-        error_score="raise",
-    )
-    model.set_params(classes=classes)
-    seconds, _ = cpu_seconds(
-        lambda: found.fit(past, y, X_future_unlabeled=future, groups=groups)
-    )
-    return seconds, found.cv_results_["mean_test_score"]
+    data = past_and_future(n_videos)
+    for name in ("past", "future"):
+        data[name] = data[name].astype(float)
+        if network == "FeatureMapNet":  # 8 steps of 2 x 3 places of 4 channels
+            data[name] = data[name].reshape(-1, 8, 2, 3, 4)
+    return data
 
 
 def compare(spec, data, epochs, grid, repeats):
-    """What `search` gives in every repeat, without a cache and with one."""
+    """Seconds and scores of every repeat, without a cache and with one."""
+    model = DistilledAnticipator(spec, max_epochs=epochs, batch_size=64, random_state=0)
 
     def measure(shares):
-        with tempfile.TemporaryDirectory() as folder:
-            return search(spec, data, epochs, folder if shares else None, grid)
+        call = partial(search, GridSearchCV, model, grid, **data, cached=shares)
+        seconds, found = cpu_seconds(call)
+        return seconds, found.cv_results_["mean_test_score"]
 
     return zip(*in_turns(measure, (False, True), repeats), strict=True)
 

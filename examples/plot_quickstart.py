@@ -10,12 +10,13 @@ much by a grid search over whole videos, and look at the winning prior.
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skanticipate import (
     MLP,
+    BatchedGridSearchCV,
     SmoothedAnticipator,
     TemporalPrior,
     VerbNounPrior,
@@ -54,7 +55,7 @@ print(f"top-3    {top_3(model, X_test, y_test):.3f}")
 # Search: which prior, how much of it, how wide a network. Folds hold whole videos, and
 # ``y_past`` (the action seen last) travels with them, so the temporal prior counts
 # transitions of the training fold only.
-search = GridSearchCV(
+search = BatchedGridSearchCV(
     model,
     {
         "smoothedanticipator__prior": [VerbNounPrior(kitchen.actions), TemporalPrior()],

@@ -13,11 +13,12 @@ from tempfile import TemporaryDirectory
 import matplotlib.pyplot as plt
 import sklearn
 from sklearn.dummy import DummyClassifier
-from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skanticipate import (
+    BatchedGridSearchCV,
     DistilledAnticipator,
     FrameMLP,
     PerFrame,
@@ -40,7 +41,8 @@ print(f"{(y != -1).sum()} labelled clips, {(y == -1).sum()} unlabelled ones")
 # %%
 # The scaler is fitted on past clips. With ``transform_input`` and metadata routing the
 # future clips go through it too. What is searched for changes nothing for the teacher,
-# so a cache lets all candidates of a fold share theirs; it needs a fixed seed.
+# so all candidates of a fold share theirs. A cache keeps it for later searches too; it
+# needs a fixed seed.
 student = DistilledAnticipator(
     FrameMLP(64),
     prior=VerbNounPrior(kitchen.actions),
@@ -75,7 +77,7 @@ labels_only = {
 def search(grid):
     """Search over whole videos; unlabelled clips of a tested video are left out."""
     folds = SemiSupervisedSplit(GroupKFold(3))
-    searched = GridSearchCV(model, grid, scoring=top_k_scorer(3), cv=folds)
+    searched = BatchedGridSearchCV(model, grid, scoring=top_k_scorer(3), cv=folds)
     with sklearn.config_context(enable_metadata_routing=True):
         searched.fit(X_past, y, X_future_unlabeled=X_future, groups=groups)
     return searched, 100 * searched.score(X_test, y_test)

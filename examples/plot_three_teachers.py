@@ -16,10 +16,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn import config_context
 from sklearn.base import clone
-from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.model_selection import GroupKFold
 
 from skanticipate import (
     MLP,
+    BatchedGridSearchCV,
     DistilledAnticipator,
     HistoryTeacher,
     SemiSupervisedSplit,
@@ -49,7 +50,7 @@ print(f"{n_labelled} labelled clips of {len(y_train)}, {len(y_test)} to test on"
 
 # %%
 # One estimator, and every weight in one grid. The weights change nothing for the
-# teachers, so the candidates of a fold share theirs through the cache.
+# teachers, so the candidates of a fold share theirs; the cache keeps them.
 student = DistilledAnticipator(
     MLP(64),
     prior=VerbNounPrior(kitchen.actions),
@@ -66,7 +67,7 @@ weights = {
 }
 scorer = top_k_scorer(3)
 with TemporaryDirectory() as folder:
-    search = GridSearchCV(
+    search = BatchedGridSearchCV(
         clone(student).set_params(text_teacher=reader, teacher_cache=folder),
         weights,
         scoring=scorer,

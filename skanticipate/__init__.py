@@ -12,8 +12,13 @@ from skanticipate.anticipators import (
     SmoothedAnticipator,
 )
 from skanticipate.data.rows import RowView
+from skanticipate.estimator.many import fit_many
 from skanticipate.estimator.saving import load
-from skanticipate.model_selection import SemiSupervisedSplit
+from skanticipate.model_selection import (
+    BatchedGridSearchCV,
+    BatchedRandomizedSearchCV,
+    SemiSupervisedSplit,
+)
 from skanticipate.networks import (
     LSTM,
     MLP,
@@ -60,6 +65,8 @@ __all__ = [
     "AVTHead",
     "ArrayPrior",
     "AttentiveProbe",
+    "BatchedGridSearchCV",
+    "BatchedRandomizedSearchCV",
     "CosineSchedule",
     "DistilledAnticipator",
     "FeatureMapNet",
@@ -92,6 +99,7 @@ __all__ = [
     "VerbNounPrior",
     "__version__",
     "datasets",
+    "fit_many",
     "load",
     "losses",
     "metrics",

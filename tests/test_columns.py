@@ -290,3 +290,16 @@ def test_features_of_all_videos_have_the_same_columns():
     ]:
         with pytest.raises(ValueError, match=message):
             cut_pairs(pairs, tables | {"b": other}, feature_rate=30, fps=30)
+
+
+def test_names_of_futures_behind_a_step_that_drops_those_of_the_past_are_told_of():
+    names = [f"f{k}" for k in range(4)]
+    rng = np.random.default_rng(0)
+    past = pd.DataFrame(rng.normal(size=(30, 4)), columns=names)
+    future = pd.DataFrame(rng.normal(size=(30, 4)), columns=names[::-1])
+    model = DistilledAnticipator(MLP(4), max_epochs=1, random_state=0)
+    pipeline = make_pipeline(StandardScaler(), model)
+    with pytest.warns(UserWarning, match="X has feature names, but Distilled"):
+        pipeline.fit(
+            past, np.arange(30) % 3, distilledanticipator__X_future_unlabeled=future
+        )

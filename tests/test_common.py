@@ -5,9 +5,16 @@ import tempfile
 from collections.abc import Mapping
 
 import pytest
-from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    MetaEstimatorMixin,
+    TransformerMixin,
+    clone,
+)
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -16,6 +23,8 @@ from tiny_bert import write_tiny_bert
 import skanticipate
 from skanticipate import (
     MLP,
+    BatchedGridSearchCV,
+    BatchedRandomizedSearchCV,
     DistilledAnticipator,
     HistoryEncoder,
     HistoryTeacher,
@@ -63,6 +72,22 @@ ESTIMATORS = [
     ),
     HistoryTeacher(n_networks=1, hidden_size=8, max_epochs=2),
     LanguageTeacher(BERT, AnyAction(), verb_weight=0, noun_weight=0),
+    # What a fit raises is what the checks ask for, not that all fits failed.
+    BatchedGridSearchCV(MEMBER, {"smoothing": [0.0, 0.1]}, cv=2, error_score="raise"),
+    BatchedGridSearchCV(
+        make_pipeline(StandardScaler(), MEMBER),
+        {"standardscaler__with_mean": [True, False]},
+        cv=2,
+        error_score="raise",
+    ),
+    BatchedRandomizedSearchCV(
+        LogisticRegression(),
+        {"C": [0.1, 1.0]},
+        n_iter=2,
+        random_state=0,
+        cv=2,
+        error_score="raise",
+    ),
     PerFrame(StandardScaler()),
     PerFrame(PCA(1)),
     LastAxisSlice(),
@@ -71,10 +96,11 @@ ESTIMATORS = [
     HistoryEncoder(form="onehot"),
     HistoryText(AnyAction()),
 ]
+KINDS = ClassifierMixin | TransformerMixin | MetaEstimatorMixin
 PUBLIC = [
     kind
     for kind in map(skanticipate.__dict__.get, skanticipate.__all__)
-    if inspect.isclass(kind) and issubclass(kind, ClassifierMixin | TransformerMixin)
+    if inspect.isclass(kind) and issubclass(kind, KINDS)
 ]
 
 # The checks show tables of numbers. To those that read the labels of past actions a

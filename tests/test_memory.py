@@ -164,3 +164,54 @@ def test_memory_of_a_prediction_is_that_of_its_answer(calls, name, share):
 def test_a_teacher_of_histories_holds_no_array_of_rows_times_classes(calls):
     # 10,000 rows of float64; every one of its models would hold as much
     assert calls["teacher"] < 8 * 10_000 * 2000 / 2**20
+
+
+# ------------------------------------------------------------- models trained as one
+
+STACK = """
+import json, multiprocessing
+import numpy as np
+import torch
+from skanticipate import MLP, SmoothedAnticipator, fit_many
+
+def status(name):
+    with open("/proc/self/status") as lines:
+        line = next(line for line in lines if line.startswith(name))
+    return int(line.split()[1]) / 1024
+
+torch.set_num_threads(1)
+rng = np.random.default_rng(0)
+X, y = rng.standard_normal((1280, 1000), np.float32), np.arange(1280) % 10
+few = slice(0, 200)
+
+def models(n):
+    return [
+        SmoothedAnticipator(
+            MLP(1000), max_epochs=2, batch_size=128, lr=1e-4 * (k + 1), random_state=0
+        )
+        for k in range(n)
+    ]
+
+def added(n):
+    fit_many(models(2), X[few, :8], y[few])  # pages of libraries are there
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")  # forget the peak so far
+    before = status("VmRSS:")
+    fit_many(models(n), X, y, width=n)
+    return status("VmHWM:") - before
+
+found = []
+for n in (1, 8):
+    with multiprocessing.get_context("fork").Pool(1) as alone:
+        found.append(alone.apply(added, (n,)))
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_stack_takes_no_more_than_its_models_and_a_batch():
+    one, eight = run(STACK)
+    batch = 8 * 4 * 128 * 4 * 1000 / 2**20  # clips, hidden units, and gradients
+    # The heap's own; models twice would be 64 more.
+    assert eight < 8 * one + batch + 32

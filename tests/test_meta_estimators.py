@@ -19,6 +19,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.inspection import permutation_importance
 from sklearn.model_selection import (
     GridSearchCV,
+    GroupKFold,
     HalvingGridSearchCV,
     RandomizedSearchCV,
     TunedThresholdClassifierCV,
@@ -40,6 +41,8 @@ from sklearn.semi_supervised import SelfTrainingClassifier
 
 from skanticipate import (
     MLP,
+    BatchedGridSearchCV,
+    BatchedRandomizedSearchCV,
     DistilledAnticipator,
     LateFusion,
     SemiSupervisedSplit,
@@ -83,6 +86,29 @@ def on_labels(meta):
 def search(kind, grid=None, **params):
     grid = grid or {"lr": [0.02, 0.01]}
     return kind(MODEL, grid, cv=SPLIT, **params).fit(X, Y, groups=GROUPS, **FUTURES)
+
+
+def together(batched, plain, **params):
+    """Whether a batched search scores as the plain one does, in each way that works.
+
+    Folds with unlabelled rows and the default score, or a labelled scorer; folds
+    without them and a score by name.
+    """
+    labelled = labelled_scorer("accuracy")
+    mixed = GroupKFold(2)
+    ways = [(mixed, None), (mixed, labelled), (SPLIT, labelled), (SPLIT, "accuracy")]
+    for cv, scoring in ways:
+        found, expected = (
+            kind(MODEL, {"lr": [0.02, 0.01]}, cv=cv, scoring=scoring, **params).fit(
+                X, Y, groups=GROUPS, **FUTURES
+            )
+            for kind in (batched, plain)
+        )
+        means = [s.cv_results_["mean_test_score"] for s in (found, expected)]
+        np.testing.assert_allclose(*means, rtol=0, atol=1e-12)
+        if not (knows(found) and found.best_score_ > 0.75):
+            return False
+    return True
 
 
 def scores(evaluate):
@@ -162,6 +188,16 @@ ROWS = {
                 min_resources=6,
                 factor=2,
             )
+        ),
+    ),
+    "BatchedGridSearchCV": (
+        "yes",
+        lambda: together(BatchedGridSearchCV, GridSearchCV),
+    ),
+    "BatchedRandomizedSearchCV": (
+        "yes",
+        lambda: together(
+            BatchedRandomizedSearchCV, RandomizedSearchCV, n_iter=2, random_state=0
         ),
     ),
     "cross_val_score": (

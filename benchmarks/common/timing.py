@@ -2,6 +2,8 @@
 
 import time
 
+import numpy as np
+
 
 def cpu_seconds(call, *args):
     """CPU seconds of this process for a call, and what the call gives."""
@@ -44,3 +46,23 @@ def in_turns(measure, variants, rounds):
         What `measure` gives.
     """
     return [[measure(variant) for variant in variants] for _ in range(rounds)]
+
+
+def medians(measure, variants, rounds):
+    """Median time of each variant, and of the ratio of each to the first."""
+    times = np.array(in_turns(measure, variants, rounds + 1)[1:])  # the first warms up
+    return np.median(times, axis=0), np.median(times / times[:, :1], axis=0)
+
+
+def epoch_seconds(fit, epochs):
+    """CPU seconds of an epoch: a long fit less a short one.
+
+    Parameters
+    ----------
+    fit : callable
+        Number of epochs -> anything.
+    epochs : int
+        By how many the long fit is longer than the short one, of one epoch.
+    """
+    long, short = (cpu_seconds(fit, n)[0] for n in (1 + epochs, 1))
+    return (long - short) / epochs

@@ -52,7 +52,8 @@ class LateFusion(SaveMixin, ClassifierMixin, _BaseComposition):
         have its name before them, as in `rgb__lr`; its `random_state` is its own.
     weights : array-like of shape (n_members,), default=None
         Weight of each member in the mean; None means equal ones, and a member of weight
-        0 is not asked. Like `combine` it may be changed after `fit`.
+        0 is not asked. Like `combine` it may be changed after `fit`. A Series must name
+        them as the members are named, in their order.
     combine : {"proba", "log_proba"}, default="proba"
         Mean of the probabilities, or of their logarithms, normalised again (a
         geometric mean).

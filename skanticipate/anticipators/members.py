@@ -14,7 +14,6 @@ from skanticipate.data.missing import (
     as_list,
     label_codes,
     of_one_kind,
-    refuse_masked,
     unlabeled_mask,
 )
 from skanticipate.data.names import (
@@ -23,6 +22,7 @@ from skanticipate.data.names import (
     column_names,
     first_table,
 )
+from skanticipate.data.numbers import weights_of
 from skanticipate.estimator.nested import names_of_columns, nested_estimators
 from skanticipate.preprocessing.slices import LastAxisSlice
 from skanticipate.signals.asking import (
@@ -44,8 +44,8 @@ def check_members(estimators, weights):
         _check_member(*member)
     if weights is None:
         return
-    refuse_masked(weights, "weights", "Give the weight of every member.")
-    given = check_array(weights, ensure_2d=False, dtype=float, input_name="weights")
+    given = weights_of(weights, [name for name, *_ in estimators], "the members")
+    given = check_array(given, ensure_2d=False, input_name="weights")
     n = len(estimators)
     if given.shape != (n,) or given.min() < 0 or not given.any():
         raise ValueError(

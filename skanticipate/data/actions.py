@@ -7,6 +7,7 @@ from numbers import Integral
 import numpy as np
 
 from skanticipate.data.missing import as_list, is_never_a_name
+from skanticipate.data.names import check_rows_alike
 from skanticipate.data.warn import warn
 
 _TABLE_COLUMNS = ("label", "verb", "noun")
@@ -132,13 +133,15 @@ def as_mapping(actions):
     if not is_table:
         return actions
     try:
-        columns = [as_list(actions[name]) for name in _TABLE_COLUMNS]
+        table = {name: actions[name] for name in _TABLE_COLUMNS}
+        columns = [as_list(column) for column in table.values()]
     except (KeyError, IndexError, TypeError) as error:
         raise ValueError(
             "actions must be a mapping label -> (verb, noun) or a table with the "
             f"columns 'label', 'verb' and 'noun', got {type(actions).__name__} without "
             "them: rename the columns, or pass dict(zip(labels, zip(verbs, nouns)))."
         ) from error
+    check_rows_alike(**table)
     if len({len(column) for column in columns}) > 1:
         raise ValueError(
             "The columns label, verb and noun of actions must be equally long, got "

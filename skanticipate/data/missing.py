@@ -1,5 +1,7 @@
 """Labels as they come: which are missing, which mark that there is none; codes."""
 
+from collections.abc import KeysView, Mapping, Set
+
 import numpy as np
 
 from skanticipate.data.warn import warn
@@ -16,6 +18,50 @@ def as_list(labels):
     missing label.
     """
     return labels.tolist() if hasattr(labels, "tolist") else list(labels)
+
+
+def label_list(labels, name, *, ordered=True):
+    """Labels of a parameter as a list, checked by `check_label_list`."""
+    check_label_list(labels, name, ordered=ordered)
+    return as_list(labels)
+
+
+def check_label_list(labels, name, *, ordered=True):
+    """Refuse what is no list of labels, though Python may read it as one.
+
+    Parameters
+    ----------
+    labels : array-like of shape (m,)
+    name : str
+        What the labels are called.
+    ordered : bool, default=True
+        Whether the order says something, which a set has not.
+
+    Raises
+    ------
+    ValueError
+        If there is a single label, a mapping, a table, or a set whose order counts.
+
+    Examples
+    --------
+    >>> check_label_list("cut", "labels")
+    Traceback (most recent call last):
+    ValueError: labels must be a list of labels, got 'cut': a single one is ['cut'].
+    """
+    if isinstance(labels, str | bytes) or not hasattr(labels, "__iter__"):
+        raise ValueError(
+            f"{name} must be a list of labels, got {labels!r}: a single one is "
+            f"[{labels!r}]."
+        )
+    unordered = isinstance(labels, Set) and not isinstance(labels, KeysView)
+    is_table = isinstance(labels, Mapping) or hasattr(labels, "columns")
+    if is_table or (ordered and unordered) or getattr(labels, "ndim", 1) != 1:
+        shape = getattr(labels, "shape", None)
+        raise ValueError(
+            f"{name} must be a list of labels, got a {type(labels).__name__}"
+            f"{'' if shape is None else f' of shape {shape}'}: pass them in a list, "
+            "in their order."
+        )
 
 
 def as_array(labels):
@@ -211,7 +257,10 @@ def resolve_marker(y, unlabeled_label, classes=None):
         return _marker_of_its_kind(y, unlabeled_label)
     if classes is not None:
         return None if -1 in as_list(classes) else -1
-    values = y[~missing_label_mask(y)].tolist()
+    values = y[~missing_label_mask(y)]
+    if values.dtype.kind in "iuf":  # each of them once, for speed
+        values = np.unique(values)
+    values = values.tolist()
     marked = [not isinstance(v, str) and v == -1 for v in values]
     signed_binary = any(v == 1 for v in values) and all(v in (-1, 1) for v in values)
     return -1 if any(marked) and not signed_binary else None
@@ -297,10 +346,28 @@ def label_codes(labels, classes):
     >>> label_codes(["pour", "fly"], ["cut", "pour"]).tolist()
     [1, -1]
     """
+    if _are_whole(labels, classes):
+        return _codes_of_whole_numbers(labels, classes)
     position = {label: code for code, label in enumerate(as_list(classes))}
     labels = as_list(labels)
     codes = (position.get(label, -1) for label in labels)
     return np.fromiter(codes, np.intp, len(labels))
+
+
+def _are_whole(*arrays):
+    """Whether these are arrays of integers that can be compared as such."""
+    plain = all(isinstance(a, np.ndarray) and a.dtype.kind in "iu" for a in arrays)
+    return plain and np.result_type(*arrays).kind in "iu"
+
+
+def _codes_of_whole_numbers(labels, classes):
+    """`label_codes` of arrays of integers, without a Python object for each."""
+    if not classes.size:
+        return np.full(labels.size, -1, dtype=np.intp)
+    order = np.argsort(classes, kind="stable")
+    place = np.searchsorted(classes, labels, side="right", sorter=order) - 1
+    codes = order[np.maximum(place, 0)]
+    return np.where(classes[codes] == labels, codes, -1)
 
 
 def number_names(names):

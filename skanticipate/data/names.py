@@ -1,7 +1,6 @@
 """What tables call their columns and their rows, and whether others call them so."""
 
 import re
-from itertools import combinations
 from numbers import Real
 
 import numpy as np
@@ -205,18 +204,73 @@ def check_row_names(table, ids, *, name):
         )
 
 
-def check_rows_alike(**tables):
-    """Refuse tables and Series that name the same rows in different orders.
+def check_entry_names(values, names, *, name, whose):
+    """Refuse a Series whose entries are named otherwise than what they stand for.
+
+    Parameters
+    ----------
+    values : object
+        One entry for each name; only what has an index names them, unless it counts.
+    names : sequence of str
+    name, whose : str
+        What the values are called, and whose names these are.
+
+    Raises
+    ------
+    ValueError
+        If the entries have other names, or the same in another order. Another number
+        of entries is the caller's business.
+    """
+    found = row_names(values)
+    if found is None or len(found) != len(names) or names_of(found) == names_of(names):
+        return
+    raise ValueError(
+        f"{name} names its entries {found[:5]}, but they are read as those of {whose}, "
+        f"{list(names)[:5]} (the first five): put them into this order, and pass a "
+        f"list, as list({name}) gives it."
+    )
+
+
+class RowsAlike:
+    """Refuses a table that names the rows of an earlier one in another order.
 
     Rows go together by their place. Rows that are only counted, 0, 1, ..., have no
     names, and different names say nothing.
+    """
+
+    def __init__(self):
+        self._named = []  # (what, names), each list of names once
+
+    def check(self, table, what):
+        """Compare a table with all earlier ones, and remember what it names its rows.
+
+        Raises
+        ------
+        ValueError
+            If the names are those of an earlier one and their order is not.
+        """
+        found = row_names(table)
+        if found is None or any(found == names for _, names in self._named):
+            return
+        for first, expected in self._named:
+            _check_order(found, expected, f"The rows of {what}, next to {first},")
+        self._named.append((what, found))
+
+    def each(self, tables, what):
+        """Yield tables one after the other, each of them checked."""
+        for k, table in enumerate(tables):
+            self.check(table, f"{what}[{k}]")
+            yield table
+
+
+def check_rows_alike(**tables):
+    """Refuse tables and Series that name the same rows in different orders.
 
     Raises
     ------
     ValueError
         If the names of two of them are the same and their order is not.
     """
-    named = {name: row_names(table) for name, table in tables.items()}
-    named = [(name, rows) for name, rows in named.items() if rows is not None]
-    for (first, expected), (second, found) in combinations(named, 2):
-        _check_order(found, expected, f"The rows of {second}, next to {first},")
+    rows = RowsAlike()
+    for name, table in tables.items():
+        rows.check(table, name)

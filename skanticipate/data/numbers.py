@@ -1,8 +1,13 @@
 """What parameters that are numbers may be."""
 
+from collections.abc import Mapping, Set
 from numbers import Integral
 
-from sklearn.utils import _param_validation
+import numpy as np
+from sklearn.utils import _param_validation, check_scalar
+
+from skanticipate.data.missing import refuse_masked
+from skanticipate.data.names import check_entry_names
 
 
 class Interval(_param_validation.Interval):
@@ -19,6 +24,65 @@ class Interval(_param_validation.Interval):
     def is_satisfied_by(self, val):
         """Whether a value is such a number."""
         return not isinstance(val, bool) and super().is_satisfied_by(val)
+
+
+def check_count(value, name):
+    """Refuse what is no whole number from 1, as True and False are none.
+
+    Examples
+    --------
+    >>> check_count(True, "k")
+    Traceback (most recent call last):
+    TypeError: k must be a whole number from 1, got True.
+    """
+    if isinstance(value, bool):
+        raise TypeError(f"{name} must be a whole number from 1, got {value!r}.")
+    check_scalar(value, name, Integral, min_val=1)
+
+
+def refuse_truths(values, name):
+    """Refuse numbers, flat or an array, among which are True or False.
+
+    Examples
+    --------
+    >>> refuse_truths([2.0, True], "weights")
+    Traceback (most recent call last):
+    TypeError: weights must hold numbers, got True: write 1 or 0 if that is meant.
+    """
+    values = values.tolist() if hasattr(values, "tolist") else list(values)
+    for value in values:
+        if isinstance(value, bool | np.bool_):
+            raise TypeError(
+                f"{name} must hold numbers, got {value!s}: write 1 or 0 if that is "
+                "meant."
+            )
+
+
+def weights_of(weights, names, whose):
+    """Weights, one for each of some named parts, as floats.   -> float64 array.
+
+    How many there are, and of what size, is the caller's business.
+
+    Parameters
+    ----------
+    weights : array-like
+    names : sequence of str
+        Names of the parts in their order, which a Series must not contradict.
+    whose : str
+        What the parts are called.
+    """
+    unordered = isinstance(weights, Mapping | Set) or hasattr(weights, "columns")
+    if unordered or not hasattr(weights, "__iter__"):
+        raise TypeError(
+            f"weights must be a list of one number for each of {whose}, "
+            f"{list(names)[:5]}, got a {type(weights).__name__}: list the numbers in "
+            "this order."
+        )
+    refuse_masked(weights, "weights", "Give the weight of every part.")
+    check_entry_names(weights, names, name="weights", whose=whose)
+    refuse_truths(weights, "weights")
+    values = weights.tolist() if hasattr(weights, "tolist") else list(weights)
+    return np.array(values, dtype=np.float64)
 
 
 # Beyond it a machine may be unable to start them, and torch then ends the process.

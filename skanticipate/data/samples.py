@@ -9,6 +9,7 @@ from sklearn.utils import compute_class_weight
 from sklearn.utils.validation import _check_sample_weight
 
 from skanticipate.data.missing import refuse_masked
+from skanticipate.data.numbers import Interval
 from skanticipate.data.rows import RowView
 
 
@@ -136,11 +137,18 @@ def weigh_classes(samples, class_weight, classes):
 
 def _weights_by_code(class_weight, classes, present):
     codes = {label: code for code, label in enumerate(classes.tolist())}
-    if strangers := [label for label in class_weight if label not in codes]:
+    truths = any(isinstance(label, bool) for label in codes)
+    strangers = [
+        label
+        for label in class_weight
+        if label not in codes or (isinstance(label, bool | np.bool_) and not truths)
+    ]
+    if strangers:
         raise ValueError(
             f"class_weight names labels that are no classes: {strangers[:5]}."
         )
-    if not all(isinstance(w, Real) and 0 <= w < np.inf for w in class_weight.values()):
+    number = Interval(Real, 0, None, closed="left")
+    if not all(number.is_satisfied_by(w) and w < np.inf for w in class_weight.values()):
         raise ValueError(
             "class_weight must hold finite numbers that are not negative, got "
             f"{class_weight}."

@@ -9,7 +9,7 @@ from sklearn.utils._param_validation import validate_params
 
 from skanticipate.data.formats import not_as_stored
 from skanticipate.data.missing import refuse_masked
-from skanticipate.data.names import check_tables_alike
+from skanticipate.data.names import check_rows_alike, check_tables_alike
 from skanticipate.data.numbers import Interval
 from skanticipate.datasets._features import FeatureTable
 from skanticipate.datasets._segments import (
@@ -129,6 +129,7 @@ def _check_pairs(pairs):
             f"pairs has no column {', '.join(map(repr, missing))}: expected a table "
             "that unlabeled_pairs has made."
         )
+    check_rows_alike(**{name: pairs[name] for name in _PAIR_COLUMNS})
     check_consistent_length(*(pairs[name] for name in _PAIR_COLUMNS))
     check_videos(pairs["video"], "video")
     check_names(pairs["y"], "y")

@@ -173,7 +173,8 @@ def _number_type(dtype):
 def _per_file(d, paths):
     """Number of features in each file.   -> list of int or None."""
     counts = [d] * len(paths) if d is None or isinstance(d, Integral) else list(d)
-    whole = all(n is None or (isinstance(n, Integral) and n > 0) for n in counts)
+    number = Interval(Integral, 1, None, closed="left")
+    whole = all(n is None or number.is_satisfied_by(n) for n in counts)
     if len(counts) != len(paths) or not whole:
         raise ValueError(
             f"d is {d!r}: expected the number of features of a frame in each of the "

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 from sklearn.utils import Bunch
 
-from skanticipate.data.missing import refuse_masked
+from skanticipate.data.missing import label_list, label_mask, refuse_masked
+from skanticipate.data.names import check_rows_alike
 from skanticipate.datasets._csv import CsvFile, is_whole_number
 from skanticipate.datasets._segments import check_names
 
@@ -197,9 +198,12 @@ def _class_names(file, what, ids, names, default):
     if hasattr(names, "items") and not has_columns:  # a Series: id -> name
         names = dict(names.items())
     elif has_columns:
+        check_rows_alike(
+            **{f"{part} of {what}": names[part] for part in ("id", "name")}
+        )
         names = dict(zip(names["id"], names["name"], strict=True))
     else:
-        names = dict(enumerate(names))
+        names = dict(enumerate(label_list(names, what)))
     for row, identifier in enumerate(ids):
         if identifier not in names:
             raise file.error(
@@ -377,7 +381,12 @@ def many_shot_actions(actions, verbs, nouns, *, rule="and"):
         raise ValueError(f"rule is {rule!r}: expected 'and' or 'or'.")
     for name, ids in (("verbs", verbs), ("nouns", nouns)):
         refuse_masked(ids, name, "Leave these ids out.")
-    is_many_shot = rules[rule](
-        np.isin(actions["verb_id"], verbs), np.isin(actions["noun_id"], nouns)
+    check_rows_alike(
+        **{name: actions[name] for name in ("label", "verb_id", "noun_id")}
     )
+    verbs, nouns = (
+        label_mask(actions[f"{name}_id"], label_list(ids, f"{name}s", ordered=False))
+        for name, ids in (("verb", verbs), ("noun", nouns))
+    )
+    is_many_shot = rules[rule](verbs, nouns)
     return np.unique(np.asarray(actions["label"])[is_many_shot])

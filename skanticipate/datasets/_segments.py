@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils._param_validation import StrOptions, validate_params
 
 from skanticipate.data.missing import as_list, is_never_a_name, refuse_masked
+from skanticipate.data.names import check_rows_alike
 from skanticipate.data.numbers import Interval
 
 _LATEST_FRAME = 2**53  # beyond, floats skip whole numbers
@@ -227,6 +228,7 @@ def _checked_columns(segments):
             f"segments has no column {', '.join(map(repr, missing))}: expected a "
             f"table with the columns {', '.join(names)}."
         )
+    check_rows_alike(**{name: segments[name] for name in names})
     check_videos(segments["video"], "video")
     check_names(segments["action"], "action")
     for name in names[1:]:

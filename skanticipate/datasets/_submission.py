@@ -6,8 +6,8 @@ import secrets
 
 import numpy as np
 
-from skanticipate.data.missing import as_list, refuse_masked
-from skanticipate.data.names import check_label_names, check_row_names
+from skanticipate.data.missing import label_list, refuse_masked
+from skanticipate.data.names import check_label_names, check_row_names, check_rows_alike
 from skanticipate.datasets._submission_check import (
     CHALLENGES,
     N_ACTIONS,
@@ -109,6 +109,7 @@ def write_submission(
         "sls_td": sls_td,
     }
     check_head(head, "The submission", CHALLENGES)
+    check_rows_alike(ids=ids, action=action, verb=verb, noun=noun)
     ids = check_ids(ids)
     if action is None and (verb is None or noun is None):
         raise ValueError(
@@ -117,7 +118,8 @@ def write_submission(
         )
     scores, keys = {}, {task: _keys(n) for task, n in N_CLASSES.items()}
     if action is not None:
-        classes = range(np.shape(action)[-1]) if classes is None else as_list(classes)
+        columns = range(np.shape(action)[-1])
+        classes = columns if classes is None else label_list(classes, "classes")
         pairs = list(zip(*verb_noun_ids(classes, actions), strict=True))
         keys["action"] = _action_keys(pairs)
         scores["action"] = _check_scores(action, ids, classes, "action")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.utils import Bunch
 
-from skanticipate.data.missing import as_list
+from skanticipate.data.missing import label_list
 
 VERSION = "0.2"
 CHALLENGES = ("action_anticipation", "action_recognition")
@@ -117,7 +117,7 @@ def check_head(head, where, challenges):
 
 def check_ids(ids):
     """Names of segments, none of them twice.   -> list of str."""
-    ids = as_list(ids)
+    ids = label_list(ids, "ids")
     if not ids or not all(isinstance(name, str) for name in ids):
         raise ValueError(
             "ids must hold the narration_id of at least one segment, strings such as "

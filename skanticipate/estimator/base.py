@@ -1,56 +1,41 @@
 """BaseAnticipator: shared parameters, the skeleton of fit, and all of prediction."""
 
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
-from sklearn.base import _fit_context, clone
+from sklearn.base import _fit_context
 from sklearn.utils.metadata_routing import UNUSED
 
-from skanticipate.data.labels import check_labels, warn_dropped
-from skanticipate.data.layout import hint_other_scale
-from skanticipate.data.leaks import (
-    warn_of_repeats,
-    warn_ungrouped,
-    whole_validation,
-)
-from skanticipate.data.names import check_rows_alike
-from skanticipate.data.samples import (
-    Samples,
-    check_weights,
-    hold_out,
-    log_frequency,
-    weigh_classes,
-)
-from skanticipate.data.validation import check_clips, check_groups, check_same_length
 from skanticipate.estimator import callbacks
-from skanticipate.estimator.blueprint import default_network
-from skanticipate.estimator.nested import validate_nested, warn_if_reencoded
+from skanticipate.estimator.checking import FitChecks
 from skanticipate.estimator.parameters import SharedParameters
 from skanticipate.estimator.prediction import PredictionMixin
 from skanticipate.terms.labels import LabelTerm
 from skanticipate.terms.objective import Objective
-from skanticipate.training.batches import batch_reader, shuffled
+from skanticipate.training.batches import BatchReader, shuffled
 from skanticipate.training.loop import EarlyStopping, Training, initial_state, run
 from skanticipate.training.optimizers import make_optimizer
 from skanticipate.training.runtime import Compute, all_or_nothing, torch_threads
 from skanticipate.training.scoring import ValidationScore, prediction_batch
-from skanticipate.training.seeds import seeds_of
 from skanticipate.training.step import GradientStep
 
-# What seeds are derived for; the order decides on their numbers.
-_PURPOSES = (
-    *("split", "init", "shuffle", "dropout"),
-    *("crop", "teacher", "projection", "text_teacher"),
-)
+
+class Prepared(NamedTuple):
+    """A fit that has but to be run: `figures` are what all of its records tell."""
+
+    training: Training
+    signals: list
+    figures: dict
 
 
 class BaseAnticipator(
-    callbacks.CallbackSupportMixin, PredictionMixin, SharedParameters
+    callbacks.CallbackSupportMixin, FitChecks, PredictionMixin, SharedParameters
 ):
     """What all anticipators share; not to be used itself.
 
-    A subclass says which teachers it asks (`_signals`); checking and training are done
-    here, prediction in the mixin.
+    A subclass says which teachers it asks (`_signals`); training is done here, checking
+    and prediction in the mixins.
     """
 
     __metadata_request__fit = {
@@ -133,39 +118,23 @@ class BaseAnticipator(
             if there are fewer than two classes, or if a loss is not finite.
         """
         task = callbacks.FitTask(self, self.max_epochs, X_past, y, sample_weight)
-        seeds = seeds_of(self.random_state, _PURPOSES)
-        given = {
-            "X_future_unlabeled": X_future_unlabeled,
-            "past_actions": past_actions,
-            "y_past": y_past,
-            "teacher_proba": teacher_proba,
-        }
-        signals = self._signals(**given)
-        rows = self._check_rows(X_past)
-        X_val, y_val = whole_validation(X_val, y_val, len(rows))
-        labels = self._check_labels(y, y_past, y_val)
-        check_same_length(
-            len(rows),
-            y=labels.codes,
-            **given,
+        checked = self._check(
+            X_past,
+            y,
+            X_future_unlabeled=X_future_unlabeled,
+            past_actions=past_actions,
+            y_past=y_past,
+            teacher_proba=teacher_proba,
             groups=groups,
             sample_weight=sample_weight,
-        )
-        check_rows_alike(
-            X_past=X_past, y=y, **given, groups=groups, sample_weight=sample_weight
-        )
-        samples = self._check_samples(rows, labels, signals, groups, sample_weight)
-        samples, validation = self._divide(samples, X_val, y_val, seeds["split"])
-        counted = samples
-        samples = weigh_classes(samples, self.class_weight, self.classes_)
-        self.class_log_frequency_ = log_frequency(
-            counted, samples.codes, len(self.classes_)
+            X_val=X_val,
+            y_val=y_val,
         )
         task.begin(self._labelled)
         with torch_threads(self.n_threads):
-            training, figures = self._prepare(samples, validation, signals, seeds)
-            self._run(training, task)
-            self._finish(training, signals, figures)
+            prepared = self._prepare(checked)
+            self._run(prepared.training, task)
+            self._finish(prepared)
         task.end()
         return self
 
@@ -180,117 +149,38 @@ class BaseAnticipator(
     def _continues(self):
         return self.warm_start and hasattr(self, "network_")
 
-    # -------------------------------------------------------------------- check
-
-    def _check_rows(self, X_past):
-        """Check clips, and parameters of what is nested.   -> RowView."""
-        validate_nested(self)
-        if self._continues():
-            return self._check_like_fit(X_past, "X_past")
-        return check_clips(X_past, name="X_past", estimator=self, reset=True)
-
-    def _check_labels(self, y, y_past, y_val):
-        labels = check_labels(
-            y,
-            classes=self.classes,
-            unlabeled_label=self.unlabeled_label,
-            estimator=self,
-        )
-        warn_if_reencoded(self, labels.classes, y_past=y_past, y_val=y_val)
-        return labels
-
-    def _check_samples(self, rows, labels, signals, groups, sample_weight):
-        """Check what came with the clips, once.   -> Samples, those with a signal."""
-        if self._continues() and not np.array_equal(labels.classes, self.classes_):
-            raise ValueError(
-                f"warm_start continues with the classes {self.classes_}, but y has "
-                f"{labels.classes}: fix them with classes=, or set warm_start=False."
-            )
-        self.classes_, self.unlabeled_label_ = labels.classes, labels.marker
-        self.n_unlabeled_ = int((labels.codes < 0).sum())
-        if not self._continues():
-            self._describe(rows)
-        checked = {}
-        for signal in signals:
-            checked |= signal.check(
-                rows,
-                self.classes_,
-                marker=self.unlabeled_label_,
-                groups=groups,
-                estimator=self,
-            )
-        samples = Samples(
-            rows,
-            labels.codes,
-            check_weights(labels.codes, sample_weight),
-            check_groups(groups),
-            checked,
-        )
-        return self._with_signal(samples, signals)
-
-    def _with_signal(self, samples, signals):
-        """Samples that something can be learnt from."""
-        has = np.any([signal.has(samples) for signal in signals], axis=0)
-        if not has.all():
-            warn_dropped(int((~has).sum()), self.unlabeled_label_)
-        if samples.weights is not None:
-            has = has & (samples.weights > 0)
-            if not has.any():
-                raise ValueError(
-                    "No row to learn from has a positive weight: check sample_weight."
-                )
-        return samples.select(has)
-
-    def _describe(self, rows):
-        """Note what it takes to build the network."""
-        spec = default_network(rows) if self.network is None else clone(self.network)
-        self.network_spec_ = spec
-        spec.see_classes(self.classes_)
-        self.input_shape_ = spec.input_shape_of(rows)
-        self.feature_dim_ = rows.shape[-1]
-        self.anticipation_times_ = spec.stage_times()
-
-    def _divide(self, samples, X_val, y_val, seed):
-        """Training and validation samples; the latter None where nobody looks."""
-        if (X_val is None) != (y_val is None):
-            raise ValueError("Pass X_val and y_val together, or neither of them.")
-        if X_val is not None:
-            validation = self._check_validation(X_val, y_val)
-            warn_of_repeats(validation.rows, samples.rows)
-            hint_other_scale(samples.rows, validation.rows, "X_val")
-            return samples, validation
-        if self.early_stopping:
-            if samples.groups is None:
-                warn_ungrouped("early_stopping holds rows out")
-            return hold_out(samples, self.validation_fraction, seed)
-        return samples, None
-
     # -------------------------------------------------------------------- train
 
-    def _prepare(self, samples, validation, signals, seeds):
+    def _prepare(self, checked, shared=None):
         """Ask the teachers, build the network, and put all together.
+
+        Parameters
+        ----------
+        checked : Checked
+        shared : dict or None, default=None
+            What other fits on the same rows have learnt from the same teachers.
 
         Returns
         -------
-        training : Training
-        figures : dict
-            What the records of all epochs tell beside the losses.
+        Prepared
         """
+        samples, validation, signals, seeds = checked
         compute = Compute.resolve(self.device, self.dtype, self.n_threads, samples.rows)
         network = compute.place(self._initial_network(seeds["init"]))
         take_clips = compute.reader(samples.rows)  # numpy here, torch from here on
         with compute.threads(network):
             self._blueprint().check(network, take_clips)
         for signal in signals:
-            signal.ask(samples, self.classes_, seeds)
+            signal.ask(samples, self.classes_, seeds, shared)
         if not self._continues():
             for signal in signals:
                 signal.start(network)
         objective = self._objective(samples, signals, network, seeds, compute)
         state = self._initial_state({"network": network, **objective.modules}, seeds)
-        take_batch = batch_reader(
+        take_batch = BatchReader(
             self.network_spec_,
-            take_clips,
+            samples.rows,
+            compute,
             objective.take_futures,
             generator=state.generators["crop"],
         )
@@ -303,7 +193,8 @@ class BaseAnticipator(
             randomness=partial(self._blueprint().randomness, seeds["dropout"]),
         )
         found = [signal.figures(validation) for signal in signals]
-        return training, {k: v for figures in found for k, v in figures.items()}
+        figures = {k: v for own in found for k, v in own.items()}
+        return Prepared(training, signals, figures)
 
     def _objective(self, samples, signals, network, seeds, compute):
         """The base term, of parts of all signals, and the terms of each.
@@ -373,8 +264,9 @@ class BaseAnticipator(
         with torch_threads(self.n_threads, state.network):
             run(training, watch)
 
-    def _finish(self, training, signals, figures):
+    def _finish(self, prepared):
         """Set the fitted attributes."""
+        training, signals, figures = prepared
         earlier = self.history_ if self._continues() else []
         for signal in signals:
             vars(self).update(signal.fitted())

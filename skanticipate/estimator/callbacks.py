@@ -79,3 +79,8 @@ class FitTask:
             self.context.call_on_fit_task_end(
                 **self.told, reconstruction_attributes=dict
             )
+
+
+def has_callbacks(estimator):
+    """Whether somebody listens to the fits of an estimator."""
+    return bool(getattr(estimator, "_skl_callbacks", ()))

@@ -1,5 +1,6 @@
 """The parameters that all anticipators share: what they mean and what they may be."""
 
+from functools import cache
 from numbers import Integral, Real
 
 import torch
@@ -125,6 +126,12 @@ class SharedParameters(BaseEstimator):
         for mark, paragraphs in _SHARED.items():
             if cls.__doc__ is not None:
                 cls.__doc__ = cls.__doc__.replace(f"    {mark}", paragraphs)
+
+    @classmethod
+    @cache
+    def _get_param_names(cls):
+        """As scikit-learn has it, which reads the signature at every call."""
+        return super()._get_param_names()
 
     _parameter_constraints = {
         "network": [NetworkSpec, None],

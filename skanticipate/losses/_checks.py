@@ -16,9 +16,15 @@ def check_option(name, value, options):
         raise ValueError(f"{name} must be {listed}, got {value!r}.")
 
 
+def is_finite(value):
+    """Whether a value is a finite number, as True and False are none."""
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    return is_number and math.isfinite(value)
+
+
 def check_positive(name, value):
     """Raise unless the value is a finite number above 0."""
-    if not (isinstance(value, Real) and math.isfinite(value) and value > 0):
+    if not (is_finite(value) and value > 0):
         raise ValueError(f"{name} must be a finite number above 0, got {value!r}.")
 
 

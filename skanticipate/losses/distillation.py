@@ -4,6 +4,7 @@ from numbers import Integral
 
 from torch.nn import functional
 
+from skanticipate.data.numbers import Interval
 from skanticipate.losses._checks import check_option, check_positive
 
 
@@ -91,7 +92,7 @@ def _check(logits, teacher_proba, top_k):
         )
     n_classes = logits.shape[-1]
     if top_k is not None and not (
-        isinstance(top_k, Integral) and 1 <= top_k <= n_classes
+        Interval(Integral, 1, n_classes, closed="both").is_satisfied_by(top_k)
     ):
         raise ValueError(
             f"top_k must be None or a whole number from 1 to the {n_classes} classes, "

@@ -1,7 +1,6 @@
 """The weakly aligned loss: feature maps compared through attention."""
 
 import math
-from numbers import Real
 
 import torch
 from torch.autograd.function import once_differentiable
@@ -15,6 +14,7 @@ from skanticipate.losses._checks import (
     check_mask,
     check_option,
     check_positive,
+    is_finite,
 )
 
 DIRECTIONS = ("both", "student", "teacher")
@@ -302,7 +302,7 @@ def _dtype(maps):
 def _scale_of_attention(alpha, maps):
     if alpha is None:
         return 1 / math.sqrt(maps.shape[2])
-    if not (isinstance(alpha, Real) and math.isfinite(alpha) and alpha >= 0):
+    if not (is_finite(alpha) and alpha >= 0):
         raise ValueError(
             f"alpha must be None or a finite number not below 0, got {alpha!r}: None "
             "is 1 / sqrt(d)."

@@ -7,8 +7,8 @@ from sklearn.utils import column_or_1d
 
 from skanticipate.data.actions import verbs_and_nouns
 from skanticipate.data.missing import (
-    as_list,
     check_same_kind,
+    label_list,
     label_mask,
     refuse_masked,
 )
@@ -116,8 +116,11 @@ def epic100_metrics(
     """
     labels = _columns(y_true, _TASKS, "y_true")
     check_rows_alike(
-        y_true=y_true["action"], action=action, verb=verb, noun=noun, unseen=unseen
+        y_true=y_true["action"],
+        **{f"{task} of y_true": y_true[task] for task in _TASKS},
+        **{"action": action, "verb": verb, "noun": noun, "unseen": unseen},
     )
+    classes = None if classes is None else label_list(classes, "classes")
     if verb is None or noun is None:
         verbs, nouns = _sums_of_actions(action, classes, actions)
     answers = {
@@ -166,7 +169,7 @@ def _sums_of_actions(action, classes, actions):
     if classes is None:
         classes = range(np.shape(action)[-1])
     ids = zip(*verb_noun_ids(classes, actions), strict=True)
-    sums = marginalize(action, classes, dict(zip(as_list(classes), ids, strict=True)))
+    sums = marginalize(action, classes, dict(zip(classes, ids, strict=True)))
     return (sums.verb_proba, sums.verbs), (sums.noun_proba, sums.nouns)
 
 

@@ -4,13 +4,11 @@ scikit-learn's own scorers take an unlabelled row for a wrong answer, and its ra
 scorers fail in a fold that lacks a class; on such data that is nearly every fold.
 """
 
-from numbers import Integral
-
 import numpy as np
 from sklearn.metrics import check_scoring
 from sklearn.metrics._scorer import _BaseScorer
 from sklearn.pipeline import Pipeline
-from sklearn.utils import _safe_indexing, check_scalar, column_or_1d
+from sklearn.utils import _safe_indexing, column_or_1d
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import _check_method_params
 
@@ -19,12 +17,14 @@ from skanticipate.data.missing import (
     as_list,
     check_same_kind,
     label_codes,
+    label_list,
     label_mask,
     missing_mask,
     of_one_kind,
     unlabeled_mask,
 )
 from skanticipate.data.names import check_label_names, check_rows_alike
+from skanticipate.data.numbers import check_count
 from skanticipate.metrics.scores import (
     mean_top_k_recall_score,
     top_k_accuracy,
@@ -178,7 +178,7 @@ class _LabelledScorer(_BaseScorer):
         self.__name__ = text  # displays ask for it
 
     def __call__(self, estimator, X, y_true, **metadata):
-        check_rows_alike(X=X, y_true=y_true)
+        check_rows_alike(X=X, y_true=y_true, **metadata)
         y = column_or_1d(as_column(y_true))
         rows = np.flatnonzero(~_unlabelled(estimator, y))
         if rows.size == 0:
@@ -200,10 +200,12 @@ class _Ranking:
     """A class instead of a closure, so that it pickles into worker processes."""
 
     def __init__(self, metric, k, labels=None):
-        check_scalar(k, "k", Integral, min_val=1)
+        check_count(k, "k")
         self.metric = metric
         self.k = k
-        self.labels = None if labels is None else as_list(labels)
+        if labels is not None:
+            labels = label_list(labels, "labels", ordered=False)
+        self.labels = labels
 
     def __call__(self, estimator, X, y):
         if self.labels is not None:

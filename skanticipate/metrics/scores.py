@@ -3,25 +3,18 @@
 All fractions lie in [0, 1], as in scikit-learn; the papers print per cent.
 """
 
-from numbers import Integral
-
 import numpy as np
-from sklearn.utils import Bunch, check_array, check_scalar, column_or_1d
+from sklearn.utils import Bunch
 
 from skanticipate.data.actions import verbs_and_nouns
 from skanticipate.data.missing import (
-    as_column,
-    as_list,
-    check_same_kind,
     label_codes,
+    label_list,
     label_mask,
-    missing_label_mask,
-    of_one_kind,
     refuse_masked,
-    unlabeled_mask,
 )
-from skanticipate.data.names import check_label_names, check_rows_alike
-from skanticipate.data.warn import warn
+from skanticipate.data.names import RowsAlike, check_label_names
+from skanticipate.metrics.hits import check_distinct, check_hits
 
 
 def top_k_accuracy(y_true, y_score, *, k=5, classes=None):
@@ -69,7 +62,7 @@ def top_k_accuracy(y_true, y_score, *, k=5, classes=None):
     >>> top_k_accuracy([1, 2], scores, k=1)
     0.5
     """
-    _, hits = _check_hits(y_true, y_score, k, classes)
+    _, hits = check_hits(y_true, y_score, k, classes)
     return float(hits.mean())
 
 
@@ -100,7 +93,7 @@ def per_class_top_k_recall(y_true, y_score, *, k=5, labels=None, classes=None):
     >>> result.labels.tolist(), result.recall.tolist(), result.support.tolist()
     ([0, 1], [0.5, 1.0], [2, 1])
     """
-    y_true, hits = _check_hits(y_true, y_score, k, classes)
+    y_true, hits = check_hits(y_true, y_score, k, classes)
     present, rows = np.unique(y_true, return_inverse=True)
     support = np.bincount(rows)
     result = {
@@ -110,7 +103,7 @@ def per_class_top_k_recall(y_true, y_score, *, k=5, labels=None, classes=None):
     }
     if labels is None:
         return Bunch(**result)
-    kept = label_mask(present, labels)
+    kept = label_mask(present, label_list(labels, "labels", ordered=False))
     if not kept.any():
         raise ValueError(
             f"None of the {len(kept)} classes of y_true is among labels, so there is "
@@ -222,7 +215,8 @@ def time_to_action(y_true, staged_scores, anticipation_times, *, k=5, classes=No
     >>> time_to_action([0, 1, 1], [early, late], [2.0, 0.5], k=1)  # 2, 0.5 and never
     0.83...
     """
-    hits = [_check_hits(y_true, scores, k, classes)[1] for scores in staged_scores]
+    stages = RowsAlike().each(staged_scores, "staged_scores")
+    hits = [check_hits(y_true, scores, k, classes)[1] for scores in stages]
     refuse_masked(anticipation_times, "anticipation_times", "Leave the stages out.")
     times = np.asarray(anticipation_times, dtype=np.float64)
     if times.shape != (len(hits),) or not hits:
@@ -286,9 +280,10 @@ def marginalize(proba, classes, actions=None, *, verbs=None, nouns=None):
     >>> result.nouns, result.noun_proba
     (array(['leek', 'onion'], dtype='<U5'), array([[0.75, 0.25]]))
     """
-    check_label_names(proba, as_list(classes), name="proba")
+    classes = label_list(classes, "classes")
+    check_label_names(proba, classes, name="proba")
     refuse_masked(proba, "proba", "Drop these rows, or fill in the probabilities.")
-    proba, classes = np.asarray(proba), as_list(classes)
+    proba = np.asarray(proba)
     if proba.ndim == 0 or proba.shape[-1] != len(classes):
         raise ValueError(
             f"proba has shape {proba.shape} but there are {len(classes)} classes: its "
@@ -307,8 +302,8 @@ def marginalize(proba, classes, actions=None, *, verbs=None, nouns=None):
 
 def _sum_over_parts(proba, part_of_action, parts, name):
     """Names of the parts (P,) and the sums of probability over them (..., P)."""
-    given = sorted(set(part_of_action)) if parts is None else as_list(parts)
-    _check_distinct(given, name)
+    given = sorted(set(part_of_action)) if parts is None else label_list(parts, name)
+    check_distinct(given, name)
     codes = label_codes(part_of_action, given)
     if (codes < 0).any():
         raise ValueError(
@@ -321,79 +316,3 @@ def _sum_over_parts(proba, part_of_action, parts, name):
     sums = np.zeros((*proba.shape[:-1], len(given)), dtype=summed.dtype)
     sums[..., present] = summed
     return np.asarray(given), sums
-
-
-def _check_hits(y_true, y_score, k, classes):
-    """Check all; return labels (n,) and whether each is among the k best (n,)."""
-    check_scalar(k, "k", Integral, min_val=1)
-    columns = range(np.shape(y_score)[-1]) if classes is None else as_list(classes)
-    check_label_names(y_score, columns, name="y_score")
-    check_rows_alike(y_true=y_true, y_score=y_score)
-    refuse_masked(y_score, "y_score", "Drop these rows, or fill in the scores.")
-    scores = check_array(y_score, ensure_all_finite=False, input_name="y_score")
-    y_true = column_or_1d(as_column(y_true))
-    if len(y_true) != len(scores):
-        raise ValueError(
-            f"y_true has {len(y_true)} rows but y_score has {len(scores)}: give one "
-            "row of scores for each label."
-        )
-    if np.isnan(scores).any():
-        raise ValueError("y_score contains NaN: a class without a score has no rank.")
-    if missing_label_mask(y_true, classes).any():
-        raise ValueError("y_true has missing labels: drop unlabelled rows first.")
-    y_true = of_one_kind(y_true, "y_true")
-    if classes is None:
-        codes = _check_column_numbers(y_true, scores.shape[1])
-    else:
-        _check_distinct(as_list(classes), "classes")
-        _check_one_column_a_class(classes, scores.shape[1])
-        codes = label_codes(y_true, classes)
-        check_same_kind(y_true, classes, "y_true", "classes")
-        _warn_of_marker(y_true[codes < 0])
-    return y_true, (codes >= 0) & (ranks(scores, codes) < k)
-
-
-def _warn_of_marker(strangers):
-    if unlabeled_mask(strangers, -1).any():
-        warn(
-            "y_true holds -1, which is none of classes and so counts as a miss: drop "
-            "unlabelled rows first."
-        )
-
-
-def ranks(scores, codes):
-    """Rank of column `codes` in a stable descending sort of its row.   (n,) -> (n,).
-
-    Counting the columns in front gives the same rank as a sort, in linear time.
-    """
-    own = np.take_along_axis(scores, np.maximum(codes, 0)[:, None], axis=1)
-    earlier = np.arange(scores.shape[1]) < codes[:, None]
-    return ((scores > own) | ((scores == own) & earlier)).sum(axis=1)
-
-
-def _check_distinct(labels, name):
-    if len(set(labels)) < len(labels):
-        raise ValueError(f"{name} must not repeat a label, got {labels[:10]}.")
-
-
-def _check_one_column_a_class(classes, n_columns):
-    if len(classes) != n_columns:
-        raise ValueError(
-            f"y_score has {n_columns} columns but there are {len(classes)} classes: "
-            "give the label of each column, as in estimator.classes_."
-        )
-
-
-def _check_column_numbers(y_true, n_columns):
-    if y_true.dtype.kind not in "iu":
-        raise ValueError(
-            "Without classes= y_true must hold column numbers (integers), got dtype "
-            f"{y_true.dtype}: pass classes=, the label of each column of y_score."
-        )
-    outside = (y_true < 0) | (y_true >= n_columns)
-    if outside.any():
-        raise ValueError(
-            f"Without classes= y_true must hold column numbers 0 to {n_columns - 1}, "
-            f"got {y_true[outside][0]}: drop unlabelled rows, or pass classes=."
-        )
-    return y_true.astype(np.intp)

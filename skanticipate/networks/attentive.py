@@ -12,6 +12,7 @@ from skanticipate.networks.bare import skip_init
 from skanticipate.networks.base import Dropout, NetworkSpec, Output, initialize
 from skanticipate.networks.heads import classifier
 from skanticipate.networks.inputs import clip_input, fill_padding
+from skanticipate.networks.stacked import STACKED, StackedEmbedding
 
 
 class AttentiveProbe(NetworkSpec):
@@ -93,6 +94,7 @@ class AttentiveProbe(NetworkSpec):
         "head": [HasMethods(["fit", "build"]), None],
     }
     uses_global_rng = False
+    stacks = True
     fixed_shape = False
 
     def __init__(
@@ -140,6 +142,31 @@ class AttentiveProbe(NetworkSpec):
         return clip_shape[:-1]
 
 
+class Vectors(nn.Embedding):
+    """Learned vectors that all rows of a batch have in common."""
+
+    def forward(self, n_rows, places=None):
+        """All vectors (B, n, H) of each row, or those at places (B or 1, T)."""
+        if places is None:
+            return self.weight.expand(n_rows, -1, -1)
+        return super().forward(places)
+
+
+class StackedVectors(StackedEmbedding):
+    """`Vectors` of K networks."""
+
+    def forward(self, n_rows, places=None):
+        """All vectors (K B, n, H) of each row, or those at places (K B or 1, T)."""
+        if places is not None and len(places) > 1:
+            return super().forward(places)
+        own = self.weight if places is None else self.weight[:, places[0]]  # (K, n, H)
+        each = own.unsqueeze(1).expand(-1, n_rows // len(own), -1, -1)
+        return each.flatten(0, 1)
+
+
+STACKED[Vectors] = StackedVectors
+
+
 class _AttentiveProbe(nn.Module):
     def __init__(self, spec, input_shape, n_classes):
         super().__init__()
@@ -150,8 +177,8 @@ class _AttentiveProbe(nn.Module):
         self.projection = skip_init(nn.Linear, self.n_channels, width)
         self.positions = None
         if spec.n_positions:
-            self.positions = skip_init(nn.Embedding, int(spec.n_positions), width)
-        self.queries = skip_init(nn.Embedding, int(spec.n_queries), width)
+            self.positions = skip_init(Vectors, int(spec.n_positions), width)
+        self.queries = skip_init(Vectors, int(spec.n_queries), width)
         self.blocks = nn.ModuleList(
             Block(width, int(spec.n_heads), spec.layer_dropout)
             for _ in range(spec.n_blocks)
@@ -175,7 +202,7 @@ class _AttentiveProbe(nn.Module):
         *among_tokens, last = self.blocks
         for block in among_tokens:
             tokens = fill_padding(block(tokens, real=attended), mask)
-        queries = self.queries.weight.expand(len(tokens), -1, -1)
+        queries = self.queries(tokens.shape[0])  # (B, Q, H)
         answers = last(queries, tokens, real=attended).flatten(1)  # (B, Q H)
         logits = self.classifier(self.dropout(answers)).unsqueeze(1)
         return Output(logits, tokens, mask=mask)
@@ -197,4 +224,5 @@ class _AttentiveProbe(nn.Module):
         if real is None:
             real = torch.ones_like(steps[:1, :, 0], dtype=torch.bool)
         after = real.flip(1).cumsum(1).flip(1) - 1  # -1 in trailing padding
-        return self.positions(after.clamp(0, self.positions.num_embeddings - 1))
+        places = after.clamp(0, self.positions.num_embeddings - 1)
+        return self.positions(steps.shape[0], places)

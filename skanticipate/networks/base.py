@@ -2,6 +2,7 @@
 
 import math
 from contextlib import contextmanager
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -54,6 +55,10 @@ class NetworkSpec(BaseEstimator):
     crops_at_random : bool
         Whether `crop` draws from its generator, so that no two epochs see the same
         clips.
+    stacks : bool
+        Whether networks of this spec can be trained together as one: weights lie in
+        linear layers, embeddings, norms and recurrent layers of torch, which are called
+        as modules, and all else takes the rows of a batch one by one.
 
     Examples
     --------
@@ -73,7 +78,14 @@ class NetworkSpec(BaseEstimator):
     uses_global_rng = True
     fixed_shape = True
     crops_at_random = False
+    stacks = False
     _maps_only = False  # whether clips are always maps (n, l, h, w, d)
+
+    @classmethod
+    @cache
+    def _get_param_names(cls):
+        """As scikit-learn has it, which reads the signature at every call."""
+        return super()._get_param_names()
 
     def build(self, input_shape, n_classes, *, generator):
         """Build the network with initial weights drawn from `generator`.
@@ -184,7 +196,9 @@ class Dropout(nn.Module):
         """Drop values in training, pass them in evaluation."""
         if not self.training or self.p == 0:
             return x
-        keep = torch.empty_like(x).bernoulli_(1 - self.p, generator=self.generator)
+        # In the order of the axes, however x lies in memory: a batch with padding comes
+        # in another order than one without.
+        keep = x.new_empty(x.shape).bernoulli_(1 - self.p, generator=self.generator)
         return x * keep.div_(1 - self.p)
 
     def extra_repr(self):

@@ -114,8 +114,8 @@ class FeatureMapNet(NetworkSpec):
         """Size of a patch along time, height and width."""
         sizes = self.patch_size
         sizes = (sizes,) * n_axes if isinstance(sizes, Integral) else tuple(sizes)
-        counts = all(isinstance(n, Integral) and n >= 1 for n in sizes)
-        if len(sizes) != n_axes or not counts:
+        count = Interval(Integral, 1, None, closed="left")
+        if len(sizes) != n_axes or not all(map(count.is_satisfied_by, sizes)):
             raise ValueError(
                 f"patch_size must be a positive integer, or one for each of the "
                 f"{n_axes} axes of the grid, got {self.patch_size}."

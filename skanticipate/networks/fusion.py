@@ -253,6 +253,8 @@ class ModalityAttention(StagedSpec, _BaseComposition):
 
 def _slice(name, columns, n_channels):
     match columns:
+        case (bool(), _) | (_, bool()):
+            start = stop = 0  # refused
         case Integral() as start, Integral() as stop:
             pass
         case Integral() as start, None:

@@ -68,10 +68,12 @@ class VerbNounHead(BaseEstimator):
 
     def build(self, width):
         """Module from hidden units (..., width) to scores (..., C)."""
-        return _VerbNounClassifier(self, width)
+        return VerbNounClassifier(self, width)
 
 
-class _VerbNounClassifier(nn.Module):
+class VerbNounClassifier(nn.Module):
+    """What `VerbNounHead` builds."""
+
     def __init__(self, head, width):
         super().__init__()
         self.own = skip_init(nn.Linear, width, len(head.verb_codes_))
@@ -85,6 +87,7 @@ class _VerbNounClassifier(nn.Module):
             self.register_buffer(name, torch.tensor(codes), persistent=False)
 
     def forward(self, hidden):
+        """(..., width) -> (..., C)."""
         # Adding up the weights costs C x width, adding up the scores batch x C.
         weight = (
             self.own.weight

@@ -80,6 +80,7 @@ class LSTM(StagedSpec):
         **STAGE_CONSTRAINTS,
     }
     uses_global_rng = False
+    stacks = True
     fixed_shape = False
 
     def __init__(

@@ -7,6 +7,7 @@ from sklearn.utils._param_validation import HasMethods
 from torch import nn
 
 from skanticipate.data.numbers import Interval
+from skanticipate.networks import perceptron
 from skanticipate.networks.bare import skip_init
 from skanticipate.networks.base import Dropout, NetworkSpec, Output, initialize
 from skanticipate.networks.heads import classifier
@@ -56,6 +57,7 @@ class MLP(NetworkSpec):
         "head": [HasMethods(["fit", "build"]), None],
     }
     uses_global_rng = False
+    stacks = True
 
     def __init__(
         self,
@@ -117,10 +119,45 @@ class _MLP(Perceptron):
         if reader is not None:
             n_features *= reader.n_outputs
         super().__init__(spec, reader, n_features, n_classes)
+        self.n_layers = len(self.layers) + 1
+        # What a derived spec builds may have other layers in the end.
+        plain = type(spec) is MLP and spec.head is None and spec.embedding is None
+        self.is_closed = plain and spec.dropout == spec.input_dropout == 0
 
     def forward(self, clips):
-        if self.input is not None:
-            steps, _ = self.input(clips)  # (B, T, e)
-            clips = steps.flatten(1)
-        hidden = self.hidden_units(clips)  # (B, H)
+        hidden = self.hidden_units(self._rows(clips))  # (B, H)
         return Output(self.classifier(hidden).unsqueeze(1), hidden.unsqueeze(1))
+
+    def _rows(self, clips):
+        """(B, d) or (B, T, ...) -> (B, e)."""
+        if self.input is None:
+            return clips
+        steps, _ = self.input(clips)  # (B, T, e)
+        return steps.flatten(1)
+
+    def closed_form(self, clips, parameters):
+        """What the network says of a batch, with its gradients.   -> ClosedForm.
+
+        For one that `is_closed`. The first of `parameters` are those of the network, or
+        of a stack of networks.
+        """
+        n = 2 * self.n_layers
+        weights, biases = parameters[0:n:2], parameters[1:n:2]
+        rows, is_stack = self._rows(clips), weights[0].ndim == 3
+        if is_stack:
+            rows = rows.unflatten(0, (len(weights[0]), -1))  # (K, B, e)
+        inputs, logits = perceptron.forward(rows, weights, biases)
+        hidden = inputs[-1]
+
+        def backward(d_logits, d_features):
+            if is_stack:
+                d_logits = None if d_logits is None else d_logits.view_as(logits)
+                d_features = None if d_features is None else d_features.view_as(hidden)
+            pairs = perceptron.backward(inputs, weights, d_logits, d_features)
+            return [gradient for pair in pairs for gradient in pair]
+
+        if is_stack:
+            found = logits.flatten(0, 1), hidden.flatten(0, 1)  # (K B, ...)
+        else:
+            found = logits, hidden
+        return perceptron.ClosedForm(*found, backward, n)

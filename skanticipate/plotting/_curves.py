@@ -5,6 +5,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from skanticipate.data.labels import check_label_array, labelled_rows
+from skanticipate.data.names import check_rows_alike
 from skanticipate.metrics import top_k_accuracy
 
 
@@ -12,6 +13,7 @@ def curves_of_estimators(estimators, X, y, k):
     """Accuracies by time: name -> list of {seconds: accuracy}, one a run."""
     if not isinstance(estimators, dict):
         estimators = {type(estimators).__name__: estimators}
+    check_rows_alike(X=X, y=y)
     y = check_label_array(y, estimator="AnticipationCurveDisplay")
     curves = {}
     for name, runs in estimators.items():
@@ -60,9 +62,15 @@ def _with_stages(estimator, X):
 
 def curve(y_true, staged_scores, anticipation_times, k, classes, name):
     """Accuracy at each time.   -> {seconds: accuracy}."""
-    accuracies = [
-        top_k_accuracy(y_true, scores, k=k, classes=classes) for scores in staged_scores
-    ]
+    accuracies = []
+    for scores in staged_scores:
+        if np.ndim(scores) != 2:
+            raise ValueError(
+                f"A stage of {name!r} has scores of shape {np.shape(scores)}: expected "
+                "(n, C). Give a list of runs, each of them a list of such stages; a "
+                f"single run is a list of one, {{{name!r}: [stages]}}."
+            )
+        accuracies.append(top_k_accuracy(y_true, scores, k=k, classes=classes))
     # equal times of different steps must be equal numbers: 3 * 0.1 is not 0.3
     times = np.round(np.asarray(anticipation_times, dtype=float), 6)
     if times.shape != (len(accuracies),):

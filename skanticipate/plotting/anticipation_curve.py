@@ -1,7 +1,10 @@
 """AnticipationCurveDisplay: accuracy against the time that is left until the action."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
+from skanticipate.data.names import RowsAlike, check_row_names
 from skanticipate.plotting._curves import by_time, curve, curves_of_estimators
 from skanticipate.plotting._pyplot import import_pyplot
 
@@ -134,14 +137,27 @@ class AnticipationCurveDisplay:
         ------
         ValueError
             If there are no runs, there is not one time for each stage, times repeat or
-            are not finite or below 0; or as `metrics.top_k_accuracy`.
+            are not finite or below 0, tables name the same rows in different orders; or
+            as `metrics.top_k_accuracy`.
+        TypeError
+            If `staged_scores` is no dict.
         """
-        curves = {
-            name: [
-                curve(y_true, run, anticipation_times, k, classes, name) for run in runs
+        if not isinstance(staged_scores, Mapping):
+            raise TypeError(
+                "staged_scores must be a dict of names to lists of runs, got a "
+                f"{type(staged_scores).__name__}: a single run of stages is "
+                "{'model': [stages]}."
+            )
+        rows, curves = RowsAlike(), {}
+        for name, runs in staged_scores.items():
+            curves[name] = [
+                curve(
+                    y_true,
+                    rows.each(run, f"{name}[{r}]"),
+                    *(anticipation_times, k, classes, name),
+                )
+                for r, run in enumerate(runs)
             ]
-            for name, runs in staged_scores.items()
-        }
         return cls(*by_time(curves), k=k).plot(ax=ax, **kwargs)
 
     def plot(self, ax=None, *, legend=True, **kwargs):
@@ -226,6 +242,8 @@ class AnticipationCurveDisplay:
         """Yield name, mean (S,) and spread (S,) of each estimator, in per cent."""
         n_times = len(self.anticipation_times)
         for name, scores in self.scores.items():
+            what = f"the scores of {name!r}"
+            check_row_names(scores, list(self.anticipation_times), name=what)
             scores = 100 * np.asarray(scores, dtype=float)
             if scores.ndim != 2 or len(scores) != n_times or scores.shape[1] == 0:
                 raise ValueError(

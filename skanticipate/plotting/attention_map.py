@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 
+from skanticipate.data.names import check_rows_alike
 from skanticipate.data.validation import check_clips
 from skanticipate.plotting._pyplot import import_pyplot
 from skanticipate.signals.asking import seen_by_last_step, split_transforms
@@ -109,6 +110,7 @@ class AttentionMapDisplay:
             If `X_future` is given but the student has no teacher, or one without a
             feature map, or if the clip has no future.
         """
+        check_rows_alike(X_past=X_past, X_future=X_future)
         past = _safe_indexing(X_past, [clip])
         teacher = None
         if X_future is not None:

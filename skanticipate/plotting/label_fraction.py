@@ -1,14 +1,16 @@
 """LabelFractionDisplay: the score against the share of rows that have a label."""
 
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 from sklearn.metrics import check_scoring
-from sklearn.utils import _safe_indexing, check_scalar
+from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import has_fit_parameter
 
 from skanticipate.data.labels import check_label_array, labelled_rows
 from skanticipate.data.missing import resolve_marker, unlabeled_mask
+from skanticipate.data.names import check_row_names, check_rows_alike
+from skanticipate.data.numbers import Interval, check_count
 from skanticipate.data.validation import check_same_length
 from skanticipate.plotting._pyplot import import_pyplot
 from skanticipate.signals.asking import seeded
@@ -131,9 +133,10 @@ class LabelFractionDisplay:
         Raises
         ------
         ValueError
-            If there is no estimator, a fraction is out of its range, lengths differ,
-            there are no labels, or -1 is a class and would hide labels; if an estimator
-            with a teacher knows no unlabelled rows (`unlabeled_label=None`).
+            If there is no estimator, a fraction is out of its range, lengths differ or
+            rows are named in different orders, there are no labels, or -1 is a class
+            and would hide labels; if an estimator with a teacher knows no unlabelled
+            rows (`unlabeled_label=None`).
 
         Notes
         -----
@@ -195,6 +198,8 @@ class LabelFractionDisplay:
         self.lines_, self.bands_ = [], []
         percent = 100 * np.asarray(self.fractions, dtype=float)
         for name, scores in self.scores.items():
+            what = f"the scores of {name!r}"
+            check_row_names(scores, list(self.fractions), name=what)
             scores = np.asarray(scores, dtype=float)
             mean = scores.mean(axis=1)
             options = {"marker": "o", "label": name, **kwargs}
@@ -235,6 +240,7 @@ class LabelFractionDisplay:
 
 def _labelled_part(X, y, markers):
     """Rows that are labelled for all estimators, which are scored on the same ones."""
+    check_rows_alike(X_test=X, y_test=y)
     labels = check_label_array(y, estimator="LabelFractionDisplay", name="y_test")
     marked = [unlabeled_mask(labels, resolve_marker(labels, m)) for m in markers]
     rows = np.flatnonzero(~np.any(marked, axis=0))
@@ -249,6 +255,9 @@ class _Rows:
     """Training rows, and how they look once labels are hidden."""
 
     def __init__(self, X_past, y, X_future_unlabeled, groups, markers):
+        check_rows_alike(
+            X_past=X_past, y=y, X_future_unlabeled=X_future_unlabeled, groups=groups
+        )
         y = check_label_array(y, estimator="LabelFractionDisplay")
         check_same_length(
             len(y), "y", X_past=X_past, X_future_unlabeled=X_future_unlabeled
@@ -331,8 +340,9 @@ def _markers(estimator):
 def _check_request(estimators, fractions, n_repeats):
     if not estimators:
         raise ValueError("LabelFractionDisplay needs at least one estimator, got none.")
-    check_scalar(n_repeats, "n_repeats", Integral, min_val=1)
-    if not len(fractions) or not all(0 < fraction <= 1 for fraction in fractions):
+    check_count(n_repeats, "n_repeats")
+    share = Interval(Real, 0, 1, closed="right")
+    if not len(fractions) or not all(map(share.is_satisfied_by, fractions)):
         raise ValueError(
             f"fractions must be shares of the labels in (0, 1], got {fractions!r}."
         )

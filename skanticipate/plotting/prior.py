@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skanticipate.data.missing import as_list
+from skanticipate.data.missing import as_list, label_list
 from skanticipate.plotting._pyplot import import_pyplot
 
 
@@ -81,7 +81,7 @@ class PriorDisplay:
         check_is_fitted(prior)
         labels, matrix = _rows_of(prior, labels)
         names = as_list(prior.classes_)
-        classes = names if classes is None else as_list(classes)
+        classes = names if classes is None else label_list(classes, "classes")
         unknown = [label for label in classes if label not in names]
         if unknown:
             raise ValueError(
@@ -147,9 +147,9 @@ class PriorDisplay:
 def _rows_of(prior, labels):
     """Labels to show and their soft targets.   (R,), (R, C)."""
     if prior.keyed_by_label:
-        labels = as_list(prior.classes_ if labels is None else labels)
+        labels = label_list(prior.classes_ if labels is None else labels, "labels")
     elif hasattr(prior, "past_actions_"):
-        labels = as_list(prior.past_actions_ if labels is None else labels)
+        labels = label_list(prior.past_actions_ if labels is None else labels, "labels")
     else:
         raise ValueError(
             "PriorDisplay shows one row for each label, but a part of this "

@@ -6,7 +6,14 @@ import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils.validation import check_is_fitted
 
-from skanticipate.data.missing import as_column, as_list, is_never_a_name, label_codes
+from skanticipate.data.missing import (
+    as_column,
+    as_list,
+    check_label_list,
+    is_never_a_name,
+    label_codes,
+)
+from skanticipate.data.names import check_rows_alike
 
 
 class BasePrior(BaseEstimator):
@@ -61,10 +68,12 @@ class BasePrior(BaseEstimator):
         Raises
         ------
         ValueError
-            If `classes` is no 1-D array of distinct labels, or the prior cannot be
-            computed from what was passed.
+            If `classes` is no 1-D array of distinct labels, `y` and `y_past` name the
+            same rows in different orders, or the prior cannot be computed from what
+            was passed.
         """
         classes = check_classes(classes)
+        check_rows_alike(y=y, y_past=y_past)
         self.matrix_ = self._fit_matrix(classes, y, y_past)
         self.classes_ = classes
         return self
@@ -85,6 +94,7 @@ class BasePrior(BaseEstimator):
             If a label is not one of `classes_`.
         """
         check_is_fitted(self)
+        check_rows_alike(y=y, y_past=y_past)
         return class_codes(y, self.classes_)
 
     def terms(self, y, y_past=None):
@@ -93,11 +103,13 @@ class BasePrior(BaseEstimator):
         The soft target of sample i is the sum of `weight * matrix[rows[i]]`.
         """
         check_is_fitted(self)
+        check_rows_alike(y=y, y_past=y_past)
         return [(self.matrix_, self.rows(y, y_past), 1.0)]
 
 
 def class_codes(y, classes):
     """Position of each label in `classes`; a label that is no class is an error."""
+    check_label_list(y, "y")
     codes = label_codes(y, classes)
     if codes.min(initial=0) < 0:
         strange = as_list(y)[np.flatnonzero(codes < 0)[0]]

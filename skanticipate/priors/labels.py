@@ -37,7 +37,7 @@ class UniformPrior(BasePrior):
 
     def rows(self, y, y_past=None):
         """Row of `matrix_` for each sample: always 0.   (n,) labels -> (n,) intp."""
-        return np.zeros_like(super().rows(y))
+        return np.zeros_like(super().rows(y, y_past))
 
     def _fit_matrix(self, classes, y, y_past):
         return np.full((1, len(classes)), 1 / len(classes), dtype=np.float32)

@@ -4,7 +4,8 @@ import numpy as np
 from sklearn.base import _fit_context, clone
 from sklearn.utils.validation import check_is_fitted
 
-from skanticipate.data.missing import as_list
+from skanticipate.data.names import check_rows_alike
+from skanticipate.data.numbers import weights_of
 from skanticipate.priors.base import BasePrior, check_classes
 
 
@@ -34,7 +35,10 @@ class MixturePrior(BasePrior):
     Raises
     ------
     ValueError
-        If there is no part, or the weights are negative, all zero or too few.
+        If there is no part, or the weights are negative, all zero or too few, or a
+        Series that names them otherwise than by the classes of the priors.
+    TypeError
+        If the weights are no list, or True or False are among them.
 
     Notes
     -----
@@ -76,6 +80,7 @@ class MixturePrior(BasePrior):
         self
         """
         classes, weights = check_classes(classes), self._checked_weights()
+        check_rows_alike(y=y, y_past=y_past)
         self.priors_ = [
             clone(part).fit(classes, y, y_past) if weight else clone(part)
             for part, weight in zip(self.priors, weights, strict=True)
@@ -100,11 +105,12 @@ class MixturePrior(BasePrior):
     def rows(self, y, y_past=None):
         """Row of `matrix_` for each sample.   (n,) labels -> (n,) intp."""
         self._check_keyed_by_label("rows")
-        return super().rows(y)
+        return super().rows(y, y_past)
 
     def terms(self, y, y_past=None):
         """List of (matrix, rows, weight), those of all parts."""
         check_is_fitted(self)
+        check_rows_alike(y=y, y_past=y_past)
         return [
             (matrix, rows, weight * share)
             for part, weight in zip(self.priors_, self.weights_.tolist(), strict=True)
@@ -124,7 +130,8 @@ class MixturePrior(BasePrior):
             raise ValueError("priors must hold at least one prior, got none.")
         if self.weights is None:
             return np.full(len(self.priors), 1 / len(self.priors))
-        weights = np.array(as_list(self.weights), dtype=np.float64)
+        names = [type(prior).__name__ for prior in self.priors]
+        weights = weights_of(self.weights, names, "the priors")
         if weights.shape != (len(self.priors),):
             raise ValueError(
                 f"weights must hold one number for each of the {len(self.priors)} "

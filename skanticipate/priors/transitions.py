@@ -14,9 +14,11 @@ from skanticipate.data.missing import (
     as_list,
     check_same_kind,
     label_codes,
+    label_list,
     missing_mask,
     number_names,
 )
+from skanticipate.data.names import check_rows_alike
 from skanticipate.data.numbers import Interval
 from skanticipate.data.warn import warn
 from skanticipate.priors.base import BasePrior, class_codes, normalize_rows
@@ -344,7 +346,8 @@ def _checked_pairs(y, y_past):
             'row of y (None, NaN, "" or -1 where there is none), or give the prior '
             "sequences=, the actions of each training video in order."
         )
-    y, y_past = as_list(y), as_list(y_past)
+    check_rows_alike(y=y, y_past=y_past)
+    y, y_past = label_list(y, "y"), label_list(y_past, "y_past")
     if len(y) != len(y_past):
         raise ValueError(
             f"y_past has {len(y_past)} labels but y has {len(y)}: give one for each."

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from skanticipate.data.formats import UTF8_MARK, foreign_text
+from skanticipate.data.missing import label_list
 
 _N_PROBED_LINES = 100
 _N_PROBED_BYTES = 4096
@@ -58,6 +59,7 @@ def read_word_vectors(path, words):
     >>> vectors.index_to_key
     ['cut', 'pan']
     """
+    words = label_list(words, "words", ordered=False)
     path, wanted = Path(path), {word.encode() for word in words}
     first_tokens = {token for word in wanted for token in word.split()[:1]}
     try:

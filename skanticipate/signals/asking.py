@@ -4,6 +4,8 @@ Any classifier with `predict_proba` and `classes_` can teach. It is cloned and f
 the labelled rows; a `FrozenEstimator` is used as it is. Columns are aligned by label.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from sklearn import get_config
 from sklearn.base import clone
@@ -17,6 +19,8 @@ from skanticipate.data.names import check_label_names
 from skanticipate.data.rows import RowView
 from skanticipate.data.validation import check_probabilities
 from skanticipate.data.warn import warn
+from skanticipate.estimator.base import BaseAnticipator
+from skanticipate.estimator.many import Job, fit_jobs, fitted_of
 from skanticipate.estimator.nested import nested_estimators
 from skanticipate.training.runtime import callers_threads
 
@@ -61,6 +65,37 @@ def fit_teacher(teacher, clips, y, *, groups=None, sample_weight=None):
         with callers_threads():
             fit_with_signals(fitted, as_given(clips), y, given, y_of_steps=y)
     return fitted
+
+
+class Lesson(NamedTuple):
+    """What `fit_teacher` is given, of one of several teachers."""
+
+    teacher: object
+    clips: RowView  # (n, ...)
+    y: np.ndarray  # (n,)
+    groups: np.ndarray | None = None
+    sample_weight: np.ndarray | None = None
+
+
+def fit_teachers(lessons):
+    """Fit clones of several teachers, those that are networks of ours together.
+
+    list of Lesson -> list of fitted classifiers
+    """
+    if not all(isinstance(lesson.teacher, BaseAnticipator) for lesson in lessons):
+        return [
+            fit_teacher(*given, groups=groups, sample_weight=weights)
+            for *given, groups, weights in lessons
+        ]
+    jobs = []
+    for teacher, clips, y, *signals in lessons:
+        named = zip(("groups", "sample_weight"), signals, strict=True)
+        # Rows of numbers stay views, so that those of one array are read at once.
+        is_view = clips.rows is not None and clips.dtype.kind in "fiu"
+        seen = clips if is_view else as_given(clips)
+        jobs.append(Job(clone(teacher), seen, y, dict(named)))
+    with callers_threads():
+        return fitted_of(fit_jobs(jobs))
 
 
 def fit_with_signals(estimator, clips, y, signals, *, y_of_steps):

@@ -4,17 +4,18 @@ import numpy as np
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
 
-from skanticipate.signals.asking import ask, fit_teacher
+from skanticipate.signals.asking import Lesson, ask, fit_teachers
 
 
-def cross_fitted_proba(
+def cross_fitted(
     teacher, clips, codes, classes, n_folds, seed, *, groups=None, sample_weight=None
 ):
-    """Answers of `n_folds` teachers, each fitted without the fold it answers for.
+    """A teacher fitted on all labelled rows, and answers of `n_folds` others.
 
-    Folds are made of the labelled rows, of whole groups where groups are given. An
-    unlabelled row is answered by the teacher that did not see its group, or, where no
-    labelled row is of its group, by the mean of all of them.
+    Each of these is fitted without the fold it answers for. Folds are made of the
+    labelled rows, of whole groups where groups are given. An unlabelled row is answered
+    by the teacher that did not see its group, or, where no labelled row is of its
+    group, by the mean of all of them.
 
     Parameters
     ----------
@@ -33,7 +34,8 @@ def cross_fitted_proba(
 
     Returns
     -------
-    ndarray of shape (n, C)
+    fitted : classifier
+    proba : ndarray of shape (n, C)
     """
     if isinstance(teacher, FrozenEstimator):
         raise ValueError(
@@ -41,21 +43,27 @@ def cross_fitted_proba(
             "FrozenEstimator cannot. Set cross_fit=0, or cross-fit it beforehand; "
             "teacher_proba= takes such answers about futures."
         )
-    labelled = np.flatnonzero(codes >= 0)
-    proba, n_answers = np.zeros((len(codes), len(classes))), np.zeros(len(codes))
-    for training, held in _folds(labelled, codes, groups, n_folds, seed):
-        fitted = fit_teacher(
+
+    def lesson(rows):
+        return Lesson(
             teacher,
-            clips[training],
-            classes[codes[training]],
-            groups=None if groups is None else groups[training],
-            sample_weight=None if sample_weight is None else sample_weight[training],
+            clips[rows],
+            classes[codes[rows]],
+            groups=None if groups is None else groups[rows],
+            sample_weight=None if sample_weight is None else sample_weight[rows],
         )
+
+    labelled = np.flatnonzero(codes >= 0)
+    folds = list(_folds(labelled, codes, groups, n_folds, seed))
+    parts = [labelled, *(training for training, _ in folds)]
+    on_all, *others = fit_teachers([lesson(rows) for rows in parts])
+    proba, n_answers = np.zeros((len(codes), len(classes))), np.zeros(len(codes))
+    for fitted, (training, held) in zip(others, folds, strict=True):
         answered = np.union1d(held, _unseen(training, codes, groups))
         proba[answered] += ask(fitted, clips[answered], classes)
         n_answers[answered] += 1
     proba /= n_answers[:, None]
-    return proba
+    return on_all, proba
 
 
 def _folds(labelled, codes, groups, n_folds, seed):

@@ -121,7 +121,7 @@ class FutureSignal(Signal):
 
     # ---------------------------------------------------------------------- ask
 
-    def ask(self, samples, classes, seeds):
+    def ask(self, samples, classes, seeds, shared=None):
         """Fit the teacher and ask it about all futures, where that is of use."""
         self.labels = classes
         self.answers = samples.signals.get("answers")  # (n, C)
@@ -143,6 +143,7 @@ class FutureSignal(Signal):
             seed=seeds["teacher"],
             folder=self.folder,
             nothing_to_learn=_NOTHING_TO_LEARN,
+            shared=shared,
         )
 
     def start(self, network):
@@ -279,7 +280,7 @@ def check_names_of_futures(futures, teacher, estimator):
     name, table = "X_future_unlabeled", first_table(futures)
     for names in (getattr(estimator, "_columns", None), *names_of_columns(teacher)):
         check_column_order(table, names, name=name)
-    if teacher is None and hasattr(estimator, "feature_names_in_"):
+    if teacher is None:
         check_names(futures, name=name, estimator=estimator, reset=False)
 
 

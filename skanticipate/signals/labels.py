@@ -5,6 +5,7 @@ from dataclasses import KW_ONLY, dataclass
 import numpy as np
 
 from skanticipate.data.missing import as_array
+from skanticipate.estimator.sharing import once
 from skanticipate.signals.signal import Signal
 from skanticipate.terms.labels import label_parts
 
@@ -37,7 +38,7 @@ class LabelSignal(Signal):
         """Samples with a label."""
         return samples.codes >= 0
 
-    def ask(self, samples, classes, seeds):
+    def ask(self, samples, classes, seeds, shared=None):
         """Fit the prior on the labelled samples, and look up its rows."""
         self.terms_of_prior = []
         if self.prior is None:
@@ -45,7 +46,8 @@ class LabelSignal(Signal):
         labelled = np.flatnonzero(samples.codes >= 0)
         y, y_past = classes[samples.codes[labelled]], samples.signals.get("y_past")
         y_past = None if y_past is None else y_past[labelled]
-        self.prior.fit(classes, y, y_past)
+        inputs = (classes, y, y_past)
+        self.prior = once(shared, lambda: self.prior.fit(*inputs), self.prior, *inputs)
         for matrix, rows, weight in self.prior.terms(y, y_past):
             of_sample = np.zeros(len(samples), dtype=np.intp)
             of_sample[labelled] = rows

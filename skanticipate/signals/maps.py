@@ -1,5 +1,8 @@
 """Where a training step gets the maps of a teacher: from its network, or from rows."""
 
+from copy import copy
+from itertools import accumulate
+
 import numpy as np
 import torch
 
@@ -94,6 +97,32 @@ class MapsInMemory:
                 mask = mask | ~mask.any(1, keepdim=True)
             self.pooled = teacher_pooled(self.maps, alpha=alpha, mask=mask)
 
+    @property
+    def is_of_one_position(self):
+        """Whether every map is one vector."""
+        return self.maps.shape[1] == 1 and self.mask is None
+
+    @property
+    def kind(self):
+        """What sources share that can be read as one."""
+        return tuple(self.maps.shape[1:]), self.pooled is None
+
+    @classmethod
+    def stack(cls, sources):
+        """One source of the samples of several models, one after another."""
+        first, *others = unlike = list({id(s.maps): s for s in sources}.values())
+        stacked = copy(first)
+        starts = accumulate((len(s.maps) for s in unlike), initial=0)
+        start_of = {id(s.maps): start for s, start in zip(unlike, starts, strict=False)}
+        stacked.index = torch.cat([s.index + start_of[id(s.maps)] for s in sources])
+        if others:
+            stacked.maps = torch.cat([s.maps for s in unlike])
+        if others and any(s.mask is not None for s in unlike):
+            stacked.mask = ~stacked.maps[..., 0].isnan()
+        if others and first.pooled is not None:
+            stacked.pooled = torch.cat([s.pooled for s in unlike])
+        return stacked
+
     def __call__(self, batch, rows):
         """Maps (B', N, d), masks (B', N) or None, pooled maps; of rows of a batch."""
         kept = self.index[taken(batch.samples, rows).to(self.index.device)]
@@ -151,6 +180,13 @@ def map_source(taught, n_samples, crops_at_random, compute, *, alpha, attended):
         (batch, rows (B',) or None) -> maps (B', N, d), masks (B', N) or None, pooled
         maps (B', N, d) or None.
     """
+    inputs = (n_samples, crops_at_random, compute, alpha, attended)
+    if inputs not in taught.maps:
+        taught.maps[inputs] = _new_source(taught, *inputs)
+    return taught.maps[inputs]
+
+
+def _new_source(taught, n_samples, crops_at_random, compute, alpha, attended):
     teacher, clips, cache = taught.teacher, taught.clips, taught.cache
     if not has_map(teacher):
         raise ValueError(

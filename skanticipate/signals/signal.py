@@ -5,7 +5,7 @@ it, `ask` the teacher, `start` the network, and give `parts` of the base term's 
 and `terms` of their own.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -13,10 +13,11 @@ from sklearn.frozen import FrozenEstimator
 
 from skanticipate.data.rows import RowView
 from skanticipate.data.warn import warn
+from skanticipate.estimator.sharing import once
 from skanticipate.estimator.state import parts
 from skanticipate.signals.asking import ask, fit_teacher, seeded
 from skanticipate.signals.cache import TeacherCache, key_of
-from skanticipate.signals.cross_fit import cross_fitted_proba
+from skanticipate.signals.cross_fit import cross_fitted
 
 
 class Signal:
@@ -53,8 +54,12 @@ class Signal:
         """Samples that something can be learnt from by this signal.   -> (n,) bool."""
         return np.zeros(len(samples), dtype=bool)
 
-    def ask(self, samples, classes, seeds):
-        """Fit the teacher and ask it about all samples, where there is a use for it."""
+    def ask(self, samples, classes, seeds, shared=None):
+        """Fit the teacher and ask it about all samples, where there is a use for it.
+
+        What is learnt from the same rows in other fits stands in `shared`, and is added
+        to it.
+        """
 
     def start(self, network):
         """Give a network that starts at random what the teacher has for it."""
@@ -99,6 +104,8 @@ class Taught:
     cache : TeacherCache or None
         Where maps are kept too, by `key`.
     key : str or None
+    maps : dict
+        Sources of maps that were made of it.
     """
 
     teacher: object
@@ -107,6 +114,7 @@ class Taught:
     answers: np.ndarray
     cache: TeacherCache | None = None
     key: str | None = None
+    maps: dict = field(default_factory=dict)
 
     def index(self, n_samples):
         """Row in `clips` and `answers` of each sample; 0 where it has none.   (n,)."""
@@ -121,7 +129,17 @@ def index_of(rows, n_samples):
 
 
 def teach(
-    teacher, given, has, samples, classes, *, cross_fit, seed, folder, nothing_to_learn
+    teacher,
+    given,
+    has,
+    samples,
+    classes,
+    *,
+    cross_fit,
+    seed,
+    folder,
+    nothing_to_learn,
+    shared=None,
 ):
     """Fit a teacher on the labelled samples of what it may see, and ask it about all.
 
@@ -144,6 +162,8 @@ def teach(
         Where fitted teachers and maps are kept.
     nothing_to_learn : str
         Message where no labelled sample has something to see.
+    shared : dict or None, default=None
+        As in `Signal.ask`.
 
     Returns
     -------
@@ -160,6 +180,14 @@ def teach(
             raise ValueError(nothing_to_learn)
         teacher = seeded(teacher, seed)
     inputs = (teacher, clips, codes, classes, cross_fit, seed, signals)
+    others = (codes, classes, rows, cross_fit, seed, signals, str(folder))
+    return once(
+        shared, lambda: _taught(rows, folder, inputs), teacher, *others, clips=clips
+    )
+
+
+def _taught(rows, folder, inputs):
+    teacher, clips = inputs[:2]
     key = None if folder is None else key_of(*inputs)
     if key is None:
         fitted, answers = _fit_and_ask(*inputs)
@@ -181,6 +209,8 @@ def _relative_weights(weights, rows, codes):
 
 
 def _fit_and_ask(teacher, clips, codes, classes, cross_fit, seed, signals):
+    if cross_fit:
+        return cross_fitted(teacher, clips, codes, classes, cross_fit, seed, **signals)
     labelled = np.flatnonzero(codes >= 0)
     fitted = fit_teacher(
         teacher,
@@ -188,13 +218,7 @@ def _fit_and_ask(teacher, clips, codes, classes, cross_fit, seed, signals):
         classes[codes[labelled]],
         **{name: None if s is None else s[labelled] for name, s in signals.items()},
     )
-    if cross_fit:
-        answers = cross_fitted_proba(
-            teacher, clips, codes, classes, cross_fit, seed, **signals
-        )
-    else:
-        answers = ask(fitted, clips, classes)
-    return fitted, answers
+    return fitted, ask(fitted, clips, classes)
 
 
 def figure(name, taught, what, validation, classes):

@@ -74,7 +74,7 @@ class TextSignal(Signal):
             return super().has(samples)
         return samples.signals["has_history"]
 
-    def ask(self, samples, classes, seeds):
+    def ask(self, samples, classes, seeds, shared=None):
         """Fit the teacher that reads, and ask it about all histories."""
         self.classes = classes
         if not self.has(samples).any():
@@ -85,7 +85,7 @@ class TextSignal(Signal):
                 "lower it, or set it to None."
             )
         try:
-            self.taught = self._teach(samples, seeds["text_teacher"])
+            self.taught = self._teach(samples, seeds["text_teacher"], shared)
         except ValueError as error:
             if self.teacher is None:
                 error.add_note(
@@ -94,7 +94,7 @@ class TextSignal(Signal):
                 )
             raise
 
-    def _teach(self, samples, seed):
+    def _teach(self, samples, seed, shared):
         return teach(
             self.default_teacher() if self.teacher is None else self.teacher,
             samples.signals["history"],
@@ -105,6 +105,7 @@ class TextSignal(Signal):
             seed=seed,
             folder=self.folder,
             nothing_to_learn=_NOTHING_TO_LEARN,
+            shared=shared,
         )
 
     def terms(self, samples, spec, network, seeds, compute):

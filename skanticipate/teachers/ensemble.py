@@ -21,7 +21,7 @@ from skanticipate.data.validation import (
 )
 from skanticipate.estimator.nested import validate_nested
 from skanticipate.estimator.saving import SaveMixin
-from skanticipate.signals.asking import ask, fit_teacher, seeded
+from skanticipate.signals.asking import Lesson, ask, fit_teachers, seeded
 
 
 class TeacherEnsemble(SaveMixin, ClassifierMixin, BaseEstimator):
@@ -106,16 +106,12 @@ class TeacherEnsemble(SaveMixin, ClassifierMixin, BaseEstimator):
         _, y, _ = labelled_rows(y, None, estimator=self)
         check_label_kind(y)
         random_state = check_random_state(self.random_state)
-        self.teachers_ = [
-            fit_teacher(
-                seeded(teacher, random_state.randint(np.iinfo(np.int32).max)),
-                rows,
-                y,
-                groups=groups,
-                sample_weight=sample_weight,
-            )
-            for teacher in self.teachers
-        ]
+        lessons = []
+        for teacher in self.teachers:
+            seed = random_state.randint(np.iinfo(np.int32).max)
+            member = seeded(teacher, seed)
+            lessons.append(Lesson(member, rows, y, groups, sample_weight))
+        self.teachers_ = fit_teachers(lessons)
         self.classes_ = np.unique(y)
         return self
 

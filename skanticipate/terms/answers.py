@@ -4,7 +4,7 @@ import numpy as np
 
 from skanticipate.losses import soft_cross_entropy
 from skanticipate.terms.labels import Part
-from skanticipate.terms.objective import Term, taken
+from skanticipate.terms.objective import Joined, Term, joined_weights, taken
 
 
 def answer_part(proba, index):
@@ -57,7 +57,9 @@ class AnswerTerm(Term):
     ):
         n_classes = proba.shape[1]
         super().__init__(name, weight, has, sample_weight, compute, n_classes=n_classes)
+        self.answers = proba, index
         self.temperature = temperature
+        self.top_k = top_k
         self.index = compute.indices(index)
         table, self.kept = compute.floats(proba), None
         if top_k is not None:
@@ -66,6 +68,28 @@ class AnswerTerm(Term):
         table = (table / table.amax(-1, keepdim=True)).pow(1 / temperature)
         self.table = table / table.sum(-1, keepdim=True)
         self.entropy = -self.table.xlogy(self.table).sum(-1)  # (m,)
+
+    @property
+    def kind(self):
+        """The classes that are compared, and the temperature, are those of all."""
+        return self.name, self.temperature, self.top_k
+
+    @classmethod
+    def stack(cls, terms):
+        """One term about the samples of all, one after another."""
+        first = terms[0]
+        tables, indices = zip(*(term.answers for term in terms), strict=True)
+        answers = Joined(tables)
+        return cls(
+            first.name,
+            [term.weight for term in terms],
+            *joined_weights(terms),
+            first.compute,
+            proba=answers.table,
+            index=answers.index(indices),
+            temperature=first.temperature,
+            top_k=first.top_k,
+        )
 
     def losses(self, output, batch, samples, rows):
         """Divergence of each row that is taken.   -> (B,) or (B',)."""

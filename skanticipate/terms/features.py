@@ -7,7 +7,7 @@ from torch import nn
 
 from skanticipate.losses import direct_loss, pooled_loss, weakly_aligned_loss
 from skanticipate.networks.bare import skip_init
-from skanticipate.terms.objective import Term, taken
+from skanticipate.terms.objective import Term, joined_weights, taken
 
 
 def _direct(student, teacher, *, student_mask, teacher_mask, teacher_pooled, alpha):
@@ -54,12 +54,60 @@ class FeatureTerm(Term):
         self, weight, has, sample_weight, compute, *, alignment, alpha, maps, projection
     ):
         super().__init__("feature", weight, has, sample_weight, compute)
+        self.alignment, self.alpha = alignment, alpha
         self.distance = partial(_ALIGNMENTS[alignment], alpha=alpha)
         self.by_position = alignment == "direct"
         self.maps = maps
         self.take_futures = maps.take_futures
         self.projection = projection
         self.modules = {"projection": projection}
+
+    @property
+    def kind(self):
+        """Maps are at hand, and compared in one way."""
+        # A projection rests in a batch without a future, or with nothing but padding.
+        learns = next(self.projection.parameters(), None) is not None
+        if learns or not hasattr(self.maps, "stack"):
+            return None
+        return self.name, self.alignment, self.alpha, self.maps.kind
+
+    @classmethod
+    def stack(cls, terms):
+        """One term about the samples of all, one after another."""
+        first = terms[0]
+        return cls(
+            [term.weight for term in terms],
+            *joined_weights(terms),
+            first.compute,
+            alignment=first.alignment,
+            alpha=first.alpha,
+            maps=type(first.maps).stack([term.maps for term in terms]),
+            projection=first.projection,
+        )
+
+    @property
+    def is_closed(self):
+        """Both maps are of one position, where all alignments compare the same."""
+        plain = isinstance(self.projection, nn.Identity)
+        return plain and getattr(self.maps, "is_of_one_position", False)
+
+    def with_gradient(self, found, batch, weight):
+        """Sums as by a call, and the gradient by features of one position (B, d)."""
+        rows = super()._rows(None, batch)
+        if rows is not None and not len(rows):
+            return None
+        teacher = self.maps(batch, rows)[0].squeeze(1)
+        apart = taken(found.features, rows) - teacher  # (B', d)
+        slope = apart.clamp(-1, 1)  # of the Huber form, ``slope * (x - slope / 2)``
+        factor = (2.0 if self.alignment == "weak" else 1.0) / apart.shape[1]
+        losses = (slope * (apart - slope / 2)).sum(1) * factor
+        samples = taken(batch.samples, rows).to(self.compute.device)
+        sums = self._sum(losses, samples, rows, batch)
+        slope *= self._share(samples, rows, sums[1], batch, weight) * factor
+        if rows is None:
+            return sums, None, slope
+        places = rows.to(slope.device)
+        return sums, None, torch.zeros_like(found.features).index_add_(0, places, slope)
 
     def __call__(self, output, batch):
         """Sum of the weighted distances and of the weights; None without two maps."""
@@ -68,25 +116,22 @@ class FeatureTerm(Term):
             return None
         with torch.no_grad():
             maps = self.maps(batch, rows)  # of the teacher, its mask, its pooled maps
-        features, mask = (taken(part, rows) for part in (output.features, output.mask))
-        samples = taken(batch.samples, rows).to(self.compute.device)
-        kept = self._with_positions(mask, maps[1])
+        kept = self._with_positions(taken(output.mask, rows), maps[1])
         if kept is not None:
-            features, mask, samples = (
-                taken(part, kept) for part in (features, mask, samples)
-            )
+            rows = kept if rows is None else rows[kept.cpu()]
             maps = [taken(part, kept) for part in maps]
-            if not len(kept):
+            if not len(rows):
                 return None
         teacher, teacher_mask, teacher_pooled = maps
         losses = self.distance(
-            self.projection(features),  # (B', N, d), of the teacher's channels
+            self.projection(taken(output.features, rows)),  # of the teacher's channels
             teacher,
-            student_mask=mask,
+            student_mask=taken(output.mask, rows),
             teacher_mask=teacher_mask,
             teacher_pooled=teacher_pooled,
         )
-        return self._sum(losses, samples)
+        samples = taken(batch.samples, rows).to(self.compute.device)
+        return self._sum(losses, samples, rows, batch)
 
     def _with_positions(self, mask, teacher_mask):
         """Rows whose maps can be compared (B'',); None where all of them can be."""

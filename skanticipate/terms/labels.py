@@ -1,11 +1,13 @@
 """The base term: cross-entropy against targets that are sums of parts."""
 
+from itertools import zip_longest
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from skanticipate.losses import soft_cross_entropy
-from skanticipate.terms.objective import Term
+from skanticipate.terms.objective import Joined, Term, joined_weights
 
 
 class Part(NamedTuple):
@@ -55,7 +57,7 @@ class Targets:
 
     def take(self, samples):
         """Codes (B,) where there is nothing but labels, else distributions (B, C)."""
-        codes = self.codes[samples]
+        codes = self.codes.index_select(0, samples)
         if not self.tables:
             return codes
         targets = None
@@ -64,11 +66,12 @@ class Targets:
             rows = table.index_select(0, own)  # (B, C)
             rows *= share if isinstance(share, float) else share[samples].unsqueeze(1)
             targets = rows if targets is None else targets.add_(rows)
+        places = codes.unsqueeze(1)
         if isinstance(self.share, float):
-            share = targets.new_full((), self.share).expand(len(codes), 1)
+            share = targets.new_full(places.shape, self.share)
         else:
             share = self.share[samples].unsqueeze(1)
-        return targets.scatter_add_(1, codes.unsqueeze(1), share)
+        return targets.scatter_add_(1, places, share)
 
 
 def _share(share, compute):
@@ -91,17 +94,119 @@ class LabelTerm(Term):
 
     def __init__(self, parts, has, sample_weight, compute):
         super().__init__("base", 1.0, has, sample_weight, compute)
+        self.parts = parts
         self.targets = Targets(parts, compute)
         entropies = [
             p.entropy[p.index] * p.share for p in parts if p.entropy is not None
         ]
         self.entropy = compute.floats(sum(entropies)) if entropies else None  # (n,)
 
+    @property
+    def kind(self):
+        """Parts are added up, whatever they are."""
+        return self.name
+
+    @classmethod
+    def stack(cls, terms):
+        """One term about the samples of all, one after another."""
+        parts = stack_parts([term.parts for term in terms])
+        return cls(parts, *joined_weights(terms), terms[0].compute)
+
+    @property
+    def is_closed(self):
+        """Every sample has a target."""
+        return self.has is None
+
+    def with_gradient(self, found, batch, weight):
+        """Sums as by a call, and the gradient by logits of one stage."""
+        samples = batch.samples.to(self.compute.device)
+        targets = self.targets.take(samples)
+        log_proba = found.logits.log_softmax(1)  # (B, C)
+        is_soft = targets.ndim == 2
+        if is_soft:
+            losses = torch.linalg.vecdot(log_proba, targets).neg_()
+        else:
+            codes = targets.unsqueeze(1)
+            losses = log_proba.gather(1, codes).squeeze(1).neg_()
+        if self.entropy is not None:
+            losses -= self.entropy[samples]
+        sums = self._sum(losses, samples, None, batch)
+        share = self._share(samples, None, sums[1], batch, weight)
+        gradient = log_proba.exp_()  # (softmax - targets) * share
+        if is_soft:
+            gradient.mul_(targets.sum(1, keepdim=True).mul_(share))
+            return sums, gradient.sub_(targets.mul_(share)), None
+        minus = -share
+        if not torch.is_tensor(minus):
+            minus = gradient.new_full(codes.shape, minus)
+        gradient.mul_(share).scatter_add_(1, codes, minus.expand_as(codes))
+        return sums, gradient, None
+
     def losses(self, output, batch, samples, rows):
         """Cross-entropy, less the entropy of answers.   -> (B,)."""
         targets = self.targets.take(samples)
         losses = soft_cross_entropy(output.logits, targets, reduction="none")
         return losses if self.entropy is None else losses - self.entropy[samples]
+
+
+def stack_parts(stacks):
+    """Parts about the samples of several models, one after another.
+
+    Parameters
+    ----------
+    stacks : list of K lists of Part
+        Of each model, the labels first; how many there are may differ.
+    """
+    n_samples = [len(parts[0].index) for parts in stacks]
+    labels = [parts[0] for parts in stacks]
+    stacked = [
+        Part(
+            None,
+            np.concatenate([part.index for part in labels]),
+            _shares(labels, n_samples),
+        )
+    ]
+    # Entropies make other parts of what is else alike.
+    for with_entropy in (False, True):
+        tabled = [
+            [
+                part
+                for part in parts[1:]
+                if (part.entropy is not None) == with_entropy and np.any(part.share)
+            ]
+            for parts in stacks
+        ]
+        for same in zip_longest(*tabled):
+            stacked.append(_stack_part(same, n_samples))
+    return stacked
+
+
+def _stack_part(parts, n_samples):
+    """One part of K, or None where a model has none, about all samples."""
+    any_of_them = next(part for part in parts if part is not None)
+    silent = any_of_them._replace(share=0.0)  # points to a row, and says nothing
+    parts = [
+        silent._replace(index=np.zeros(n, dtype=np.intp)) if part is None else part
+        for part, n in zip(parts, n_samples, strict=True)
+    ]
+    tables = Joined([part.table for part in parts])
+    entropy = None
+    if any_of_them.entropy is not None:
+        rows = [np.asarray(part.entropy) for part in parts]
+        entropy = np.zeros(len(tables.table))
+        for start, values in zip(tables.starts, rows, strict=True):
+            entropy[start : start + len(values)] = values
+    index = tables.index([part.index for part in parts])
+    return Part(tables.table, index, _shares(parts, n_samples), entropy)
+
+
+def _shares(parts, n_samples):
+    """Share of each sample of several models.   -> number or (N,)."""
+    if all(np.ndim(part.share) == 0 and part.share == parts[0].share for part in parts):
+        return parts[0].share
+    return np.concatenate(
+        [np.broadcast_to(p.share, n) for p, n in zip(parts, n_samples, strict=True)]
+    )
 
 
 def label_parts(codes, terms, smoothing):

@@ -9,7 +9,7 @@ from skanticipate.data.actions import verbs_and_nouns
 from skanticipate.data.missing import number_names
 from skanticipate.data.numbers import Interval
 from skanticipate.losses import marginal_cross_entropy
-from skanticipate.terms.objective import Term, taken
+from skanticipate.terms.objective import Term, joined_weights, taken
 
 
 class MarginalLoss(BaseEstimator):
@@ -110,8 +110,27 @@ class MarginalTerm(Term):
         super().__init__(
             name, weight, codes >= 0, sample_weight, compute, n_classes=len(part_of)
         )
+        self.codes = codes, part_of
         self.part_of = compute.indices(part_of)
         self.parts = self.part_of[compute.indices(np.maximum(codes, 0))]  # (n,)
+
+    @property
+    def kind(self):
+        """Verbs, or nouns, are those of all."""
+        return self.name, tuple(self.codes[1])
+
+    @classmethod
+    def stack(cls, terms):
+        """One term about the samples of all, one after another."""
+        first = terms[0]
+        return cls(
+            first.name,
+            [term.weight for term in terms],
+            joined_weights(terms)[1],
+            first.compute,
+            codes=np.concatenate([term.codes[0] for term in terms]),
+            part_of=first.codes[1],
+        )
 
     def losses(self, output, batch, samples, rows):
         """Loss of each row that is taken.   -> (B,) or (B',)."""

@@ -1,6 +1,9 @@
 """The objective of a step: terms, each with its own weight, rows and modules."""
 
+import numpy as np
 import torch
+
+from skanticipate.networks.base import Output
 
 # A term about fewer than half of the samples takes their rows alone where it compares
 # more classes than this; else a batch as a whole, in fewer operations, is faster.
@@ -18,11 +21,7 @@ class Objective:
 
     def __init__(self, terms):
         self.terms = terms
-
-    @property
-    def weights(self):
-        """Weight of each term.   -> dict of str to float."""
-        return {term.name: term.weight for term in self.terms}
+        self.weights = {term.name: term.weight for term in terms}  # of a stack (K,)
 
     @property
     def modules(self):
@@ -34,15 +33,109 @@ class Objective:
         """Sample indices (B,) -> futures (B, ...), where a term asks for them."""
         return next((t.take_futures for t in self.terms if t.take_futures), None)
 
+    @property
+    def kind(self):
+        """What two objectives share that can be computed as one; None if it cannot."""
+        kinds = tuple((type(term), term.kind) for term in self.terms)
+        return None if any(kind is None for _, kind in kinds) else kinds
+
+    @classmethod
+    def stack(cls, objectives):
+        """One objective for models of one kind, whose samples stand one after another.
+
+        Parameters
+        ----------
+        objectives : list of K Objective
+            Of one `kind`.
+        """
+        terms = zip(*(objective.terms for objective in objectives), strict=True)
+        stack = cls([type(same[0]).stack(same) for same in terms])
+        for term in stack.terms:
+            weights = term.compute.floats(term.weight)
+            stack.weights[term.name] = weights.expand(len(objectives))
+        return stack
+
     def __call__(self, output, batch):
         """Terms of a batch: {name: (sum of weighted losses, sum of weights)}.
 
-        A term is missing where no row of the batch has its signal.
+        A term is missing where no row of the batch has its signal. Of the batches of K
+        models sums have the shape (K,).
         """
         found = {term.name: term(output, batch) for term in self.terms}
         if output.auxiliary_loss is not None:
+            if batch.models is not None:
+                raise TypeError("A network with a loss of its own cannot be stacked.")
             found["auxiliary"] = output.auxiliary_loss, 1.0
         return {name: sums for name, sums in found.items() if sums is not None}
+
+    def total(self, terms, models=None):
+        """The objective of a batch: means of terms, each with its weight.   -> ().
+
+        Of some models of a stack, a slice, it is the sum of their objectives: one
+        without a row of a term adds nothing.
+        """
+        # Factors of their own in `backward` would import a compiler, in every process.
+        totals = [
+            losses * (self.weights.get(name, 1.0) / counts)
+            if models is None
+            else losses
+            @ torch.where(counts > 0, self.weights[name][models] / counts, 0)
+            for name, (losses, counts) in terms.items()
+        ]
+        return sum(totals[1:], totals[0])
+
+    def with_gradient(self, found, batch, parameters=()):
+        """Terms of a batch and the gradients of the objective by what it depends on.
+
+        For callers in `torch.no_grad` that go on from there without autograd.
+
+        Parameters
+        ----------
+        found : ClosedForm
+        batch : Batch
+        parameters : list of tensors
+            Of what is trained beside the network.
+
+        Returns
+        -------
+        terms : dict
+            As by a call.
+        gradients : list
+            By the logits, the features, and each of the parameters; None where the
+            objective does not depend on it.
+        """
+        if all(term.is_closed for term in self.terms):
+            return self._by_hand(found, batch)
+        logits, features = found.logits.detach(), found.features.detach()
+        leaves = [logits.requires_grad_(), features.requires_grad_(), *parameters]
+        with torch.enable_grad():
+            output = Output(logits.unsqueeze(1), features.unsqueeze(1))
+            terms = self(output, batch)
+            if not terms:
+                return {}, [None] * len(leaves)
+            total = self.total(terms, batch.models)
+        return detached(terms), torch.autograd.grad(total, leaves, allow_unused=True)
+
+    def _by_hand(self, found, batch):
+        """`with_gradient` of terms that all give their own."""
+        terms, gradients = {}, [None, None]  # by logits and by features
+        for term in self.terms:
+            weight = self.weights[term.name]
+            if batch.models is not None:
+                weight = weight[batch.models]
+            known = term.with_gradient(found, batch, weight)
+            if known is not None:
+                terms[term.name], *own = known
+                gradients = [
+                    g if other is None else other if g is None else g.add_(other)
+                    for g, other in zip(gradients, own, strict=True)
+                ]
+        return terms, gradients
+
+
+def detached(terms):
+    """Sums of terms without what made them."""
+    return {name: (losses.detach(), n) for name, (losses, n) in terms.items()}
 
 
 class Term:
@@ -71,12 +164,14 @@ class Term:
 
     modules = {}  # name -> torch.nn.Module: what is trained beside the network
     take_futures = None  # samples (B,) -> futures, which a batch must bring along
+    is_closed = False  # whether it has a method `with_gradient`
     cuts = False  # whether to cut batches to the rows that have the signal, always
 
     def __init__(self, name, weight, has, sample_weight, compute, *, n_classes=0):
         self.name = name
         self.weight = weight
         self.compute = compute
+        self.given = has, sample_weight
         self.has = None if has.all() else torch.as_tensor(has)
         few = n_classes > _MANY_CLASSES and 2 * has.sum() < len(has)
         self.cuts = self.cuts or few
@@ -84,6 +179,16 @@ class Term:
         if self.has is not None and not self.cuts:
             counts = has if counts is None else counts * has
         self.counts = None if counts is None else compute.floats(counts)  # (n,)
+
+    @property
+    def kind(self):
+        """What terms share that can be computed as one; None if this one cannot."""
+        return None
+
+    @classmethod
+    def stack(cls, terms):
+        """One term about the samples of all, one after another; of one `kind`."""
+        raise NotImplementedError
 
     def __call__(self, output, batch):
         """Sum of the weighted losses and sum of the weights; None without any row."""
@@ -94,14 +199,36 @@ class Term:
             samples = samples[rows]
         samples = samples.to(self.compute.device)
         losses = self.losses(output, batch, samples, rows)  # (B,), or (B',) of rows
-        return self._sum(losses, samples)
+        return self._sum(losses, samples, rows, batch)
 
-    def _sum(self, losses, samples):
-        """Sum of the weighted losses of samples (B',), and sum of the weights."""
-        if self.counts is None:
+    def _sum(self, losses, samples, rows, batch):
+        """Sum of the weighted losses of samples (B',), and sum of the weights.
+
+        -> () and (), or (K,) and (K,) of a batch of K models
+        """
+        weights = None if self.counts is None else self.counts[samples]
+        if batch.models is not None:
+            return _sums_by_model(losses, weights, rows, batch)
+        if weights is None:
             return losses.sum(), losses.shape[0]
-        weights = self.counts[samples]
         return losses @ weights, weights.sum()
+
+    def _share(self, samples, rows, total, batch, weight):
+        """Weight of each row in the objective.   -> number, or (B', 1).
+
+        `total` are the sums of weights, `weight` that of the term, of each model.
+        """
+        counts = None if self.counts is None else self.counts[samples]
+        if batch.models is None:
+            share = weight / total
+            return share if counts is None else (counts * share).unsqueeze(1)
+        share, size = weight / total, len(batch.samples) // len(total)
+        share = torch.where(total > 0, share, 0)  # (K,)
+        if rows is None:
+            share = share.repeat_interleave(size)
+        else:
+            share = share[rows.to(share.device) // size]
+        return (share if counts is None else counts * share).unsqueeze(1)
 
     def losses(self, output, batch, samples, rows):
         """Loss of each row that is taken.
@@ -137,3 +264,69 @@ def taken(values, rows):
     if values is None or rows is None:
         return values
     return values[rows.to(values.device)]
+
+
+def _sums_by_model(losses, weights, rows, batch):
+    """Sums of losses and of weights of rows (B',) by the model they are of.   (K,)."""
+    n_models = batch.models.stop - batch.models.start
+    size = len(batch.samples) // n_models
+    if rows is None:
+        losses = losses.view(n_models, size)
+        if weights is None:
+            return losses.sum(1), losses.new_full((n_models,), size)
+        weights = weights.view(n_models, size)
+        return torch.linalg.vecdot(losses, weights), weights.sum(1)
+    if weights is None:
+        weights = torch.ones_like(losses)
+    models = rows.to(losses.device) // size
+    zeros = losses.new_zeros(n_models)
+    return (
+        zeros.index_add(0, models, losses * weights),
+        zeros.index_add(0, models, weights),
+    )
+
+
+def joined_weights(terms):
+    """Signals and weights of the samples of several terms, one after another.
+
+    -> (N,) of bool, (N,) or None
+    """
+    has, weights = zip(*(term.given for term in terms), strict=True)
+    if all(w is None for w in weights):
+        return np.concatenate(has), None
+    return np.concatenate(has), np.concatenate(
+        [np.ones(len(h)) if w is None else w for h, w in zip(has, weights, strict=True)]
+    )
+
+
+class Joined:
+    """Tables of several models under one another, each of them once.
+
+    Parameters
+    ----------
+    tables : list of K ndarrays (R, C)
+        The same object may stand there several times; so may equal ones.
+    """
+
+    def __init__(self, tables):
+        self.unlike, self.starts = [], []
+        for table in tables:
+            self.starts.append(self._start(table))
+        self.table = self.unlike[0]
+        if len(self.unlike) > 1:
+            self.table = np.concatenate(self.unlike)
+
+    def _start(self, table):
+        start = 0
+        for other in self.unlike:
+            if other is table or np.array_equal(other, table):
+                return start
+            start += len(other)
+        self.unlike.append(table)
+        return start
+
+    def index(self, indices):
+        """Rows (n,) of each table as rows of the common one.   -> (N,)."""
+        return np.concatenate(
+            [i + start for i, start in zip(indices, self.starts, strict=True)]
+        )

@@ -6,31 +6,47 @@ import torch
 
 
 class Batch(NamedTuple):
-    """Samples of one step, by number and by clip."""
+    """Samples of one step, by number and by clip.
+
+    Of K models trained together, the rows of the first, then those of the second.
+    """
 
     samples: torch.Tensor  # (B,) int64, on the CPU
     clips: torch.Tensor  # (B, ...)
     futures: torch.Tensor | None = None  # (B, ...), where a term asks for them
+    models: slice | None = None  # those of a stack; None: one that trains alone
 
 
-def batch_reader(spec, take_clips, take_futures=None, *, generator):
-    """Build take(samples (B,)) -> Batch, past and future cropped alike.
+class BatchReader:
+    """Samples (B,) -> Batch on the device, past and future cropped alike.
 
     Parameters
     ----------
     spec : NetworkSpec
         Says how clips are cropped in training.
-    take_clips, take_futures : callable
-        Sample indices (B,) -> clips (B, ...) on the device.
+    rows : RowView of shape (n, ...)
+        Clips of the samples.
+    compute : Compute
+        Device and precision of the network.
+    take_futures : callable or None
+        Sample indices (B,) -> futures (B, ...) on the device.
     generator : torch.Generator
         Of the crops.
     """
 
-    def take(samples):
-        futures = None if take_futures is None else take_futures(samples)
-        return Batch(samples, *spec.crop(take_clips(samples), futures, generator))
+    def __init__(self, spec, rows, compute, take_futures=None, *, generator):
+        self.spec = spec
+        self.rows = rows
+        self.compute = compute
+        self.take_clips = compute.reader(rows)
+        self.take_futures = take_futures
+        self.generator = generator
 
-    return take
+    def __call__(self, samples):
+        """Read the clips of a batch, and the futures where they are asked for."""
+        futures = None if self.take_futures is None else self.take_futures(samples)
+        clips = self.take_clips(samples)
+        return Batch(samples, *self.spec.crop(clips, futures, self.generator))
 
 
 class Batches:

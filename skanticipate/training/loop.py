@@ -9,10 +9,10 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 
 from skanticipate.networks.base import lend_generator
+from skanticipate.training.sums import EpochSums, diverged
 
 
 @dataclass
@@ -148,7 +148,7 @@ def initial_state(modules, optimizer, seeds, *, schedule=None, stopping=None):
     )
 
 
-@dataclass
+@dataclass(eq=False)
 class Training:
     """A training that is prepared: what is left is to run it.
 
@@ -206,12 +206,16 @@ def run(training, watch=iter):
     ):
         for _ in watch(training_epochs(training)):
             pass
+    end(state)
+    return state.history
+
+
+def end(state):
+    """Look at the weights, and keep the best."""
     check_finite(state.network, state.epoch)
     if state.stopping is not None:
         state.stopping.restore(state.network)
-    state.optimizer.zero_grad()
     state.network.eval()
-    return state.history
 
 
 def training_epochs(training):
@@ -245,81 +249,35 @@ def training_epochs(training):
         sums = EpochSums(len(batches))
         for k, samples in enumerate(batches):
             done = state.epoch + (k + 0.5) / len(batches)
-            lr = _set_lr(state, done, training.max_epochs)
+            lr = set_lr(state, done, training.max_epochs)
             sums.put(k, step(samples))
-        means = sums.means(state.epoch + 1)
-        record = {"epoch": state.epoch + 1, "lr": lr, "loss": step.loss(means), **means}
-        if training.score is not None:
-            state.network.eval()
-            figures = training.score(state.network)
-            watched = figures.pop("score")
-            record.update(figures)
-            if state.stopping is not None:
-                state.stopping.update(watched, record["epoch"], state.network)
-        state.history.append(record)
-        yield record
+        yield end_epoch(training, lr, sums.means(state.epoch + 1))
 
 
-def _set_lr(state, epoch, max_epochs):
+def end_epoch(training, lr, means):
+    """Score the network where that is wanted, and note the epoch.   -> record."""
+    state = training.state
+    loss = training.step.loss(means)
+    record = {"epoch": state.epoch + 1, "lr": lr, "loss": loss, **means}
+    if training.score is not None:
+        state.network.eval()
+        figures = training.score(state.network)
+        watched = figures.pop("score")
+        record.update(figures)
+        if state.stopping is not None:
+            state.stopping.update(watched, record["epoch"], state.network)
+    state.history.append(record)
+    return record
+
+
+def set_lr(state, epoch, max_epochs):
+    """Give the optimiser the rate of a point of training.   -> rate."""
     factor = 1.0 if state.schedule is None else state.schedule.factor(epoch, max_epochs)
     state.optimizer.lr = state.lr * factor
     return state.optimizer.lr
-
-
-class EpochSums:
-    """Sum and weight of each term at each step of an epoch.
-
-    They go into arrays that are made once, on the device of the losses: a small tensor
-    kept from every step would lie in the heap between large ones and pin their memory,
-    and numbers would make a GPU wait.
-
-    Parameters
-    ----------
-    n_steps : int
-        Steps of the epoch.
-    """
-
-    def __init__(self, n_steps):
-        self.n_steps = n_steps
-        self.terms = {}
-
-    def put(self, step, terms):
-        """Note the terms of a step (from 0), which need not be those of another."""
-        for name, (total, weight) in terms.items():
-            if name not in self.terms:
-                sums = total.new_empty(2, self.n_steps, dtype=torch.float64)
-                if sums.device.type == "cpu":
-                    sums = sums.numpy()  # faster to write a number into
-                self.terms[name] = sums, np.zeros(self.n_steps, dtype=bool)
-            sums, present = self.terms[name]
-            sums[0, step], sums[1, step], present[step] = total, weight, True
-
-    def means(self, epoch):
-        """Mean of each term; a loss that is not finite ends training."""
-        means = {}
-        for name, (sums, present) in self.terms.items():
-            steps = np.flatnonzero(present)
-            totals, weights = torch.as_tensor(sums).cpu()[:, steps]
-            finite = totals.isfinite()
-            if not finite.all():
-                batch = steps[int((~finite).nonzero()[0])] + 1
-                what = f"The {name} loss is {totals[~finite][0]}"
-                raise diverged(f"{what} in epoch {epoch}, batch {batch}.")
-            means[name] = float(totals.sum() / sum(weights.tolist()))
-        return means
 
 
 def check_finite(network, epoch):
     """Look at the weights once at the end: no loss has seen the last step."""
     if not all(p.isfinite().all() for p in network.parameters()):
         raise diverged(f"Weights are not finite after the last step of epoch {epoch}.")
-
-
-def diverged(what):
-    """Error of a training that went astray."""
-    return ValueError(
-        f"{what} Usual causes: a learning rate that is too high, features that were "
-        "not standardised, or values too large for float32. Lower lr, put a "
-        "StandardScaler in front (PerFrame(StandardScaler()) for sequences), or set "
-        "dtype='float64'."
-    )

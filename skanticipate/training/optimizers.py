@@ -1,17 +1,18 @@
-"""SGD and AdamW over torch's functional forms.
+"""SGD and AdamW over the fused kernels of torch.
 
-The classes of `torch.optim` run profiler and compiler hooks around every step; in a
-small network these take a quarter of the whole training step. The arithmetic is
-torch's, to the bit.
+The classes of `torch.optim` run profiler and compiler hooks around every step, and its
+functions sort tensors by device; in a small network these take a quarter of the whole
+training step. The arithmetic is torch's, to the bit. Parameters are of one device and
+type, and gradients lie in memory as they do.
 """
 
 import torch
-from torch.optim.adamw import adamw
-from torch.optim.sgd import sgd
 
 
 class SGD:
     """Stochastic gradient descent with momentum, as `torch.optim.SGD`."""
+
+    moments = ("velocities",)  # attributes with a tensor for each parameter
 
     def __init__(self, parameters, *, lr, momentum, weight_decay):
         self.parameters = list(parameters)
@@ -20,27 +21,31 @@ class SGD:
         self.weight_decay = weight_decay
         self.velocities = [torch.zeros_like(p) for p in self.parameters]
 
-    def zero_grad(self):
-        """Forget the gradients."""
-        for parameter in self.parameters:
-            parameter.grad = None
-
-    @torch.no_grad()
-    def step(self):
-        """Move every parameter that has a gradient."""
-        moved = [k for k, p in enumerate(self.parameters) if p.grad is not None]
-        sgd(
-            [self.parameters[k] for k in moved],
-            [self.parameters[k].grad for k in moved],
-            [self.velocities[k] for k in moved],
-            fused=True,
+    def update(self, gradients):
+        """Move every parameter that has a gradient in the list; in `torch.no_grad`."""
+        parameters, gradients, velocities = _that_move(
+            gradients, self.parameters, self.velocities
+        )
+        if not parameters:
+            return
+        torch._fused_sgd_(
+            parameters,
+            gradients,
+            velocities if self.momentum else [],
             weight_decay=self.weight_decay,
             momentum=self.momentum,
             lr=self.lr,
             dampening=0.0,
             nesterov=False,
             maximize=False,
+            is_first_step=False,
         )
+
+    def follow(self, other, *, shared=False):
+        """Be as far as another that takes the same steps; `shared`: from now on too.
+
+        The moments stay.
+        """
 
     def state_dict(self):
         """What the next step depends on, beside the parameters."""
@@ -56,6 +61,7 @@ class AdamW:
 
     betas = (0.9, 0.999)
     eps = 1e-8
+    moments = ("means", "squares")
 
     def __init__(self, parameters, *, lr, weight_decay):
         self.parameters = list(parameters)
@@ -68,20 +74,21 @@ class AdamW:
             for p in self.parameters
         ]
 
-    zero_grad = SGD.zero_grad
-
-    @torch.no_grad()
-    def step(self):
-        """Move every parameter that has a gradient."""
-        moved = [k for k, p in enumerate(self.parameters) if p.grad is not None]
-        adamw(
-            [self.parameters[k] for k in moved],
-            [self.parameters[k].grad for k in moved],
-            [self.means[k] for k in moved],
-            [self.squares[k] for k in moved],
+    def update(self, gradients):
+        """Move every parameter that has a gradient in the list; in `torch.no_grad`."""
+        parameters, gradients, means, squares, counts = _that_move(
+            gradients, self.parameters, self.means, self.squares, self.counts
+        )
+        if not parameters:
+            return
+        torch._foreach_add_(counts, 1)
+        torch._fused_adamw_(
+            parameters,
+            gradients,
+            means,
+            squares,
             [],
-            [self.counts[k] for k in moved],
-            fused=True,
+            counts,
             amsgrad=False,
             beta1=self.betas[0],
             beta2=self.betas[1],
@@ -90,6 +97,10 @@ class AdamW:
             eps=self.eps,
             maximize=False,
         )
+
+    def follow(self, other, *, shared=False):
+        """Be as far as another that takes the same steps; `shared`: from now on too."""
+        self.counts = other.counts if shared else [c.clone() for c in other.counts]
 
     def state_dict(self):
         """What the next step depends on, beside the parameters."""
@@ -106,13 +117,18 @@ class MatrixDecayAdamW:
     """AdamW whose weight decay spares biases and norms: all that is no matrix."""
 
     def __init__(self, parameters, *, lr, weight_decay):
-        parameters = list(parameters)
-        matrices = [p for p in parameters if p.ndim > 1]
-        vectors = [p for p in parameters if p.ndim <= 1]
+        self.parameters = list(parameters)
+        self.is_matrix = [p.ndim > 1 for p in self.parameters]
+        matrices, vectors = self._by_kind(self.parameters)
         self.parts = [
             AdamW(matrices, lr=lr, weight_decay=weight_decay),
             AdamW(vectors, lr=lr, weight_decay=0.0),
         ]
+
+    def _by_kind(self, values):
+        """Values of the parameters that are matrices, and of the others."""
+        pairs = list(zip(values, self.is_matrix, strict=True))
+        return [v for v, is_m in pairs if is_m], [v for v, is_m in pairs if not is_m]
 
     @property
     def lr(self):
@@ -124,15 +140,10 @@ class MatrixDecayAdamW:
         for part in self.parts:
             part.lr = lr
 
-    def zero_grad(self):
-        """Forget the gradients."""
-        for part in self.parts:
-            part.zero_grad()
-
-    def step(self):
-        """Move every parameter that has a gradient."""
-        for part in self.parts:
-            part.step()
+    def update(self, gradients):
+        """Move every parameter that has a gradient in the list."""
+        for part, own in zip(self.parts, self._by_kind(gradients), strict=True):
+            part.update(own)
 
     def state_dict(self):
         """What the next step depends on, beside the parameters."""
@@ -142,6 +153,14 @@ class MatrixDecayAdamW:
         """Continue from what `state_dict` gave."""
         for part, given in zip(self.parts, state["parts"], strict=True):
             part.load_state_dict(given)
+
+
+def _that_move(gradients, parameters, *others):
+    """Parameters that have a gradient, their gradients, and what else they have."""
+    if all(g is not None for g in gradients):
+        return parameters, gradients, *others
+    moved = [k for k, gradient in enumerate(gradients) if gradient is not None]
+    return [[v[k] for k in moved] for v in (parameters, gradients, *others)]
 
 
 def make_optimizer(name, modules, *, lr, momentum, weight_decay):

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from skanticipate.metrics.scores import ranks
-from skanticipate.training.loop import diverged
+from skanticipate.metrics.hits import ranks
+from skanticipate.training.sums import diverged
 
 _PREDICT_BYTES = 1 << 22
 

@@ -1,5 +1,9 @@
 """A step of training: from the numbers of some samples to new weights."""
 
+import torch
+
+from skanticipate.terms.objective import detached
+
 
 class GradientStep:
     """One step of gradient descent on a batch.
@@ -19,25 +23,57 @@ class GradientStep:
         self.optimizer = state.optimizer
         self.take_batch = take_batch
         self.objective = objective
-        self.weights = objective.weights
 
     def __call__(self, samples):
         """Update the weights.   -> the terms, as the objective gave them."""
         batch = self.take_batch(samples)  # numbers (B,) -> clips (B, ...) of the device
-        output = self.network(batch.clips)  # logits (B, S, C), features (B, N, d)
-        terms = self.objective(output, batch)
-        # Factors of their own in `backward` would import a compiler, in every process.
-        weighted = [
-            total * (self.weights.get(name, 1.0) / weight)
-            for name, (total, weight) in terms.items()
-        ]
-        if not weighted:  # no row of the batch has any signal
-            return {}
-        self.optimizer.zero_grad()
-        sum(weighted[1:], weighted[0]).backward()
-        self.optimizer.step()
-        return {name: (total.detach(), w) for name, (total, w) in terms.items()}
+        parameters = self.optimizer.parameters
+        terms, gradients = gradients_of(self.network, self.objective, batch, parameters)
+        if terms:  # else no row of the batch has any signal
+            with torch.no_grad():
+                self.optimizer.update(gradients)
+        return terms
 
     def loss(self, means):
         """Objective of an epoch from the mean of each term."""
-        return sum(self.weights.get(name, 1.0) * m for name, m in means.items())
+        weights = self.objective.weights
+        return sum(weights.get(name, 1.0) * m for name, m in means.items())
+
+
+def gradients_of(network, objective, batch, parameters):
+    """Terms of a batch, and the gradients of the objective by parameters.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+    objective : Objective
+    batch : Batch
+    parameters : list of tensors
+        Those of the network first, then of what is trained beside it.
+
+    Returns
+    -------
+    terms : dict
+        As the objective gave them; empty if no row of the batch has any signal.
+    gradients : list
+        None for a parameter on which nothing depends.
+    """
+    if getattr(network, "is_closed", False):
+        with torch.no_grad():
+            found = network.closed_form(batch.clips, parameters)
+            own = parameters[found.n_parameters :]
+            terms, gradients = objective.with_gradient(found, batch, own)
+            d_logits, d_features, *others = gradients
+            return terms, [*found.backward(d_logits, d_features), *others]
+    output = network(batch.clips)  # logits (B, S, C), features (B, N, d)
+    terms = objective(output, batch)
+    if not terms:
+        return {}, []
+    total = objective.total(terms, batch.models)
+    gradients = torch.autograd.grad(total, parameters, allow_unused=True)
+    # Fused optimisers go by places in memory.
+    alike = [
+        g if g is None or g.stride() == p.stride() else g.contiguous()
+        for g, p in zip(gradients, parameters, strict=True)
+    ]
+    return detached(terms), alike

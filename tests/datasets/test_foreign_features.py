@@ -297,6 +297,8 @@ def test_each_file_has_its_d(write, out):
     assert_array_equal(features["a"], expected)
     with pytest.raises(ValueError, match=r"d is \[16\]: expected .* the 2 files"):
         read_lmdb(paths, out=out.with_name("b"), d=[16])
+    with pytest.raises(ValueError, match=r"d is \[True, 4\]: expected the number of"):
+        read_lmdb(paths, out=out.with_name("b"), d=[True, 4])
 
 
 @pytest.mark.parametrize("dtype", ["O", "U4", "c8", None, "?", "f4,f4", "nonsense"])

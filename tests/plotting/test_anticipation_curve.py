@@ -11,6 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from skanticipate import LSTM, MLP, SmoothedAnticipator
+from skanticipate.metrics import time_to_action
 from skanticipate.plotting import AnticipationCurveDisplay, results_table
 
 matplotlib = pytest.importorskip("matplotlib")
@@ -289,3 +290,24 @@ def test_missing_matplotlib_is_explained(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(ImportError, match=r'pip install "skanticipate\[plot\]"'):
         AnticipationCurveDisplay({"a": [[0.2]]}, [1.0]).plot()
+
+
+STAGE = [[0.6, 0.4], [0.9, 0.1]]  # of two rows, the first of class 1
+
+
+@pytest.mark.parametrize(
+    "stage", [STAGE, np.array(STAGE), "table"], ids=["list", "array", "table"]
+)
+def test_a_single_run_is_a_list_of_one(stage):
+    if isinstance(stage, str):
+        stage = pytest.importorskip("pandas").DataFrame(STAGE)
+    draw, times = AnticipationCurveDisplay.from_predictions, [1.0, 0.5]
+    display = draw([1, 0], {"m": [[stage, stage]]}, times, k=1)
+    assert_array_equal(display.scores["m"], [[0.5], [0.5]])
+    for forgotten in ([stage, stage], iter([stage, stage])):
+        with pytest.raises(ValueError, match="expected .n, C.* run is a list of one"):
+            draw([1, 0], {"m": forgotten}, times, k=1)
+    with pytest.raises(TypeError, match="must be a dict of names to lists of runs"):
+        draw([1, 0], [[stage, stage]], times, k=1)
+    with pytest.raises(ValueError, match="y_score must have shape .n, C"):
+        time_to_action([1, 0], stage, times, k=1)

@@ -9,13 +9,13 @@ from toy_teachers import CLASSES, CLIPS, CODES, ROWS, Answering, Y
 
 from skanticipate import RowView
 from skanticipate.signals.asking import ask, fit_teacher
-from skanticipate.signals.cross_fit import cross_fitted_proba
+from skanticipate.signals.cross_fit import cross_fitted
 
 
 def teach(teacher, codes=CODES, n_folds=4, groups=None, seed=0):
-    return cross_fitted_proba(
+    return cross_fitted(
         teacher, ROWS, codes, CLASSES, n_folds, seed, groups=groups, sample_weight=None
-    )
+    )[1]
 
 
 def test_a_memoriser_knows_the_labels_it_was_fitted_on_and_no_others():
@@ -23,7 +23,7 @@ def test_a_memoriser_knows_the_labels_it_was_fitted_on_and_no_others():
     teacher = KNeighborsClassifier(1)
     memorised = ask(fit_teacher(teacher, noise, Y), noise, CLASSES)
     assert_array_equal(memorised.argmax(axis=1), CODES)
-    found = cross_fitted_proba(
+    _, found = cross_fitted(
         teacher, noise, CODES, CLASSES, 4, 0, groups=None, sample_weight=None
     )
     assert (found.argmax(axis=1) == CODES).mean() < 0.5
@@ -73,9 +73,9 @@ def asked():
 
 def spied(codes, groups):
     numbers = RowView(np.arange(len(codes), dtype=float)[:, None])
-    return cross_fitted_proba(
+    return cross_fitted(
         Spy(), numbers, codes, CLASSES, 3, 0, groups=groups, sample_weight=None
-    )
+    )[1]
 
 
 def test_no_teacher_answers_for_a_group_it_was_fitted_on(asked):

@@ -3,9 +3,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from toy_training import CPU
 
-from skanticipate import NetworkSpec
-from skanticipate.training.batches import batch_reader, mixed, shuffled
+from skanticipate import NetworkSpec, RowView
+from skanticipate.training.batches import BatchReader, mixed, shuffled
 
 
 def generator(seed=0):
@@ -79,22 +80,23 @@ class Cropping(NetworkSpec):
 
 def test_a_batch_brings_the_clips_of_its_samples():
     past, future = torch.randn(6, 3), torch.randn(6, 2)
-    samples = torch.tensor([4, 0])
-    read = batch_reader(NetworkSpec(), past.__getitem__, generator=None)
-    batch = read(samples)
+    samples, rows = torch.tensor([4, 0]), RowView(past.numpy())
+    batch = BatchReader(NetworkSpec(), rows, CPU, generator=None)(samples)
     assert torch.equal(batch.samples, samples)
     assert torch.equal(batch.clips, past[[4, 0]])
     assert batch.futures is None
-    read = batch_reader(
-        NetworkSpec(), past.__getitem__, future.__getitem__, generator=None
-    )
+    read = BatchReader(NetworkSpec(), rows, CPU, future.__getitem__, generator=None)
     assert torch.equal(read(samples).futures, future[[4, 0]])
 
 
 def test_past_and_future_are_cropped_alike():
     clips = torch.zeros(4, 1)
-    read = batch_reader(
-        Cropping(), clips.__getitem__, clips.__getitem__, generator=generator()
+    read = BatchReader(
+        Cropping(),
+        RowView(clips.numpy()),
+        CPU,
+        clips.__getitem__,
+        generator=generator(),
     )
     one, other = read(torch.arange(4)), read(torch.arange(4))
     assert torch.equal(one.clips, one.futures)

@@ -19,6 +19,7 @@ from skanticipate.data.numbers import N_THREADS, Interval
 from skanticipate.data.rows import RowView
 from skanticipate.data.samples import Samples, check_weights, hold_out
 from skanticipate.data.validation import check_groups, check_same_length
+from skanticipate.estimator.many import Job, fit_jobs, fitted_of
 from skanticipate.estimator.nested import warn_if_reencoded
 from skanticipate.estimator.saving import SaveMixin
 from skanticipate.networks import LSTM, VerbNounHead
@@ -201,8 +202,11 @@ class HistoryTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimato
         words = seeds_of(self.random_state, range(1 + self.n_networks))
         split, *seeds = [word >> 1 for word in words.values()]
         training, held = hold_out(samples, self.validation_fraction, split)
-        self.weights_ = self._weigh(training, held, seeds)
-        self.models_ = self._fit_models(samples, seeds)
+        parts = [training, *[samples] * len(seeds)]
+        # The mean of several networks deserves no less than the one that is weighed.
+        first, *networks = self._fit_networks(parts, [seeds[0], *seeds])
+        self.weights_ = self._weigh(training, held, [first])
+        self.models_ = self._fit_models(samples, networks)
         return self
 
     def _check_fit(self, past_actions, y, groups, sample_weight):
@@ -236,9 +240,17 @@ class HistoryTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimato
             samples = replace(samples, groups=None)
         return samples
 
-    def _weigh(self, training, held, seeds):
+    def _fit_networks(self, parts, seeds):
+        """Networks of parts of the rows, each of its seed.   -> list."""
+        jobs = []
+        for part, seed in zip(parts, seeds, strict=True):
+            y, weights = self.classes_[part.codes], {"sample_weight": part.weights}
+            jobs.append(Job(self._network(len(part), seed), part.rows, y, weights))
+        return fitted_of(fit_jobs(jobs))
+
+    def _weigh(self, training, held, networks):
         """Weights that models of one part of the rows deserve on the other."""
-        models = self._fit_models(training, seeds[:1])  # the mean deserves no less
+        models = self._fit_models(training, networks)
         # a class without a training row says nothing of the final models
         held = held.select(np.isin(held.codes, training.codes))
         if not len(held):
@@ -250,8 +262,8 @@ class HistoryTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimato
         weights = mixture_weights(np.transpose(likelihoods), held.weights)
         return dict(zip(models, weights.tolist(), strict=True))
 
-    def _fit_models(self, samples, seeds):
-        """Fit all models on the same rows.   -> dict."""
+    def _fit_models(self, samples, networks):
+        """Fit all other models on the rows of networks.   -> dict."""
         codes = np.asarray(samples.rows)
         counted = {"weights": samples.weights}
         models = {
@@ -263,12 +275,7 @@ class HistoryTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimato
             models["templates"] = ActionTemplates(self.order).fit(
                 codes, samples.codes, *self._names_of_classes(), **counted
             )
-        models["networks"] = [
-            self._network(len(codes), seed).fit(
-                codes, self.classes_[samples.codes], sample_weight=samples.weights
-            )
-            for seed in seeds
-        ]
+        models["networks"] = networks
         return models
 
     def _knows_past(self):

@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import validate_params
 from torch import nn
 from torch.nn import functional
 
-from skanticipate.data.missing import as_list
+from skanticipate.data.missing import label_list
 from skanticipate.data.numbers import N_THREADS, Interval
 from skanticipate.estimator.nested import validate_nested
 from skanticipate.teachers.language.embedding import Tokens, check_length, pad, tokenize
@@ -306,7 +306,7 @@ def _check_absent(folder):
 
 
 def _check_sentences(sentences):
-    sentences = as_list(sentences)
+    sentences = label_list(sentences, "sentences")
     strangers = [sentence for sentence in sentences if not isinstance(sentence, str)]
     if strangers or not sentences:
         raise ValueError(

@@ -1,0 +1,173 @@
+"""All that a fit checks of what it was given, once."""
+
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.base import clone
+
+from skanticipate.data.labels import check_labels, warn_dropped
+from skanticipate.data.layout import hint_other_scale
+from skanticipate.data.leaks import (
+    warn_of_repeats,
+    warn_ungrouped,
+    whole_validation,
+)
+from skanticipate.data.names import check_rows_alike
+from skanticipate.data.samples import (
+    Samples,
+    check_weights,
+    hold_out,
+    log_frequency,
+    weigh_classes,
+)
+from skanticipate.data.validation import check_clips, check_groups, check_same_length
+from skanticipate.estimator.blueprint import default_network
+from skanticipate.estimator.nested import validate_nested, warn_if_reencoded
+from skanticipate.training.seeds import seeds_of
+
+# What seeds are derived for; the order decides on their numbers.
+_PURPOSES = (
+    *("split", "init", "shuffle", "dropout"),
+    *("crop", "teacher", "projection", "text_teacher"),
+)
+
+
+class Checked(NamedTuple):
+    """What a fit works on."""
+
+    samples: Samples
+    validation: Samples | None
+    signals: list
+    seeds: dict
+
+
+class FitChecks:
+    """The checking side of `BaseAnticipator`."""
+
+    def _check(
+        self,
+        X_past,
+        y,
+        *,
+        X_future_unlabeled,
+        past_actions,
+        y_past,
+        teacher_proba,
+        groups,
+        sample_weight,
+        X_val,
+        y_val,
+    ):
+        """Check what fit was given, once.   -> Checked."""
+        given = {
+            "X_future_unlabeled": X_future_unlabeled,
+            "past_actions": past_actions,
+            "y_past": y_past,
+            "teacher_proba": teacher_proba,
+        }
+        seeds = seeds_of(self.random_state, _PURPOSES)
+        signals = self._signals(**given)
+        rows = self._check_rows(X_past)
+        X_val, y_val = whole_validation(X_val, y_val, len(rows))
+        labels = self._check_labels(y, y_past, y_val)
+        check_same_length(
+            len(rows),
+            y=labels.codes,
+            **given,
+            groups=groups,
+            sample_weight=sample_weight,
+        )
+        check_rows_alike(
+            X_past=X_past, y=y, **given, groups=groups, sample_weight=sample_weight
+        )
+        samples = self._check_samples(rows, labels, signals, groups, sample_weight)
+        samples, validation = self._divide(samples, X_val, y_val, seeds["split"])
+        counted = samples
+        samples = weigh_classes(samples, self.class_weight, self.classes_)
+        self.class_log_frequency_ = log_frequency(
+            counted, samples.codes, len(self.classes_)
+        )
+        return Checked(samples, validation, signals, seeds)
+
+    def _check_rows(self, X_past):
+        """Check clips, and parameters of what is nested.   -> RowView."""
+        validate_nested(self)
+        if self._continues():
+            return self._check_like_fit(X_past, "X_past")
+        return check_clips(X_past, name="X_past", estimator=self, reset=True)
+
+    def _check_labels(self, y, y_past, y_val):
+        labels = check_labels(
+            y,
+            classes=self.classes,
+            unlabeled_label=self.unlabeled_label,
+            estimator=self,
+        )
+        warn_if_reencoded(self, labels.classes, y_past=y_past, y_val=y_val)
+        return labels
+
+    def _check_samples(self, rows, labels, signals, groups, sample_weight):
+        """Check what came with the clips, once.   -> Samples, those with a signal."""
+        if self._continues() and not np.array_equal(labels.classes, self.classes_):
+            raise ValueError(
+                f"warm_start continues with the classes {self.classes_}, but y has "
+                f"{labels.classes}: fix them with classes=, or set warm_start=False."
+            )
+        self.classes_, self.unlabeled_label_ = labels.classes, labels.marker
+        self.n_unlabeled_ = int((labels.codes < 0).sum())
+        if not self._continues():
+            self._describe(rows)
+        checked = {}
+        for signal in signals:
+            checked |= signal.check(
+                rows,
+                self.classes_,
+                marker=self.unlabeled_label_,
+                groups=groups,
+                estimator=self,
+            )
+        samples = Samples(
+            rows,
+            labels.codes,
+            check_weights(labels.codes, sample_weight),
+            check_groups(groups),
+            checked,
+        )
+        return self._with_signal(samples, signals)
+
+    def _with_signal(self, samples, signals):
+        """Samples that something can be learnt from."""
+        has = np.any([signal.has(samples) for signal in signals], axis=0)
+        if not has.all():
+            warn_dropped(int((~has).sum()), self.unlabeled_label_)
+        if samples.weights is not None:
+            has = has & (samples.weights > 0)
+            if not has.any():
+                raise ValueError(
+                    "No row to learn from has a positive weight: check sample_weight."
+                )
+        return samples.select(has)
+
+    def _describe(self, rows):
+        """Note what it takes to build the network."""
+        spec = default_network(rows) if self.network is None else clone(self.network)
+        self.network_spec_ = spec
+        spec.see_classes(self.classes_)
+        self.input_shape_ = spec.input_shape_of(rows)
+        self.feature_dim_ = rows.shape[-1]
+        self.anticipation_times_ = spec.stage_times()
+
+    def _divide(self, samples, X_val, y_val, seed):
+        """Training and validation samples; the latter None where nobody looks."""
+        if (X_val is None) != (y_val is None):
+            raise ValueError("Pass X_val and y_val together, or neither of them.")
+        if X_val is not None:
+            validation = self._check_validation(X_val, y_val)
+            warn_of_repeats(validation.rows, samples.rows)
+            hint_other_scale(samples.rows, validation.rows, "X_val")
+            return samples, validation
+        if self.early_stopping:
+            if samples.groups is None:
+                warn_ungrouped("early_stopping holds rows out")
+            return hold_out(samples, self.validation_fraction, seed)
+        return samples, None

@@ -1,0 +1,390 @@
+"""Many fits as one: what can be trained together is, the rest one after the other."""
+
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from numbers import Integral
+from traceback import format_exc
+from typing import NamedTuple
+
+import numpy as np
+from joblib import effective_n_jobs
+from sklearn.base import clone
+from sklearn.utils import _safe_indexing
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import _num_samples, check_consistent_length
+
+from skanticipate.data.names import check_rows_alike
+from skanticipate.data.numbers import Interval
+from skanticipate.data.rows import RowView
+from skanticipate.data.warn import warn
+from skanticipate.estimator.base import BaseAnticipator
+from skanticipate.estimator.callbacks import has_callbacks
+from skanticipate.estimator.state import describe, parts
+from skanticipate.training.loop import run
+from skanticipate.training.runtime import torch_threads
+from skanticipate.training.stacked import kind_of, run_together, usual_width
+
+_WIDTH = Interval(Integral, 1, None, closed="left")
+_OPTIONAL = (
+    *("X_future_unlabeled", "past_actions", "y_past", "teacher_proba"),
+    *("groups", "sample_weight", "X_val", "y_val"),
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One fit that is wanted.
+
+    Attributes
+    ----------
+    estimator : estimator
+        Unfitted; it is fitted in place, or a copy of it in another process.
+    X, y : as `fit` takes them
+        The rows that it trains on. Jobs that share these objects share the work of
+        their teachers.
+    signals : dict
+        What else `fit` is given, cut to the same rows.
+    """
+
+    estimator: object
+    X: object
+    y: object
+    signals: dict = field(default_factory=dict)
+
+
+class Outcome(NamedTuple):
+    """What became of a job: the fitted estimator or the error, and the time it took."""
+
+    estimator: object | None
+    error: Exception | None
+    seconds: float
+
+
+def fit_jobs(jobs, *, n_jobs=None, width="auto"):
+    """Fit the estimators of jobs, together where that can be done.
+
+    Parameters
+    ----------
+    jobs : list of Job
+        In any order and of any kinds.
+    n_jobs : int, default=None
+        Processes, as in joblib.
+    width : int or "auto", default="auto"
+        How many are trained together at most; "auto" goes by the size of a step.
+
+    Returns
+    -------
+    list of Outcome
+        In the order of the jobs. What one fit raises does not touch the others.
+    """
+    groups = defaultdict(list)
+    for k, job in enumerate(jobs):
+        groups[_group(job, k)].append(k)
+    parts = [
+        part.tolist()
+        for group in groups.values()
+        for part in np.array_split(group, min(len(group), effective_n_jobs(n_jobs)))
+    ]
+    found = Parallel(n_jobs=n_jobs)(
+        delayed(_fit_group)([jobs[k] for k in part], width) for part in parts
+    )
+    outcomes = [None] * len(jobs)
+    for part, own in zip(parts, found, strict=True):
+        for k, outcome in zip(part, own, strict=True):
+            outcomes[k] = outcome
+    return outcomes
+
+
+def fitted_of(outcomes):
+    """The estimators of outcomes; the first error among them is raised."""
+    for k, outcome in enumerate(outcomes):
+        if outcome.error is not None:
+            outcome.error.add_note(f"This was fit {k} of {len(outcomes)}, from 0.")
+            raise outcome.error
+    return [outcome.estimator for outcome in outcomes]
+
+
+def fit_many(
+    estimators,
+    X_past,
+    y,
+    X_future_unlabeled=None,
+    *,
+    past_actions=None,
+    y_past=None,
+    teacher_proba=None,
+    groups=None,
+    sample_weight=None,
+    X_val=None,
+    y_val=None,
+    train=None,
+    n_jobs=None,
+    width="auto",
+):
+    """Fit many estimators on the same data, or on parts of it, in one go.
+
+    Each comes out as its own `fit` would have made it: in float64 equal to 1e-12,
+    dropout and shuffling included. Small networks spend their time in overhead, so
+    those with the same architecture, of which other parameters may differ (`lr`,
+    `smoothing`, weights of terms, seeds), are trained together as one computation; a
+    teacher that several of them ask alike is fitted once. What cannot be one is fitted
+    alone: networks that are large or do not stack, `warm_start`, `verbose`, callbacks,
+    and a RandomState as `random_state`.
+
+    Parameters
+    ----------
+    estimators : sequence of K estimators
+        Unfitted; they stay as they are, clones are fitted.
+    X_past, y : arrays
+        As `fit` of anticipators takes them.
+    X_future_unlabeled, past_actions, y_past, teacher_proba : arrays, default=None
+        The same; None is not passed on.
+    groups, sample_weight : arrays, default=None
+        The same.
+    X_val, y_val : arrays, default=None
+        Validation data of all.
+    train : sequence of K index arrays or masks, default=None
+        Rows that each estimator trains on. None: all rows.
+    n_jobs : int, default=None
+        Processes, as in joblib.
+    width : int or "auto", default="auto"
+        How many are trained together at most; "auto" goes by the size of a step.
+
+    Returns
+    -------
+    list of K fitted estimators
+
+    Raises
+    ------
+    ValueError
+        If `train` is not as long as `estimators`, and what the first fit that fails
+        raises; it tells which one that is.
+
+    Examples
+    --------
+    >>> from skanticipate import MLP, SmoothedAnticipator, fit_many
+    >>> from skanticipate.datasets import make_kitchen
+    >>> kitchen = make_kitchen(random_state=0)
+    >>> seeds = [SmoothedAnticipator(MLP(32), random_state=k) for k in range(5)]
+    >>> fitted = fit_many(seeds, kitchen.X_past, kitchen.y)
+    >>> [model.n_iter_ for model in fitted]
+    [50, 50, 50, 50, 50]
+    """
+    if width != "auto" and not _WIDTH.is_satisfied_by(width):
+        raise ValueError(f"width must be 'auto' or an int from 1 on, got {width!r}.")
+    train = [None] * len(estimators) if train is None else list(train)
+    if len(train) != len(estimators):
+        raise ValueError(
+            f"train has rows for {len(train)} estimators, but there are "
+            f"{len(estimators)}: give an array of rows for each, or None."
+        )
+    by_row = {
+        "X_past": X_past,
+        "y": y,
+        "X_future_unlabeled": X_future_unlabeled,
+        "past_actions": past_actions,
+        "y_past": y_past,
+        "teacher_proba": teacher_proba,
+        "groups": groups,
+        "sample_weight": sample_weight,
+    }
+    by_row = {name: rows for name, rows in by_row.items() if rows is not None}
+    check_rows_alike(**by_row)
+    validation = {"X_val": X_val, "y_val": y_val}
+    validation = {name: rows for name, rows in validation.items() if rows is not None}
+    parts, jobs = {}, []
+    for k, (estimator, rows) in enumerate(zip(estimators, train, strict=True)):
+        rows = None if rows is None else _numbers_of_rows(rows, by_row, k)
+        key = None if rows is None else rows.tobytes()
+        if not isinstance(estimator, BaseAnticipator):  # may write into its input
+            rows = np.arange(_num_samples(X_past)) if rows is None else rows
+            key = k
+        if key not in parts:
+            parts[key] = _cut(by_row, rows)
+        X, y, signals = parts[key]
+        if reason := _why_alone(estimator):
+            warn(f"fit_many fits a {type(estimator).__name__} alone: {reason}.")
+        jobs.append(Job(clone(estimator), X, y, signals | validation))
+    return fitted_of(fit_jobs(jobs, n_jobs=n_jobs, width=width))
+
+
+def _numbers_of_rows(rows, by_row, k):
+    """Indices or a mask of rows as indices (m,) of int64; those of estimator k."""
+    check_consistent_length(*by_row.values())
+    rows, n = np.asarray(rows), _num_samples(by_row["X_past"])
+    if rows.ndim == 1 and rows.dtype == bool and len(rows) == n:
+        return np.flatnonzero(rows)
+    whole = rows.ndim == 1 and rows.dtype.kind in "iu" and len(rows) > 0
+    if not whole or rows.min() < -n or rows.max() >= n:
+        raise ValueError(
+            f"train[{k}] must hold numbers of rows, or be a mask, of the {n} rows of "
+            f"X_past; got {rows.dtype} of shape {rows.shape}."
+        )
+    return rows.astype(np.int64)
+
+
+def _cut(by_row, rows):
+    """Rows of all that has as many.   -> X, y, dict of the others."""
+    if rows is not None:
+        by_row = {name: _rows_of(values, rows) for name, values in by_row.items()}
+    others = dict(by_row)
+    return others.pop("X_past"), others.pop("y"), others
+
+
+def _rows_of(values, rows):
+    """Some rows; of arrays of numbers without a copy."""
+    if (
+        isinstance(values, np.ndarray)
+        and not isinstance(values, np.ma.MaskedArray)
+        and values.ndim > 1
+        and values.dtype.kind in "fiu"
+    ):
+        return RowView(values)[rows]
+    return _safe_indexing(values, rows)
+
+
+def _group(job, k):
+    """What jobs share that may be trained together; their number where none may."""
+    estimator = job.estimator
+    if getattr(type(estimator), "fit", None) is not BaseAnticipator.fit:
+        return k
+    if estimator.warm_start or set(job.signals) - set(_OPTIONAL):
+        return k
+    if _why_alone(estimator) or estimator.verbose:
+        return k
+    told = [
+        getattr(estimator, name)
+        for name in ("network", "optimizer", "batch_size", "n_threads")
+    ]
+    try:
+        return type(estimator), type(estimator.network), describe(told)
+    except TypeError:
+        return k
+
+
+def _why_alone(estimator):
+    """What about an estimator needs a fit of its own, else None."""
+    if has_callbacks(estimator):
+        return "callbacks are set, which follow a fit of its own"
+    if any(isinstance(p, np.random.RandomState) for p in parts(estimator)):
+        return "its random_state is a generator: set it to an integer"
+    return None
+
+
+def _fit_group(jobs, width):
+    """Fit jobs of one group, those of one kind together.   -> list of Outcome."""
+    if len(jobs) == 1:
+        return [_fit_alone(*jobs)]
+    shared, fits, waiting = {}, [], defaultdict(list)
+    for job in jobs:
+        fit = _Fit(job, shared)
+        fits.append(fit)
+        if fit.error is not None:
+            continue
+        if fit.kind is None or width == 1:
+            _train([fit])
+            continue
+        alike = waiting[fit.kind]
+        alike.append(fit)
+        most = width
+        if width == "auto":
+            with torch_threads(fit.estimator.n_threads):
+                most = usual_width(alike[0].prepared.training)
+        if len(alike) >= most:
+            _train(waiting.pop(fit.kind))
+        elif sum(map(len, waiting.values())) >= 2 * most:  # what waits takes memory
+            _train(waiting.pop(max(waiting, key=lambda kind: len(waiting[kind]))))
+    for alike in waiting.values():
+        _train(alike)
+    return [fit.outcome() for fit in fits]
+
+
+def _fit_alone(job):
+    start = time.perf_counter()
+    try:
+        fitted, error = job.estimator.fit(job.X, job.y, **job.signals), None
+    except Exception as failure:
+        fitted, error = None, failure
+        # Of another process the traceback would be lost.
+        error.add_note(f"In a fit among others:\n{format_exc()}")
+    return Outcome(fitted, error, time.perf_counter() - start)
+
+
+def _train(fits):
+    """Train what is prepared, and set the fitted attributes."""
+    start, first = time.perf_counter(), fits[0]
+    trainings = [fit.prepared.training for fit in fits]
+    with torch_threads(first.estimator.n_threads, trainings[0].state.network):
+        try:
+            errors = run_together(trainings) if len(fits) > 1 else [_run_alone(first)]
+        except Exception:  # that one of them raised, such as its schedule
+            errors = [fit.again() for fit in fits]
+        for fit, error in zip(fits, errors, strict=True):
+            if error is not None:
+                fit.fail(error)
+            elif fit.prepared is not None:
+                fit.estimator._finish(fit.prepared)
+    for fit in fits:
+        fit.prepared = None  # moments of optimisers, targets: no longer needed
+        fit.seconds += (time.perf_counter() - start) / len(fits)
+
+
+def _run_alone(fit):
+    try:
+        run(fit.prepared.training)
+    except Exception as error:
+        return error
+    return None
+
+
+class _Fit:
+    """A fit that is prepared, or failed before.
+
+    Parameters
+    ----------
+    job : Job
+        Of an anticipator.
+    shared : dict
+        What earlier fits have learnt from the same teachers.
+    """
+
+    def __init__(self, job, shared):
+        start = time.perf_counter()
+        self.estimator, self.error, self.kind = job.estimator, None, None
+        self.before, self.job = dict(vars(self.estimator)), job
+        try:
+            self.prepared = self._prepare(job, shared)
+        except Exception as error:
+            self.fail(error)
+        else:
+            kind, spec = kind_of(self.prepared.training), self.estimator.network_spec_
+            if kind is not None:
+                classes = tuple(self.estimator.classes_.tolist())
+                self.kind = kind, describe(spec), classes
+        self.seconds = time.perf_counter() - start
+
+    def _prepare(self, job, shared):
+        estimator = self.estimator
+        estimator._validate_params()
+        given = dict.fromkeys(_OPTIONAL) | job.signals
+        checked = estimator._check(job.X, job.y, **given)
+        with torch_threads(estimator.n_threads):
+            return estimator._prepare(checked, shared)
+
+    def again(self):
+        """Fit from the start, alone.   -> the error of it, or None."""
+        self.fail(None)
+        self.prepared = None
+        return _fit_alone(self.job).error
+
+    def fail(self, error):
+        """Note an error; the estimator is as it was before the fit."""
+        self.error = error
+        vars(self.estimator).clear()
+        vars(self.estimator).update(self.before)
+
+    def outcome(self):
+        """What became of it.   -> Outcome."""
+        fitted = None if self.error is not None else self.estimator
+        return Outcome(fitted, self.error, self.seconds)

@@ -1,0 +1,387 @@
+"""K trainings of one architecture as one: a batch of each at every step.
+
+Weights and moments of the optimisers lie in common tensors (K, ...), of which those of
+each model are views: who looks at a model between two epochs finds it as if it trained
+alone. Models whose order is shorter rest at the end of an epoch, and who has stopped,
+finished or gone astray leaves the stack after it.
+"""
+
+import copy
+from numbers import Real
+
+import numpy as np
+import torch
+from torch import nn
+
+from skanticipate.networks.base import NetworkSpec, lend_generator
+from skanticipate.networks.stacked import StackedDropout, is_leaf, stacked
+from skanticipate.terms.objective import Objective
+from skanticipate.training.batches import Batch, BatchReader
+from skanticipate.training.loop import end as end_training
+from skanticipate.training.loop import end_epoch, set_lr
+from skanticipate.training.optimizers import SGD, AdamW
+from skanticipate.training.stacked_batches import StackedReader, runs_of
+from skanticipate.training.step import GradientStep, gradients_of
+from skanticipate.training.sums import StackedSums
+
+# Bytes of the numbers that a step works on: of all models together, and of one beyond
+# which its products take longer than all the rest.
+_CACHE, _LARGE = 20 << 20, 4 << 20
+_WIDEST = 64
+
+
+def kind_of(training):
+    """What trainings share that can be one; None if this one has to be alone.
+
+    Networks of one spec are meant: what modules do not print is not compared.
+
+    Parameters
+    ----------
+    training : Training
+        Prepared, and not begun.
+    """
+    step, state = training.step, training.state
+    if type(step) is not GradientStep or type(step.take_batch) is not BatchReader:
+        return None
+    reader, objective = step.take_batch, step.objective.kind
+    plain = reader.take_futures is None and type(reader.spec).crop is NetworkSpec.crop
+    if not (plain and objective and _stacks(reader.spec, state)) or state.history:
+        return None
+    return (
+        str(state.network),
+        type(state.optimizer),
+        reader.compute,
+        reader.rows.shape[1:],
+        objective,
+    )
+
+
+def _stacks(spec, state):
+    """Whether a stack computes what a network of a spec computes."""
+    network = state.network
+    weights = list(network.named_parameters(remove_duplicate=False))
+    return (
+        spec.stacks
+        and not spec.uses_global_rng
+        and not hasattr(network, "begin_epoch")
+        and type(state.optimizer) in (SGD, AdamW)
+        and len(weights) == len(state.optimizer.parameters)  # none twice, none beside
+        and _is_known(network)
+    )
+
+
+def _is_known(module):
+    """Whether all that holds weights, or anything else, is a leaf that stacks."""
+    if is_leaf(module):
+        return True
+    own = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
+    return not own and all(map(_is_known, module.children()))
+
+
+def usual_width(training):
+    """How many trainings like this one are worth being one, by the size of a step.
+
+    Small products cost more to start than to compute, so many of them pay; the numbers
+    of a step of large ones would leave the cache.
+    """
+    network, reader = training.state.network, training.step.take_batch
+    n_weights = sum(weight.numel() for weight in training.state.optimizer.parameters)
+    batch = len(next(iter(_an_epoch(training))))
+    n_values = batch * _values_of_a_clip(network, reader)
+    n_bytes = 4 * (4 * n_weights + 2 * n_values)
+    return 1 if n_bytes > _LARGE else int(min(_CACHE // n_bytes, _WIDEST))
+
+
+@torch.inference_mode()
+def _values_of_a_clip(network, reader):
+    """Numbers that the layers of a network make of a clip."""
+    made = []
+
+    def note(module, inputs, output):
+        if isinstance(module, nn.RNNBase):
+            gates = 6 if isinstance(module, nn.LSTM) else 5
+            made.append(gates * module.num_layers * output[0].numel())
+        elif next(module.parameters(recurse=False), None) is not None:
+            made.append(output.numel())
+
+    hooks = [m.register_forward_hook(note) for m in network.modules()]
+    try:
+        network.eval()(reader.take_clips(torch.zeros(1, dtype=torch.int64)))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return sum(made)
+
+
+def run_together(trainings):
+    """Train all to the end, and keep the best weights of each.
+
+    Parameters
+    ----------
+    trainings : list of K Training
+        Of one kind; their states are changed in place.
+
+    Returns
+    -------
+    list of K
+        None, or the ValueError that ended this training.
+    """
+    errors, staying = {}, list(trainings)
+    while staying:
+        stack = Stack(staying)
+        done = {}
+        while not done:
+            done = stack.epoch()
+        stack.dissolve()
+        for training, error in done.items():
+            errors[training] = error or _end(training)
+        staying = [training for training in stack.trainings if training not in done]
+    return [errors[training] for training in trainings]
+
+
+def _end(training):
+    try:
+        end_training(training.state)
+    except ValueError as error:
+        return error
+    return None
+
+
+class Stack:
+    """Trainings side by side.
+
+    Parameters
+    ----------
+    trainings : list of K Training
+        Of one kind and one epoch, none of them finished.
+    """
+
+    def __init__(self, trainings):
+        self.trainings = sorted(trainings, key=_place_in_stack)
+        states = [training.state for training in self.trainings]
+        steps = [training.step for training in self.trainings]
+        self.weights, self.moments = _join_optimizers([s.optimizer for s in states])
+        self.network = stacked(states[0].network).train()
+        self.owners = [
+            (part, name)
+            for part in self.network.modules()
+            for name, weight in part._parameters.items()
+            if weight is not None
+        ]
+        self.objective = Objective.stack([step.objective for step in steps])
+        self.reader = StackedReader([step.take_batch for step in steps])
+        self.learned = self.objective.terms[0].has  # samples (N,); None: all of them
+        # Else a model may miss a step, and no other does what it does.
+        certain = self.learned is None
+        settings = [repr(_settings(t)) if certain else id(t) for t in self.trainings]
+        self.alike = runs_of(settings)
+        self.scheduled = any(state.schedule is not None for state in states)
+        self.bound, self.optimizers = {}, {}
+
+    def epoch(self):
+        """Train all for an epoch.   -> {Training that is done: its error or None}."""
+        batches = [t.draw(t.state.generators["shuffle"]) for t in self.trainings]
+        orders, sizes = [b.order for b in batches], np.array([b.size for b in batches])
+        lengths = np.array([len(order) for order in orders])
+        numbers = torch.zeros(len(orders), lengths.max(), dtype=torch.int64)  # samples
+        for row, order, start in zip(numbers, orders, self.reader.starts, strict=True):
+            row[: len(order)] = order + start
+        self.reader.note_alike(orders)
+        names = [term.name for term in self.objective.terms]
+        sums = StackedSums([len(b) for b in batches], names)
+        for step in range(max(sums.n_steps)):
+            self._set_rates(step, sums.n_steps)
+            firsts = np.minimum(step * sizes, lengths)
+            lasts = np.minimum(firsts + sizes, lengths)
+            for start, stop in runs_of(np.stack([firsts, lasts])):
+                if firsts[start] < lasts[start]:
+                    taken = numbers[start:stop, firsts[start] : lasts[start]]
+                    for a, b, terms in self._steps(start, stop, taken):
+                        sums.put(step, a, b, terms)
+        return self._note(sums)
+
+    def _set_rates(self, step, n_steps):
+        if step > 0 and not self.scheduled:
+            return
+        for training, n in zip(self.trainings, n_steps, strict=True):
+            if step < n:
+                state = training.state
+                set_lr(state, state.epoch + (step + 0.5) / n, training.max_epochs)
+
+    def _note(self, sums):
+        """Records of an epoch.   -> {Training that is done: its error or None}."""
+        done = {}
+        for k, training in enumerate(self.trainings):
+            state = training.state
+            try:
+                means = sums.of_model(k).means(state.epoch + 1)
+                end_epoch(training, state.optimizer.lr, means)
+            except ValueError as error:
+                done[training] = error
+            else:
+                if state.finished(training.max_epochs):
+                    done[training] = None
+        return done
+
+    def _steps(self, start, stop, samples):
+        """Update the weights of some models by batches (K, B).
+
+        Yields
+        ------
+        start, stop : int
+            Models that went together.
+        terms : dict
+        """
+        if self.learned is None or (told := self.learned[samples].any(1)).all():
+            yield start, stop, self._step(start, stop, samples)
+            return
+        for a, b in runs_of(told.numpy()):
+            first, last, own = start + a, start + b, samples[a:b]
+            if told[a]:
+                yield first, last, self._step(first, last, own)
+                continue
+            for k in range(first, last):  # nothing moves its classifier
+                yield k, k + 1, self._step_alone(k, own[k - first])
+
+    def _step(self, start, stop, samples):
+        """Update the weights of some models.   -> the terms, as the objective's.
+
+        samples (K, B)
+        """
+        leaves = self._bind(start, stop)
+        clips = self.reader.take(start, samples)
+        batch = Batch(samples.flatten(), clips, models=slice(start, stop))
+        terms, gradients = gradients_of(self.network, self.objective, batch, leaves)
+        with torch.no_grad():
+            for head, first, last, end in self._moved_alike(start, stop):
+                part = slice(first - start, last - start)
+                self._optimizer(head, first, last, end).update(
+                    [None if g is None else g[part] for g in gradients]
+                )
+        return terms
+
+    def _moved_alike(self, start, stop):
+        """Runs of models that one call of an optimiser moves.
+
+        Yields
+        ------
+        head, first, last, end : int
+            Models `first` to `last`, of those with the same settings but for the rate.
+        """
+        rates = [training.state.optimizer.lr for training in self.trainings]
+        for head, end in self.alike:
+            low, high = max(head, start), min(end, stop)
+            if low < high:
+                for a, b in runs_of(rates[low:high]):
+                    yield head, low + a, low + b, end
+
+    def _step_alone(self, k, samples):
+        """Update the weights of one model, as if it trained alone.   -> the terms.
+
+        samples (B,)
+        """
+        state, step = self.trainings[k].state, self.trainings[k].step
+        state.network.train()
+        with lend_generator(state.network, state.generators["dropout"]):
+            terms = step(samples - self.reader.starts[k])
+        return {
+            name: (losses.reshape(1), torch.as_tensor(n).reshape(1))
+            for name, (losses, n) in terms.items()
+        }
+
+    def _optimizer(self, head, first, last, end):
+        """Optimiser of models `first` to `last`, with the rate of the moment."""
+        own = self.trainings[head].state.optimizer
+        if (first, last) not in self.optimizers:
+            part = copy.copy(own)
+            part.parameters = [weight[first:last] for weight in self.weights]
+            for name, values in self.moments.items():
+                setattr(part, name, [value[first:last] for value in values])
+            self.optimizers[first, last] = part
+        optimizer = self.optimizers[first, last]
+        optimizer.lr = self.trainings[first].state.optimizer.lr
+        optimizer.follow(own, shared=last == end)  # of a step the last one counts
+        return optimizer
+
+    def _bind(self, start, stop):
+        """Let the modules be those of some models.   -> their weights, as leaves."""
+        if (start, stop) not in self.bound:
+            leaves = [nn.Parameter(weight[start:stop]) for weight in self.weights]
+            self.bound[start, stop] = leaves
+        leaves = self.bound[start, stop]
+        for (module, name), leaf in zip(self.owners, leaves, strict=True):
+            module._parameters[name] = leaf
+        for module in self.network.modules():
+            if isinstance(module, StackedDropout):
+                module.generators = [
+                    training.state.generators["dropout"]
+                    for training in self.trainings[start:stop]
+                ]
+        return leaves
+
+    def dissolve(self):
+        """Give each model what is its own; the stack is of no more use."""
+        self.network, self.owners, self.objective = None, [], None
+        self.bound, self.optimizers = {}, {}  # they hold what is freed here
+        optimizers = [training.state.optimizer for training in self.trainings]
+        _part(self.weights, [o.parameters for o in optimizers])
+        for name, stacks in self.moments.items():
+            _part(stacks, [getattr(o, name) for o in optimizers])
+        for first, last in self.alike:
+            head = self.trainings[first].state.optimizer
+            for training in self.trainings[first + 1 : last]:
+                training.state.optimizer.follow(head)
+
+
+def _join_optimizers(optimizers):
+    """Weights and moments of all in common tensors.   -> list, dict of lists."""
+    weights = _join([o.parameters for o in optimizers])
+    names = optimizers[0].moments
+    return weights, {
+        name: _join([getattr(o, name) for o in optimizers]) for name in names
+    }
+
+
+def _join(lists):
+    """K lists of tensors (...) as one of tensors (K, ...), of which they are views."""
+    stacks = []
+    for same in zip(*lists, strict=True):  # one by one, lest all be there twice
+        stacks.append(torch.stack([tensor.detach() for tensor in same]))
+        for tensor, own in zip(same, stacks[-1], strict=True):
+            tensor.data = own
+    return stacks
+
+
+def _part(stacks, lists):
+    """Undo `_join`: each tensor has memory of its own, and the common one is freed."""
+    for place, same in enumerate(zip(*lists, strict=True)):
+        for tensor in same:
+            tensor.data = tensor.data.clone()
+        stacks[place] = None
+
+
+def _n_samples(training):
+    return len(training.step.take_batch.rows)
+
+
+def _place_in_stack(training):
+    """Longest first; neighbours are moved by one call, or read from one array."""
+    base = training.step.take_batch.rows.base
+    numbers, n_steps = _settings(training)
+    rate = training.state.lr
+    return -n_steps, repr(numbers), rate, -_n_samples(training), id(base)
+
+
+def _settings(training):
+    """What models share that one call of an optimiser can move, but for the rate."""
+    numbers = {
+        name: value
+        for name, value in vars(training.state.optimizer).items()
+        if isinstance(value, Real) and name != "lr"
+    }
+    return numbers, len(_an_epoch(training))
+
+
+def _an_epoch(training):
+    """Batches as long as those of every epoch."""
+    return training.draw(torch.Generator().manual_seed(0))
