@@ -157,3 +157,10 @@ def test_ids_of_a_submission_are_no_set(tmp_path):
             write_submission(path, wrong, **scores, **LEVELS)
         with pytest.raises(ValueError, match="ids must be a list of labels"):
             validate_submission(path, wrong)
+
+
+def test_ids_of_many_shot_classes_have_the_type_of_those_of_the_table():
+    actions = {"label": [0, 1, 2], "verb_id": [0, 0, 1], "noun_id": [0, 1, 1]}
+    for verbs, nouns in ((["0"], [1]), ([0], ["1"])):
+        with pytest.raises(ValueError, match="give both the same type"):
+            many_shot_actions(actions, verbs, nouns, rule="or")

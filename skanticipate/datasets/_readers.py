@@ -7,7 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 from sklearn.utils import Bunch
 
-from skanticipate.data.missing import label_list, label_mask, refuse_masked
+from skanticipate.data.missing import (
+    check_same_kind,
+    label_list,
+    label_mask,
+    refuse_masked,
+)
 from skanticipate.data.names import check_rows_alike
 from skanticipate.datasets._csv import CsvFile, is_whole_number
 from skanticipate.datasets._segments import check_names
@@ -381,6 +386,8 @@ def many_shot_actions(actions, verbs, nouns, *, rule="and"):
         raise ValueError(f"rule is {rule!r}: expected 'and' or 'or'.")
     for name, ids in (("verbs", verbs), ("nouns", nouns)):
         refuse_masked(ids, name, "Leave these ids out.")
+        listed, own = label_list(ids, name, ordered=False), f"{name[:-1]}_id"
+        check_same_kind(listed, actions[own], name, f"{own} of actions")
     check_rows_alike(
         **{name: actions[name] for name in ("label", "verb_id", "noun_id")}
     )

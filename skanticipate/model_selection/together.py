@@ -121,7 +121,13 @@ def _routed(search, params):
     if get_config()["enable_metadata_routing"]:
         routed = process_routing(search, "fit", **params)
         consumed = search.get_metadata_routing().consumes("score", params.keys())
-        of_scorers = {name: params[name] for name in consumed}
+        passed = routed.scorer.score  # by the scorer's names, which may be others
+        of_scorers = {
+            name: given
+            for name, given in params.items()
+            # What nobody said anything of goes there too, so that the scorer complains.
+            if name in consumed or (name in passed and passed[name] is given)
+        }
         return routed.estimator.fit, routed.splitter.split, of_scorers
     of_fit = {name: given for name, given in params.items() if name != "groups"}
     weighted = of_fit.get("sample_weight") is not None

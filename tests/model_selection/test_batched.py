@@ -297,6 +297,36 @@ def test_samples_are_drawn_once_where_fits_are_done_one_by_one():
     assert found[0] == found[1]
 
 
+@pytest.mark.parametrize("scoring", [None, "accuracy", ["accuracy", "f1_macro"]])
+@pytest.mark.parametrize("request_", [None, False, True, "weight"])
+@pytest.mark.parametrize("piped", [False, True])
+def test_weights_that_scorers_did_not_ask_for_are_told_of(request_, piped, scoring):
+    weights = np.random.default_rng(0).random(len(X)) + 0.1
+    given = {"sample_weight": weights, "weight": weights[::-1]}
+    if request_ != "weight":
+        del given["weight"]
+    found = []
+    with sklearn.config_context(enable_metadata_routing=True):
+        model = LogisticRegression().set_fit_request(sample_weight=True)
+        if request_ is not None:
+            model.set_score_request(sample_weight=request_)
+        if piped:
+            scaler = StandardScaler().set_fit_request(sample_weight=False)
+            model = make_pipeline(scaler, model)
+        grid = {f"{'logisticregression__' * piped}C": [0.01, 1]}
+        for kind in (GridSearchCV, BatchedGridSearchCV):
+            search = kind(
+                model, grid, scoring=scoring, refit=False, error_score="raise"
+            )
+            try:
+                results = search.fit(X, Y, **given).cv_results_
+                means = [v.tolist() for k, v in results.items() if "mean_test" in k]
+                found.append(means)
+            except (TypeError, ValueError) as error:
+                found.append(type(error))
+    assert found[0] == found[1]
+
+
 def test_a_kernel_is_cut_in_rows_and_columns():
     assert_same(SVC(), {"kernel": ["precomputed", "rbf"], "C": [0.1, 1]}, X @ X.T)
 
