@@ -78,7 +78,7 @@ def assert_alike(found, expected, atol, where):
         for k, pair in enumerate(zip(found, expected, strict=True)):
             assert_alike(*pair, atol, f"{where}.{k}")
     elif isinstance(expected, torch.nn.Module):
-        assert found.training == expected.training == False, where  # noqa: E712
+        assert not found.training and not expected.training, where
         assert_alike(dict(found.state_dict()), dict(expected.state_dict()), atol, where)
     elif isinstance(expected, torch.Tensor):
         assert_allclose(found, expected, rtol=0, atol=atol, err_msg=where)

@@ -1,10 +1,11 @@
 """Many fits as one: what can be trained together is, the rest one after the other."""
 
+import os
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 from numbers import Integral
-from traceback import format_exc
+from traceback import format_exception
 from typing import NamedTuple
 
 import numpy as np
@@ -87,7 +88,8 @@ def fit_jobs(jobs, *, n_jobs=None, width="auto"):
         for part in np.array_split(group, min(len(group), effective_n_jobs(n_jobs)))
     ]
     found = Parallel(n_jobs=n_jobs)(
-        delayed(_fit_group)([jobs[k] for k in part], width) for part in parts
+        delayed(_fit_part)([jobs[k] for k in part], width, os.getpid())
+        for part in parts
     )
     outcomes = [None] * len(jobs)
     for part, own in zip(parts, found, strict=True):
@@ -272,6 +274,15 @@ def _why_alone(estimator):
     return None
 
 
+def _fit_part(jobs, width, home):
+    """Fit jobs of one group, for the process `home`.   -> list of Outcome."""
+    outcomes = _fit_group(jobs, width)
+    if os.getpid() != home:  # which will not see where an error comes from
+        for error in filter(None, (outcome.error for outcome in outcomes)):
+            error.add_note(f"In another process:\n{''.join(format_exception(error))}")
+    return outcomes
+
+
 def _fit_group(jobs, width):
     """Fit jobs of one group, those of one kind together.   -> list of Outcome."""
     if len(jobs) == 1:
@@ -306,8 +317,6 @@ def _fit_alone(job):
         fitted, error = job.estimator.fit(job.X, job.y, **job.signals), None
     except Exception as failure:
         fitted, error = None, failure
-        # Of another process the traceback would be lost.
-        error.add_note(f"In a fit among others:\n{format_exc()}")
     return Outcome(fitted, error, time.perf_counter() - start)
 
 

@@ -541,3 +541,12 @@ def test_masked_arrays_are_read_or_refused_as_alone():
     hidden[FOLDS[0][3], 2] = np.ma.masked
     with pytest.raises(ValueError, match="X_past is a masked array that hides 1"):
         fit_many(rates(0.01, 0.02), hidden, Y, train=FOLDS[:2])
+
+
+def test_errors_of_other_processes_tell_where_they_come_from():
+    jobs = [Job(smoothed(lr=-1.0), X, Y), Job(smoothed(MLP(3), lr=-1.0), X, Y)]
+    here, there = (fit_jobs(jobs, n_jobs=n) for n in (None, 2))
+    for one, other in zip(here, there, strict=True):
+        assert str(one.error) == str(other.error)
+        assert not hasattr(one.error, "__notes__")
+        assert "validate_parameter_constraints" in other.error.__notes__[0]
