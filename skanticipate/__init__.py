@@ -56,7 +56,12 @@ from skanticipate.teachers import (
     TeacherEnsemble,
 )
 from skanticipate.terms.marginals import MarginalLoss
-from skanticipate.training.schedules import CosineSchedule, Schedule, StepSchedule
+from skanticipate.training.schedules import (
+    CosineSchedule,
+    MultiStepSchedule,
+    Schedule,
+    StepSchedule,
+)
 
 __all__ = [
     "LSTM",
@@ -81,6 +86,7 @@ __all__ = [
     "LateFusion",
     "MarginalLoss",
     "MixturePrior",
+    "MultiStepSchedule",
     "ModalityAttention",
     "NetworkSpec",
     "Output",

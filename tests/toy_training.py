@@ -32,7 +32,7 @@ def state_of(network, optimizer="adamw", lr=0.02, weight_decay=0.01, **options):
         optimizer = MatrixDecayAdamW(network.parameters(), **options_of_kind)
     else:
         optimizer = make_optimizer(
-            optimizer, [network], momentum=0.9, **options_of_kind
+            optimizer, [network], momentum=0.9, nesterov=False, **options_of_kind
         )
     return initial_state({"network": network}, optimizer, SEEDS, **options)
 

@@ -9,6 +9,7 @@ from sklearn.utils.metadata_routing import UNUSED
 
 from skanticipate.estimator import callbacks
 from skanticipate.estimator.checking import FitChecks
+from skanticipate.estimator.epoch_score import EpochScore
 from skanticipate.estimator.parameters import SharedParameters
 from skanticipate.estimator.prediction import PredictionMixin
 from skanticipate.terms.labels import LabelTerm
@@ -17,7 +18,7 @@ from skanticipate.training.batches import BatchReader, shuffled
 from skanticipate.training.loop import EarlyStopping, Training, initial_state, run
 from skanticipate.training.optimizers import make_optimizer
 from skanticipate.training.runtime import Compute, all_or_nothing, torch_threads
-from skanticipate.training.scoring import ValidationScore, prediction_batch
+from skanticipate.training.scoring import WATCHED, ValidationScore, prediction_batch
 from skanticipate.training.step import GradientStep
 
 
@@ -186,7 +187,9 @@ class BaseAnticipator(
         )
         training = Training(
             state,
-            GradientStep(state, take_batch, objective),
+            GradientStep(
+                state, take_batch, objective, max_grad_norm=self.max_grad_norm
+            ),
             self._draw(samples),
             self.max_epochs,
             score=self._validation_score(validation, compute),
@@ -225,6 +228,7 @@ class BaseAnticipator(
             modules.values(),
             lr=self.lr,
             momentum=self.momentum,
+            nesterov=self.nesterov,
             weight_decay=self.weight_decay,
         )
         stopping = None
@@ -241,9 +245,15 @@ class BaseAnticipator(
             compute.reader(validation.rows),
             validation.codes,
             stage=self.network_spec_.answering_stage(),
-            watched=self.scoring,
+            watched=self._watched(validation),
             batch_size=prediction_batch(validation.rows),
         )
+
+    def _watched(self, validation):
+        """The figure that early stopping watches: a name, or network -> float."""
+        if self.scoring in WATCHED:
+            return self.scoring
+        return EpochScore(self, validation)
 
     def _run(self, training, task):
         """Go through the epochs, and tell who listens."""

@@ -5,12 +5,14 @@ from numbers import Integral, Real
 
 import torch
 from sklearn.base import BaseEstimator
+from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import StrOptions
 
 from skanticipate.data.numbers import N_THREADS, Interval
 from skanticipate.networks.base import NetworkSpec
 from skanticipate.terms.marginals import MarginalLoss
 from skanticipate.training.schedules import Schedule
+from skanticipate.training.scoring import WATCHED
 
 # Written once, and put into the docstring of every estimator.
 _SHARED = {
@@ -19,16 +21,25 @@ _SHARED = {
         Number of epochs; each takes as many steps as a pass over all training rows.
     batch_size : int, default=128
         Rows in a step; the last batch of an epoch may be smaller.
-    optimizer : {"adamw", "sgd"}, default="adamw"
-        AdamW, or stochastic gradient descent with momentum.
+    optimizer : {"adamw", "adam", "sgd"} or callable, default="adamw"
+        AdamW, Adam, or stochastic gradient descent with momentum; or a function
+        `(parameters, lr)` that gives a `torch.optim.Optimizer` of them. Such fits are
+        never trained together with others, `save` leaves the function out, and
+        `teacher_cache` takes only one that can be imported by its name.
     lr : float, default=2e-3
         Learning rate at the start.
     momentum : float, default=0.9
         Momentum of "sgd".
+    nesterov : bool, default=False
+        Whether the momentum of "sgd" is Nesterov's.
     weight_decay : float, default=1e-4
-        Weight decay: decoupled in AdamW, part of the gradient in "sgd".
-    lr_schedule : CosineSchedule or StepSchedule, default=None
-        How the learning rate changes over the epochs; None keeps it.
+        Weight decay: decoupled in AdamW, part of the gradient in "adam" and "sgd".
+    max_grad_norm : float, default=None
+        Gradients of a step whose norm, of all of them together, is larger are scaled
+        down to it; None leaves them.
+    lr_schedule : Schedule, default=None
+        How the learning rate changes over the epochs: a `CosineSchedule`,
+        `StepSchedule` or `MultiStepSchedule`; None keeps it.
     early_stopping : bool, default=False
         Stop when the validation score has not risen for `n_iter_no_change` epochs, and
         restore the weights of the best epoch. The score is taken on `X_val, y_val` if
@@ -39,8 +50,11 @@ _SHARED = {
         Epochs without a gain before training stops.
     tol : float, default=1e-4
         A gain is more than this.
-    scoring : {"loss", "accuracy", "top_5_accuracy"}, default="loss"
-        Validation figure by which early stopping goes.
+    scoring : str or callable, default="loss"
+        Validation figure by which early stopping goes: "loss", "accuracy" or
+        "top_5_accuracy"; or any scorer, by its name in scikit-learn or as a function
+        `(estimator, X, y)`, that is asked about the validation rows whose label is one
+        of the classes. Higher is better; only a "loss" is to fall.
     class_weight : dict, "balanced" or None, default=None
         Weight of each class in the loss.
     marginal_loss : MarginalLoss, default=None
@@ -88,7 +102,7 @@ _SHARED = {
     history_ : list of dict
         One record an epoch: "epoch", "lr", "loss", "base" and the other terms of the
         objective, and "val_loss", "val_accuracy", "val_top_5_accuracy" where there are
-        validation data.
+        validation data; with a scorer as `scoring`, "val_score" is what it says.
     loss_curve_ : list of float
         Training loss of each epoch.
     n_iter_ : int
@@ -133,20 +147,24 @@ class SharedParameters(BaseEstimator):
         """As scikit-learn has it, which reads the signature at every call."""
         return super()._get_param_names()
 
+    _only_for_fit = ("optimizer", "scoring")  # which predictions do not depend on
+
     _parameter_constraints = {
         "network": [NetworkSpec, None],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "optimizer": [StrOptions({"adamw", "sgd"})],
+        "optimizer": [StrOptions({"adamw", "adam", "sgd"}), callable],
         "lr": [Interval(Real, 0, None, closed="neither")],
         "momentum": [Interval(Real, 0, 1, closed="left")],
+        "nesterov": ["boolean"],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
         "lr_schedule": [Schedule, None],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
-        "scoring": [StrOptions({"loss", "accuracy", "top_5_accuracy"})],
+        "scoring": [StrOptions({*WATCHED, *get_scorer_names()}), callable],
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "marginal_loss": [MarginalLoss, None],
         "logit_adjustment": [Interval(Real, 0, None, closed="left")],
@@ -169,7 +187,9 @@ class SharedParameters(BaseEstimator):
         optimizer="adamw",
         lr=2e-3,
         momentum=0.9,
+        nesterov=False,
         weight_decay=1e-4,
+        max_grad_norm=None,
         lr_schedule=None,
         early_stopping=False,
         validation_fraction=0.1,
@@ -194,7 +214,9 @@ class SharedParameters(BaseEstimator):
         self.optimizer = optimizer
         self.lr = lr
         self.momentum = momentum
+        self.nesterov = nesterov
         self.weight_decay = weight_decay
+        self.max_grad_norm = max_grad_norm
         self.lr_schedule = lr_schedule
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
@@ -212,3 +234,11 @@ class SharedParameters(BaseEstimator):
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
+
+    def _validate_params(self):
+        super()._validate_params()
+        if self.optimizer == "sgd" and self.nesterov and self.momentum == 0:
+            raise ValueError(
+                "nesterov=True needs a momentum above 0, got momentum=0: Nesterov's "
+                "step looks ahead along it."
+            )

@@ -17,7 +17,14 @@ from sklearn.base import BaseEstimator
 
 from skanticipate.data.files import file_marks
 from skanticipate.data.warn import is_the_users
-from skanticipate.estimator.state import dropped_by, parts, state_of
+from skanticipate.estimator.state import (
+    dropped_by,
+    functions_in,
+    functions_of,
+    is_importable,
+    parts,
+    state_of,
+)
 
 # What fits are computed with: another version may draw other numbers.
 _COMPUTING = ("numpy", "scipy", "scikit-learn", "torch")
@@ -48,10 +55,11 @@ def surroundings(value):
     inside = list(parts(value))
     mros = {kind for own in set(map(type, inside)) for kind in own.__mro__}
     made = [kind for kind in mros if kind.__flags__ & _MADE_IN_PYTHON]
-    untold = sorted(filter(None, map(_untold_of, made)))
+    functions = _functions_of(inside)
+    untold = sorted(filter(None, map(_untold_of, [*made, *functions])))
     if untold:
         return {}, untold
-    foreign = {kind.__module__ for kind in made if not _is_known(kind)}
+    foreign = {f.__module__ for f in [*made, *functions] if not _is_known(f)}
     code, imported = _code_behind(foreign)
     distributions = {name for module in imported for name in _distributions(module)}
     found = {
@@ -100,6 +108,17 @@ def _all_distributions():
     return importlib.metadata.packages_distributions()
 
 
+def _functions_of(inside):
+    """Functions, or classes, that fits of some parts call.   -> list."""
+    given = [
+        f
+        for p in inside
+        if isinstance(p, BaseEstimator)
+        for f in functions_of(p).values()
+    ]
+    return [inner for f in given for inner in functions_in(f)]
+
+
 def _is_stream(part):
     return isinstance(part, np.random.RandomState)
 
@@ -125,6 +144,8 @@ def _beside(part):
 
 
 def _name_of(kind):
+    if not hasattr(kind, "__qualname__"):  # an object that can be called
+        kind = type(kind)
     return f"{kind.__qualname__} of {kind.__module__}"
 
 
@@ -140,17 +161,14 @@ def _untold_of(kind):
     """Why no file tells what a class does, in words, or None."""
     if not _is_in_a_file(kind):
         return f"{_name_of(kind)} is defined in no module file"
-    if _is_changed(kind):
+    if isinstance(kind, type) and _is_changed(kind):
         return f"a method of {_name_of(kind)} is defined in no module file of it"
     return None
 
 
 def _is_in_a_file(kind):
-    """Whether a class is the one that its module defines, which has a file."""
-    found = sys.modules.get(kind.__module__)
-    for name in kind.__qualname__.split("."):
-        found = getattr(found, name, None)
-    if found is not kind:  # local, overwritten, or of another process
+    """Whether a class, or a function, is what its module defines, which has a file."""
+    if not is_importable(kind):  # local, overwritten, or of another process
         return False
     return _is_known(kind) or _path_of(kind.__module__) is not None
 

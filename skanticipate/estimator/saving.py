@@ -2,6 +2,7 @@
 
 from sklearn.utils.validation import check_is_fitted
 
+from skanticipate.data.warn import warn
 from skanticipate.estimator import state
 
 
@@ -15,11 +16,16 @@ class SaveMixin:
         ----------
         path : str or path-like
             File to write; an old one is replaced once the new one is complete.
-            Callbacks are left out, and a `random_state` that is a generator becomes
-            None: neither says anything about predictions.
+            Callbacks are left out, and a `random_state` that is a generator or a
+            function as `optimizer` or `scoring` becomes None, the last two with a
+            warning: none of them says anything about predictions.
         """
         check_is_fitted(self)
-        state.write(path, self)
+        if functions := state.write(path, self):
+            warn(
+                f"{', '.join(functions)} cannot be in a file without code: it is None "
+                "in what is loaded, which predicts all the same. Set it before a fit."
+            )
 
 
 def load(path, *, trusted=()):

@@ -9,7 +9,10 @@ import importlib
 import json
 import os
 import secrets
+import sys
 from collections.abc import Mapping
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,33 +23,90 @@ from sklearn.base import BaseEstimator
 _FORMAT = "skanticipate 1"
 
 
+class _Beside(NamedTuple):
+    """What stands beside the tree of a value, by its place in it."""
+
+    tensors: dict
+    functions: dict
+
+
 def write(path, value):
     """Write an estimator, or plain containers of such, to `path`.
 
     The old file stays until the new one is whole.
+
+    Returns
+    -------
+    list of str
+        Where functions stand that only a fit needs: the file has None in their place.
     """
-    tensors = {}
-    tree = _encode(value, tensors, type(value).__name__)
+    beside = _Beside({}, {})
+    tree = _encode(value, beside, type(value).__name__)
     metadata = {"format": _FORMAT, "tree": json.dumps(tree)}
     unfinished = f"{os.fspath(path)}.{secrets.token_hex(4)}.tmp"
     try:
         # safetensors' own writer gives files that others cannot read
         with open(unfinished, "xb") as file:
-            file.write(save(tensors, metadata))
+            file.write(save(beside.tensors, metadata))
         os.replace(unfinished, path)
     finally:
         if os.path.exists(unfinished):
             os.unlink(unfinished)
+    return list(beside.functions)
 
 
 def describe(value):
-    """Bytes that are equal for equal estimators and containers, in every process."""
-    tensors = {}
-    tree = _encode(value, tensors, type(value).__name__)
-    return json.dumps(tree).encode() + b"".join(
+    """Bytes that are equal for equal estimators and containers, in every process.
+
+    Of functions they tell the name.
+    """
+    beside = _Beside({}, {})
+    tree = _encode(value, beside, type(value).__name__)
+    names = [_described(f, where) for where, f in beside.functions.items()]
+    return json.dumps([tree, names]).encode() + b"".join(
         f"{key} {array.shape} {array.dtype}".encode() + array.tobytes()
-        for key, array in tensors.items()
+        for key, array in beside.tensors.items()
     )
+
+
+def _described(function, where):
+    """A function as plain containers.
+
+    Raises
+    ------
+    TypeError
+        If its name does not tell it from others.
+    """
+    if isinstance(function, partial):
+        inner = _described(function.func, where)
+        given = describe([function.args, function.keywords])
+        return [inner, given.hex()]
+    if not is_importable(function):
+        raise TypeError(
+            f"{where} is {function!r}, which cannot be imported by its name: define "
+            "it at the top level of a module"
+        )
+    return _name_of(function)
+
+
+def functions_in(value):
+    """Functions, or classes, that a value of `functions_of` calls.   -> list."""
+    return functions_in(value.func) if isinstance(value, partial) else [value]
+
+
+def is_importable(function):
+    """Whether a function, or a class, is what its module has under its name."""
+    found = sys.modules.get(getattr(function, "__module__", None))
+    for name in getattr(function, "__qualname__", "<none>").split("."):
+        found = getattr(found, name, None)
+    return found is function
+
+
+def functions_of(estimator):
+    """Parameters that only a fit needs and that are functions.   -> dict."""
+    names = getattr(type(estimator), "_only_for_fit", ())
+    values = {name: getattr(estimator, name, None) for name in names}
+    return {name: value for name, value in values.items() if callable(value)}
 
 
 def parts(value):
@@ -108,7 +168,7 @@ def _name_of(kind):
     return f"{kind.__module__}:{kind.__qualname__}"
 
 
-def _encode(value, tensors, where):
+def _encode(value, beside, where):
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if type(value).__name__ == "NAType":  # of pandas: as good a missing value as any
@@ -118,36 +178,42 @@ def _encode(value, tensors, where):
     if isinstance(value, np.random.RandomState):
         return None  # would only matter to another fit
     if isinstance(value, np.generic):
-        return {"scalar": _encode(np.asarray(value), tensors, where)}
+        return {"scalar": _encode(np.asarray(value), beside, where)}
     if isinstance(value, type) and issubclass(value, np.generic):
         return {"scalar type": np.dtype(value).str}  # vectorizers of scikit-learn
     if isinstance(value, np.ndarray):
-        return _encode_array(value, tensors, where)
+        return _encode_array(value, beside, where)
     if isinstance(value, range):
         value = list(value)
     if isinstance(value, list | tuple):
-        items = [_encode(v, tensors, f"{where}.{k}") for k, v in enumerate(value)]
+        items = [_encode(v, beside, f"{where}.{k}") for k, v in enumerate(value)]
         return {"list" if isinstance(value, list) else "tuple": items}
     if hasattr(value, "columns"):  # a DataFrame, as a mapping of its columns
         value = {name: np.asarray(value[name]) for name in value.columns}
     if hasattr(value, "index_to_key"):  # gensim's KeyedVectors
-        return _encode_vectors(value.index_to_key, value.vectors, tensors, where)
+        return _encode_vectors(value.index_to_key, value.vectors, beside, where)
     if _is_vectors(value):
         rows = np.stack(list(value.values()))
-        return _encode_vectors(list(value), rows, tensors, where)
+        return _encode_vectors(list(value), rows, beside, where)
     if isinstance(value, Mapping):
         pairs = [
-            [_encode(k, tensors, where), _encode(v, tensors, f"{where}.{k}")]
+            [_encode(k, beside, where), _encode(v, beside, f"{where}.{k}")]
             for k, v in value.items()
         ]
         return {"dict": pairs}
     if isinstance(value, BaseEstimator):
-        state = _encode(state_of(value), tensors, where)
-        return {"class": _name_of(type(value)), "state": state}
+        return _encode_estimator(value, beside, where)
     raise TypeError(
         f"{where} holds a {type(value).__name__}, which a file without code cannot "
         "hold: use numbers, strings, arrays, mappings and estimators."
     )
+
+
+def _encode_estimator(value, beside, where):
+    functions = functions_of(value)
+    beside.functions.update({f"{where}.{name}": f for name, f in functions.items()})
+    state = _encode(state_of(value) | dict.fromkeys(functions), beside, where)
+    return {"class": _name_of(type(value)), "state": state}
 
 
 def _is_vectors(value):
@@ -160,18 +226,18 @@ def _is_vectors(value):
     return {(v.dtype.kind, v.size) for v in vectors} == {("f", vectors[0].size)}
 
 
-def _encode_vectors(words, rows, tensors, where):
+def _encode_vectors(words, rows, beside, where):
     """Words and one matrix: a tensor for each word would overflow the file's header."""
-    matrix = _encode_array(np.asarray(rows), tensors, where)
-    return {"words": [_encode(w, tensors, where) for w in words], **matrix}
+    matrix = _encode_array(np.asarray(rows), beside, where)
+    return {"words": [_encode(w, beside, where) for w in words], **matrix}
 
 
-def _encode_array(array, tensors, where):
+def _encode_array(array, beside, where):
     if array.dtype.kind in "fiub":
-        key = f"{len(tensors)}:{where}"
-        tensors[key] = np.array(array, order="C")  # keeps () as it is
+        key = f"{len(beside.tensors)}:{where}"
+        beside.tensors[key] = np.array(array, order="C")  # keeps () as it is
         return {"tensor": key}
-    items = [_encode(v, tensors, where) for v in array.ravel().tolist()]
+    items = [_encode(v, beside, where) for v in array.ravel().tolist()]
     return {"array": items, "dtype": array.dtype.str, "shape": list(array.shape)}
 
 

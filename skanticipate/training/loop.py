@@ -272,7 +272,7 @@ def end_epoch(training, lr, means):
 
 def set_lr(state, epoch, max_epochs):
     """Give the optimiser the rate of a point of training.   -> rate."""
-    factor = 1.0 if state.schedule is None else state.schedule.factor(epoch, max_epochs)
+    factor = 1.0 if state.schedule is None else state.schedule.share(epoch, max_epochs)
     state.optimizer.lr = state.lr * factor
     return state.optimizer.lr
 

@@ -1,4 +1,4 @@
-"""SGD and AdamW over the fused kernels of torch.
+"""SGD, Adam and AdamW over the fused kernels of torch.
 
 The classes of `torch.optim` run profiler and compiler hooks around every step, and its
 functions sort tensors by device; in a small network these take a quarter of the whole
@@ -8,16 +8,19 @@ type, and gradients lie in memory as they do.
 
 import torch
 
+from skanticipate.training.torch_optimizer import TorchOptimizer
+
 
 class SGD:
-    """Stochastic gradient descent with momentum, as `torch.optim.SGD`."""
+    """Stochastic gradient descent, as `torch.optim.SGD`."""
 
     moments = ("velocities",)  # attributes with a tensor for each parameter
 
-    def __init__(self, parameters, *, lr, momentum, weight_decay):
+    def __init__(self, parameters, *, lr, momentum, nesterov=False, weight_decay):
         self.parameters = list(parameters)
         self.lr = lr
         self.momentum = momentum
+        self.nesterov = nesterov
         self.weight_decay = weight_decay
         self.velocities = [torch.zeros_like(p) for p in self.parameters]
 
@@ -36,7 +39,7 @@ class SGD:
             momentum=self.momentum,
             lr=self.lr,
             dampening=0.0,
-            nesterov=False,
+            nesterov=self.nesterov,
             maximize=False,
             is_first_step=False,
         )
@@ -62,6 +65,7 @@ class AdamW:
     betas = (0.9, 0.999)
     eps = 1e-8
     moments = ("means", "squares")
+    kernel = staticmethod(torch._fused_adamw_)
 
     def __init__(self, parameters, *, lr, weight_decay):
         self.parameters = list(parameters)
@@ -82,7 +86,7 @@ class AdamW:
         if not parameters:
             return
         torch._foreach_add_(counts, 1)
-        torch._fused_adamw_(
+        self.kernel(
             parameters,
             gradients,
             means,
@@ -111,6 +115,12 @@ class AdamW:
         """Continue from what `state_dict` gave."""
         for name, values in state.items():
             setattr(self, name, [v.clone() for v in values])
+
+
+class Adam(AdamW):
+    """Adam whose weight decay is part of the gradient, as `torch.optim.Adam`."""
+
+    kernel = staticmethod(torch._fused_adam_)
 
 
 class MatrixDecayAdamW:
@@ -163,17 +173,29 @@ def _that_move(gradients, parameters, *others):
     return [[v[k] for k in moved] for v in (parameters, gradients, *others)]
 
 
-def make_optimizer(name, modules, *, lr, momentum, weight_decay):
-    """Optimiser of a name over the parameters of modules.
+def make_optimizer(kind, modules, *, lr, momentum, nesterov, weight_decay):
+    """Optimiser over the parameters of modules.
 
     Parameters
     ----------
-    name : {"adamw", "sgd"}
+    kind : {"adamw", "adam", "sgd"} or callable
+        One of ours, or `(parameters, lr) -> torch.optim.Optimizer`.
     modules : iterable of torch.nn.Module
     lr, momentum, weight_decay : float
-        Momentum is that of "sgd".
+        The last two are not for a callable; momentum is that of "sgd".
+    nesterov : bool
+        Whether the momentum of "sgd" is Nesterov's.
     """
     parameters = [p for module in modules for p in module.parameters()]
-    if name == "sgd":
-        return SGD(parameters, lr=lr, momentum=momentum, weight_decay=weight_decay)
-    return AdamW(parameters, lr=lr, weight_decay=weight_decay)
+    if callable(kind):
+        return TorchOptimizer(kind, parameters, lr=lr)
+    if kind == "sgd":
+        return SGD(
+            parameters,
+            lr=lr,
+            momentum=momentum,
+            nesterov=nesterov,
+            weight_decay=weight_decay,
+        )
+    kinds = {"adam": Adam, "adamw": AdamW}
+    return kinds[kind](parameters, lr=lr, weight_decay=weight_decay)

@@ -1,6 +1,7 @@
 """Learning rates over the epochs, as factors of `lr`."""
 
 import math
+from itertools import pairwise
 from numbers import Integral, Real
 
 from sklearn.base import BaseEstimator
@@ -16,7 +17,7 @@ class Schedule(BaseEstimator):
 
     _parameter_constraints = {"warmup_epochs": [Interval(Real, 0, None, closed="left")]}
 
-    def factor(self, epoch, max_epochs):
+    def share(self, epoch, max_epochs):
         """Share of `lr` at a point of training.
 
         Parameters
@@ -55,7 +56,7 @@ class StepSchedule(Schedule):
     Examples
     --------
     >>> from skanticipate import StepSchedule
-    >>> [StepSchedule(step_size=5).factor(epoch, 30) for epoch in (0, 4.9, 5)]
+    >>> [StepSchedule(step_size=5).share(epoch, 30) for epoch in (0, 4.9, 5)]
     [1.0, 1.0, 0.1]
     """
 
@@ -75,6 +76,58 @@ class StepSchedule(Schedule):
         return float(self.gamma ** (epoch // self.step_size))
 
 
+class MultiStepSchedule(Schedule):
+    """Multiply the learning rate by `factor` at each of some epochs.
+
+    Parameters
+    ----------
+    milestones : sequence of int
+        Numbers of epochs done when the rate falls, in rising order: with ``[20]`` the
+        first 20 epochs have `lr`. One that training does not reach changes nothing.
+    factor : float, default=0.1
+        Factor of each step.
+    warmup_epochs : float, default=0
+        Epochs over which the rate rises from 0 to `lr`.
+
+    Examples
+    --------
+    >>> from skanticipate import MultiStepSchedule
+    >>> schedule = MultiStepSchedule([20, 30], factor=0.5)
+    >>> [schedule.share(epoch, 40) for epoch in (0, 19.9, 20, 30)]
+    [1.0, 1.0, 0.5, 0.25]
+    """
+
+    _parameter_constraints = {
+        **Schedule._parameter_constraints,
+        "milestones": ["array-like"],
+        "factor": [Interval(Real, 0, 1, closed="right")],
+    }
+
+    def __init__(self, milestones, factor=0.1, *, warmup_epochs=0):
+        self.milestones = milestones
+        self.factor = factor
+        self.warmup_epochs = warmup_epochs
+
+    def _validate_params(self):
+        super()._validate_params()
+        epochs = list(self.milestones)
+        whole = all(
+            Interval(Integral, 1, None, closed="left").is_satisfied_by(e)
+            for e in epochs
+        )
+        if not epochs or not whole or any(a >= b for a, b in pairwise(epochs)):
+            raise ValueError(
+                "milestones must be whole numbers of epochs from 1, each larger than "
+                f"the one before, got {self.milestones!r}: sort them, and write each "
+                "once."
+            )
+
+    def decay(self, epoch, max_epochs):
+        """Share of `lr` after the warm-up."""
+        n_passed = sum(epoch >= milestone for milestone in self.milestones)
+        return float(self.factor**n_passed)
+
+
 class CosineSchedule(Schedule):
     """Let the learning rate fall along half a cosine from `lr` to 0.
 
@@ -87,7 +140,7 @@ class CosineSchedule(Schedule):
     --------
     >>> from skanticipate import CosineSchedule
     >>> schedule = CosineSchedule(warmup_epochs=2)
-    >>> [round(schedule.factor(epoch, 10), 2) for epoch in (0, 1, 2, 6, 10)]
+    >>> [round(schedule.share(epoch, 10), 2) for epoch in (0, 1, 2, 6, 10)]
     [0.0, 0.5, 1.0, 0.5, 0.0]
     """
 
@@ -117,7 +170,7 @@ class StretchedSchedule(Schedule):
     Examples
     --------
     >>> from skanticipate.training.schedules import StepSchedule, StretchedSchedule
-    >>> StretchedSchedule(StepSchedule(5), 2.0).factor(9, 60)
+    >>> StretchedSchedule(StepSchedule(5), 2.0).share(9, 60)
     1.0
     """
 
@@ -130,6 +183,6 @@ class StretchedSchedule(Schedule):
         self.schedule = schedule
         self.ratio = ratio
 
-    def factor(self, epoch, max_epochs):
+    def share(self, epoch, max_epochs):
         """Share of `lr` at the point of the other schedule."""
-        return self.schedule.factor(epoch / self.ratio, max_epochs / self.ratio)
+        return self.schedule.share(epoch / self.ratio, max_epochs / self.ratio)

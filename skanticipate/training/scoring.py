@@ -9,6 +9,7 @@ from torch.nn import functional
 from skanticipate.metrics.hits import ranks
 from skanticipate.training.sums import diverged
 
+WATCHED = ("loss", "accuracy", "top_5_accuracy")
 _PREDICT_BYTES = 1 << 22
 
 
@@ -23,8 +24,8 @@ class ValidationScore:
         Codes of the labels; -1 for a label that is no class, which counts as missed.
     stage : int
         The stage that is scored.
-    watched : {"loss", "accuracy", "top_5_accuracy"}
-        The figure by which the best epoch is chosen.
+    watched : {"loss", "accuracy", "top_5_accuracy"} or callable
+        The figure by which the best epoch is chosen; a callable says it of the network.
     batch_size : int, default=512
         Rows scored at a time.
     """
@@ -50,6 +51,9 @@ class ValidationScore:
             "val_accuracy": float(first.double().mean()),
             "val_top_5_accuracy": float(among_five.double().mean()),
         }
+        if callable(self.watched):
+            score = figures["val_score"] = self.watched(network)
+            return {**figures, "score": score}
         score = figures[f"val_{self.watched}"]
         return {**figures, "score": -score if self.watched == "loss" else score}
 

@@ -19,9 +19,9 @@ from skanticipate.terms.objective import Objective
 from skanticipate.training.batches import Batch, BatchReader
 from skanticipate.training.loop import end as end_training
 from skanticipate.training.loop import end_epoch, set_lr
-from skanticipate.training.optimizers import SGD, AdamW
+from skanticipate.training.optimizers import SGD, Adam, AdamW
 from skanticipate.training.stacked_batches import StackedReader, runs_of
-from skanticipate.training.step import GradientStep, gradients_of
+from skanticipate.training.step import GradientStep, clipped, gradients_of
 from skanticipate.training.sums import StackedSums
 
 # Bytes of the numbers that a step works on: of all models together, and of one beyond
@@ -64,7 +64,7 @@ def _stacks(spec, state):
         spec.stacks
         and not spec.uses_global_rng
         and not hasattr(network, "begin_epoch")
-        and type(state.optimizer) in (SGD, AdamW)
+        and type(state.optimizer) in (SGD, Adam, AdamW)
         and len(weights) == len(state.optimizer.parameters)  # none twice, none beside
         and _is_known(network)
     )
@@ -170,6 +170,7 @@ class Stack:
         ]
         self.objective = Objective.stack([step.objective for step in steps])
         self.reader = StackedReader([step.take_batch for step in steps])
+        self.max_norms = _max_norms(steps)
         self.learned = self.objective.terms[0].has  # samples (N,); None: all of them
         # Else a model may miss a step, and no other does what it does.
         certain = self.learned is None
@@ -253,6 +254,8 @@ class Stack:
         batch = Batch(samples.flatten(), clips, models=slice(start, stop))
         terms, gradients = gradients_of(self.network, self.objective, batch, leaves)
         with torch.no_grad():
+            if self.max_norms is not None:
+                gradients = clipped(gradients, self.max_norms[start:stop])
             for head, first, last, end in self._moved_alike(start, stop):
                 part = slice(first - start, last - start)
                 self._optimizer(head, first, last, end).update(
@@ -331,6 +334,15 @@ class Stack:
             head = self.trainings[first].state.optimizer
             for training in self.trainings[first + 1 : last]:
                 training.state.optimizer.follow(head)
+
+
+def _max_norms(steps):
+    """Largest norms of the gradients of all (K,), None where none has any."""
+    norms = [step.max_grad_norm for step in steps]
+    if all(norm is None for norm in norms):
+        return None
+    norms = [float("inf") if norm is None else norm for norm in norms]
+    return steps[0].objective.terms[0].compute.floats(norms)
 
 
 def _join_optimizers(optimizers):

@@ -16,13 +16,16 @@ class GradientStep:
         Sample indices (B,) -> Batch on the device.
     objective : Objective
         Its terms; what is trained beside the network is among the modules of `state`.
+    max_grad_norm : float, default=None
+        Norm beyond which gradients are scaled down; None leaves them.
     """
 
-    def __init__(self, state, take_batch, objective):
+    def __init__(self, state, take_batch, objective, *, max_grad_norm=None):
         self.network = state.network
         self.optimizer = state.optimizer
         self.take_batch = take_batch
         self.objective = objective
+        self.max_grad_norm = max_grad_norm
 
     def __call__(self, samples):
         """Update the weights.   -> the terms, as the objective gave them."""
@@ -31,6 +34,8 @@ class GradientStep:
         terms, gradients = gradients_of(self.network, self.objective, batch, parameters)
         if terms:  # else no row of the batch has any signal
             with torch.no_grad():
+                if self.max_grad_norm is not None:
+                    gradients = clipped(gradients, self.max_grad_norm)
                 self.optimizer.update(gradients)
         return terms
 
@@ -38,6 +43,30 @@ class GradientStep:
         """Objective of an epoch from the mean of each term."""
         weights = self.objective.weights
         return sum(weights.get(name, 1.0) * m for name, m in means.items())
+
+
+def clipped(gradients, max_norms):
+    """Gradients scaled down to a norm of all of them together, where it is larger.
+
+    As `torch.nn.utils.clip_grad_norm_`.
+
+    Parameters
+    ----------
+    gradients : list of tensors or None
+        Of the parameters of one model, (...), or of K of them, (K, ...).
+    max_norms : float or tensor of shape (K,)
+        Infinity for a model whose gradients stay.
+    """
+    models = getattr(max_norms, "shape", ())  # () or (K,)
+    squares = [
+        g.reshape(*models, -1).square().sum(-1) for g in gradients if g is not None
+    ]
+    norms = torch.stack(squares).sum(0).sqrt()
+    factors = (max_norms / (norms + 1e-6)).clamp(max=1)
+    return [
+        None if g is None else g * factors.view(*models, *[1] * (g.ndim - len(models)))
+        for g in gradients
+    ]
 
 
 def gradients_of(network, objective, batch, parameters):

@@ -33,6 +33,7 @@ from skanticipate import (
     HistoryTeacher,
     MarginalLoss,
     MixturePrior,
+    MultiStepSchedule,
     RecognitionTeacher,
     SmoothedAnticipator,
     StepSchedule,
@@ -42,6 +43,7 @@ from skanticipate import (
     VerbNounHead,
     VerbNounPrior,
 )
+from skanticipate.metrics import top_k_scorer
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.* no teacher speaks for them"),
@@ -249,7 +251,7 @@ def test_tables_of_codes_differ_where_folds_have_not_seen_all_of_them():
 # ------------------------------------------------------------------------- training
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
 def test_rates_momenta_and_decays_of_all_kinds(optimizer):
     models = [
         smoothed(optimizer=optimizer, lr=lr, momentum=m, weight_decay=decay)
@@ -268,8 +270,45 @@ def test_rates_momenta_and_decays_of_all_kinds(optimizer):
 
 
 def test_optimizers_are_stacks_of_their_own():
-    models = [smoothed(optimizer=name) for name in ("sgd", "adamw", "sgd", "adamw")]
+    names = ("sgd", "adamw", "sgd", "adamw", "adam", "adam")
+    models = [smoothed(optimizer=name) for name in names]
     assert_as_alone(models, X, Y, together=2)
+
+
+def test_momentum_of_both_kinds():
+    models = [
+        smoothed(optimizer="sgd", nesterov=nesterov, momentum=m, lr=0.05)
+        for nesterov in (False, True)
+        for m in (0.3, 0.9)
+    ]
+    assert_as_alone(models, X, Y)
+
+
+@pytest.mark.parametrize("network", [MLP(6), LSTM(5)], ids=str)
+def test_norms_of_gradients_are_those_of_each(network):
+    models = [
+        smoothed(network, max_grad_norm=norm, optimizer="sgd", lr=0.5, random_state=k)
+        for k, norm in enumerate((None, 0.01, 0.1, np.float32(0.2), 1e6))
+    ]
+    clips = X if isinstance(network, MLP) else CLIPS
+    assert_as_alone(models, clips, Y, train=[*FOLDS, None, None, None])
+
+
+def test_a_users_optimiser_is_alone():
+    models = [
+        smoothed(optimizer=torch.optim.RMSprop, random_state=k, lr=0.01)
+        for k in range(2)
+    ]
+    assert_as_alone(models, X, Y, together=1)
+
+
+def test_scorers_that_early_stopping_watches():
+    models = [
+        smoothed(early_stopping=True, scoring=scoring, lr=lr, max_epochs=6)
+        for scoring in ("balanced_accuracy", top_k_scorer(2), "loss")
+        for lr in (0.01, 0.1)
+    ]
+    assert_as_alone(models, X, Y)
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 16, 31, 200])
@@ -297,11 +336,12 @@ def test_schedules_and_numbers_of_epochs():
             CosineSchedule(warmup_epochs=1.5),
             StepSchedule(2),
             StepSchedule(1, gamma=0.5),
+            MultiStepSchedule([1, 2], 0.3),
         )
         for max_epochs in (1, 3)
     ]
     fitted = assert_as_alone(models, X, Y)
-    assert [m.n_iter_ for m in fitted] == 5 * [1, 3]
+    assert [m.n_iter_ for m in fitted] == 6 * [1, 3]
 
 
 @pytest.mark.parametrize("how", ["held out", "groups", "X_val"])

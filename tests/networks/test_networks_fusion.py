@@ -279,7 +279,7 @@ class FirstEpochs(Schedule):
     def __init__(self, n=2):
         self.n = n
 
-    def factor(self, epoch, max_epochs):
+    def share(self, epoch, max_epochs):
         return float(epoch < self.n)
 
 

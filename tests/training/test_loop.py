@@ -182,7 +182,7 @@ def test_rate_of_a_batch_is_that_of_its_middle():
     state, step = new_training(lr=2.0)
 
     class Line:
-        def factor(self, epoch, max_epochs):
+        def share(self, epoch, max_epochs):
             seen.append((epoch, max_epochs))
             return epoch / max_epochs
 

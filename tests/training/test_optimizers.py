@@ -6,10 +6,12 @@ from torch import nn
 
 from skanticipate.training.optimizers import (
     SGD,
+    Adam,
     AdamW,
     MatrixDecayAdamW,
     make_optimizer,
 )
+from skanticipate.training.torch_optimizer import TorchOptimizer
 
 
 def sparing_adamw(parameters, *, weight_decay, **options):
@@ -24,6 +26,8 @@ def sparing_adamw(parameters, *, weight_decay, **options):
 PAIRS = [
     (SGD, torch.optim.SGD, {"momentum": 0.9, "weight_decay": 0.01}),
     (SGD, torch.optim.SGD, {"momentum": 0.0, "weight_decay": 0.0}),
+    (SGD, torch.optim.SGD, {"momentum": 0.9, "nesterov": True, "weight_decay": 0.01}),
+    (Adam, torch.optim.Adam, {"weight_decay": 0.01}),
     (AdamW, torch.optim.AdamW, {"weight_decay": 0.01}),
     (AdamW, torch.optim.AdamW, {"weight_decay": 0.0}),
     (MatrixDecayAdamW, sparing_adamw, {"weight_decay": 0.01}),
@@ -205,11 +209,32 @@ def test_the_optimiser_is_that_of_torch():
 # ------------------------------------------------------------------------- by name
 
 
+class TorchPeer:
+    """An optimiser of torch, moved as ours are."""
+
+    def __init__(self, inner, parameters):
+        self.inner, self.parameters = inner, parameters
+
+    def __setattr__(self, name, value):
+        if name == "lr":
+            for group in self.inner.param_groups:
+                group["lr"] = value
+        super().__setattr__(name, value)
+
+    def update(self, gradients):
+        self.inner.step()
+
+
 @pytest.mark.parametrize(
     ("name", "peer"),
     [
         ("sgd", lambda p: SGD(p, lr=0.1, momentum=0.8, weight_decay=0.02)),
+        ("adam", lambda p: Adam(p, lr=0.1, weight_decay=0.02)),
         ("adamw", lambda p: AdamW(p, lr=0.1, weight_decay=0.02)),
+        (
+            lambda p, lr: torch.optim.RMSprop(p, lr, momentum=0.5),
+            lambda p: TorchPeer(torch.optim.RMSprop(p, 0.1, momentum=0.5), p),
+        ),
     ],
 )
 def test_an_optimiser_of_a_name_moves_the_parameters_of_all_modules(name, peer):
@@ -217,7 +242,44 @@ def test_an_optimiser_of_a_name_moves_the_parameters_of_all_modules(name, peer):
         [nn.Parameter(p.detach()) for p in new_parameters()] for _ in range(2)
     )
     modules = nn.ParameterList(found[:1]), nn.ParameterList(found[1:])
-    optimizer = make_optimizer(name, modules, lr=0.1, momentum=0.8, weight_decay=0.02)
+    optimizer = make_optimizer(
+        name, modules, lr=0.1, momentum=0.8, nesterov=False, weight_decay=0.02
+    )
     run_ours(optimizer, found, range(3))
     run_ours(peer(expected), expected, range(3))
     assert_same_bits(found, expected)
+
+
+def test_groups_of_a_users_optimiser_keep_their_ratio_of_rates():
+    parameters = new_parameters()
+
+    def make(given, lr):
+        slow = {"params": given[:1], "lr": lr / 4}
+        return torch.optim.SGD([slow, {"params": given[1:]}], lr=lr)
+
+    optimizer = TorchOptimizer(make, parameters, lr=0.2)
+    before = [p.detach().clone() for p in parameters]
+    optimizer.lr = 0.1
+    with torch.no_grad():
+        optimizer.update([torch.ones_like(p) for p in parameters])
+    moved = [(b - p).unique() for b, p in zip(before, parameters, strict=True)]
+    torch.testing.assert_close(
+        [m.mean() for m in moved], [torch.tensor(v) for v in (0.025, 0.1, 0.1)]
+    )
+    assert all(p.grad is None for p in parameters)
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "message"),
+    [
+        (lambda p, lr: lr, TypeError, "returned a float"),
+        (lambda p, lr: torch.optim.SGD([torch.ones(2)], lr), ValueError, "has others"),
+        (lambda p, lr: torch.optim.LBFGS(p, lr), TypeError, "LBFGS cannot be"),
+    ],
+)
+def test_what_is_no_optimiser_of_the_parameters_is_refused(make, kind, message):
+    parameters = new_parameters()
+    with pytest.raises(kind, match=message):
+        optimizer = TorchOptimizer(make, parameters, lr=0.1)
+        optimizer.update([torch.ones_like(p) for p in parameters])
+    assert all(p.grad is None for p in parameters)

@@ -49,7 +49,12 @@ def training(
         optimizer = MatrixDecayAdamW(network.parameters(), lr=lr, weight_decay=0.1)
     else:
         optimizer = make_optimizer(
-            optimizer, [network], lr=lr, momentum=0.9, weight_decay=0.1
+            optimizer,
+            [network],
+            lr=lr,
+            momentum=0.9,
+            nesterov=False,
+            weight_decay=0.1,
         )
     seeds = {name: number + seed for name, number in SEEDS.items()}
     state = initial_state({"network": network}, optimizer, seeds, **options)

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
+from sklearn.base import clone
 from torch import nn
 from torch.nn import functional
 from toy_training import SEEDS, C, D, batches_of, state_of
 
-from skanticipate import MLP
+from skanticipate import MLP, SmoothedAnticipator
 from skanticipate.networks import Output
 from skanticipate.networks.stacked import stacked
 from skanticipate.signals.maps import MapsInMemory
@@ -21,7 +22,7 @@ from skanticipate.training.batches import Batch, shuffled
 from skanticipate.training.loop import Training, initial_state, training_epochs
 from skanticipate.training.optimizers import SGD
 from skanticipate.training.runtime import Compute
-from skanticipate.training.step import GradientStep, gradients_of
+from skanticipate.training.step import GradientStep, clipped, gradients_of
 
 
 class Sums:
@@ -263,3 +264,48 @@ def test_closed_form_is_what_the_network_says(hidden_size):
                 assert not theirs.any()  # nothing moves it
             else:
                 assert_allclose(ours, theirs, atol=1e-12)
+
+
+# ------------------------------------------------------------------- norms of gradients
+
+
+def gradients(seed):
+    generator = torch.Generator().manual_seed(seed)
+    shapes = [(4, 3), (3,), (2, 5)]
+    return [torch.randn(s, generator=generator, dtype=torch.float64) for s in shapes]
+
+
+@pytest.mark.parametrize("max_norm", [0.1, 3.0, 1e6])
+def test_gradients_are_clipped_as_by_torch(max_norm):
+    parameters = [nn.Parameter(torch.zeros_like(g)) for g in gradients(0)]
+    for parameter, gradient in zip(parameters, gradients(0), strict=True):
+        parameter.grad = gradient
+    nn.utils.clip_grad_norm_(parameters, max_norm)
+    first, *found = clipped([None, *gradients(0)], max_norm)
+    assert first is None
+    for gradient, parameter in zip(found, parameters, strict=True):
+        assert_allclose(gradient, parameter.grad, rtol=1e-14)
+
+
+def test_those_of_models_side_by_side_each_to_its_own_norm():
+    norms = torch.tensor([0.1, torch.inf, 2.0], dtype=torch.float64)
+    models = [gradients(k) for k in range(3)]
+    stacks = [torch.stack(same) for same in zip(*models, strict=True)]
+    found = clipped([stacks[0], None, *stacks[1:]], norms)
+    assert found.pop(1) is None
+    for k, norm in enumerate(norms.tolist()):
+        for stack, expected in zip(found, clipped(models[k], norm), strict=True):
+            assert_allclose(stack[k], expected, rtol=1e-14)
+    assert torch.equal(found[0][1], models[1][0])
+
+
+def test_a_fit_takes_steps_of_that_norm():
+    X, y = np.eye(6), np.arange(6) % 2
+    options = {"optimizer": "sgd", "momentum": 0.0, "weight_decay": 0.0, "lr": 1.0}
+    model = SmoothedAnticipator(
+        MLP(4), max_epochs=1, max_grad_norm=0.01, random_state=0, **options
+    )
+    start = clone(model).set_params(lr=1e-30).fit(X, y).network_.state_dict()
+    end = model.fit(X, y).network_.state_dict()
+    moved = torch.cat([(end[name] - start[name]).flatten() for name in start])
+    assert float(moved.norm()) == pytest.approx(0.01, rel=1e-3)
