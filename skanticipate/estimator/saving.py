@@ -1,8 +1,13 @@
 """Estimators in files: `save` writes them, `load` reads them."""
 
+from collections.abc import Mapping
+
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from skanticipate.data.warn import warn
 from skanticipate.estimator import state
+from skanticipate.networks.base import NetworkSpec
 
 
 class SaveMixin:
@@ -16,10 +21,47 @@ class SaveMixin:
         path : str or path-like
             File to write; an old one is replaced once the new one is complete.
             Callbacks are left out, and a `random_state` that is a generator becomes
-            None: neither says anything about predictions.
+            None: neither says anything about predictions. Nor do pre-trained weights
+            that a network was given as a mapping: they become None, with a warning.
+            Of those in a file the path is written.
         """
         check_is_fitted(self)
-        state.write(path, self)
+        written = _without_mappings(self)
+        if written is not self:
+            warn(
+                "save() leaves out the pre-trained weights that a network was given as "
+                "a mapping: the trained ones are saved, and the loaded estimator has "
+                "weights=None. Give the path of a safetensors file to keep the name."
+            )
+        state.write(path, written)
+
+
+def _without_mappings(value):
+    """An estimator, or what it holds, without mappings of pre-trained weights.
+
+    The same object where there are none.
+    """
+    if isinstance(value, list | tuple):
+        inner = list(map(_without_mappings, value))
+        changed = any(a is not b for a, b in zip(inner, value, strict=True))
+        if not changed:
+            return value
+        return tuple(inner) if isinstance(value, tuple) else inner
+    if not isinstance(value, BaseEstimator):
+        return value
+    changed = {
+        name: new
+        for name, old in vars(value).items()
+        if (new := _without_mappings(old)) is not old
+    }
+    if isinstance(value, NetworkSpec):
+        if isinstance(vars(value).get("weights"), Mapping):
+            changed["weights"] = None
+    if not changed:
+        return value
+    copy = object.__new__(type(value))  # of which nothing is built again
+    vars(copy).update(vars(value) | changed)
+    return copy
 
 
 def load(path, *, trusted=()):

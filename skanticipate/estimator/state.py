@@ -5,6 +5,7 @@ estimator as the name of its class with its state. Reading builds classes of thi
 package only, and those that the caller names as trusted.
 """
 
+import hashlib
 import importlib
 import json
 import os
@@ -40,13 +41,14 @@ def write(path, value):
 
 
 def describe(value):
-    """Bytes that are equal for equal estimators and containers, in every process."""
+    """Hash that is equal for equal estimators and containers, in every process."""
     tensors = {}
     tree = _encode(value, tensors, type(value).__name__)
-    return json.dumps(tree).encode() + b"".join(
-        f"{key} {array.shape} {array.dtype}".encode() + array.tobytes()
-        for key, array in tensors.items()
-    )
+    digest = hashlib.blake2b(json.dumps(tree).encode(), digest_size=32)
+    for key, array in tensors.items():
+        digest.update(f"{key} {array.shape} {array.dtype}".encode())
+        digest.update(array)
+    return digest.digest()
 
 
 def parts(value):
@@ -123,11 +125,11 @@ def _encode(value, tensors, where):
         return {"scalar type": np.dtype(value).str}  # vectorizers of scikit-learn
     if isinstance(value, np.ndarray):
         return _encode_array(value, tensors, where)
-    if isinstance(value, range):
-        value = list(value)
-    if isinstance(value, list | tuple):
+    if isinstance(value, torch.Tensor):
+        return _encode_tensor(value, tensors, where)
+    if isinstance(value, list | tuple | range):
         items = [_encode(v, tensors, f"{where}.{k}") for k, v in enumerate(value)]
-        return {"list" if isinstance(value, list) else "tuple": items}
+        return {"tuple" if isinstance(value, tuple) else "list": items}
     if hasattr(value, "columns"):  # a DataFrame, as a mapping of its columns
         value = {name: np.asarray(value[name]) for name in value.columns}
     if hasattr(value, "index_to_key"):  # gensim's KeyedVectors
@@ -175,6 +177,15 @@ def _encode_array(array, tensors, where):
     return {"array": items, "dtype": array.dtype.str, "shape": list(array.shape)}
 
 
+def _encode_tensor(value, tensors, where):
+    """A tensor of torch as its bytes: numpy has not all of its types."""
+    numbers = value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
+    kind = str(value.dtype).removeprefix("torch.")
+    return {"torch": kind, "shape": list(value.shape)} | _encode_array(
+        numbers, tensors, where
+    )
+
+
 def _decode(node, tensors, classes):
     def again(child):
         return _decode(child, tensors, classes)
@@ -184,6 +195,9 @@ def _decode(node, tensors, classes):
     if "words" in node:
         words = [again(w) for w in node["words"]]
         return dict(zip(words, tensors[node["tensor"]], strict=True))
+    if "torch" in node:
+        numbers = torch.tensor(tensors[node["tensor"]])
+        return numbers.view(getattr(torch, node["torch"])).reshape(node["shape"])
     if "tensor" in node:
         return tensors[node["tensor"]]
     if "scalar" in node:
