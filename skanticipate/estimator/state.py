@@ -19,6 +19,7 @@ from safetensors.numpy import save
 from sklearn.base import BaseEstimator
 
 _FORMAT = "skanticipate 1"
+_OF_NUMPY = (torch.float16, torch.float32, torch.float64)
 
 
 def write(path, value):
@@ -125,8 +126,6 @@ def _encode(value, tensors, where):
         return {"scalar type": np.dtype(value).str}  # vectorizers of scikit-learn
     if isinstance(value, np.ndarray):
         return _encode_array(value, tensors, where)
-    if isinstance(value, torch.Tensor):
-        return _encode_tensor(value, tensors, where)
     if isinstance(value, list | tuple | range):
         items = [_encode(v, tensors, f"{where}.{k}") for k, v in enumerate(value)]
         return {"tuple" if isinstance(value, tuple) else "list": items}
@@ -144,7 +143,7 @@ def _encode(value, tensors, where):
         ]
         return {"dict": pairs}
     if isinstance(value, BaseEstimator):
-        state = _encode(state_of(value), tensors, where)
+        state = _encode(_with_arrays(state_of(value)), tensors, where)
         return {"class": _name_of(type(value)), "state": state}
     raise TypeError(
         f"{where} holds a {type(value).__name__}, which a file without code cannot "
@@ -177,13 +176,23 @@ def _encode_array(array, tensors, where):
     return {"array": items, "dtype": array.dtype.str, "shape": list(array.shape)}
 
 
-def _encode_tensor(value, tensors, where):
-    """A tensor of torch as its bytes: numpy has not all of its types."""
-    numbers = value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
-    kind = str(value.dtype).removeprefix("torch.")
-    return {"torch": kind, "shape": list(value.shape)} | _encode_array(
-        numbers, tensors, where
-    )
+def _with_arrays(state):
+    """State of an estimator whose pre-trained weights are arrays, not tensors."""
+    weights = state.get("weights")
+    if not isinstance(weights, Mapping):
+        return state
+    arrays = {
+        name: _as_array(w) if isinstance(w, torch.Tensor) else w
+        for name, w in weights.items()
+    }
+    return state | {"weights": arrays}
+
+
+def _as_array(tensor):
+    tensor = tensor.detach().cpu()
+    if tensor.is_floating_point() and tensor.dtype not in _OF_NUMPY:
+        tensor = tensor.float()  # which holds all short ones
+    return tensor.numpy()
 
 
 def _decode(node, tensors, classes):
@@ -195,9 +204,6 @@ def _decode(node, tensors, classes):
     if "words" in node:
         words = [again(w) for w in node["words"]]
         return dict(zip(words, tensors[node["tensor"]], strict=True))
-    if "torch" in node:
-        numbers = torch.tensor(tensors[node["tensor"]])
-        return numbers.view(getattr(torch, node["torch"])).reshape(node["shape"])
     if "tensor" in node:
         return tensors[node["tensor"]]
     if "scalar" in node:
