@@ -27,7 +27,7 @@ WEIGHTS_PARAGRAPH = """\
         "module.", may be there. Clones share a mapping, and `save` leaves it out."""
 
 _SHOWN = 3  # names of each kind in a message
-_PRINTER = "sklearn.utils._pprint"
+_PRINTERS = ("sklearn.utils._pprint", "sklearn.utils._repr_html.estimator")
 
 
 # ------------------------------------------------------------------------ the parameter
@@ -46,7 +46,7 @@ class _Brief:
 def brief_where_printed(params):
     """Parameters of a spec, for its repr without the numbers of a mapping."""
     weights = params.get("weights")
-    if isinstance(weights, Mapping) and is_called_by(_PRINTER):
+    if isinstance(weights, Mapping) and any(map(is_called_by, _PRINTERS)):
         return params | {"weights": _Brief(weights)}
     return params
 

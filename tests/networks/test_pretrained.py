@@ -480,6 +480,8 @@ def test_clones_share_a_mapping_and_print_it_short():
     assert found[-1].get_params()["network__weights"] is weights
     assert clone(found[-1].fit(X, Y).network_spec_).weights is weights
     assert "weights=<4 arrays>" in repr(model) and "array(" not in repr(model)
+    page = model._repr_html_()
+    assert "4 arrays" in page and "array([" not in page
     assert "weights=<4 arrays>" in repr(MLP(weights=weights))
     branch = RULSTM(weights=weights)
     fusion = ModalityAttention([("a", branch, (0, 1))], weights=weights)
