@@ -167,7 +167,7 @@ class BaseAnticipator(
         """
         samples, validation, signals, seeds = checked
         compute = Compute.resolve(self.device, self.dtype, self.n_threads, samples.rows)
-        network = compute.place(self._initial_network(seeds["init"]))
+        network = self._initial_network(seeds["init"], compute)
         take_clips = compute.reader(samples.rows)  # numpy here, torch from here on
         with compute.threads(network):
             self._blueprint().check(network, take_clips)
@@ -217,10 +217,10 @@ class BaseAnticipator(
             own += self.marginal_loss.terms(samples, self.classes_, compute)
         return Objective([base, *own])
 
-    def _initial_network(self, seed):
+    def _initial_network(self, seed, compute):
         if self._continues():
-            return self._blueprint().load(self.network_.state_dict())
-        return self._blueprint().build(seed)
+            return compute.place(self._blueprint().load(self.network_.state_dict()))
+        return self._blueprint().begin(seed, compute)
 
     def _initial_state(self, modules, seeds):
         optimizer = make_optimizer(

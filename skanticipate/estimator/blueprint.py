@@ -9,6 +9,7 @@ from skanticipate.networks.base import NetworkSpec
 from skanticipate.networks.feature_map import FeatureMapNet
 from skanticipate.networks.lstm import LSTM
 from skanticipate.networks.mlp import MLP
+from skanticipate.networks.pretrained import load_pretrained
 from skanticipate.training.runtime import seeded_global_stream
 
 
@@ -27,6 +28,16 @@ class Blueprint(NamedTuple):
                 self.n_classes,
                 generator=torch.Generator().manual_seed(seed),
             )
+
+    def begin(self, seed, compute):
+        """Network to train: new weights, and in their place pre-trained ones that fit.
+
+        The latter come last, so that no random number depends on them, and in the
+        precision of the fit.
+        """
+        network = compute.place(self.build(seed))
+        load_pretrained(self.spec, network)
+        return network
 
     def load(self, weights):
         """Network with given weights (tensors or arrays), in evaluation mode."""

@@ -112,9 +112,9 @@ def _functions_of(inside):
     """Functions, or classes, that fits of some parts call.   -> list."""
     given = [
         f
-        for p in inside
-        if isinstance(p, BaseEstimator)
-        for f in functions_of(p).values()
+        for part in inside
+        if isinstance(part, BaseEstimator)
+        for f in functions_of(part)
     ]
     return [inner for f in given for inner in functions_in(f)]
 

@@ -16,15 +16,17 @@ class SaveMixin:
         ----------
         path : str or path-like
             File to write; an old one is replaced once the new one is complete.
-            Callbacks are left out, and a `random_state` that is a generator or a
-            function as `optimizer` or `scoring` becomes None, the last two with a
-            warning: none of them says anything about predictions.
+            Callbacks are left out, and what says nothing about predictions becomes
+            None: a `random_state` that is a generator, and with a warning a function as
+            `optimizer` or `scoring` and a mapping of pre-trained `weights`. Of those in
+            a file the path is written.
         """
         check_is_fitted(self)
-        if functions := state.write(path, self):
+        if left_out := state.write(path, self):
             warn(
-                f"{', '.join(functions)} cannot be in a file without code: it is None "
-                "in what is loaded, which predicts all the same. Set it before a fit."
+                "Left out of the file, and None in what is loaded from it: "
+                f"{', '.join(left_out)}. It predicts all the same: functions and "
+                "pre-trained weights in memory are for a fit. Set them before the next."
             )
 
 

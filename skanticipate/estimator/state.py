@@ -5,6 +5,7 @@ estimator as the name of its class with its state. Reading builds classes of thi
 package only, and those that the caller names as trusted.
 """
 
+import hashlib
 import importlib
 import json
 import os
@@ -21,13 +22,14 @@ from safetensors.numpy import save
 from sklearn.base import BaseEstimator
 
 _FORMAT = "skanticipate 1"
+_OF_NUMPY = (torch.float16, torch.float32, torch.float64)
 
 
 class _Beside(NamedTuple):
     """What stands beside the tree of a value, by its place in it."""
 
     tensors: dict
-    functions: dict
+    left_out: dict
 
 
 def write(path, value):
@@ -38,7 +40,8 @@ def write(path, value):
     Returns
     -------
     list of str
-        Where functions stand that only a fit needs: the file has None in their place.
+        Where functions and pre-trained weights stand, which only a fit needs: the file
+        has None in their place.
     """
     beside = _Beside({}, {})
     tree = _encode(value, beside, type(value).__name__)
@@ -52,41 +55,53 @@ def write(path, value):
     finally:
         if os.path.exists(unfinished):
             os.unlink(unfinished)
-    return list(beside.functions)
+    return list(beside.left_out)
 
 
 def describe(value):
-    """Bytes that are equal for equal estimators and containers, in every process.
+    """Hash that is equal for equal estimators and containers, in every process.
 
-    Of functions they tell the name.
+    Of functions it tells the name.
     """
     beside = _Beside({}, {})
     tree = _encode(value, beside, type(value).__name__)
-    names = [_described(f, where) for where, f in beside.functions.items()]
-    return json.dumps([tree, names]).encode() + b"".join(
-        f"{key} {array.shape} {array.dtype}".encode() + array.tobytes()
-        for key, array in beside.tensors.items()
-    )
+    others = [_described(part, where) for where, part in beside.left_out.items()]
+    digest = hashlib.blake2b(json.dumps([tree, others]).encode(), digest_size=32)
+    for key, array in beside.tensors.items():
+        digest.update(f"{key} {array.shape} {array.dtype}".encode())
+        digest.update(array)
+    return digest.digest()
 
 
-def _described(function, where):
-    """A function as plain containers.
+def _described(part, where):
+    """A function or a mapping of weights as plain containers.
 
     Raises
     ------
     TypeError
-        If its name does not tell it from others.
+        If the name of a function does not tell it from others.
     """
-    if isinstance(function, partial):
-        inner = _described(function.func, where)
-        given = describe([function.args, function.keywords])
-        return [inner, given.hex()]
-    if not is_importable(function):
+    if isinstance(part, Mapping):
+        return describe({name: _as_array(w) for name, w in part.items()}).hex()
+    if isinstance(part, partial):
+        given = describe([part.args, part.keywords]).hex()
+        return [_described(part.func, where), given]
+    if not is_importable(part):
         raise TypeError(
-            f"{where} is {function!r}, which cannot be imported by its name: define "
-            "it at the top level of a module"
+            f"{where} is {part!r}, which cannot be imported by its name: define it at "
+            "the top level of a module"
         )
-    return _name_of(function)
+    return _name_of(part)
+
+
+def _as_array(weights):
+    """Pre-trained weights as an array, where they are a tensor."""
+    if not isinstance(weights, torch.Tensor):
+        return weights
+    weights = weights.detach().cpu()
+    if weights.is_floating_point() and weights.dtype not in _OF_NUMPY:
+        weights = weights.float()  # bfloat16
+    return weights.numpy()
 
 
 def functions_in(value):
@@ -103,10 +118,18 @@ def is_importable(function):
 
 
 def functions_of(estimator):
-    """Parameters that only a fit needs and that are functions.   -> dict."""
+    """Parameters that only a fit needs and that are functions.   -> list."""
+    return list(filter(callable, _only_for_fit(estimator).values()))
+
+
+def _only_for_fit(estimator):
+    """Parameters that only a fit needs and that no file can hold, or should.
+
+    -> dict of functions and mappings
+    """
     names = getattr(type(estimator), "_only_for_fit", ())
     values = {name: getattr(estimator, name, None) for name in names}
-    return {name: value for name, value in values.items() if callable(value)}
+    return {k: v for k, v in values.items() if callable(v) or isinstance(v, Mapping)}
 
 
 def parts(value):
@@ -210,9 +233,9 @@ def _encode(value, beside, where):
 
 
 def _encode_estimator(value, beside, where):
-    functions = functions_of(value)
-    beside.functions.update({f"{where}.{name}": f for name, f in functions.items()})
-    state = _encode(state_of(value) | dict.fromkeys(functions), beside, where)
+    left_out = _only_for_fit(value)
+    beside.left_out.update({f"{where}.{name}": v for name, v in left_out.items()})
+    state = _encode(state_of(value) | dict.fromkeys(left_out), beside, where)
     return {"class": _name_of(type(value)), "state": state}
 
 

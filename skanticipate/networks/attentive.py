@@ -12,6 +12,7 @@ from skanticipate.networks.bare import skip_init
 from skanticipate.networks.base import Dropout, NetworkSpec, Output, initialize
 from skanticipate.networks.heads import classifier
 from skanticipate.networks.inputs import clip_input, fill_padding
+from skanticipate.networks.pretrained import WEIGHTS_CONSTRAINT
 from skanticipate.networks.stacked import STACKED, StackedEmbedding
 
 
@@ -59,6 +60,7 @@ class AttentiveProbe(NetworkSpec):
         Share of the queries' answers before the classifier that is dropped in training.
     head : VerbNounHead, default=None
         How answers become scores of the classes; None means a linear layer.
+    {weights}
 
     References
     ----------
@@ -92,6 +94,7 @@ class AttentiveProbe(NetworkSpec):
         "layer_dropout": [Interval(Real, 0, 1, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "head": [HasMethods(["fit", "build"]), None],
+        "weights": WEIGHTS_CONSTRAINT,
     }
     uses_global_rng = False
     stacks = True
@@ -111,6 +114,7 @@ class AttentiveProbe(NetworkSpec):
         layer_dropout=0.0,
         dropout=0.0,
         head=None,
+        weights=None,
     ):
         self.hidden_size = hidden_size
         self.n_queries = n_queries
@@ -123,6 +127,7 @@ class AttentiveProbe(NetworkSpec):
         self.layer_dropout = layer_dropout
         self.dropout = dropout
         self.head = head
+        self.weights = weights
 
     def build(self, input_shape, n_classes, *, generator):
         """Build the network; see `NetworkSpec.build`."""

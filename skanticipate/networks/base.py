@@ -1,6 +1,7 @@
 """What every network has in common: the spec, its output, dropout, initial weights."""
 
 import math
+from collections.abc import Mapping
 from contextlib import contextmanager
 from functools import cache
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from skanticipate.data.layout import (
     hint_zero_padding,
 )
 from skanticipate.networks.inputs import code_shape
+from skanticipate.networks.pretrained import WEIGHTS_PARAGRAPH, brief_where_printed
 
 
 class Output(NamedTuple):
@@ -40,7 +42,9 @@ class NetworkSpec(BaseEstimator):
 
     Being an estimator, its parameters are keys of a grid search
     (``network__hidden_size``). To bring a network of your own, derive from this class
-    and write `build`.
+    and write `build`. One with a parameter `weights` starts from pre-trained weights as
+    ours do, of which nothing need be known in `build`; ``{weights}`` in the docstring
+    of a subclass stands for what the parameter may be.
 
     Attributes
     ----------
@@ -59,6 +63,9 @@ class NetworkSpec(BaseEstimator):
         Whether networks of this spec can be trained together as one: weights lie in
         linear layers, embeddings, norms and recurrent layers of torch, which are called
         as modules, and all else takes the rows of a batch one by one.
+    loaded_ : list of str
+        After a fit that began with `weights`: the names of what was loaded, among those
+        of ``network_.state_dict()``.
 
     Examples
     --------
@@ -80,12 +87,42 @@ class NetworkSpec(BaseEstimator):
     crops_at_random = False
     stacks = False
     _maps_only = False  # whether clips are always maps (n, l, h, w, d)
+    _only_for_fit = ("weights",)  # which predictions do not depend on
+
+    def __init_subclass__(cls, **options):
+        """Complete the docstring of a subclass."""
+        super().__init_subclass__(**options)
+        if cls.__doc__ is not None:
+            cls.__doc__ = cls.__doc__.replace("    {weights}", WEIGHTS_PARAGRAPH)
 
     @classmethod
     @cache
     def _get_param_names(cls):
         """As scikit-learn has it, which reads the signature at every call."""
         return super()._get_param_names()
+
+    def get_params(self, deep=True):
+        """Parameters of the spec.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to give those of a head too, as ``head__actions``.
+
+        Returns
+        -------
+        dict
+        """
+        return brief_where_printed(super().get_params(deep))
+
+    def __sklearn_clone__(self):
+        """Clone everything but a mapping of weights, which a search must not copy."""
+        if not isinstance(getattr(self, "weights", None), Mapping):
+            return super().__sklearn_clone__()
+        params = self.get_params(deep=False)
+        weights = params.pop("weights")
+        params = {name: clone(value, safe=False) for name, value in params.items()}
+        return type(self)(weights=weights, **params)
 
     def build(self, input_shape, n_classes, *, generator):
         """Build the network with initial weights drawn from `generator`.
@@ -107,6 +144,37 @@ class NetworkSpec(BaseEstimator):
             is called before each epoch of training with the number of epochs done.
         """
         raise NotImplementedError(f"{type(self).__name__} does not write build().")
+
+    def parts_of(self, network):
+        """Specs whose `weights` are loaded, and the modules that they built, in order.
+
+        Parameters
+        ----------
+        network : torch.nn.Module
+            What `build` gave.
+
+        Returns
+        -------
+        list of (NetworkSpec, torch.nn.Module)
+            The spec itself, after those of other specs that it is made of.
+        """
+        return [(self, network)]
+
+    def rename_weights(self, names):
+        """Names in the network of pre-trained weights that others named.
+
+        Parameters
+        ----------
+        names : list of str
+            Names of arrays in `weights`, without a common prefix.
+
+        Returns
+        -------
+        list of str or None
+            A name in ``state_dict()`` for each; None for those of other layers, of
+            which no warning is due. Names as they are, unless a spec says otherwise.
+        """
+        return names
 
     def input_shape_of(self, rows):
         """What `build` must know of the input: the shape of one clip.

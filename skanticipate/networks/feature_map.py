@@ -11,6 +11,7 @@ from skanticipate.networks.bare import skip_init
 from skanticipate.networks.base import Dropout, NetworkSpec, Output, initialize
 from skanticipate.networks.heads import classifier
 from skanticipate.networks.inputs import fill_padding, mean_over_steps, real_steps
+from skanticipate.networks.pretrained import WEIGHTS_CONSTRAINT
 
 
 class FeatureMapNet(NetworkSpec):
@@ -44,6 +45,7 @@ class FeatureMapNet(NetworkSpec):
         Share of the pooled channels that is dropped in training.
     head : VerbNounHead, default=None
         How pooled channels become scores of the classes; None means a linear layer.
+    {weights}
 
     References
     ----------
@@ -71,6 +73,7 @@ class FeatureMapNet(NetworkSpec):
         "pooling": [StrOptions({"max", "mean"})],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "head": [HasMethods(["fit", "build"]), None],
+        "weights": WEIGHTS_CONSTRAINT,
     }
     uses_global_rng = False
     fixed_shape = False
@@ -84,6 +87,7 @@ class FeatureMapNet(NetworkSpec):
         pooling="max",
         dropout=0.0,
         head=None,
+        weights=None,
     ):
         self.hidden_size = hidden_size
         self.n_blocks = n_blocks
@@ -91,6 +95,7 @@ class FeatureMapNet(NetworkSpec):
         self.pooling = pooling
         self.dropout = dropout
         self.head = head
+        self.weights = weights
 
     def build(self, input_shape, n_classes, *, generator):
         """Build the network; see `NetworkSpec.build`."""

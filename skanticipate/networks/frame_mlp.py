@@ -29,6 +29,7 @@ class FrameMLP(MLP):
         Share of the hidden units that is dropped in training.
     head : VerbNounHead, default=None
         How hidden units become scores of the classes; None means a linear layer.
+    {weights}
 
     References
     ----------

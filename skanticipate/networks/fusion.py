@@ -10,6 +10,7 @@ from torch import nn
 from skanticipate.data.numbers import Interval
 from skanticipate.networks.bare import skip_init
 from skanticipate.networks.base import Dropout, Output, initialize
+from skanticipate.networks.pretrained import WEIGHTS_CONSTRAINT, brief_where_printed
 from skanticipate.networks.rulstm import RULSTM
 from skanticipate.networks.stages import StagedSpec
 
@@ -50,6 +51,8 @@ class ModalityAttention(StagedSpec, _BaseComposition):
         alone and the attention not at all; the epochs after them train all together.
         Must be less than the `max_epochs` of the estimator. The `pretrain_epochs` of
         the branches lie within these epochs, and must be fewer. See Notes.
+    {weights}
+        Those of a branch may also be given to its spec.
 
     See Also
     --------
@@ -96,14 +99,16 @@ class ModalityAttention(StagedSpec, _BaseComposition):
         "branches": [list],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "branch_epochs": [Interval(Integral, 0, None, closed="left")],
+        "weights": WEIGHTS_CONSTRAINT,
     }
     uses_global_rng = False
     fixed_shape = False
 
-    def __init__(self, branches, *, dropout=0.8, branch_epochs=0):
+    def __init__(self, branches, *, dropout=0.8, branch_epochs=0, weights=None):
         self.branches = branches
         self.dropout = dropout
         self.branch_epochs = branch_epochs
+        self.weights = weights
 
     @property
     def _specs(self):
@@ -133,7 +138,7 @@ class ModalityAttention(StagedSpec, _BaseComposition):
         -------
         dict
         """
-        return self._get_params("_specs", deep=deep)
+        return brief_where_printed(self._get_params("_specs", deep=deep))
 
     def set_params(self, **params):
         """Set parameters, under the names that `get_params` gives.
@@ -167,6 +172,11 @@ class ModalityAttention(StagedSpec, _BaseComposition):
         return _ModalityAttention(
             branches, slices, initialize(mlp, generator), self.branch_epochs
         )
+
+    def parts_of(self, network):
+        """The branches, each with its module, and the whole."""
+        specs = [spec for _, spec in self._specs]
+        return [*zip(specs, network.branches, strict=True), (self, network)]
 
     def see_classes(self, classes):
         """Let the heads of the branches take note of the labels."""

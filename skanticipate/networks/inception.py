@@ -13,6 +13,7 @@ from skanticipate.networks.base import Dropout, NetworkSpec, Output, initialize
 from skanticipate.networks.feature_map import convolve, position_mask
 from skanticipate.networks.heads import classifier
 from skanticipate.networks.inputs import fill_padding, mean_over_steps, real_steps
+from skanticipate.networks.pretrained import WEIGHTS_CONSTRAINT
 
 # Channels of the branches: b0, b1 reduced, b1, b2 reduced, b2, b3.
 _BLOCKS = {
@@ -25,6 +26,7 @@ _BLOCKS = {
     "Mixed_5c": (384, 192, 384, 48, 128, 128),
 }
 _TAP = "Mixed_4f"
+_BEFORE = {"Conv3d_1a_7x7", "Conv3d_2b_1x1", "Conv3d_2c_3x3", "Mixed_3b", "Mixed_3c"}
 
 
 class InceptionTail(NetworkSpec):
@@ -53,6 +55,7 @@ class InceptionTail(NetworkSpec):
         Share of the pooled channels that is dropped in training.
     head : VerbNounHead, default=None
         How pooled channels become scores of the classes; None means a linear layer.
+    {weights}
 
     Attributes
     ----------
@@ -61,13 +64,16 @@ class InceptionTail(NetworkSpec):
 
     Notes
     -----
-    Weights start as in torch's layers, at random. Their names are those of the public
-    PyTorch version of I3D ("Mixed_4b.b1a.conv3d.weight"), so that its trained weights
-    can be loaded into `network_` with ``load_state_dict(..., strict=False)``.
+    Without `weights` the network starts as torch's layers do, at random. Names are
+    those of the public PyTorch version of I3D ("Mixed_4b.b1a.conv3d.weight"), whose
+    trained weights can be given as they are, in a safetensors file: its convolution
+    "logits" is the classifier, if it has as many classes, and layers before Mixed_4b
+    are not used.
 
     Running means of the normalisation have I3D's momentum of 0.01 from the hundredth
     batch on, and are plain means of all batches until then: a network that starts at
-    random would otherwise predict with the statistics of its first weights.
+    random would otherwise predict with the statistics of its first weights. Those that
+    are loaded without a number of batches count as means of a hundred.
 
     References
     ----------
@@ -93,16 +99,20 @@ class InceptionTail(NetworkSpec):
         "crop_size": [Interval(Integral, 1, None, closed="left"), None],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "head": [HasMethods(["fit", "build"]), None],
+        "weights": WEIGHTS_CONSTRAINT,
     }
     uses_global_rng = False
     fixed_shape = False
     _maps_only = True
 
-    def __init__(self, width=1.0, *, crop_size=14, dropout=0.5, head=None):
+    def __init__(
+        self, width=1.0, *, crop_size=14, dropout=0.5, head=None, weights=None
+    ):
         self.width = width
         self.crop_size = crop_size
         self.dropout = dropout
         self.head = head
+        self.weights = weights
 
     def input_shape_of(self, rows):
         """Shape of one clip; takes note of its height and width."""
@@ -126,6 +136,15 @@ class InceptionTail(NetworkSpec):
                 "use FeatureMapNet for grids of one or two axes."
             )
         return initialize(_InceptionTail(self, input_shape, n_classes), generator)
+
+    def rename_weights(self, names):
+        """Names of the public PyTorch version of I3D; see `NetworkSpec`."""
+        return [
+            None
+            if name.partition(".")[0] in _BEFORE
+            else name.replace("logits.conv3d.", "classifier.")
+            for name in names
+        ]
 
     def map_shape(self, clip_shape):
         """The grid of the crop."""

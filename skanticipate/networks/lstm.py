@@ -10,6 +10,7 @@ from skanticipate.networks.bare import skip_init
 from skanticipate.networks.base import Dropout, Output, initialize
 from skanticipate.networks.heads import classifier
 from skanticipate.networks.inputs import clip_input, hold_last, real_first
+from skanticipate.networks.pretrained import WEIGHTS_CONSTRAINT
 from skanticipate.networks.stages import STAGE_CONSTRAINTS, StagedSpec, check_steps
 
 
@@ -49,6 +50,7 @@ class LSTM(StagedSpec):
     anticipation_time : float, default=None
         Seconds before the action at which `predict_proba` answers; one of
         `time_step`, 2 `time_step`, ... None means the last step.
+    {weights}
 
     References
     ----------
@@ -78,6 +80,7 @@ class LSTM(StagedSpec):
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "head": [HasMethods(["fit", "build"]), None],
         **STAGE_CONSTRAINTS,
+        "weights": WEIGHTS_CONSTRAINT,
     }
     uses_global_rng = False
     stacks = True
@@ -97,6 +100,7 @@ class LSTM(StagedSpec):
         time_step=0.25,
         anticipation_steps=1,
         anticipation_time=None,
+        weights=None,
     ):
         self.hidden_size = hidden_size
         self.cell = cell
@@ -109,6 +113,7 @@ class LSTM(StagedSpec):
         self.time_step = time_step
         self.anticipation_steps = anticipation_steps
         self.anticipation_time = anticipation_time
+        self.weights = weights
 
     def build(self, input_shape, n_classes, *, generator):
         """Build the network; see `NetworkSpec.build`."""

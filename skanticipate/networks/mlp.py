@@ -12,6 +12,7 @@ from skanticipate.networks.bare import skip_init
 from skanticipate.networks.base import Dropout, NetworkSpec, Output, initialize
 from skanticipate.networks.heads import classifier
 from skanticipate.networks.inputs import clip_input
+from skanticipate.networks.pretrained import WEIGHTS_CONSTRAINT
 
 
 class MLP(NetworkSpec):
@@ -37,6 +38,7 @@ class MLP(NetworkSpec):
         Share of the hidden units that is dropped in training.
     head : VerbNounHead, default=None
         How hidden units become scores of the classes; None means a linear layer.
+    {weights}
 
     Examples
     --------
@@ -55,6 +57,7 @@ class MLP(NetworkSpec):
         "input_dropout": [Interval(Real, 0, 1, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "head": [HasMethods(["fit", "build"]), None],
+        "weights": WEIGHTS_CONSTRAINT,
     }
     uses_global_rng = False
     stacks = True
@@ -68,6 +71,7 @@ class MLP(NetworkSpec):
         input_dropout=0.0,
         dropout=0.0,
         head=None,
+        weights=None,
     ):
         self.hidden_size = hidden_size
         self.embedding = embedding
@@ -75,6 +79,7 @@ class MLP(NetworkSpec):
         self.input_dropout = input_dropout
         self.dropout = dropout
         self.head = head
+        self.weights = weights
 
     def build(self, input_shape, n_classes, *, generator):
         """Build the network; see `NetworkSpec.build`."""

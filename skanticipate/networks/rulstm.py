@@ -10,6 +10,7 @@ from skanticipate.data.numbers import Interval
 from skanticipate.networks.base import Dropout, Output, initialize
 from skanticipate.networks.heads import classifier
 from skanticipate.networks.inputs import clip_input, hold_last, real_first
+from skanticipate.networks.pretrained import WEIGHTS_CONSTRAINT
 from skanticipate.networks.recurrence import (
     consecutive,
     lstm_weights,
@@ -61,6 +62,7 @@ class RULSTM(StagedSpec):
     anticipation_time : float, default=None
         Seconds before the action at which `predict_proba` answers; one of
         `time_step`, 2 `time_step`, ... None means the last step.
+    {weights}
 
     Notes
     -----
@@ -100,6 +102,7 @@ class RULSTM(StagedSpec):
         "pretrain_epochs": [Interval(Integral, 0, None, closed="left")],
         "head": [HasMethods(["fit", "build"]), None],
         **STAGE_CONSTRAINTS,
+        "weights": WEIGHTS_CONSTRAINT,
     }
     uses_global_rng = False
     fixed_shape = False
@@ -116,6 +119,7 @@ class RULSTM(StagedSpec):
         time_step=0.25,
         anticipation_steps=8,
         anticipation_time=None,
+        weights=None,
     ):
         self.hidden_size = hidden_size
         self.embedding = embedding
@@ -126,6 +130,7 @@ class RULSTM(StagedSpec):
         self.time_step = time_step
         self.anticipation_steps = anticipation_steps
         self.anticipation_time = anticipation_time
+        self.weights = weights
 
     def build(self, input_shape, n_classes, *, generator):
         """Build the network; see `NetworkSpec.build`."""

@@ -13,6 +13,7 @@ from skanticipate.networks.bare import skip_init
 from skanticipate.networks.base import Dropout, Output, initialize
 from skanticipate.networks.heads import classifier
 from skanticipate.networks.inputs import clip_input, hold_last, real_first
+from skanticipate.networks.pretrained import WEIGHTS_CONSTRAINT
 from skanticipate.networks.stages import STAGE_CONSTRAINTS, StagedSpec, check_steps
 
 
@@ -73,6 +74,7 @@ class AVTHead(StagedSpec):
     anticipation_time : float, default=None
         Seconds before the action at which `predict_proba` answers; one of
         `time_step`, 2 `time_step`, ... None means the last step.
+    {weights}
 
     Notes
     -----
@@ -113,6 +115,7 @@ class AVTHead(StagedSpec):
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "head": [HasMethods(["fit", "build"]), None],
         **STAGE_CONSTRAINTS,
+        "weights": WEIGHTS_CONSTRAINT,
     }
     uses_global_rng = False
     fixed_shape = False
@@ -134,6 +137,7 @@ class AVTHead(StagedSpec):
         time_step=1.0,
         anticipation_steps=1,
         anticipation_time=None,
+        weights=None,
     ):
         self.inner_size = inner_size
         self.n_layers = n_layers
@@ -149,6 +153,7 @@ class AVTHead(StagedSpec):
         self.time_step = time_step
         self.anticipation_steps = anticipation_steps
         self.anticipation_time = anticipation_time
+        self.weights = weights
 
     def build(self, input_shape, n_classes, *, generator):
         """Build the network; see `NetworkSpec.build`."""

@@ -518,7 +518,8 @@ def test_branches_and_their_parameters_are_parameters():
     params = spec.get_params()
     assert params["rgb"] is spec.branches[0][1]
     assert params["flow__hidden_size"] == 3
-    assert set(spec.get_params(deep=False)) == {"branches", "dropout", "branch_epochs"}
+    own = {"branches", "dropout", "branch_epochs", "weights"}
+    assert set(spec.get_params(deep=False)) == own
     copy = clone(spec).set_params(rgb__hidden_size=9, flow=branch(2), dropout=0.1)
     names, specs, columns = zip(*copy.branches, strict=True)
     assert names == ("rgb", "flow") and columns == ((0, 8), (8, None))
