@@ -63,7 +63,9 @@ model = DistilledAnticipator(
     FeatureMapNet(32, n_blocks=0), max_epochs=40, batch_size=64, random_state=0
 )
 plain = clone(model).set_params(teacher=DummyClassifier(), unlabeled_fraction=0)
-for name, estimator in {"distilled": model, "labels only": plain}.items():
+direct = clone(model).set_params(alignment="direct")
+students = {"labels only": plain, "direct": direct, "weak": model}
+for name, estimator in students.items():
     estimator.fit(maps.X_past, maps.y, maps.X_future)
     score = estimator.score(maps.X_test, maps.y_test)
     print(f"maps, {name:12} accuracy {100 * score:.1f} per cent")
@@ -71,7 +73,7 @@ for name, estimator in {"distilled": model, "labels only": plain}.items():
 # %%
 # Where do the networks look? White frames mark the positions that hold the code of the
 # class, which no network was told. The plain student finds them too, for there the
-# nuisance stands out; what the distilled one has learnt is to see through it. Strong
+# nuisance stands out; what the distilled ones have learnt is to see through it. Strong
 # vectors say where a network looks, not whether it understands.
 clips = 20, 22, 24  # unlabelled ones
 
@@ -84,18 +86,17 @@ def content(clip, directions):
     return np.argwhere(distances.argmin(axis=-1) < len(maps.class_codes))
 
 
-fig, axes = plt.subplots(len(clips), 3, figsize=(8.5, 8), layout="constrained")
-for clip, row in zip(clips, axes, strict=True):
-    AttentionMapDisplay.from_estimator(
-        model, maps.X_past, maps.X_future, plain=plain, clip=clip, ax=row
-    )
+display = AttentionMapDisplay.from_estimator(
+    students, maps.X_past, maps.X_future, clip=clips, teacher_past=True
+)
+for clip, row in zip(clips, np.reshape(display.axes_, (len(clips), -1)), strict=True):
     past_cells = content(maps.X_past[clip], maps.nuisance_directions)
     future_cells = content(maps.X_future[clip], maps.nuisance_directions[:0])
-    for ax, cells in zip(row, [past_cells, past_cells, future_cells], strict=True):
-        for i, j in cells:
+    for ax in row:
+        for i, j in future_cells if ax is row[-1] else past_cells:
             frame = plt.Rectangle((j - 0.5, i - 0.5), 1, 1, fill=False, ec="w", lw=2)
             ax.add_patch(frame)
-fig.suptitle("Length of the feature vectors; frames: content")
+display.figure_.suptitle("Length of the feature vectors; frames: content")
 picture = Path(__file__).with_name("plot_distillation_maps.png")
-fig.savefig(picture, dpi=100)
+display.figure_.savefig(picture, dpi=100)
 print(f"pictures saved to {Path(__file__).with_suffix('.png').name} and {picture.name}")

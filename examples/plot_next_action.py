@@ -3,8 +3,8 @@ Next action from past actions
 =============================
 
 Often the past is known as labels: a recogniser, or an annotator, named the last few
-actions. Here a recurrent network reads them. We look at what counts as past, and at the
-table that a transition prior teaches from.
+actions. Here a recurrent network reads them. We look at what counts as past, at the
+table that a transition prior teaches from, and at what it changes for single clips.
 """
 
 from pathlib import Path
@@ -22,7 +22,7 @@ from skanticipate import (
 )
 from skanticipate.datasets import label_history, make_kitchen
 from skanticipate.metrics import top_k_accuracy
-from skanticipate.plotting import PriorDisplay
+from skanticipate.plotting import PriorDisplay, TopPredictionsDisplay
 
 # %%
 # Segments of 80 synthetic videos: who did what, from which frame to which.
@@ -53,7 +53,7 @@ def fit(rule, prior=None, smoothing=0.0):
     model.fit(codes[train], table.action[train], y_past=history[train, -1])
     proba = model.predict_proba(codes[test])
     score = top_k_accuracy(table.action[test], proba, k=3, classes=model.classes_)
-    return model, 100 * score
+    return model, 100 * score, proba
 
 
 scores = {rule: fit(rule)[1] for rule in ("ended", "started", "all")}
@@ -61,7 +61,8 @@ scores = {rule: fit(rule)[1] for rule in ("ended", "started", "all")}
 # %%
 # A transition prior knows what follows the action seen last, from the training videos.
 # It depends on the clip, not on its label.
-model, score = fit("ended", TransitionPrior(actions), smoothing=0.4)
+_, _, hard_proba = fit("ended")
+model, score, proba = fit("ended", TransitionPrior(actions), smoothing=0.4)
 scores["ended, transition prior"] = score
 for name, value in scores.items():
     print(f"{name:24} top-3 {value:.1f} per cent")
@@ -81,4 +82,17 @@ right.set(xlabel="top-3 accuracy, per cent", title="What counts as past")
 right.invert_yaxis()
 picture = Path(__file__).with_suffix(".png")
 fig.savefig(picture, dpi=100)
-print(f"picture saved to {picture.name}")
+
+# %%
+# Two test clips: the ten most probable actions, and the rank of the true one, which in
+# the second clip is far beyond them.
+display = TopPredictionsDisplay.from_predictions(
+    table.action[test],
+    {"hard labels": hard_proba, "transition prior": proba},
+    model.classes_,
+    clip=[17, 5],
+    class_names=actions,
+)
+clips = picture.with_name("plot_next_action_clips.png")
+display.figure_.savefig(clips, dpi=100)
+print(f"pictures saved to {picture.name} and {clips.name}")

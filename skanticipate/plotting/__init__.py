@@ -7,11 +7,13 @@ from skanticipate.plotting.anticipation_curve import (
 from skanticipate.plotting.attention_map import AttentionMapDisplay
 from skanticipate.plotting.label_fraction import LabelFractionDisplay
 from skanticipate.plotting.prior import PriorDisplay
+from skanticipate.plotting.top_predictions import TopPredictionsDisplay
 
 __all__ = [
     "AnticipationCurveDisplay",
     "AttentionMapDisplay",
     "LabelFractionDisplay",
     "PriorDisplay",
+    "TopPredictionsDisplay",
     "results_table",
 ]

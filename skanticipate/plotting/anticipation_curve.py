@@ -6,6 +6,7 @@ import numpy as np
 
 from skanticipate.data.names import RowsAlike, check_row_names
 from skanticipate.plotting._curves import by_time, curve, curves_of_estimators
+from skanticipate.plotting._look import legend_beside, line_style, wrapped
 from skanticipate.plotting._pyplot import import_pyplot
 
 
@@ -48,15 +49,18 @@ class AnticipationCurveDisplay:
     --------
     >>> from skanticipate.plotting import AnticipationCurveDisplay
     >>> display = AnticipationCurveDisplay(
-    ...     {"LSTM": [[0.25, 0.35], [0.5, 0.5]]}, anticipation_times=[1.0, 0.5]
+    ...     {"LSTM": [[0.25, 0.35], [0.5, 0.5]], "smoothed": [[0.32], [0.49]]},
+    ...     anticipation_times=[1.0, 0.5],
     ... )
     >>> display.plot().lines_[0].get_xydata()
     array([[ 1. , 30. ],
            [ 0.5, 50. ]])
-    >>> print(display.to_markdown())
+    >>> print(display.to_markdown(baseline="LSTM"))
     | top-5 accuracy, % | 1 s | 0.5 s |
     |---|---:|---:|
     | LSTM | 30.00 ± 7.07 | 50.00 ± 0.00 |
+    | smoothed | 32.00 | 49.00 |
+    | improvement over LSTM, % points | +2.00 | -1.00 |
     """
 
     def __init__(self, scores, anticipation_times, *, k=5):
@@ -164,12 +168,14 @@ class AnticipationCurveDisplay:
         """Draw the mean of each estimator over its runs, and the spread.
 
         The time falls to the right, as in the tables of the field: the action starts
-        at the right edge.
+        at the right edge. Colours, dashes and markers tell the lines apart, the last
+        two without colours too.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            None makes a figure.
+            None makes a figure. The legend stands at the right of the axes: give a
+            figure of yours ``layout="constrained"``, which leaves room for it.
         legend : bool, default=True
             Whether to name the lines.
         **kwargs
@@ -187,15 +193,17 @@ class AnticipationCurveDisplay:
         plt = import_pyplot()
         curves = list(self._summary())
         if ax is None:
-            _, ax = plt.subplots(figsize=(5.5, 4), layout="constrained")
+            size = _figure_size([name for name, _, _ in curves], legend)
+            _, ax = plt.subplots(figsize=size, layout="constrained")
         self.ax_, self.figure_ = ax, ax.figure
         self.lines_, self.bands_ = [], []
+        n_before = len(ax.lines)  # of another display, perhaps
         times = np.asarray(self.anticipation_times, dtype=float)
         order = np.argsort(-times)
-        for name, mean, spread in curves:
+        for k, (name, mean, spread) in enumerate(curves, start=n_before):
             # a line goes on over times at which this estimator has no stage
             drawn = order[~np.isnan(mean[order])]
-            options = {"marker": "o", "label": name, **kwargs}
+            options = {**line_style(k), "label": name, **kwargs}
             (line,) = ax.plot(times[drawn], mean[drawn], **options)
             self.lines_.append(line)
             if spread is not None:
@@ -210,11 +218,18 @@ class AnticipationCurveDisplay:
                 self.bands_.append(band)
         self._name_axes()
         if legend:
-            ax.legend(frameon=False)
+            legend_beside(ax)
         return self
 
-    def to_markdown(self):
+    def to_markdown(self, baseline=None):
         """Table of the scores in per cent: estimators by anticipation times.
+
+        Parameters
+        ----------
+        baseline : str, default=None
+            Name of the estimator that the others are compared with. A last row then
+            has, at each time, the best mean of the others minus that of the baseline,
+            in percentage points. None means no such row.
 
         Returns
         -------
@@ -226,16 +241,28 @@ class AnticipationCurveDisplay:
         Raises
         ------
         ValueError
-            If scores do not have one row for each time.
+            If scores do not have one row for each time, `baseline` is none of the
+            names, or there are no others.
+
+        Notes
+        -----
+        Differences are taken before means are rounded. The best is chosen anew at each
+        time, on the rows that it is reported on: the more estimators compete, the more
+        of the improvement is luck.
         """
         times = np.asarray(self.anticipation_times, dtype=float)
         order = np.argsort(-times)
         head = [f"top-{self.k} accuracy, %", *(f"{times[i]:g} s" for i in order)]
-        rows = [head]
+        rows, means = [head], {}
         for name, mean, spread in self._summary():
-            cells = [_cell(mean, spread, i) for i in order]
-            rows.append([name.replace("|", "\\|"), *cells])
-        lines = [f"| {' | '.join(row)} |" for row in rows]
+            rows.append([name, *(_cell(mean, spread, i) for i in order)])
+            means[name] = mean
+        if baseline is not None:
+            gains = _improvements(means, baseline)
+            cells = ("" if np.isnan(gains[i]) else f"{gains[i]:+.2f}" for i in order)
+            rows.append([f"improvement over {baseline}, % points", *cells])
+        cells = ([cell.replace("|", "\\|") for cell in row] for row in rows)
+        lines = [f"| {' | '.join(row)} |" for row in cells]
         return "\n".join([lines[0], f"|---{'|---:' * len(times)}|", *lines[1:]])
 
     def _summary(self):
@@ -266,7 +293,7 @@ class AnticipationCurveDisplay:
         self.ax_.spines[["top", "right"]].set_visible(False)
 
 
-def results_table(estimators, X, y, *, k=5):
+def results_table(estimators, X, y, *, k=5, baseline=None):
     """Table of top-k accuracies: estimators by anticipation times, as papers print it.
 
     Parameters
@@ -278,6 +305,9 @@ def results_table(estimators, X, y, *, k=5):
     y : array-like of shape (n,)
         Labels; rows that carry an estimator's unlabelled marker are left out.
     k : int, default=5
+    baseline : str, default=None
+        Name of an estimator. A last row then has the improvement of the best other one
+        over it at each time, in percentage points.
 
     Returns
     -------
@@ -287,7 +317,7 @@ def results_table(estimators, X, y, *, k=5):
     Raises
     ------
     TypeError, ValueError
-        As `AnticipationCurveDisplay.from_estimator`.
+        As `AnticipationCurveDisplay.from_estimator` and `to_markdown`.
 
     Examples
     --------
@@ -307,7 +337,33 @@ def results_table(estimators, X, y, *, k=5):
     | LSTM | 100.00 ± 0.00 | 100.00 ± 0.00 |
     """
     curves = curves_of_estimators(estimators, X, y, k)
-    return AnticipationCurveDisplay(*by_time(curves), k=k).to_markdown()
+    return AnticipationCurveDisplay(*by_time(curves), k=k).to_markdown(baseline)
+
+
+def _figure_size(names, legend):
+    """Width and height in inches: the legend does not take from the axes."""
+    if not legend:
+        return 5.5, 4
+    lines = [line for name in names for line in wrapped(name, 28).split("\n")]
+    longest = max(map(len, lines), default=0)
+    return 5.5 + 0.7 + 0.085 * longest, max(4, 0.6 + 0.22 * len(lines))
+
+
+def _improvements(means, baseline):
+    """Best mean of the others minus that of the baseline, at each time.   -> (S,)."""
+    if baseline not in means:
+        raise ValueError(
+            f"baseline must be one of the estimators, {list(means)}, got {baseline!r}."
+        )
+    others = [mean for name, mean in means.items() if name != baseline]
+    if not others:
+        raise ValueError(
+            f"There is no other estimator to compare with {baseline!r}: add one, or "
+            "leave baseline=None."
+        )
+    # of what has no stage at a time fmax takes the other; NaN if there is none
+    gains = np.fmax.reduce(others) - means[baseline]
+    return gains.round(2) + 0.0  # there is no -0.0
 
 
 def _cell(mean, spread, at):

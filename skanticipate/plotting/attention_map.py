@@ -1,41 +1,51 @@
 """AttentionMapDisplay: where the feature maps of student and teacher are strong."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 
 from skanticipate.data.names import check_rows_alike
 from skanticipate.data.validation import check_clips
+from skanticipate.plotting._look import wrapped
 from skanticipate.plotting._pyplot import import_pyplot
 from skanticipate.signals.asking import seen_by_last_step, split_transforms
 from skanticipate.signals.maps import compute_maps, has_map
 
 
 class AttentionMapDisplay:
-    """Length of the feature vectors at each position of one clip.
+    """Length of the feature vectors at each position of a clip, or of some clips.
 
     Where a map is strong is what the network attends to. The picture shows it for the
-    past clip under the student, and for comparison under a student that had no
-    teacher; and for the future clip under the teacher. The two past panels share one
-    scale of colours, the future panel has its own.
+    past clip under a student, or several beside each other; and for the future clip
+    under the teacher, who can be shown the past clip too. Students share one scale of
+    colours, the teacher has its own. Of several clips each has a row.
 
     Create it with `AttentionMapDisplay.from_estimator`. All parameters are stored as
     attributes.
 
     Parameters
     ----------
-    student : ndarray of shape (T,), (h, w) or (l, h, w)
+    student : ndarray of shape (T,), (h, w) or (l, h, w), or dict of str to such arrays
         Euclidean length of the student's feature vectors of the past clip, on the grid
-        of its map; NaN at positions of padding steps.
+        of its map; NaN at positions of padding steps. A dict holds them by the names
+        of several students.
     plain : ndarray of the same kind, default=None
         The same of a student without teacher.
     teacher : ndarray of the same kind, default=None
         The same of the teacher's map of the future clip.
+    teacher_past : ndarray of the same kind, default=None
+        The same of the teacher's map of the past clip.
+    clips : sequence of length R, default=None
+        What the clips are called, such as their rows. All arrays then have a first axis
+        of R clips. None means that there is one clip, and no such axis.
 
     Attributes
     ----------
     axes_ : list of matplotlib Axes
-        One for each panel: student, plain student, teacher, where they are given.
+        One for each panel: students, plain student, teacher on the past, teacher on
+        the future, where they are given; clip by clip.
     figure_ : matplotlib Figure
     ims_ : list of matplotlib AxesImage
         The images in the axes.
@@ -56,12 +66,31 @@ class AttentionMapDisplay:
     >>> display = AttentionMapDisplay.from_estimator(model, maps.X_past, maps.X_future)
     >>> display.student.shape, display.teacher.shape
     ((5, 5), (5, 5))
+
+    Two students beside each other, and their teacher, of two clips:
+
+    >>> direct = DistilledAnticipator(
+    ...     FeatureMapNet(8), alignment="direct", max_epochs=1, random_state=0
+    ... ).fit(maps.X_past, maps.y, maps.X_future)
+    >>> display = AttentionMapDisplay.from_estimator(
+    ...     {"direct": direct, "weak": model},
+    ...     maps.X_past,
+    ...     maps.X_future,
+    ...     clip=[0, 1],
+    ...     teacher_past=True,
+    ... )
+    >>> [ax.get_title() for ax in display.axes_[:4]]
+    ['past, direct', 'past, weak', 'past, teacher', 'future, teacher']
     """
 
-    def __init__(self, student, plain=None, teacher=None):
+    def __init__(
+        self, student, plain=None, teacher=None, *, teacher_past=None, clips=None
+    ):
         self.student = student
         self.plain = plain
         self.teacher = teacher
+        self.teacher_past = teacher_past
+        self.clips = clips
 
     @classmethod
     def from_estimator(
@@ -72,25 +101,29 @@ class AttentionMapDisplay:
         *,
         plain=None,
         clip=0,
+        teacher_past=False,
         ax=None,
         **kwargs,
     ):
-        """Plot the maps of one clip.
+        """Plot the maps of a clip, or of some clips.
 
         Parameters
         ----------
-        estimator : fitted anticipator
-            The student. Of a Pipeline pass the last step, and clips that have gone
-            through the steps before it.
+        estimator : fitted anticipator, or dict of str to fitted anticipators
+            The student, or several by name. Of a Pipeline pass the last step, and clips
+            that have gone through the steps before it.
         X_past : array-like of shape (n, ..., d)
             Features observed before the actions.
         X_future : array-like of shape (n, ..., d), default=None
             Features of the clips to be anticipated, as the student's `fit` took them.
-            None leaves out the teacher.
+            None leaves out the teacher's map of them. Of several students it is the
+            first teacher that has a map.
         plain : fitted anticipator, default=None
             A student that had no teacher. None leaves it out.
-        clip : int, default=0
-            Row of the clip to show.
+        clip : int or sequence of int, default=0
+            Row of the clip to show; of several, each has a row of the picture.
+        teacher_past : bool, default=False
+            Whether to show the teacher's map of the past clip too.
         ax : sequence of matplotlib Axes, default=None
             One for each panel. None makes a figure of fitting size.
         **kwargs
@@ -105,21 +138,34 @@ class AttentionMapDisplay:
         NotFittedError
             If an estimator is not fitted.
         TypeError
-            If the student or the plain student has no feature map.
+            If a student or the plain student has no feature map.
         ValueError
-            If `X_future` is given but the student has no teacher, or one without a
-            feature map, or if the clip has no future.
+            If the teacher is to be shown but no student has one, or none with a feature
+            map, if a clip has no future, or there is no student or no clip.
         """
         check_rows_alike(X_past=X_past, X_future=X_future)
-        past = _safe_indexing(X_past, [clip])
-        teacher = None
-        if X_future is not None:
-            future = _clip_with_future(X_future, clip)
-            teacher = _magnitudes(_teacher_of(estimator), future)
+        named = estimator if isinstance(estimator, Mapping) else {"": estimator}
+        rows = [clip] if np.ndim(clip) == 0 else list(clip)
+        if not named or not rows:
+            raise ValueError(
+                "AttentionMapDisplay needs at least one student and one clip, got "
+                f"{len(named)} and {len(rows)}."
+            )
+        past = _safe_indexing(X_past, rows)
+
+        def shown(estimator, clips):
+            maps = _magnitudes(estimator, clips)
+            return maps[0] if np.ndim(clip) == 0 else maps
+
+        students = {name: shown(_student(one), past) for name, one in named.items()}
+        is_asked = X_future is not None or teacher_past
+        teacher = _teacher_of([*named.values()]) if is_asked else None
         display = cls(
-            _magnitudes(_student(estimator), past),
-            None if plain is None else _magnitudes(_student(plain), past),
-            teacher,
+            students if isinstance(estimator, Mapping) else students[""],
+            None if plain is None else shown(_student(plain), past),
+            None if X_future is None else shown(teacher, _futures(X_future, rows)),
+            teacher_past=shown(teacher, past) if teacher_past else None,
+            clips=None if np.ndim(clip) == 0 else rows,
         )
         return display.plot(ax=ax, **kwargs)
 
@@ -145,7 +191,7 @@ class AttentionMapDisplay:
         plt = import_pyplot()
         panels = self._panels()
         if ax is None:
-            axes = _new_axes(plt, [np.asarray(m).shape for _, _, m in panels], colorbar)
+            axes = _new_axes(plt, panels, self.clips, colorbar)
         else:
             axes = list(np.ravel(ax))
         if len(axes) != len(panels):
@@ -156,22 +202,56 @@ class AttentionMapDisplay:
         cmap = plt.get_cmap(cmap).with_extremes(bad="0.85")
         self.axes_, self.figure_ = axes, axes[0].figure
         self.ims_ = [
-            _draw_map(axis, np.asarray(grid, dtype=float), cmap=cmap, title=title)
+            _draw_map(axis, grid, cmap=cmap, title=title)
             for axis, (title, _, grid) in zip(axes, panels, strict=True)
         ]
         for group in dict.fromkeys(group for _, group, _ in panels):
             members = [k for k, panel in enumerate(panels) if panel[1] == group]
             self._share_colours(members, colorbar)
+        if self.clips is not None:
+            self._name_clips()
         return self
 
     def _panels(self):
-        """Title, group and map of each panel that is given."""
-        panels = [
-            ("past, student", "past", self.student),
-            ("past, plain student", "past", self.plain),
-            ("future, teacher", "future", self.teacher),
+        """Title, group and map of each panel, clip by clip."""
+        several = isinstance(self.student, Mapping)
+        students = self.student if several else {"student": self.student}
+        columns = [
+            *((f"past, {name}", "students", maps) for name, maps in students.items()),
+            ("past, plain student", "students", self.plain),
+            ("past, teacher", "teacher", self.teacher_past),
+            ("future, teacher", "teacher", self.teacher),
         ]
-        return [panel for panel in panels if panel[2] is not None]
+        columns = [
+            (wrapped(title, 24), group, self._by_clip(maps, title))
+            for title, group, maps in columns
+            if maps is not None
+        ]
+        return [
+            ("" if r else title, group, maps[r])
+            for r in range(1 if self.clips is None else len(self.clips))
+            for title, group, maps in columns
+        ]
+
+    def _name_clips(self):
+        """Names before the rows, steps below the last one."""
+        rows = np.reshape(self.axes_, (len(self.clips), -1))
+        for name, ax in zip(self.clips, rows[:, 0], strict=True):
+            ax.set_ylabel(f"clip {name}")
+        for ax in rows[:-1].flat:
+            ax.set(xlabel="", xticks=[])
+
+    def _by_clip(self, maps, title):
+        """Maps with their axis of clips.   -> (R, *grid)."""
+        maps = np.asarray(maps, dtype=float)
+        if self.clips is None:
+            return maps[None]
+        if len(maps) != len(self.clips) or not len(maps):
+            raise ValueError(
+                f"The maps of {title!r} are {len(maps)}, but clips names "
+                f"{len(self.clips)}: give a map of each clip, and one clip at least."
+            )
+        return maps
 
     def _share_colours(self, members, colorbar):
         """Give the images of a group one scale, and draw it once."""
@@ -180,10 +260,16 @@ class AttentionMapDisplay:
         for image in images:
             image.set_clim(values.min(), values.max())
         if colorbar:
-            bar = self.figure_.colorbar(
-                images[0], ax=[self.axes_[k] for k in members], label="length"
-            )
-            bar.outline.set_visible(False)
+            self._draw_scale(images[0], [self.axes_[k] for k in members])
+
+    def _draw_scale(self, image, axes):
+        """Draw a scale of colours beside axes, equally thick beside few and many."""
+        edges = np.array([ax.get_window_extent().extents for ax in axes])
+        width, height = (edges[:, 2:].max(0) - edges[:, :2].min(0)) / self.figure_.dpi
+        bar = self.figure_.colorbar(
+            image, ax=axes, label="length", fraction=0.2 / width, aspect=height / 0.15
+        )
+        bar.outline.set_visible(False)
 
 
 def _student(estimator):
@@ -198,56 +284,67 @@ def _student(estimator):
     return estimator
 
 
-def _teacher_of(estimator):
-    teacher = getattr(_student(estimator), "teacher_", None)
-    if teacher is None:
+def _teacher_of(students):
+    """The first teacher with a map."""
+    teachers = [getattr(student, "teacher_", None) for student in students]
+    teachers = [teacher for teacher in teachers if teacher is not None]
+    if not teachers:
         raise ValueError(
-            f"{type(estimator).__name__} was fitted without a teacher, so nobody has a "
-            "map of X_future: leave X_future out, or fit a DistilledAnticipator with "
-            "X_future_unlabeled."
+            f"{type(students[-1]).__name__} was fitted without a teacher, so nobody "
+            "has a map of X_future: leave X_future and teacher_past out, or fit a "
+            "DistilledAnticipator with X_future_unlabeled."
         )
-    if not has_map(teacher):
-        raise ValueError(
-            f"The teacher, {type(teacher).__name__}, has no feature_map: leave "
-            "X_future out, or use a RecognitionTeacher."
-        )
-    return teacher
+    for teacher in teachers:
+        if has_map(teacher):
+            return teacher
+    raise ValueError(
+        f"The teacher, {type(teachers[-1]).__name__}, has no feature_map: leave "
+        "X_future and teacher_past out, or use a RecognitionTeacher."
+    )
 
 
-def _clip_with_future(X_future, clip):
-    """Future of one clip, which must be there.   -> (1, ..., d)."""
-    future = _safe_indexing(X_future, [clip])
-    if np.isnan(np.asarray(future, dtype=float)).all():
-        raise ValueError(
-            f"Clip {clip} has no future (its row of X_future is all NaN): show another "
-            "clip, or leave X_future out."
-        )
-    return future
+def _futures(X_future, rows):
+    """Futures of some clips, which must be there.   -> (R, ..., d)."""
+    futures = _safe_indexing(X_future, rows)
+    for row, future in zip(rows, np.asarray(futures, dtype=float), strict=True):
+        if np.isnan(future).all():
+            raise ValueError(
+                f"Clip {row} has no future (its row of X_future is all NaN): show "
+                "another clip, or leave X_future out."
+            )
+    return futures
 
 
-def _magnitudes(estimator, clip):
-    """Lengths of the vectors of a map on its grid.   (1, ..., d) -> (*grid)."""
+def _magnitudes(estimator, clips):
+    """Lengths of the vectors of maps on their grid.   (R, ..., d) -> (R, *grid)."""
     transforms, last = split_transforms(estimator)
-    rows = check_clips(clip, name="X", estimator=last, reset=False)
-    lengths = np.linalg.norm(compute_maps(estimator, rows)[0], axis=-1)  # (N,)
+    rows = check_clips(clips, name="X", estimator=last, reset=False)
+    lengths = np.linalg.norm(compute_maps(estimator, rows), axis=-1)  # (R, N)
     spec = getattr(last, "network_spec_", None)
     seen = seen_by_last_step(transforms, rows)
     grid = None if spec is None else spec.map_shape(seen.shape[1:])
-    return lengths if grid is None else lengths.reshape(grid)
+    return lengths if grid is None else lengths.reshape(len(lengths), *grid)
 
 
-def _new_axes(plt, shapes, colorbar):
-    """One axes a panel: side by side, or below each other where they are wide."""
-    heights, widths = zip(*map(_mosaic_shape, shapes), strict=True)
-    wide = max(widths) > 2 * max(heights)
-    n_rows, n_columns = (len(shapes), 1) if wide else (1, len(shapes))
+def _new_axes(plt, panels, clips, colorbar):
+    """One axes a panel: a row for each clip.
+
+    Panels of a single clip stand below each other where they are wide.
+    """
+    shapes = [_mosaic_shape(grid.shape) for _, _, grid in panels]
+    height, width = np.max(shapes, axis=0).tolist()
+    n_bars = colorbar * len({group for _, group, _ in panels})
+    wide = clips is None and width > 2 * height
+    n_rows = 1 if clips is None else len(clips)
+    n_columns = len(panels) // n_rows
+    cell = 2.6 / max(height, width)
+    gap = max(0.3, 0.8 - cell * height)  # a row is as high as its name is long
     if wide:  # cells of a short strip shall not be huge
-        cell = min(8 / max(widths), 2.6 / max(4, *heights))
-    else:
-        cell = 2.6 / max(*heights, *widths)
+        n_rows, n_columns = n_columns, 1
+        cell, gap = min(8 / width, 2.6 / max(4, height)), 0.9
     size = (
-        n_columns * cell * max(widths) + 1.2 * colorbar + 0.6,
-        n_rows * (cell * max(heights) + 0.9) + 0.2,
+        n_columns * cell * width + 0.8 * n_bars + 0.6,
+        n_rows * (cell * height + gap) + 1.1 - gap,
     )
     _, axes = plt.subplots(
         n_rows, n_columns, figsize=size, squeeze=False, layout="constrained"
@@ -279,9 +376,10 @@ def _draw_map(ax, grid, *, cmap, title):
     ax.tick_params(length=0)
     n_steps = 0 if grid.ndim == 2 else len(grid)
     width = image.shape[1] / max(n_steps, 1)
-    ax.set_xticks(width * (np.arange(n_steps) + 0.5) - 0.5, range(1, n_steps + 1))
+    named = np.arange(0, n_steps, max(1, -(-n_steps // 10)))  # ten at most
+    ax.set_xticks(width * (named + 0.5) - 0.5, named + 1)
     for step in range(1, n_steps):
-        ax.axvline(step * width - 0.5, color="white", linewidth=3)
+        ax.axvline(step * width - 0.5, color="white", linewidth=min(3, 30 / n_steps))
     if n_steps:
         ax.set_xlabel("step")
     return im

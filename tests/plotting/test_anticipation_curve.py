@@ -187,6 +187,64 @@ def test_the_table_comes_from_one_call_without_a_picture(monkeypatch):
     ]
 
 
+# Camporese et al., table 1: top-5 accuracy on EPIC-KITCHENS-55, per cent.
+TIMES = [2.0, 1.75, 1.5, 1.25, 1.0, 0.75, 0.5, 0.25]
+POSTER = {
+    "one-hot": [27.71, 28.69, 29.84, 30.90, 31.93, 33.14, 34.10, 35.16],
+    "TE": [27.94, 28.90, 30.06, 31.13, 32.19, 33.21, 34.17, 35.10],
+    "GL": [28.61, 29.87, 30.97, 31.94, 33.12, 34.40, 35.51, 36.87],
+    "GL+VN": [28.88, 29.94, 31.23, 32.54, 33.56, 34.92, 36.06, 37.29],
+}
+
+
+def table_of(per_cent, times=TIMES):
+    scores = {name: np.array([row]).T / 100 for name, row in per_cent.items()}
+    return AnticipationCurveDisplay(scores, times)
+
+
+def test_improvements_over_a_baseline_by_hand():
+    *rows, last = table_of(POSTER).to_markdown("one-hot").splitlines()
+    assert last == (
+        "| improvement over one-hot, % points "
+        "| +1.17 | +1.25 | +1.39 | +1.64 | +1.63 | +1.78 | +1.96 | +2.13 |"
+    )
+    assert rows == table_of(POSTER).to_markdown().splitlines()
+    baseline = table_of({name: POSTER[name] for name in ("one-hot", "TE")})
+    assert baseline.to_markdown("one-hot").endswith("| +0.07 | +0.07 | -0.06 |")
+
+
+def test_the_best_is_that_of_each_time_and_has_a_sign():
+    scores = {
+        "a|b": [30, 30, np.nan, 30, 30],
+        "c": [31, 28, 25, np.nan, 29.999],
+        "d": [29, 29, 26, np.nan, np.nan],
+    }
+    table = table_of(scores, [5.0, 4.0, 3.0, 2.0, 1.0]).to_markdown(baseline="a|b")
+    last = table.splitlines()[-1]
+    assert last == (
+        "| improvement over a\\|b, % points | +1.00 | -1.00 |  |  | +0.00 |"
+    )
+
+
+def test_improvements_are_of_means_over_runs():
+    display = AnticipationCurveDisplay({"a": [[0.2, 0.3]], "b": [[0.31, 0.3]]}, [1.0])
+    assert display.to_markdown("a").splitlines()[-1].endswith("points | +5.50 |")
+
+
+def test_results_table_takes_a_baseline():
+    estimators = {"a": staged(n_right=(2, 4)), "b": staged()}
+    table = results_table(estimators, X, Y, k=1, baseline="a")
+    assert table.splitlines()[-1] == (
+        "| improvement over a, % points | -25.00 | -50.00 |"
+    )
+    with pytest.raises(
+        ValueError, match=r"one of the estimators, \['a', 'b'\], got 'z'"
+    ):
+        results_table(estimators, X, Y, k=1, baseline="z")
+    with pytest.raises(ValueError, match="no other estimator to compare with 'Staged'"):
+        results_table(staged(), X, Y, k=1, baseline="Staged")
+
+
 # ------------------------------------------------------------------------- the picture
 
 
@@ -219,6 +277,39 @@ def test_the_action_is_at_the_right_and_stays_there():
     assert left > 2.0 > 0.5 > right
     assert [line.get_label() for line in first.ax_.lines] == ["a", "b"]
     assert second.lines_[0].get_linestyle() == "--"
+
+
+def many(n, name="model {}"):
+    scores = {name.format(i): [[0.2 + i / 100], [0.3 + i / 100]] for i in range(n)}
+    return AnticipationCurveDisplay(scores, [1.0, 0.5]).plot()
+
+
+def test_twelve_lines_differ_in_colour_and_without():
+    lines = many(12).lines_
+    shapes = {(line.get_linestyle(), line.get_marker()) for line in lines}
+    shades = {(line.get_linestyle(), line.get_color()) for line in lines}
+    assert len(shapes) == len(shades) == 12
+    okabe_ito = "#0072B2 #D55E00 #009E73 #CC79A7 #E69F00 #56B4E9 #000000".split()
+    assert {line.get_color() for line in lines} == set(okabe_ito)
+
+
+def test_lines_of_two_displays_in_one_axes_differ():
+    first, second = many(2), many(2, "other {}")
+    second.plot(first.ax_)
+    colours = [line.get_color() for line in first.ax_.lines]
+    assert len(set(colours)) == 4
+
+
+@pytest.mark.parametrize("n", [2, 12, 28])
+def test_the_legend_stands_beside_the_data_and_on_the_page(n):
+    display = many(
+        n, "model number {} with a name of more than one line, which is long"
+    )
+    display.figure_.canvas.draw()
+    legend, page = display.ax_.get_legend().get_window_extent(), display.figure_.bbox
+    assert legend.x0 >= display.ax_.get_window_extent().x1
+    assert legend.x1 <= page.x1 and page.y0 <= legend.y0 and legend.y1 <= page.y1
+    assert display.ax_.get_window_extent().width > 300  # dots, of 550 in all
 
 
 def test_a_line_goes_on_over_times_it_has_no_stage_at():

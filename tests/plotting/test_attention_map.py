@@ -134,6 +134,93 @@ def test_panels_that_are_not_asked_for_are_left_out():
     assert titles(display) == ["past, student", "future, teacher"]
 
 
+def test_figure_3_in_one_call():
+    """Students and teacher, each of the same clips, each with its own map."""
+    past, future = clips(3, 4), clips(3, 4, seed=1)
+    weak = fitted(past, future, spec=FeatureMapNet(8, n_blocks=0))
+    direct = fitted(past, future, spec=FeatureMapNet(4, n_blocks=0))
+    display = AttentionMapDisplay.from_estimator(
+        {"plain": fitted(past), "direct": direct, "weak": weak},
+        *(past, future),
+        clip=[3, 1],
+        teacher_past=True,
+    )
+    heads = ["past, plain", "past, direct", "past, weak", "past, teacher"]
+    assert titles(display) == [*heads, "future, teacher", *(5 * [""])]
+    assert display.clips == [3, 1]
+    teacher = direct.teacher_  # the first that has a map
+    asked = (direct, past), (weak, past), (teacher, past), (teacher, future)
+    maps = [model.feature_map(seen).reshape(4, 3, 4, -1) for model, seen in asked]
+    columns = [past, *maps]
+    for r, clip in enumerate([3, 1]):
+        for k, maps in enumerate(columns):
+            shown = display.ims_[5 * r + k].get_array()
+            assert_allclose(shown, lengths(maps[clip]), rtol=1e-5)
+    assert [ax.get_ylabel() for ax in display.axes_[::5]] == ["clip 3", "clip 1"]
+    grid = [ax.get_subplotspec() for ax in display.axes_]
+    places = [(spec.rowspan.start, spec.colspan.start) for spec in grid]
+    assert places == list(np.ndindex(2, 5))
+    display.figure_.canvas.draw()
+
+
+def test_students_share_their_colours_and_the_teacher_has_its_own_in_all_rows():
+    display = AttentionMapDisplay(
+        {"a": [[[1.0, 2.0]], [[3.0, 9.0]]], "b": [[[0.5, 2.0]], [[3.0, 4.0]]]},
+        teacher=[[[5.0, 6.0]], [[7.0, 8.0]]],
+        teacher_past=[[[4.0, 6.0]], [[7.0, 7.0]]],
+        clips=["x", "y"],
+    ).plot()
+    assert [im.get_clim() for im in display.ims_] == 2 * [
+        *((0.5, 9), (0.5, 9), (4, 8), (4, 8))
+    ]
+    assert len(display.figure_.axes) == 8 + 2  # two colour bars
+    assert display.axes_[4].get_ylabel() == "clip y"
+
+
+def test_a_list_of_one_clip_is_a_row_of_its_own():
+    past = clips(5)
+    display = AttentionMapDisplay.from_estimator({"a": fitted(past)}, past, clip=[2])
+    assert display.student["a"].shape == (1, 5)
+    assert titles(display) == ["past, a"]
+    assert display.axes_[0].get_xlabel() == "step"
+
+
+def test_steps_are_named_below_the_last_row_and_ten_of_them_at_most():
+    display = AttentionMapDisplay(np.ones((2, 24)), clips=[0, 1]).plot()
+    named = [[text.get_text() for text in ax.get_xticklabels()] for ax in display.axes_]
+    assert named == [[], ["1", "4", "7", "10", "13", "16", "19", "22"]]
+    assert [ax.get_xlabel() for ax in display.axes_] == ["", "step"]
+
+
+def test_the_teacher_may_be_shown_the_past_only():
+    past, future = clips(3, 4), clips(3, 4, seed=1)
+    display = AttentionMapDisplay.from_estimator(
+        fitted(past, future), past, clip=1, teacher_past=True
+    )
+    assert titles(display) == ["past, student", "past, teacher"]
+    assert_allclose(display.teacher_past, lengths(past[1]), rtol=1e-6)
+    assert display.teacher is None
+
+
+@pytest.mark.parametrize("grid", [(4, 4), (12,), (3, 4, 4)])
+def test_panels_and_names_do_not_touch(grid):
+    """Neither those of several clips, nor names of more than one line."""
+    maps = np.random.default_rng(0).random((3, *grid))
+    students = {"direct alignment of all positions": maps, "plain": maps}
+    display = AttentionMapDisplay(
+        students, teacher=maps, teacher_past=maps, clips=[7, 1400, 9]
+    ).plot()
+    figure = display.figure_
+    figure.canvas.draw()
+    boxes = [ax.get_tightbbox() for ax in figure.axes]
+    for k, box in enumerate(boxes):
+        assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1
+        assert figure.bbox.y0 <= box.y0 and box.y1 <= figure.bbox.y1
+        for other in boxes[:k]:
+            apart = box.x0 >= other.x1 or other.x0 >= box.x1
+            assert apart or box.y0 >= other.y1 or other.y0 >= box.y1
+
+
 def test_a_real_student_shows_its_feature_map():
     past, future = clips(4, 4), clips(4, 4, seed=1)
     model = fitted(past, future, spec=FeatureMapNet(8, n_blocks=1, patch_size=2))
@@ -245,6 +332,7 @@ def test_the_constructor_only_stores():
     display = AttentionMapDisplay([1.0, 2.0])
     assert display.student == [1.0, 2.0]
     assert display.plain is None and display.teacher is None
+    assert display.teacher_past is None and display.clips is None
     assert not hasattr(display, "axes_")
     assert_array_equal(display.plot().ims_[0].get_array(), [[1, 2]])
 
@@ -293,6 +381,36 @@ def test_a_clip_without_future_is_named():
     model = fitted(past, future)
     with pytest.raises(ValueError, match="Clip 1 has no future"):
         AttentionMapDisplay.from_estimator(model, past, future, clip=1)
+
+
+def test_every_clip_must_have_a_future():
+    past, future = clips(2), clips(2, seed=1)
+    future[1] = np.nan
+    model = fitted(past, future)
+    with pytest.raises(ValueError, match="Clip 1 has no future"):
+        AttentionMapDisplay.from_estimator(model, past, future, clip=[0, 1])
+
+
+@pytest.mark.parametrize(("several", "clip"), [(True, []), (False, 0)])
+def test_nothing_to_show(several, clip):
+    past = clips(2)
+    students = {"a": fitted(past)} if several else {}
+    with pytest.raises(ValueError, match="at least one student and one clip"):
+        AttentionMapDisplay.from_estimator(students, past, clip=clip)
+
+
+def test_maps_must_be_as_many_as_clips():
+    display = AttentionMapDisplay({"a": np.ones((3, 2, 2))}, clips=[0, 1])
+    with pytest.raises(ValueError, match="maps of 'past, a' are 3, but clips names 2"):
+        display.plot()
+
+
+def test_a_teacher_that_sees_the_past_must_be_there():
+    past = clips(2)
+    with pytest.raises(ValueError, match="without a teacher.*teacher_past out"):
+        AttentionMapDisplay.from_estimator(
+            {"a": fitted(past), "b": fitted(past)}, past, teacher_past=True
+        )
 
 
 def test_axes_must_be_as_many_as_panels():
