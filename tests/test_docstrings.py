@@ -127,7 +127,7 @@ def test_shared_parameters_mean_the_same_everywhere(kind):
         }
 
     assert shared(kind) == shared(SmoothedAnticipator)
-    assert len(shared(kind)) == 23
+    assert len(shared(kind)) == 24
 
 
 def test_estimators_are_among_the_names():

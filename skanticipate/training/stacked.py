@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from skanticipate.networks.base import NetworkSpec, lend_generator
+from skanticipate.networks.delays import RandomDelay
 from skanticipate.networks.stacked import StackedDropout, is_leaf, stacked
 from skanticipate.terms.objective import Objective
 from skanticipate.training.batches import Batch, BatchReader
@@ -44,7 +45,8 @@ def kind_of(training):
     if type(step) is not GradientStep or type(step.take_batch) is not BatchReader:
         return None
     reader, objective = step.take_batch, step.objective.kind
-    plain = reader.take_futures is None and type(reader.spec).crop is NetworkSpec.crop
+    known = type(reader.spec).crop in (NetworkSpec.crop, RandomDelay.crop)
+    plain = known and reader.take_futures is None
     if not (plain and objective and _stacks(reader.spec, state)) or state.history:
         return None
     return (
