@@ -55,6 +55,7 @@ from skanticipate.teachers import (
     RecognitionTeacher,
     TeacherEnsemble,
 )
+from skanticipate.terms.focal import FocalLoss
 from skanticipate.terms.marginals import MarginalLoss
 from skanticipate.training.schedules import (
     CosineSchedule,
@@ -75,6 +76,7 @@ __all__ = [
     "CosineSchedule",
     "DistilledAnticipator",
     "FeatureMapNet",
+    "FocalLoss",
     "FrameMLP",
     "GloVePrior",
     "HistoryEncoder",

@@ -21,6 +21,7 @@ from skanticipate import (
     LSTM,
     MLP,
     DistilledAnticipator,
+    FocalLoss,
     HistoryTeacher,
     LanguageTeacher,
     MarginalLoss,
@@ -125,6 +126,7 @@ def estimators():
         early_stopping=True,
         **SHORT,
     )
+    focal = SmoothedAnticipator(LSTM(600, random_delay=1), loss=FocalLoss(), **SHORT)
     history = HistoryTeacher(ACTIONS, max_epochs=1, n_networks=1, random_state=0)
     teacher = RecognitionTeacher(MLP(600), **SHORT)
     ensemble = TeacherEnsemble([teacher, teacher], random_state=0)
@@ -136,6 +138,7 @@ def estimators():
 
     calls = {
         "student": distilled,
+        "focal": lambda: focal.fit(X, Y).predict_proba(X),
         "history": lambda: history.fit(PAST, Y).predict_proba(PAST),
         "ensemble": lambda: ensemble.fit(pooled, Y).predict_proba(pooled),
         "pickle": lambda: pickle.loads(stored).predict_proba(pooled),

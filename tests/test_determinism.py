@@ -33,6 +33,7 @@ NETWORKS = {
     "RULSTM": (RULSTM(8, dropout=0.3, anticipation_steps=2), CLIPS),
     "AVT": (AVTHead(8, n_heads=2, dropout=0.3), CLIPS),
     "probe": (AttentiveProbe(8, n_heads=2, dropout=0.3), CLIPS),
+    "random delay": (AttentiveProbe(8, n_heads=2, random_delay=2), CLIPS),
     "fusion": (
         ModalityAttention(
             [

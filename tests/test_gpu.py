@@ -35,6 +35,7 @@ CASES = {
     "RULSTM": (RULSTM(16, anticipation_steps=2, dropout=0.0), CLIPS),
     "AVT": (AVTHead(16, n_heads=2, layer_dropout=0.0), CLIPS),
     "probe": (AttentiveProbe(16, n_heads=2), CLIPS),
+    "random delay": (AttentiveProbe(16, n_heads=2, random_delay=2), CLIPS),
     "fusion": (
         ModalityAttention(
             [

@@ -5,11 +5,11 @@ from functools import partial
 from numbers import Integral, Real
 
 import torch
-from sklearn.base import clone
 from sklearn.utils._param_validation import HasMethods, Options, StrOptions
 
 from skanticipate.data.numbers import Interval
 from skanticipate.estimator.base import BaseAnticipator
+from skanticipate.networks.delays import without_delay
 from skanticipate.priors.labels import new_prior
 from skanticipate.signals.future import FutureSignal
 from skanticipate.signals.labels import LabelSignal
@@ -52,10 +52,10 @@ class DistilledAnticipator(BaseAnticipator):
     teacher : classifier, default=None
         Cloned and fitted on the labelled rows of `X_future_unlabeled`: any classifier
         or Pipeline with `predict_proba`. A `FrozenEstimator` is used as it is. None
-        means `RecognitionTeacher` with the parameters of the student, trained for as
-        many steps. Where its `fit` names them, or it is a search, it gets `groups` and
-        the weights of the rows; that it does not get them is warned of where it
-        matters.
+        means `RecognitionTeacher` with the parameters of the student, but for a
+        `random_delay` of its network, trained for as many steps. Where its `fit` names
+        them, or it is a search, it gets `groups` and the weights of the rows; that it
+        does not get them is warned of where it matters.
     alignment : {"weak", "student", "teacher", "direct", "pooled"}, default="weak"
         How the maps are compared: by attention from both sides, from the student's or
         the teacher's positions only, position by position, or by their means.
@@ -211,6 +211,7 @@ class DistilledAnticipator(BaseAnticipator):
         n_iter_no_change=10,
         tol=1e-4,
         scoring="loss",
+        loss=None,
         class_weight=None,
         marginal_loss=None,
         logit_adjustment=0.0,
@@ -239,6 +240,7 @@ class DistilledAnticipator(BaseAnticipator):
             n_iter_no_change=n_iter_no_change,
             tol=tol,
             scoring=scoring,
+            loss=loss,
             class_weight=class_weight,
             marginal_loss=marginal_loss,
             logit_adjustment=logit_adjustment,
@@ -325,7 +327,7 @@ class DistilledAnticipator(BaseAnticipator):
         ratio = n_steps / -(-max(1, n_taught) // self.batch_size)
         schedule = self.lr_schedule
         return RecognitionTeacher(
-            None if self.network is None else clone(self.network),
+            without_delay(self.network),
             max_epochs=round(ratio * self.max_epochs),
             batch_size=self.batch_size,
             optimizer=self.optimizer,
@@ -340,6 +342,7 @@ class DistilledAnticipator(BaseAnticipator):
             n_iter_no_change=round(ratio * self.n_iter_no_change),
             tol=self.tol,
             scoring=self.scoring,
+            loss=self.loss,
             marginal_loss=self.marginal_loss,
             classes=self.classes_,
             unlabeled_label=None,  # class weights are in those of the rows

@@ -205,7 +205,8 @@ class BaseAnticipator(
         -> Objective
         """
         parts, has = zip(*(signal.parts(samples) for signal in signals), strict=True)
-        base = LabelTerm(sum(parts, []), np.any(has, axis=0), samples.weights, compute)
+        given = sum(parts, []), np.any(has, axis=0), samples.weights, compute
+        base = LabelTerm(*given) if self.loss is None else self.loss.term(*given)
         own = [
             term
             for signal in signals

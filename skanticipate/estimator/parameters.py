@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import StrOptions
 
 from skanticipate.data.numbers import N_THREADS, Interval
 from skanticipate.networks.base import NetworkSpec
+from skanticipate.terms.focal import FocalLoss
 from skanticipate.terms.marginals import MarginalLoss
 from skanticipate.training.schedules import Schedule
 from skanticipate.training.scoring import WATCHED
@@ -55,6 +56,10 @@ _SHARED = {
         "top_5_accuracy"; or any scorer, by its name in scikit-learn or as a function
         `(estimator, X, y)`, that is asked about the validation rows whose label is one
         of the classes. Higher is better; only a "loss" is to fall.
+    loss : FocalLoss, default=None
+        What takes the place of the cross-entropy in the base term, of labels and of
+        answers in their place alike. None keeps it. The validation figure "loss" is the
+        log loss of the probabilities all the same.
     class_weight : dict, "balanced" or None, default=None
         Weight of each class in the loss.
     marginal_loss : MarginalLoss, default=None
@@ -165,6 +170,7 @@ class SharedParameters(BaseEstimator):
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "scoring": [StrOptions({*WATCHED, *get_scorer_names()}), callable],
+        "loss": [FocalLoss, None],
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "marginal_loss": [MarginalLoss, None],
         "logit_adjustment": [Interval(Real, 0, None, closed="left")],
@@ -196,6 +202,7 @@ class SharedParameters(BaseEstimator):
         n_iter_no_change=10,
         tol=1e-4,
         scoring="loss",
+        loss=None,
         class_weight=None,
         marginal_loss=None,
         logit_adjustment=0.0,
@@ -223,6 +230,7 @@ class SharedParameters(BaseEstimator):
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
         self.scoring = scoring
+        self.loss = loss
         self.class_weight = class_weight
         self.marginal_loss = marginal_loss
         self.logit_adjustment = logit_adjustment

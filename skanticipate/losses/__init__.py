@@ -11,6 +11,7 @@ they wait for ever for threads that only the parent has.
 
 from skanticipate.losses.cross_entropy import soft_cross_entropy
 from skanticipate.losses.distillation import distillation_kl
+from skanticipate.losses.focal import focal_loss
 from skanticipate.losses.maps import direct_loss, pooled_loss
 from skanticipate.losses.marginal import marginal_cross_entropy
 from skanticipate.losses.weakly_aligned import teacher_pooled, weakly_aligned_loss
@@ -18,6 +19,7 @@ from skanticipate.losses.weakly_aligned import teacher_pooled, weakly_aligned_lo
 __all__ = [
     "direct_loss",
     "distillation_kl",
+    "focal_loss",
     "marginal_cross_entropy",
     "pooled_loss",
     "soft_cross_entropy",

@@ -10,13 +10,14 @@ from skanticipate.data.numbers import Interval
 from skanticipate.networks.attention import SMALL, Block, check_heads, start_small
 from skanticipate.networks.bare import skip_init
 from skanticipate.networks.base import Dropout, NetworkSpec, Output, initialize
+from skanticipate.networks.delays import DELAY_CONSTRAINTS, RandomDelay
 from skanticipate.networks.heads import classifier
 from skanticipate.networks.inputs import clip_input, fill_padding
 from skanticipate.networks.pretrained import WEIGHTS_CONSTRAINT
 from skanticipate.networks.stacked import STACKED, StackedEmbedding
 
 
-class AttentiveProbe(NetworkSpec):
+class AttentiveProbe(RandomDelay, NetworkSpec):
     """Learned queries attend to the tokens of a clip, and what they read is classified.
 
     A token is a step of a sequence or a position of a feature map. Tokens are
@@ -60,6 +61,11 @@ class AttentiveProbe(NetworkSpec):
         Share of the queries' answers before the classifier that is dropped in training.
     head : VerbNounHead, default=None
         How answers become scores of the classes; None means a linear layer.
+    random_delay : int, default=0
+        In training each clip ends up to this many steps earlier, by a number that is
+        drawn anew in each epoch, all equally often: the network learns to anticipate
+        from further away. Padding steps count. A clip keeps its first real step at
+        least. Prediction and validation read whole clips.
     {weights}
 
     References
@@ -94,6 +100,7 @@ class AttentiveProbe(NetworkSpec):
         "layer_dropout": [Interval(Real, 0, 1, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "head": [HasMethods(["fit", "build"]), None],
+        **DELAY_CONSTRAINTS,
         "weights": WEIGHTS_CONSTRAINT,
     }
     uses_global_rng = False
@@ -114,6 +121,7 @@ class AttentiveProbe(NetworkSpec):
         layer_dropout=0.0,
         dropout=0.0,
         head=None,
+        random_delay=0,
         weights=None,
     ):
         self.hidden_size = hidden_size
@@ -127,6 +135,7 @@ class AttentiveProbe(NetworkSpec):
         self.layer_dropout = layer_dropout
         self.dropout = dropout
         self.head = head
+        self.random_delay = random_delay
         self.weights = weights
 
     def build(self, input_shape, n_classes, *, generator):
@@ -138,6 +147,7 @@ class AttentiveProbe(NetworkSpec):
                 f"AttentiveProbe expects tokens of shape (n, ..., d), got "
                 f"(n, {input_shape[0]}): use MLP for pooled features."
             )
+        self.check_delay(input_shape[0])
         network = initialize(_AttentiveProbe(self, input_shape, n_classes), generator)
         start_small(network.blocks, SMALL, generator)
         return network

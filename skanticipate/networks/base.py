@@ -59,6 +59,9 @@ class NetworkSpec(BaseEstimator):
     crops_at_random : bool
         Whether `crop` draws from its generator, so that no two epochs see the same
         clips.
+    crops_futures : bool
+        Whether a `crop` at random cuts futures too. False means that it leaves them as
+        they are, so that a teacher's maps of them can be kept.
     stacks : bool
         Whether networks of this spec can be trained together as one: weights lie in
         linear layers, embeddings, norms and recurrent layers of torch, which are called
@@ -85,6 +88,7 @@ class NetworkSpec(BaseEstimator):
     uses_global_rng = True
     fixed_shape = True
     crops_at_random = False
+    crops_futures = True
     stacks = False
     _maps_only = False  # whether clips are always maps (n, l, h, w, d)
     _only_for_fit = ("weights",)  # which predictions do not depend on

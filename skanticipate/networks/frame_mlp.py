@@ -1,11 +1,12 @@
 """Multilayer perceptron over single frames, whose scores are averaged."""
 
 from skanticipate.networks.base import Output, initialize
+from skanticipate.networks.delays import DELAY_CONSTRAINTS, RandomDelay
 from skanticipate.networks.inputs import clip_input, mean_over_steps
 from skanticipate.networks.mlp import MLP, Perceptron
 
 
-class FrameMLP(MLP):
+class FrameMLP(RandomDelay, MLP):
     """Multilayer perceptron that scores each frame; a clip's score is their mean.
 
     The order of the frames plays no part, so clips may differ in length, and padding
@@ -29,6 +30,11 @@ class FrameMLP(MLP):
         Share of the hidden units that is dropped in training.
     head : VerbNounHead, default=None
         How hidden units become scores of the classes; None means a linear layer.
+    random_delay : int, default=0
+        In training each clip ends up to this many steps earlier, by a number that is
+        drawn anew in each epoch, all equally often: the network learns to anticipate
+        from further away. Padding steps count. A clip keeps its first real step at
+        least. Prediction and validation read whole clips.
     {weights}
 
     References
@@ -49,7 +55,31 @@ class FrameMLP(MLP):
     (torch.Size([4, 1, 5]), torch.Size([4, 8, 32]))
     """
 
+    _parameter_constraints = {**MLP._parameter_constraints, **DELAY_CONSTRAINTS}
     fixed_shape = False
+
+    def __init__(
+        self,
+        hidden_size=128,
+        *,
+        embedding=None,
+        embedding_std=0.1,
+        input_dropout=0.0,
+        dropout=0.0,
+        head=None,
+        random_delay=0,
+        weights=None,
+    ):
+        super().__init__(
+            hidden_size,
+            embedding=embedding,
+            embedding_std=embedding_std,
+            input_dropout=input_dropout,
+            dropout=dropout,
+            head=head,
+            weights=weights,
+        )
+        self.random_delay = random_delay
 
     def build(self, input_shape, n_classes, *, generator):
         """Build the network; see `NetworkSpec.build`."""
@@ -59,6 +89,7 @@ class FrameMLP(MLP):
                 f"FrameMLP expects frames in order, of shape (n, T, d), got "
                 f"(n, {input_shape[0]}): use MLP for pooled features."
             )
+        self.check_delay(input_shape[0])
         return initialize(_FrameMLP(self, input_shape, n_classes), generator)
 
     def map_shape(self, clip_shape):

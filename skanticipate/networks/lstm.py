@@ -8,13 +8,14 @@ from torch import nn
 from skanticipate.data.numbers import Interval
 from skanticipate.networks.bare import skip_init
 from skanticipate.networks.base import Dropout, Output, initialize
+from skanticipate.networks.delays import DELAY_CONSTRAINTS, RandomDelay
 from skanticipate.networks.heads import classifier
 from skanticipate.networks.inputs import clip_input, hold_last, real_first
 from skanticipate.networks.pretrained import WEIGHTS_CONSTRAINT
 from skanticipate.networks.stages import STAGE_CONSTRAINTS, StagedSpec, check_steps
 
 
-class LSTM(StagedSpec):
+class LSTM(RandomDelay, StagedSpec):
     """Recurrent network over the steps of a clip.
 
     It reads the clip step by step and predicts after each of the last
@@ -50,6 +51,12 @@ class LSTM(StagedSpec):
     anticipation_time : float, default=None
         Seconds before the action at which `predict_proba` answers; one of
         `time_step`, 2 `time_step`, ... None means the last step.
+    random_delay : int, default=0
+        In training each clip ends up to this many steps earlier, by a number that is
+        drawn anew in each epoch, all equally often: the network learns to anticipate
+        from further away, by up to `random_delay` times `time_step` seconds. Padding
+        steps count. A clip keeps its first real step at least. Prediction and
+        validation read whole clips.
     {weights}
 
     References
@@ -80,6 +87,7 @@ class LSTM(StagedSpec):
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "head": [HasMethods(["fit", "build"]), None],
         **STAGE_CONSTRAINTS,
+        **DELAY_CONSTRAINTS,
         "weights": WEIGHTS_CONSTRAINT,
     }
     uses_global_rng = False
@@ -100,6 +108,7 @@ class LSTM(StagedSpec):
         time_step=0.25,
         anticipation_steps=1,
         anticipation_time=None,
+        random_delay=0,
         weights=None,
     ):
         self.hidden_size = hidden_size
@@ -113,12 +122,14 @@ class LSTM(StagedSpec):
         self.time_step = time_step
         self.anticipation_steps = anticipation_steps
         self.anticipation_time = anticipation_time
+        self.random_delay = random_delay
         self.weights = weights
 
     def build(self, input_shape, n_classes, *, generator):
         """Build the network; see `NetworkSpec.build`."""
         self._validate_params()
         self.check_stages(input_shape)
+        self.check_delay(input_shape[0])
         return initialize(_LSTM(self, input_shape, n_classes), generator)
 
     def map_shape(self, clip_shape):

@@ -11,13 +11,14 @@ from skanticipate.data.numbers import Interval
 from skanticipate.networks.attention import SMALL, Block, check_heads, start_small
 from skanticipate.networks.bare import skip_init
 from skanticipate.networks.base import Dropout, Output, initialize
+from skanticipate.networks.delays import DELAY_CONSTRAINTS, RandomDelay
 from skanticipate.networks.heads import classifier
 from skanticipate.networks.inputs import clip_input, hold_last, real_first
 from skanticipate.networks.pretrained import WEIGHTS_CONSTRAINT
 from skanticipate.networks.stages import STAGE_CONSTRAINTS, StagedSpec, check_steps
 
 
-class AVTHead(StagedSpec):
+class AVTHead(RandomDelay, StagedSpec):
     """Causal transformer over frame features that predicts the next frame's.
 
     The head of the Anticipative Video Transformer: what it says after step t is a
@@ -74,6 +75,12 @@ class AVTHead(StagedSpec):
     anticipation_time : float, default=None
         Seconds before the action at which `predict_proba` answers; one of
         `time_step`, 2 `time_step`, ... None means the last step.
+    random_delay : int, default=0
+        In training each clip ends up to this many steps earlier, by a number that is
+        drawn anew in each epoch, all equally often: the network learns to anticipate
+        from further away, by up to `random_delay` times `time_step` seconds. Padding
+        steps count. A clip keeps its first real step at least. Prediction and
+        validation read whole clips.
     {weights}
 
     Notes
@@ -115,6 +122,7 @@ class AVTHead(StagedSpec):
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "head": [HasMethods(["fit", "build"]), None],
         **STAGE_CONSTRAINTS,
+        **DELAY_CONSTRAINTS,
         "weights": WEIGHTS_CONSTRAINT,
     }
     uses_global_rng = False
@@ -137,6 +145,7 @@ class AVTHead(StagedSpec):
         time_step=1.0,
         anticipation_steps=1,
         anticipation_time=None,
+        random_delay=0,
         weights=None,
     ):
         self.inner_size = inner_size
@@ -153,12 +162,14 @@ class AVTHead(StagedSpec):
         self.time_step = time_step
         self.anticipation_steps = anticipation_steps
         self.anticipation_time = anticipation_time
+        self.random_delay = random_delay
         self.weights = weights
 
     def build(self, input_shape, n_classes, *, generator):
         """Build the network; see `NetworkSpec.build`."""
         self._validate_params()
         self.check_stages(input_shape)
+        self.check_delay(input_shape[0])
         check_heads(self.inner_size, self.n_heads, "inner_size")
         network = initialize(_AVTHead(self, input_shape, n_classes), generator)
         start_small(network.blocks, SMALL, generator)

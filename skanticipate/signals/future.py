@@ -224,7 +224,7 @@ class FutureSignal(Signal):
         maps = map_source(
             self.taught,
             len(samples),
-            spec.crops_at_random,
+            spec.crops_at_random and spec.crops_futures,
             compute,
             alpha=self.alpha,
             attended=self.alignment in ("weak", "teacher"),

@@ -168,7 +168,7 @@ def map_source(taught, n_samples, crops_at_random, compute, *, alpha, attended):
     n_samples : int
         Those of the fit.
     crops_at_random : bool
-        Whether no two epochs see the same clips.
+        Whether no two epochs see the same futures.
     compute : Compute
         Device and precision of the student.
     alpha, attended : object

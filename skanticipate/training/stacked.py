@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from skanticipate.networks.base import NetworkSpec, lend_generator
+from skanticipate.networks.delays import RandomDelay
 from skanticipate.networks.stacked import StackedDropout, is_leaf, stacked
 from skanticipate.terms.objective import Objective
 from skanticipate.training.batches import Batch, BatchReader
@@ -21,7 +22,12 @@ from skanticipate.training.loop import end as end_training
 from skanticipate.training.loop import end_epoch, set_lr
 from skanticipate.training.optimizers import SGD, Adam, AdamW
 from skanticipate.training.stacked_batches import StackedReader, runs_of
-from skanticipate.training.step import GradientStep, clipped, gradients_of
+from skanticipate.training.step import (
+    GradientStep,
+    clipped,
+    gradients_of,
+    max_norms_of,
+)
 from skanticipate.training.sums import StackedSums
 
 # Bytes of the numbers that a step works on: of all models together, and of one beyond
@@ -44,7 +50,8 @@ def kind_of(training):
     if type(step) is not GradientStep or type(step.take_batch) is not BatchReader:
         return None
     reader, objective = step.take_batch, step.objective.kind
-    plain = reader.take_futures is None and type(reader.spec).crop is NetworkSpec.crop
+    known = type(reader.spec).crop in (NetworkSpec.crop, RandomDelay.crop)
+    plain = known and reader.take_futures is None
     if not (plain and objective and _stacks(reader.spec, state)) or state.history:
         return None
     return (
@@ -170,7 +177,7 @@ class Stack:
         ]
         self.objective = Objective.stack([step.objective for step in steps])
         self.reader = StackedReader([step.take_batch for step in steps])
-        self.max_norms = _max_norms(steps)
+        self.max_norms = max_norms_of(steps)
         self.learned = self.objective.terms[0].has  # samples (N,); None: all of them
         # Else a model may miss a step, and no other does what it does.
         certain = self.learned is None
@@ -334,15 +341,6 @@ class Stack:
             head = self.trainings[first].state.optimizer
             for training in self.trainings[first + 1 : last]:
                 training.state.optimizer.follow(head)
-
-
-def _max_norms(steps):
-    """Largest norms of the gradients of all (K,), None where none has any."""
-    norms = [step.max_grad_norm for step in steps]
-    if all(norm is None for norm in norms):
-        return None
-    norms = [float("inf") if norm is None else norm for norm in norms]
-    return steps[0].objective.terms[0].compute.floats(norms)
 
 
 def _join_optimizers(optimizers):

@@ -19,6 +19,7 @@ class StackedReader:
     """
 
     def __init__(self, readers):
+        self.readers = readers
         views = [reader.rows for reader in readers]
         lengths = [len(view) for view in views]
         self.starts = np.cumsum([0, *lengths[:-1]]).tolist()
@@ -37,7 +38,20 @@ class StackedReader:
         ]
 
     def take(self, start, samples):
-        """Clips (K B, ...) of samples (K, B), of the models from `start` on."""
+        """Clips (K B, ...) of samples (K, B), of the models from `start` on.
+
+        What is cut off at random each model draws by itself.
+        """
+        clips = self._whole(start, samples)
+        if not self.readers[0].spec.crops_at_random:
+            return clips
+        parts = clips.unflatten(0, (len(samples), -1))  # (K, B, ...)
+        own = zip(self.readers[start : start + len(samples)], parts, strict=True)
+        cut = [r.spec.crop(part, None, r.generator)[0] for r, part in own]
+        return torch.cat(cut)
+
+    def _whole(self, start, samples):
+        """Clips (K B, ...) before any is cut."""
         leaders = self.leaders[start : start + len(samples)]
         own = {leader: k for k, leader in reversed(list(enumerate(leaders)))}
         own = sorted(own.values())  # first model of each leader

@@ -69,6 +69,18 @@ def clipped(gradients, max_norms):
     ]
 
 
+def max_norms_of(steps):
+    """Largest norms of the gradients of K steps, as a tensor (K,).
+
+    None where none of them has any.
+    """
+    norms = [step.max_grad_norm for step in steps]
+    if all(norm is None for norm in norms):
+        return None
+    norms = [float("inf") if norm is None else norm for norm in norms]
+    return steps[0].optimizer.parameters[0].new_tensor(norms)
+
+
 def gradients_of(network, objective, batch, parameters):
     """Terms of a batch, and the gradients of the objective by parameters.
 

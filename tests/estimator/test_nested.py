@@ -16,6 +16,7 @@ from skanticipate import (
     ArrayPrior,
     CosineSchedule,
     DistilledAnticipator,
+    FocalLoss,
     GloVePrior,
     HistoryTeacher,
     LateFusion,
@@ -99,6 +100,15 @@ NESTED = {
     "prior of no weight": (
         smoothed(prior=TemporalPrior(strength=-1), smoothing=0.0),
         TemporalPrior(strength=-1),
+    ),
+    "loss": (smoothed(loss=FocalLoss(gamma=-1)), FocalLoss(gamma=-1)),
+    "loss of a teacher": (
+        distilled(teacher=RecognitionTeacher(loss=FocalLoss(alpha=1.5))),
+        FocalLoss(alpha=1.5),
+    ),
+    "loss of a member": (
+        LateFusion([("a", smoothed(loss=FocalLoss(True)), (0, 2))]),
+        FocalLoss(True),
     ),
     "marginal loss": (
         smoothed(marginal_loss=MarginalLoss(verb_weight=-1.0)),

@@ -639,7 +639,9 @@ def test_a_saved_estimator_is_written_without_its_mapping(tmp_path):
             MLP(8, weights=weights), max_epochs=1, random_state=0
         ).fit(X, Y, X[::-1].copy())
     path = tmp_path / "m.safetensors"
-    with pytest.warns(UserWarning, match="Left out of the file.*network.weights") as told:
+    with pytest.warns(
+        UserWarning, match="Left out of the file.*network.weights"
+    ) as told:
         model.save(path)
     assert len(told) == 1
     assert path.stat().st_size < 100_000
