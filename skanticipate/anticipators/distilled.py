@@ -121,10 +121,11 @@ class DistilledAnticipator(BaseAnticipator):
 
     Notes
     -----
-    The terms in `history_` are "teacher", "text" and "feature" beside "base"; it tells
-    "teacher_val_accuracy" and "text_val_accuracy" too, where a held-out part has
-    futures and histories. Weights of classes are part of the weights of the rows that
-    teachers get.
+    The terms in `history_` are "teacher", "text" and "feature" beside "base", and those
+    of the network, "past" and "auxiliary"; it tells "teacher_val_accuracy" and
+    "text_val_accuracy" too, where a held-out part has futures and histories. The
+    default teacher has no loss of the past: what is labelled are steps of `X_past`.
+    Weights of classes are part of the weights of the rows that teachers get.
 
     Histories tell labels: that of a clip stands in the histories of the clips after it,
     so where there are histories, hardly a clip of that video need be unlabelled.
@@ -320,8 +321,11 @@ class DistilledAnticipator(BaseAnticipator):
         n_steps = -(-n_samples // self.batch_size)  # of an epoch
         ratio = n_steps / -(-max(1, n_taught) // self.batch_size)
         schedule = self.lr_schedule
+        network = None if self.network is None else clone(self.network)
+        if getattr(network, "past_weight", 0) > 0:  # nobody labels steps of futures
+            network.set_params(past_weight=0.0)
         return RecognitionTeacher(
-            None if self.network is None else clone(self.network),
+            network,
             max_epochs=round(ratio * self.max_epochs),
             batch_size=self.batch_size,
             optimizer=self.optimizer,

@@ -33,6 +33,7 @@ class Output(NamedTuple):
     features: torch.Tensor | None = None
     auxiliary_loss: torch.Tensor | None = None
     mask: torch.Tensor | None = None
+    past_logits: torch.Tensor | None = None
 
 
 class NetworkSpec(BaseEstimator):
@@ -59,6 +60,11 @@ class NetworkSpec(BaseEstimator):
         Whether networks of this spec can be trained together as one: weights lie in
         linear layers, embeddings, norms and recurrent layers of torch, which are called
         as modules, and all else takes the rows of a batch one by one.
+    past_weight : float
+        Weight of the loss of the labels that the steps of a clip have. Where it is
+        positive and steps have labels (`y_past` of shape (n, T)), the attribute
+        `scores_past` of the module is set to True, and in training its `Output` must
+        hold `past_logits`.
 
     Examples
     --------
@@ -79,7 +85,9 @@ class NetworkSpec(BaseEstimator):
     fixed_shape = True
     crops_at_random = False
     stacks = False
+    past_weight = 0.0
     _maps_only = False  # whether clips are always maps (n, l, h, w, d)
+    _by_place = False  # whether the place of a step counts, with a single stage too
 
     @classmethod
     @cache
@@ -120,7 +128,7 @@ class NetworkSpec(BaseEstimator):
             hint_channels_first(shape, always_maps=self._maps_only)
             hint_channels_before_steps(rows)
             hint_zero_padding(rows)
-        if self.fixed_shape or len(self.stage_times()) > 1:
+        if self.fixed_shape or self._by_place or len(self.stage_times()) > 1:
             hint_trailing_padding(rows, type(self).__name__, codes=codes)
         return shape
 
