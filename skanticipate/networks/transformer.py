@@ -21,7 +21,8 @@ class AVTHead(StagedSpec):
 
     The head of the Anticipative Video Transformer: what it says after step t is a
     guess of the features of step t + 1, made from steps up to t. The guess after the
-    last step is that of the future, and it is what the classifier reads::
+    last step is that of the future, and it is what the classifier reads (the last of
+    `rollout_steps` guesses, where there are more)::
 
         predicted = decode(GPT-2(encode(frames)))
         loss      = classification loss
@@ -31,7 +32,8 @@ class AVTHead(StagedSpec):
     The second term is taken in training only, over all clips of a batch, unlabelled
     ones too. What follows the last step is not in the clip: the classification loss
     alone shapes that guess. The third is taken where `fit` is given the labels of the
-    steps, `y_past` of shape (n, T). The feature map holds the guesses, (B, T, d).
+    steps, `y_past` of shape (n, T). The feature map holds the guesses of the next
+    frames, (B, T, d).
 
     Padding steps (all NaN, or codes of -1) are taken out: neither the other steps nor
     the loss know of them, and they repeat the guess before them. Positions are counted
