@@ -78,6 +78,15 @@ def naive_block(x, weights, k, n_heads, *, causal=False, tokens=None):
     return np.array(out)
 
 
+def naive_guesses(weights, spec, frames):
+    """GPT-2 over the frames (T, D) of one clip without padding."""
+    x = frames @ weights["encoder.weight"].T
+    x = x + weights["positions.weight"][: len(x)]
+    for k in range(spec.n_layers):
+        x = naive_block(x, weights, k, spec.n_heads, causal=True)
+    return norm(x, weights, "norm") @ weights["decoder.weight"].T
+
+
 paddings = st.lists(
     st.lists(st.booleans(), min_size=T, max_size=T), min_size=1, max_size=3
 )

@@ -13,6 +13,7 @@ from skanticipate import (
     AttentiveProbe,
     AVTHead,
     DistilledAnticipator,
+    EncoderDecoderLSTM,
     FeatureMapNet,
     FrameMLP,
     ModalityAttention,
@@ -31,7 +32,15 @@ NETWORKS = {
     "LSTM": (LSTM(8, n_layers=2, dropout=0.3, anticipation_steps=2), CLIPS),
     "GRU": (LSTM(8, cell="gru", dropout=0.3), CLIPS),
     "RULSTM": (RULSTM(8, dropout=0.3, anticipation_steps=2), CLIPS),
+    "encoder-decoder": (
+        EncoderDecoderLSTM(8, dropout=0.3, input_dropout=0.1, anticipation_steps=2),
+        CLIPS,
+    ),
     "AVT": (AVTHead(8, n_heads=2, dropout=0.3), CLIPS),
+    "AVT, rolled out": (
+        AVTHead(8, n_heads=2, attention_dropout=0.2, rollout_steps=2),
+        CLIPS,
+    ),
     "probe": (AttentiveProbe(8, n_heads=2, dropout=0.3), CLIPS),
     "random delay": (AttentiveProbe(8, n_heads=2, random_delay=2), CLIPS),
     "fusion": (

@@ -12,6 +12,7 @@ from skanticipate import (
     AttentiveProbe,
     AVTHead,
     DistilledAnticipator,
+    EncoderDecoderLSTM,
     FeatureMapNet,
     InceptionTail,
     ModalityAttention,
@@ -33,7 +34,12 @@ CASES = {
     "LSTM": (LSTM(16, anticipation_steps=2), CLIPS),
     "GRU": (LSTM(16, cell="gru"), CLIPS),
     "RULSTM": (RULSTM(16, anticipation_steps=2, dropout=0.0), CLIPS),
+    "encoder-decoder": (EncoderDecoderLSTM(16, anticipation_steps=2), CLIPS),
     "AVT": (AVTHead(16, n_heads=2, layer_dropout=0.0), CLIPS),
+    "AVT, rolled out": (
+        AVTHead(16, n_heads=2, layer_dropout=0.0, rollout_steps=2),
+        CLIPS,
+    ),
     "probe": (AttentiveProbe(16, n_heads=2), CLIPS),
     "random delay": (AttentiveProbe(16, n_heads=2, random_delay=2), CLIPS),
     "fusion": (

@@ -22,6 +22,7 @@ from skanticipate import (
     AVTHead,
     CosineSchedule,
     DistilledAnticipator,
+    EncoderDecoderLSTM,
     FeatureMapNet,
     FrameMLP,
     GloVePrior,
@@ -235,7 +236,9 @@ def step_fits(folder):
         "FrameMLP": FrameMLP((12, 8), dropout=0.2),
         "RULSTM": RULSTM(8, **late),
         "RULSTM, sequence completion": RULSTM(8, **late, pretrain_epochs=2),
+        "EncoderDecoderLSTM": EncoderDecoderLSTM(8, **late),
         "AVTHead": AVTHead(8, **late),
+        "AVTHead, rolled out": AVTHead(8, rollout_steps=2, attention_dropout=0.1),
         "AVTHead, one layer": AVTHead(8, n_layers=1, future_feature_weight=0.1),
         "AttentiveProbe": AttentiveProbe(8),
         "AttentiveProbe, blocks": AttentiveProbe(

@@ -9,7 +9,6 @@ from sklearn.utils._param_validation import HasMethods, Options, StrOptions
 
 from skanticipate.data.numbers import Interval
 from skanticipate.estimator.base import BaseAnticipator
-from skanticipate.networks.delays import without_delay
 from skanticipate.priors.labels import new_prior
 from skanticipate.signals.future import FutureSignal
 from skanticipate.signals.labels import LabelSignal
@@ -121,10 +120,11 @@ class DistilledAnticipator(BaseAnticipator):
 
     Notes
     -----
-    The terms in `history_` are "teacher", "text" and "feature" beside "base"; it tells
-    "teacher_val_accuracy" and "text_val_accuracy" too, where a held-out part has
-    futures and histories. Weights of classes are part of the weights of the rows that
-    teachers get.
+    The terms in `history_` are "teacher", "text" and "feature" beside "base", and those
+    of the network, "past" and "auxiliary"; it tells "teacher_val_accuracy" and
+    "text_val_accuracy" too, where a held-out part has futures and histories. The
+    default teacher has no loss of the past: what is labelled are steps of `X_past`.
+    Weights of classes are part of the weights of the rows that teachers get.
 
     Histories tell labels: that of a clip stands in the histories of the clips after it,
     so where there are histories, hardly a clip of that video need be unlabelled.
@@ -327,7 +327,7 @@ class DistilledAnticipator(BaseAnticipator):
         ratio = n_steps / -(-max(1, n_taught) // self.batch_size)
         schedule = self.lr_schedule
         return RecognitionTeacher(
-            without_delay(self.network),
+            self.network and self.network.for_futures(),
             max_epochs=round(ratio * self.max_epochs),
             batch_size=self.batch_size,
             optimizer=self.optimizer,

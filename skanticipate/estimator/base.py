@@ -89,9 +89,12 @@ class BaseAnticipator(
             Labels of the last L actions, the latest last, left-padded with None, NaN,
             "" or -1; or a text for each row. Only for estimators whose teacher reads
             them.
-        y_past : array-like of shape (n,), default=None
-            Label of the action seen last; None, NaN, "" or -1 where there is none.
-            For priors that count transitions.
+        y_past : array-like of shape (n,) or (n, T), default=None
+            Label of the action seen last, for priors that count transitions; or, of
+            sequences, the label of each step, of which priors take the last that is
+            there. None, NaN, "" or -1 where there is none. Networks with a positive
+            `past_weight` learn to name the steps, and need the second form: a label
+            there that is no class counts as missing.
         teacher_proba : array-like of shape (n, C), default=None
             Soft targets in place of a teacher's answers, columns in the order of
             `classes`; a row of NaN has none. Only for estimators that have a teacher.

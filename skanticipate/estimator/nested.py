@@ -90,8 +90,9 @@ def warn_if_reencoded(estimator, classes, *, y_past=None, y_val=None):
         whose parameter `classes` is set has said what the labels are.
     classes : ndarray of shape (C,)
         Sorted labels of the training rows.
-    y_past, y_val : array-like of shape (n,) or None
-        Other labels that `fit` was given; the first matter to a `TemporalPrior` only.
+    y_past, y_val : array-like or None
+        Other labels that `fit` was given; the first matter to a `TemporalPrior` and to
+        a network with a positive `past_weight` only.
     """
     said = getattr(estimator, "classes", None) is not None
     numbers = classes.dtype.kind in "iu"
@@ -127,8 +128,13 @@ def _tables_of_labels(estimator, y_past):
             yield "classes", as_list(part.classes)
         if getattr(part, "sequences", None) is not None:
             yield "sequences", chain(*checked_sequences(part.sequences))
-        elif isinstance(part, TemporalPrior) and y_past is not None:
+        elif y_past is not None and _compares_past(part):
             yield "y_past", as_array(y_past).ravel().tolist()
+
+
+def _compares_past(part):
+    """Whether a prior or a network compares labels of the past with those of `y`."""
+    return isinstance(part, TemporalPrior) or getattr(part, "past_weight", 0) > 0
 
 
 def _other_numbers(labels, n_classes):

@@ -2,6 +2,7 @@
 
 from skanticipate.networks.attentive import AttentiveProbe
 from skanticipate.networks.base import NetworkSpec, Output
+from skanticipate.networks.encoder_decoder import EncoderDecoderLSTM
 from skanticipate.networks.feature_map import FeatureMapNet
 from skanticipate.networks.frame_mlp import FrameMLP
 from skanticipate.networks.fusion import ModalityAttention
@@ -18,6 +19,7 @@ __all__ = [
     "RULSTM",
     "AVTHead",
     "AttentiveProbe",
+    "EncoderDecoderLSTM",
     "FeatureMapNet",
     "FrameMLP",
     "InceptionTail",

@@ -1,5 +1,8 @@
 """Attention, the block around it, and how both start."""
 
+import math
+
+import torch
 from torch import nn
 from torch.nn import functional
 
@@ -15,10 +18,10 @@ class Block(nn.Module):
     With `tokens` they are what is normalised and attended to, and x asks as it is.
     """
 
-    def __init__(self, width, n_heads, dropout):
+    def __init__(self, width, n_heads, dropout, attention_dropout=0.0):
         super().__init__()
         self.norms = nn.ModuleList(skip_init(nn.LayerNorm, width) for _ in range(2))
-        self.attention = Attention(width, n_heads)
+        self.attention = Attention(width, n_heads, attention_dropout)
         self.widen = skip_init(nn.Linear, width, 4 * width)
         self.narrow = skip_init(nn.Linear, 4 * width, width)
         self.dropout = Dropout(dropout)
@@ -33,11 +36,15 @@ class Block(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head attention, softmax(Q K^T / sqrt(d)) V in each head."""
+    """Multi-head attention, softmax(Q K^T / sqrt(d)) V in each head.
 
-    def __init__(self, width, n_heads):
+    With a share of `dropout` weights are dropped after the softmax, in training.
+    """
+
+    def __init__(self, width, n_heads, dropout=0.0):
         super().__init__()
         self.n_heads = n_heads
+        self.dropout = Dropout(dropout)
         self.query = skip_init(nn.Linear, width, width)
         self.key_value = skip_init(nn.Linear, width, 2 * width)
         self.output = skip_init(nn.Linear, width, width)
@@ -50,10 +57,23 @@ class Attention(nn.Module):
         queries = self._heads(self.query(asking))
         keys, values = map(self._heads, self.key_value(tokens).chunk(2, -1))
         mask = None if real is None else real[:, None, None]  # (B, 1, 1, N)
-        read = functional.scaled_dot_product_attention(
-            queries, keys, values, attn_mask=mask, is_causal=causal
-        )
+        if self.training and self.dropout.p > 0:
+            read = self._read_dropped(queries, keys, values, mask, causal)
+        else:  # in one piece, which never holds the weights
+            read = functional.scaled_dot_product_attention(
+                queries, keys, values, attn_mask=mask, is_causal=causal
+            )
         return self.output(read.transpose(1, 2).flatten(2))
+
+    def _read_dropped(self, queries, keys, values, mask, causal):
+        """Read with weights of which some are dropped.   -> (B, h, M, H / h)."""
+        scores = queries @ keys.transpose(-2, -1) / math.sqrt(queries.shape[-1])
+        if mask is not None:
+            scores = scores.masked_fill(~mask, -math.inf)
+        if causal:
+            later = torch.ones_like(scores[0, 0], dtype=torch.bool).triu(1)  # (M, N)
+            scores = scores.masked_fill(later, -math.inf)
+        return self.dropout(scores.softmax(-1)) @ values
 
     def _heads(self, x):
         return x.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)  # (B, h, N, H / h)

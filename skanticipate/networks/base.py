@@ -35,6 +35,7 @@ class Output(NamedTuple):
     features: torch.Tensor | None = None
     auxiliary_loss: torch.Tensor | None = None
     mask: torch.Tensor | None = None
+    past_logits: torch.Tensor | None = None
 
 
 class NetworkSpec(BaseEstimator):
@@ -69,6 +70,11 @@ class NetworkSpec(BaseEstimator):
     loaded_ : list of str
         After a fit that began with `weights`: the names of what was loaded, among those
         of ``network_.state_dict()``.
+    past_weight : float
+        Weight of the loss of the labels that the steps of a clip have. Where it is
+        positive and steps have labels (`y_past` of shape (n, T)), the attribute
+        `scores_past` of the module is set to True, and in training its `Output` must
+        hold `past_logits`.
 
     Examples
     --------
@@ -90,8 +96,10 @@ class NetworkSpec(BaseEstimator):
     crops_at_random = False
     crops_futures = True
     stacks = False
+    past_weight = 0.0
     _maps_only = False  # whether clips are always maps (n, l, h, w, d)
     _only_for_fit = ("weights",)  # which predictions do not depend on
+    _by_place = False  # whether the place of a step counts, with a single stage too
 
     def __init_subclass__(cls, **options):
         """Complete the docstring of a subclass."""
@@ -180,6 +188,15 @@ class NetworkSpec(BaseEstimator):
         """
         return names
 
+    def for_futures(self):
+        """Copy of the spec for clips of the action itself, as a teacher sees them.
+
+        They are read to their end in training too, and their steps have no labels.
+        """
+        about_the_past = {"random_delay": 0, "past_weight": 0.0}
+        own = about_the_past.keys() & self.get_params(deep=False).keys()
+        return clone(self).set_params(**{name: about_the_past[name] for name in own})
+
     def input_shape_of(self, rows):
         """What `build` must know of the input: the shape of one clip.
 
@@ -192,7 +209,7 @@ class NetworkSpec(BaseEstimator):
             hint_channels_first(shape, always_maps=self._maps_only)
             hint_channels_before_steps(rows)
             hint_zero_padding(rows)
-        if self.fixed_shape or len(self.stage_times()) > 1:
+        if self.fixed_shape or self._by_place or len(self.stage_times()) > 1:
             hint_trailing_padding(rows, type(self).__name__, codes=codes)
         return shape
 

@@ -3,7 +3,6 @@
 from numbers import Integral
 
 import torch
-from sklearn.base import clone
 
 from skanticipate.data.numbers import Interval
 from skanticipate.networks.inputs import fill_padding, real_steps
@@ -67,11 +66,3 @@ def _end_earlier(clips, delays, real, padding):
     source = torch.arange(n_steps, device=clips.device) - delays.unsqueeze(1)  # (B, T)
     rows = torch.arange(n_clips, device=clips.device).unsqueeze(1)
     return fill_padding(clips[rows, source.clamp(min=0)], source >= 0, padding)
-
-
-def without_delay(spec):
-    """Copy of a spec, or None, that sees clips to their end in training too."""
-    if spec is None:
-        return None
-    spec = clone(spec)
-    return spec.set_params(random_delay=0) if isinstance(spec, RandomDelay) else spec

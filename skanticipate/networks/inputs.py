@@ -131,6 +131,22 @@ def code_shape(rows):
     return rows.shape[1], tuple(int(n) + 1 for n in largest)
 
 
+def padding_of(rows, spec):
+    """Steps of clips that a network of a spec leaves out.   (n, T, ...) -> (n, T) bool.
+
+    As `FeatureInput` and `CodeInput` have it, of clips that were checked.
+    """
+    holds_codes = getattr(spec, "embedding", None) is not None
+    padding = np.zeros(rows.shape[:2], dtype=bool)
+    if not holds_codes and rows.dtype.kind != "f":
+        return padding
+    for start, chunk in chunks(rows):
+        first = chunk.reshape(*chunk.shape[:2], -1)[..., 0]  # (b, T)
+        here = ~(first >= 0) if holds_codes else np.isnan(first)
+        padding[start : start + len(chunk)] = here
+    return padding
+
+
 def check_codes(rows):
     """Refuse clips (n, T, k) of what are no codes."""
     for _ in _whole_numbers(rows):

@@ -23,15 +23,19 @@ class AVTHead(RandomDelay, StagedSpec):
 
     The head of the Anticipative Video Transformer: what it says after step t is a
     guess of the features of step t + 1, made from steps up to t. The guess after the
-    last step is that of the future, and it is what the classifier reads::
+    last step is that of the future, and it is what the classifier reads (the last of
+    `rollout_steps` guesses, where there are more)::
 
         predicted = decode(GPT-2(encode(frames)))
         loss      = classification loss
                     + future_feature_weight * mean((predicted[t] - frames[t + 1])^2)
+                    + past_weight * classification loss of the steps of the clip
 
     The second term is taken in training only, over all clips of a batch, unlabelled
     ones too. What follows the last step is not in the clip: the classification loss
-    alone shapes that guess. The feature map holds the guesses, (B, T, d).
+    alone shapes that guess. The third is taken where `fit` is given the labels of the
+    steps, `y_past` of shape (n, T). The feature map holds the guesses of the next
+    frames, (B, T, d).
 
     Padding steps (all NaN, or codes of -1) are taken out: neither the other steps nor
     the loss know of them, and they repeat the guess before them. Positions are counted
@@ -49,8 +53,19 @@ class AVTHead(RandomDelay, StagedSpec):
         Number of learned positions: longer clips are an error. It does not follow from
         the clips, so that networks of shorter and of longer clips, a student's and its
         teacher's, can exchange weights. GPT-2 has 1024.
+    rollout_steps : int, default=1
+        Number of guesses on the way to what is classified. The first is that of the
+        next frame; each is read as if it were the next frame, and leads to the one
+        after it. The stages are rolled out each for itself, from the steps up to it: a
+        further guess runs the network once more for each of them. Positions count on,
+        so `max_steps` must hold the clip and all guesses that are read.
     future_feature_weight : float, default=1.0
-        Weight of the loss of the guesses.
+        Weight of the loss of the guesses of frames that are in the clip.
+    past_weight : float, default=0.0
+        Weight of the loss of the steps' own labels: the classifier reads the first
+        frame and the guesses of all others, and the mean is taken over the steps of a
+        batch that have a label, each with the weight of its clip. Positive, `fit` needs
+        `y_past` of shape (n, T).
     embedding : int, default=None
         Width of the learned vector of each code, for clips of whole numbers
         (n, T, k) as `HistoryEncoder` gives them. None means that clips are features.
@@ -63,6 +78,9 @@ class AVTHead(RandomDelay, StagedSpec):
     layer_dropout : float, default=0.1
         Share of what enters the blocks, and of what each half of a block adds, that is
         dropped in training.
+    attention_dropout : float, default=0.0
+        Share of the attention weights that is dropped in training; GPT-2 has 0.1. With
+        0 attention is computed in one piece, and never holds its weights.
     dropout : float, default=0.0
         Share of the guesses before the classifier that is dropped in training.
     head : VerbNounHead, default=None
@@ -85,14 +103,19 @@ class AVTHead(RandomDelay, StagedSpec):
 
     Notes
     -----
-    The paper also classifies the frames of the past; their labels are not among what
-    `fit` receives. It drops attention weights too, which is left out: attention without
-    it is computed in one piece, and never holds them.
+    The authors' code feeds the roll-out with the last state of the transformer, before
+    it is decoded; here a guess is decoded, and encoded as any frame is. It weighs the
+    past by 1 (EPIC-KITCHENS-100) or 0.1 (EGTEA Gaze+), and divides that loss by the
+    number of all steps, so that those without a label make it small; here it is the
+    mean over those that have one.
+
+    A step's label that is no class of `y` counts as missing, as does that of a padding
+    step. A clip without `y` is kept if one of its steps has a label.
 
     References
     ----------
     R. Girdhar, K. Grauman, "Anticipative Video Transformer", ICCV 2021 (section 4.2 and
-    the losses L_next and L_feat).
+    the losses of the next action, of the features and of the past).
     A. Radford et al., "Language Models are Unsupervised Multitask Learners", 2019 (the
     block: GPT-2).
 
@@ -114,11 +137,14 @@ class AVTHead(RandomDelay, StagedSpec):
         "n_layers": [Interval(Integral, 1, None, closed="left")],
         "n_heads": [Interval(Integral, 1, None, closed="left")],
         "max_steps": [Interval(Integral, 1, None, closed="left")],
+        "rollout_steps": [Interval(Integral, 1, None, closed="left")],
         "future_feature_weight": [Interval(Real, 0, None, closed="left")],
+        "past_weight": [Interval(Real, 0, None, closed="left")],
         "embedding": [Interval(Integral, 1, None, closed="left"), None],
         "embedding_std": [Interval(Real, 0, None, closed="neither")],
         "input_dropout": [Interval(Real, 0, 1, closed="left")],
         "layer_dropout": [Interval(Real, 0, 1, closed="left")],
+        "attention_dropout": [Interval(Real, 0, 1, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "head": [HasMethods(["fit", "build"]), None],
         **STAGE_CONSTRAINTS,
@@ -135,11 +161,14 @@ class AVTHead(RandomDelay, StagedSpec):
         n_layers=2,
         n_heads=4,
         max_steps=128,
+        rollout_steps=1,
         future_feature_weight=1.0,
+        past_weight=0.0,
         embedding=None,
         embedding_std=0.1,
         input_dropout=0.0,
         layer_dropout=0.1,
+        attention_dropout=0.0,
         dropout=0.0,
         head=None,
         time_step=1.0,
@@ -152,11 +181,14 @@ class AVTHead(RandomDelay, StagedSpec):
         self.n_layers = n_layers
         self.n_heads = n_heads
         self.max_steps = max_steps
+        self.rollout_steps = rollout_steps
         self.future_feature_weight = future_feature_weight
+        self.past_weight = past_weight
         self.embedding = embedding
         self.embedding_std = embedding_std
         self.input_dropout = input_dropout
         self.layer_dropout = layer_dropout
+        self.attention_dropout = attention_dropout
         self.dropout = dropout
         self.head = head
         self.time_step = time_step
@@ -184,14 +216,16 @@ class AVTHead(RandomDelay, StagedSpec):
 class _AVTHead(nn.Module):
     def __init__(self, spec, input_shape, n_classes):
         super().__init__()
-        self.n_stages = spec.anticipation_steps
+        self.n_stages = int(spec.anticipation_steps)
+        self.n_fed = int(spec.rollout_steps) - 1  # guesses that are read in their turn
+        self.scores_past = False
         self.future_feature_weight = spec.future_feature_weight
         self.input = clip_input(spec, input_shape)
         d, width = self.input.n_outputs, int(spec.inner_size)
         self.encoder = skip_init(nn.Linear, d, width, bias=False)
         self.positions = skip_init(nn.Embedding, int(spec.max_steps), width)
         self.blocks = nn.ModuleList(
-            Block(width, int(spec.n_heads), spec.layer_dropout)
+            Block(width, int(spec.n_heads), spec.layer_dropout, spec.attention_dropout)
             for _ in range(spec.n_layers)
         )
         self.norm = skip_init(nn.LayerNorm, width)
@@ -214,17 +248,24 @@ class _AVTHead(nn.Module):
             # With real steps in front causal attention keeps padding out, and the place
             # of a step is its position.
             steps = real_first(steps, real)
-        guesses = self._guess(self.input_dropout(steps))  # (B, T, d)
+        read = self.input_dropout(steps)
+        guesses = self._guess(read)  # (B, T, d)
         loss = self._loss(guesses, steps, real)
+        past = self._past(guesses, steps, real)  # (B, T, d) or None
         if real is not None:
             guesses = hold_last(guesses, real)
-        last = self.dropout(guesses[:, -self.n_stages :])  # (B, S, d)
-        return Output(self.classifier(last), guesses, loss, real)
+        last = guesses[:, -self.n_stages :]  # (B, S, d)
+        if self.n_fed:
+            last = self._roll_out(read, last, real)
+        logits = self.classifier(self.dropout(last))
+        past_logits = None if past is None else self.classifier(self.dropout(past))
+        return Output(logits, guesses, loss, real, past_logits)
 
     def _check_positions(self, n_steps):
-        if n_steps > self.positions.num_embeddings:
+        if n_steps + self.n_fed > self.positions.num_embeddings:
+            fed = f" and {self.n_fed} guesses that follow are" if self.n_fed else " is"
             raise ValueError(
-                f"A clip of {n_steps} steps is longer than the "
+                f"A clip of {n_steps} steps{fed} longer than the "
                 f"{self.positions.num_embeddings} positions of AVTHead: raise "
                 "max_steps or give shorter clips."
             )
@@ -236,6 +277,34 @@ class _AVTHead(nn.Module):
         for block in self.blocks:
             states = block(states, causal=True)
         return self.decoder(self.norm(states))
+
+    def _roll_out(self, steps, guesses, real):
+        """Read guesses as if they were the next frames.
+
+        steps (B, T, d), the real ones in front; the guess after each stage (B, S, d);
+        real (B, T) or None for all -> the last guess of each stage (B, S, d)
+        """
+        n_clips, n_steps = steps.shape[:2]
+        if real is None:
+            real = steps.new_ones(n_clips, n_steps, dtype=torch.bool)
+        n_seen = real.cumsum(1)[:, -self.n_stages :]  # (B, S)
+        steps = steps.repeat_interleave(self.n_stages, 0)  # (B * S, T, d)
+        steps = functional.pad(steps, (0, 0, 0, self.n_fed))
+        guess = guesses.flatten(0, 1).unsqueeze(1)  # (B * S, 1, d)
+        for k in range(self.n_fed):
+            # What stands behind its place a guess does not see.
+            place = (n_seen + k).view(-1, 1, 1).expand_as(guess)
+            steps = steps.scatter(1, place, self.input_dropout(guess))
+            guess = self._guess(steps[:, : n_steps + k + 1]).gather(1, place)
+        guess = guess.unflatten(0, (n_clips, self.n_stages)).squeeze(2)
+        return guess * (n_seen > 0).unsqueeze(-1)
+
+    def _past(self, guesses, steps, real):
+        """The first frame, and the guesses of the others; None where nobody asks."""
+        if not (self.training and self.scores_past):
+            return None
+        past = torch.cat([steps[:, :1], guesses[:, :-1]], 1)
+        return past if real is None else hold_last(past, real)
 
     def _loss(self, guesses, steps, real):
         """Squared error of the guesses of steps that follow; None where none does."""

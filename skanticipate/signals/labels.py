@@ -4,19 +4,26 @@ from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 
-from skanticipate.data.missing import as_array
+from skanticipate.data.missing import (
+    as_array,
+    check_same_kind,
+    label_codes,
+    missing_mask,
+)
 from skanticipate.estimator.sharing import once
+from skanticipate.networks.inputs import padding_of
 from skanticipate.signals.signal import Signal
 from skanticipate.terms.labels import label_parts
+from skanticipate.terms.past import PastTerm
 
 
 @dataclass(eq=False)
 class LabelSignal(Signal):
-    """Labels, mixed with what a prior knows of them.
+    """Labels, mixed with what a prior knows of them, and those of the steps seen.
 
     Parameters
     ----------
-    y_past : array-like of shape (n,) or None, default=None
+    y_past : array-like of shape (n,) or (n, T) or None, default=None
         As in `fit`.
     prior : prior, default=None
         Unfitted. None: labels alone.
@@ -30,13 +37,22 @@ class LabelSignal(Signal):
     smoothing: float = 0.0
 
     def check(self, past, classes, *, marker, groups, estimator):
-        """Check the labels of the actions seen last."""
-        column = check_y_past(self.y_past)
-        return {} if column is None else {"y_past": column}
+        """Check the labels of what was seen: the last of them, and of each step."""
+        spec = estimator.network_spec_
+        past_weight = getattr(spec, "past_weight", 0.0)
+        labels = check_y_past(self.y_past, past.shape)
+        if past_weight > 0 and (labels is None or not _is_by_step(labels, past.shape)):
+            raise ValueError(_no_labels_of_steps(spec, labels, past.shape))
+        if labels is None:
+            return {}
+        checked = {"y_past": last_seen(labels, classes)}
+        if past_weight > 0:
+            checked["past_codes"] = codes_of_steps(labels, classes, past, spec)
+        return checked
 
     def has(self, samples):
-        """Samples with a label."""
-        return samples.codes >= 0
+        """Samples with a label, their own or that of a step."""
+        return (samples.codes >= 0) | _has_steps(samples)
 
     def ask(self, samples, classes, seeds, shared=None):
         """Fit the prior on the labelled samples, and look up its rows."""
@@ -58,21 +74,84 @@ class LabelSignal(Signal):
         parts = label_parts(samples.codes, self.terms_of_prior, self.smoothing)
         return parts, samples.codes >= 0
 
+    def terms(self, samples, spec, network, seeds, compute):
+        """The loss of the steps that were seen, where one of them has a label."""
+        if not _has_steps(samples).any():
+            return []
+        network.scores_past = True
+        codes = samples.signals["past_codes"]
+        return [PastTerm(spec.past_weight, codes, samples.weights, compute)]
+
     def fitted(self):
         """The prior."""
         return {} if self.prior is None else {"prior_": self.prior}
 
 
-def check_y_past(y_past):
-    """One label a row as an array that keeps which are missing, or None."""
+def _has_steps(samples):
+    """Samples of which a step has a label.   -> (n,) bool."""
+    if "past_codes" not in samples.signals:
+        return np.zeros(len(samples), dtype=bool)
+    return (samples.signals["past_codes"] >= 0).any(axis=1)
+
+
+def check_y_past(y_past, shape=()):
+    """Labels of what was seen as an array that keeps which are missing, or None.
+
+    Parameters
+    ----------
+    y_past : array-like or None
+    shape : tuple
+        That of the clips, (n, T, ..., d) if each step may have a label.
+
+    Returns
+    -------
+    ndarray of shape (n,), (n, T) where each step has one, or None
+    """
     if y_past is None:
         return None
-    column = as_array(y_past)
-    if column.ndim == 2 and column.shape[1] == 1:  # a table of one column
-        column = column[:, 0]
-    if column.ndim != 1:
-        raise ValueError(
-            f"y_past has shape {column.shape}: give one label for each clip, that of "
-            "the action seen last."
-        )
-    return column
+    labels = as_array(y_past)
+    if _is_by_step(labels, shape):
+        return labels
+    if labels.ndim == 2 and labels.shape[1] == 1:  # a table of one column
+        labels = labels[:, 0]
+    if labels.ndim != 1:
+        wanted = "give one label for each clip, that of the action seen last"
+        if len(shape) > 2:
+            wanted += f", or one for each of its {shape[1]} steps"
+        raise ValueError(f"y_past has shape {labels.shape}: {wanted}.")
+    return labels
+
+
+def _is_by_step(labels, shape):
+    return labels.ndim == 2 and len(shape) > 2 and labels.shape[1] == shape[1]
+
+
+def _no_labels_of_steps(spec, labels, shape):
+    """Message where a loss of the past has nothing to compare with."""
+    got = "None" if labels is None else f"one of shape {labels.shape}"
+    return (
+        f"past_weight={spec.past_weight} of {type(spec).__name__} needs the label of "
+        f"each step, y_past of shape {shape[:2]}, got {got}: pass y_past= to fit, with "
+        'None, NaN, "" or -1 at steps without a label, or set past_weight=0.'
+    )
+
+
+def last_seen(labels, classes):
+    """Label of the action seen last.   (n,) or (n, T) -> (n,)."""
+    if labels.ndim == 1:
+        return labels
+    n_rows, n_steps = labels.shape
+    # -1 is a label where the user made it a class, as in the priors.
+    seen = ~missing_mask(labels)
+    seen |= label_codes(labels.ravel(), classes).reshape(labels.shape) >= 0
+    since = seen[:, ::-1].argmax(axis=1)  # steps after it; 0 where nothing was seen
+    return labels[np.arange(n_rows), n_steps - 1 - since]
+
+
+def codes_of_steps(labels, classes, past, spec):
+    """Codes of the labels of real steps, -1 for all that is no class.   (n, T)."""
+    present = labels[~missing_mask(labels)].tolist()
+    check_same_kind(present, classes, "y_past", "the classes of y")
+    codes = label_codes(labels.ravel(), classes).reshape(labels.shape)
+    codes[padding_of(past, spec)] = -1
+    return codes

@@ -42,4 +42,4 @@ class RecognitionTeacher(BaseAnticipator):
     """
 
     def _signals(self, *, X_future_unlabeled, past_actions, y_past, teacher_proba):
-        return [LabelSignal()]
+        return [LabelSignal(y_past)]

@@ -16,6 +16,7 @@ from skanticipate import (
     RULSTM,
     AVTHead,
     DistilledAnticipator,
+    EncoderDecoderLSTM,
     FeatureMapNet,
     HistoryEncoder,
     HistoryTeacher,
@@ -133,7 +134,12 @@ def test_nothing_is_said_of_other_zeros(X):
 
 # ------------------------------------------------------------------ NaN at the end
 
-BY_PLACE = [MLP(4), LSTM(4, anticipation_steps=2), RULSTM(4, anticipation_steps=3)]
+BY_PLACE = [
+    MLP(4),
+    LSTM(4, anticipation_steps=2),
+    RULSTM(4, anticipation_steps=3),
+    EncoderDecoderLSTM(4, anticipation_steps=1),
+]
 ANYWHERE = [LSTM(4), RULSTM(4, anticipation_steps=1), AVTHead(8)]
 
 

@@ -20,6 +20,7 @@ from skanticipate import (
     AttentiveProbe,
     AVTHead,
     CosineSchedule,
+    EncoderDecoderLSTM,
     GloVePrior,
     MixturePrior,
     SmoothedAnticipator,
@@ -92,6 +93,10 @@ MODELS = {
         CLIPS.X_past,
     ),
     "RULSTM": (anticipator(RULSTM(8, anticipation_steps=2)), CLIPS.X_past),
+    "encoder-decoder": (
+        anticipator(EncoderDecoderLSTM(8, anticipation_steps=2)),
+        CLIPS.X_past,
+    ),
     "AVT": (anticipator(AVTHead(8, n_heads=2, n_layers=1)), CLIPS.X_past),
     "probe": (anticipator(AttentiveProbe(8, n_heads=2)), CLIPS.X_past),
     "user": (anticipator(UserNetwork()), X),

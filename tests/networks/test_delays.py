@@ -27,6 +27,7 @@ from skanticipate import (
     AttentiveProbe,
     AVTHead,
     DistilledAnticipator,
+    EncoderDecoderLSTM,
     FocalLoss,
     FrameMLP,
     NetworkSpec,
@@ -42,6 +43,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:feature_weight is positive, but 
 SPECS = {
     "LSTM": LSTM(5, dropout=0.2),
     "stages": LSTM(5, anticipation_steps=3),
+    "encoder-decoder": EncoderDecoderLSTM(5, anticipation_steps=2),
     "probe": AttentiveProbe(8, n_heads=2, n_positions=3),
     "avt": AVTHead(8, n_heads=2),
     "frames": FrameMLP(6),
@@ -242,7 +244,7 @@ def test_many_fits_are_those_of_each(spec):
         for lr, loss in ((0.001, None), (0.01, None))
         for seed in (0, 1)
     ]
-    alone = isinstance(spec, AVTHead)
+    alone = not spec.stacks
     assert_as_alone(models, PADDED, Y, together=1 if alone else 4)
     folds = {"train": FOLDS * 2, "together": 1 if alone else 4}
     assert_as_alone(models, CLIPS, Y, **folds)

@@ -15,9 +15,8 @@ from naive_transformer import (
     affine,
     built,
     generator,
-    naive_block,
+    naive_guesses,
     named,
-    norm,
     paddings,
     random_clips,
     shaken,
@@ -42,15 +41,6 @@ SPECS = [
     AttentiveProbe(8, n_heads=2, n_blocks=2, n_queries=2),
 ]
 by_spec = pytest.mark.parametrize("spec", SPECS, ids=lambda s: type(s).__name__)
-
-
-def naive_guesses(weights, spec, frames):
-    """GPT-2 over the frames (T, D) of one clip without padding."""
-    x = frames @ weights["encoder.weight"].T
-    x = x + weights["positions.weight"][: len(x)]
-    for k in range(spec.n_layers):
-        x = naive_block(x, weights, k, spec.n_heads, causal=True)
-    return norm(x, weights, "norm") @ weights["decoder.weight"].T
 
 
 @settings(max_examples=20, deadline=None)
@@ -390,6 +380,9 @@ def test_anticipation_time_must_be_a_stage():
         AVTHead(future_feature_weight=-1),
         AVTHead(embedding=0),
         AVTHead(layer_dropout=1),
+        AVTHead(attention_dropout=1),
+        AVTHead(rollout_steps=0),
+        AVTHead(past_weight=-0.1),
         AVTHead(input_dropout=1),
         AVTHead(dropout=1),
         AVTHead(time_step=0),
