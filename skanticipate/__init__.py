@@ -4,7 +4,7 @@ A teacher knows what the student may not see. Whatever it knows is reduced to so
 targets, so there is one student, one objective and one training loop.
 """
 
-from skanticipate import datasets, losses, metrics, plotting
+from skanticipate import datasets, losses, metrics, plotting, presets
 from skanticipate._version import __version__
 from skanticipate.anticipators import (
     DistilledAnticipator,
@@ -115,4 +115,5 @@ __all__ = [
     "metrics",
     "pad_clips",
     "plotting",
+    "presets",
 ]

@@ -17,6 +17,8 @@ def pytest_collection_modifyitems(items):
         reasons["gpu"] = "there is no CUDA device"
     if not os.environ.get("SKANTICIPATE_TEST_DATA"):
         reasons["data"] = "SKANTICIPATE_TEST_DATA names no folder of real data"
+    if not os.environ.get("SKANTICIPATE_TEST_LARGE"):
+        reasons["large"] = "SKANTICIPATE_TEST_LARGE is not set"
     for item in items:
         for marker, reason in reasons.items():
             if item.get_closest_marker(marker):  # a folder may have the name of one

@@ -32,6 +32,7 @@ ORDER = [
     "signals",
     "teachers",
     "anticipators",
+    "presets",
     "model_selection",
     "datasets",
     "plotting",

@@ -188,7 +188,7 @@ class FutureSignal(Signal):
                 temperature=self.temperature,
             )
             terms.append(term)
-        self.used_weight = self._weigh_features()
+        self.used_weight = self._weigh_features(spec)
         if self.used_weight > 0:
             seed = seeds["projection"]
             terms.append(self._feature_term(samples, spec, network, seed, compute))
@@ -204,7 +204,7 @@ class FutureSignal(Signal):
         index = self.taught.index(len(samples))
         return self.taught.answers, index, samples.signals["has_future"]
 
-    def _weigh_features(self):
+    def _weigh_features(self, spec):
         """Weight of the feature loss, 0 where there is nobody to compare with."""
         weight = self.feature_weight
         if self.taught is None:
@@ -212,11 +212,13 @@ class FutureSignal(Signal):
         if weight is None:
             mapped = self.started and gives_map(self.taught.teacher, self.taught.clips)
             return _DEFAULT_FEATURE_WEIGHT if mapped else 0.0
-        if weight > 0 and not self.started:
+        pretrained = getattr(spec, "loaded_", None)  # as its teacher should be
+        if weight > 0 and not (self.started or pretrained):
             warn(
                 "feature_weight is positive, but the student starts at random: its map "
                 "lives in another space than its teacher's, and feature losses hurt. "
-                "Use the same network for both and init_from_teacher."
+                "Use the same network for both and init_from_teacher, or give both "
+                "the same pre-trained weights."
             )
         return float(weight)
 
