@@ -109,6 +109,7 @@ def test_the_frozen_teacher_is_a_linear_layer_over_the_vectors(model):
     logits = vectors @ heads["action.weight"].T + heads["action.bias"]
     expected = np.exp(log_softmax(logits, axis=1))
     assert_allclose(teacher.predict_proba(PAST), expected, atol=1e-5)
+    assert_allclose(teacher.feature_map(PAST), vectors[:, None], atol=1e-5)
 
 
 def test_what_frozen_heads_learn_does_not_depend_on_the_scale_of_the_vectors(
