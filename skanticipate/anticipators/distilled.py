@@ -83,7 +83,10 @@ class DistilledAnticipator(BaseAnticipator):
         Pipeline with `predict_proba` that reads them, such as `LanguageTeacher`. A
         `FrozenEstimator` is used as it is. None means a `HistoryTeacher` with the
         device and threads of the student. Classes that it does not know have a
-        probability of 0 for it: let it see them all, or lower `text_weight`.
+        probability of 0 for it: let it see them all, or lower `text_weight`. Several
+        are one `TeacherEnsemble`: their mean, their maximum, or weighed by an attention
+        that is trained with the student, who is then not trained together with others
+        in a search.
     text_weight : float, default=1.0
         Weight of the text teacher's soft targets; 0 asks nobody.
     text_temperature : float, default=1.0
@@ -128,6 +131,13 @@ class DistilledAnticipator(BaseAnticipator):
 
     Histories tell labels: that of a clip stands in the histories of the clips after it,
     so where there are histories, hardly a clip of that video need be unlabelled.
+
+    Of several candidate histories of a row, `past_actions` of three axes, the text
+    teacher sees one at a time; all are in one fold of `cross_fit` and, where it holds
+    rows out by `groups`, on one side. The student learns from the mean of the
+    logarithms of its answers, normalised again: up to a constant of each candidate,
+    the mean of its logits. Several texts of a row there cannot be, since (n, L) are
+    labels.
 
     Ghosh et al. average the divergence from the text teacher over rows and classes,
     with a weight of lambda: that is `text_weight` = lambda / (number of classes that

@@ -85,10 +85,13 @@ class BaseAnticipator(
         X_future_unlabeled : array-like of shape (n, ...), default=None
             Features of the clip to be anticipated, one row for each row of `X_past`.
             Only for estimators whose teacher sees them; others check its length.
-        past_actions : array-like of shape (n, L) or (n,), default=None
+        past_actions : array-like of shape (n, L), (n, K, L) or (n,), default=None
             Labels of the last L actions, the latest last, left-padded with None, NaN,
-            "" or -1; or a text for each row. Only for estimators whose teacher reads
-            them.
+            "" or -1; or a text for each row. Three axes are K candidate histories of
+            each row; one that is all missing does not exist. The teacher learns from
+            each of them with an equal part of the weight of the row, and is asked about
+            each: the mean of the logarithms of its answers counts. Only for estimators
+            whose teacher reads them.
         y_past : array-like of shape (n,) or (n, T), default=None
             Label of the action seen last, for priors that count transitions; or, of
             sequences, the label of each step, of which priors take the last that is

@@ -28,7 +28,7 @@ from skanticipate.training.seeds import seeds_of
 # What seeds are derived for; the order decides on their numbers.
 _PURPOSES = (
     *("split", "init", "shuffle", "dropout"),
-    *("crop", "teacher", "projection", "text_teacher"),
+    *("crop", "teacher", "projection", "text_teacher", "attention"),
 )
 
 

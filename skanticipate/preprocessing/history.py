@@ -242,10 +242,16 @@ def check_history(X):
     refuse_sparse(X)
     history = as_array(X)
     if history.ndim != 2 or history.size == 0:
+        several = ""
+        if history.ndim == 3:
+            several = (
+                " Several candidate histories of a row, (n, K, L), are past_actions of "
+                "the fit of a DistilledAnticipator, which shows them one by one."
+            )
         raise ValueError(
             "Expected histories of shape (n, L) with n and L above 0, got shape "
             f"{history.shape}: give one row of L past labels for each clip, "
-            'left-padded with None, NaN, "" or -1.'
+            f'left-padded with None, NaN, "" or -1.{several}'
         )
     return history
 

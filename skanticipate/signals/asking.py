@@ -14,6 +14,7 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
+from skanticipate.data.leaks import warn_ungrouped
 from skanticipate.data.missing import as_list, label_codes
 from skanticipate.data.names import check_label_names
 from skanticipate.data.rows import RowView
@@ -22,6 +23,7 @@ from skanticipate.data.warn import warn
 from skanticipate.estimator.base import BaseAnticipator
 from skanticipate.estimator.many import Job, fit_jobs, fitted_of
 from skanticipate.estimator.nested import nested_estimators
+from skanticipate.signals.candidates import Candidates, mean_of_candidates
 from skanticipate.training.runtime import callers_threads
 
 
@@ -60,8 +62,10 @@ def fit_teacher(teacher, clips, y, *, groups=None, sample_weight=None):
     """
     fitted = clone(teacher)
     if not isinstance(fitted, FrozenEstimator):
-        signals = {"groups": groups, "sample_weight": sample_weight}
-        given = {name: s for name, s in signals.items() if s is not None}
+        lesson = Lesson(teacher, clips, y, groups, sample_weight)
+        _, clips, y, *signals = _one_by_one(lesson)
+        named = zip(("groups", "sample_weight"), signals, strict=True)
+        given = {name: s for name, s in named if s is not None}
         with callers_threads():
             fit_with_signals(fitted, as_given(clips), y, given, y_of_steps=y)
     return fitted
@@ -88,7 +92,7 @@ def fit_teachers(lessons):
             for *given, groups, weights in lessons
         ]
     jobs = []
-    for teacher, clips, y, *signals in lessons:
+    for teacher, clips, y, *signals in map(_one_by_one, lessons):
         named = zip(("groups", "sample_weight"), signals, strict=True)
         # Rows of numbers stay views, so that those of one array are read at once.
         is_view = clips.rows is not None and clips.dtype.kind in "fiu"
@@ -96,6 +100,31 @@ def fit_teachers(lessons):
         jobs.append(Job(clone(teacher), seen, y, dict(named)))
     with callers_threads():
         return fitted_of(fit_jobs(jobs))
+
+
+def _one_by_one(lesson):
+    """A lesson whose rows are the candidate histories, where rows have several.
+
+    The weight of a row is divided among its candidates, so that it counts once, and
+    they are of one group, so that nobody divides them.
+    """
+    teacher, clips, y, groups, weights = lesson
+    if not isinstance(clips, Candidates):
+        return lesson
+    histories, owner = clips.one_by_one()
+    last = last_step(teacher)
+    if groups is None:
+        settings = last.get_params(deep=False)
+        divides = settings.get("early_stopping", "validation_fraction" in settings)
+        if divides and _takes(last, "groups"):
+            warn_ungrouped(f"{type(last).__name__} holds rows out")
+        groups = np.arange(len(clips))
+    shares = 1 / np.bincount(owner)[owner]
+    if weights is not None:
+        shares = shares * weights[owner]
+    elif not _takes(last, "sample_weight") and (shares == shares[0]).all():
+        shares = None  # rows count alike in any case
+    return Lesson(teacher, histories, y[owner], groups[owner], shares)
 
 
 def fit_with_signals(estimator, clips, y, signals, *, y_of_steps):
@@ -211,7 +240,8 @@ def as_given(clips):
 def ask(teacher, clips, classes):
     """Probability of each class of the student.   -> (n, C).
 
-    Classes that the teacher does not know get 0.
+    Classes that the teacher does not know get 0. Of several candidate histories of a
+    row it is asked about each, and answers with the mean (`mean_of_candidates`).
 
     Raises
     ------
@@ -219,6 +249,9 @@ def ask(teacher, clips, classes):
         If the teacher knows labels that the student does not, or if its answers are no
         probabilities.
     """
+    if isinstance(clips, Candidates):
+        histories, owner = clips.one_by_one()
+        return mean_of_candidates(ask(teacher, histories, classes), owner)
     columns = _columns(teacher, classes)
     with callers_threads():
         answers = teacher.predict_proba(as_given(clips))

@@ -8,7 +8,16 @@ from skanticipate.signals.asking import Lesson, ask, fit_teachers
 
 
 def cross_fitted(
-    teacher, clips, codes, classes, n_folds, seed, *, groups=None, sample_weight=None
+    teacher,
+    clips,
+    codes,
+    classes,
+    n_folds,
+    seed,
+    *,
+    groups=None,
+    sample_weight=None,
+    ask=ask,
 ):
     """A teacher fitted on all labelled rows, and answers of `n_folds` others.
 
@@ -31,11 +40,13 @@ def cross_fitted(
         Number of folds, and seed of their shuffling where there are no groups.
     groups, sample_weight : ndarray of shape (n,), default=None
         Video or person of each row, and its weight.
+    ask : callable
+        (fitted teacher, clips, classes) -> answers (n, ..., C).
 
     Returns
     -------
     fitted : classifier
-    proba : ndarray of shape (n, C)
+    proba : ndarray of shape (n, ..., C)
     """
     if isinstance(teacher, FrozenEstimator):
         raise ValueError(
@@ -57,12 +68,15 @@ def cross_fitted(
     folds = list(_folds(labelled, codes, groups, n_folds, seed))
     parts = [labelled, *(training for training, _ in folds)]
     on_all, *others = fit_teachers([lesson(rows) for rows in parts])
-    proba, n_answers = np.zeros((len(codes), len(classes))), np.zeros(len(codes))
+    proba, n_answers = None, np.zeros(len(codes))
     for fitted, (training, held) in zip(others, folds, strict=True):
         answered = np.union1d(held, _unseen(training, codes, groups))
-        proba[answered] += ask(fitted, clips[answered], classes)
+        answers = ask(fitted, clips[answered], classes)
+        if proba is None:
+            proba = np.zeros((len(codes), *answers.shape[1:]))
+        proba[answered] += answers
         n_answers[answered] += 1
-    proba /= n_answers[:, None]
+    proba /= n_answers.reshape(-1, *[1] * (proba.ndim - 1))
     return on_all, proba
 
 

@@ -17,7 +17,7 @@ from skanticipate.data.warn import warn
 from skanticipate.estimator.nested import names_of_columns
 from skanticipate.estimator.prediction import PredictionMixin
 from skanticipate.signals.asking import split_transforms
-from skanticipate.signals.maps import gives_map, map_source, weights_for
+from skanticipate.signals.maps import gives_map, map_source, map_width, weights_for
 from skanticipate.signals.signal import (
     Signal,
     Taught,
@@ -30,6 +30,7 @@ from skanticipate.terms.answers import AnswerTerm, answer_part
 from skanticipate.terms.features import FeatureTerm, projection
 
 _DEFAULT_FEATURE_WEIGHT = 0.1
+_COMPARES = "which a positive feature_weight compares: set feature_weight=0"
 _NOTHING_TO_LEARN = (
     "No labelled row has a future, so the teacher has nothing to learn from: give "
     "the futures of labelled rows too, or pass a FrozenEstimator or teacher_proba=."
@@ -232,7 +233,8 @@ class FutureSignal(Signal):
             attended=self.alignment in ("weak", "teacher"),
         )
         generator = torch.Generator().manual_seed(seed)
-        own_width = _map_width(spec, network, compute.reader(samples.rows[:1]))
+        reader = compute.reader(samples.rows[:1])
+        own_width = map_width(spec, network, reader, _COMPARES)
         between = compute.place(projection(own_width, maps.width, generator))
         return FeatureTerm(
             self.used_weight,
@@ -258,19 +260,6 @@ class FutureSignal(Signal):
             "started_from_teacher_": self.started,
             "feature_weight_": self.used_weight,
         }
-
-
-@torch.inference_mode()
-def _map_width(spec, network, take):
-    """Channels of the student's map."""
-    features = network.eval()(take(torch.zeros(1, dtype=torch.int64))).features
-    if features is None:
-        raise ValueError(
-            f"A network of {type(spec).__name__} gives no features, which a positive "
-            "feature_weight compares: set feature_weight=0, or return "
-            "Output(logits, features)."
-        )
-    return features.shape[-1]
 
 
 def check_names_of_futures(futures, teacher, estimator):

@@ -145,6 +145,29 @@ def gives_map(teacher, clips):
     return last._predict(clip, lambda output, _: output.features) is not None
 
 
+@torch.inference_mode()
+def map_width(spec, network, take, needed):
+    """Channels of the student's map.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+    network : torch.nn.Module
+        Of the spec.
+    take : callable
+        Row numbers (B,) -> clips, of which the first is shown.
+    needed : str
+        For the message where there is none: what it is for, and what else helps.
+    """
+    features = network.eval()(take(torch.zeros(1, dtype=torch.int64))).features
+    if features is None:
+        raise ValueError(
+            f"A network of {type(spec).__name__} gives no features, {needed}, or "
+            "return Output(logits, features)."
+        )
+    return features.shape[-1]
+
+
 def weights_for(network, teacher, classes):
     """Weights of a teacher, if a network can start from them, else None."""
     transforms, last = split_transforms(teacher)

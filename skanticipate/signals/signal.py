@@ -100,7 +100,7 @@ class Taught:
     clips : RowView of shape (m, ...)
         What it sees of them.
     answers : ndarray of shape (m, C)
-        Its soft targets.
+        Its soft targets; those of M members that a student weighs, (m, M, C).
     cache : TeacherCache or None
         Where maps are kept too, by `key`.
     key : str or None
@@ -140,6 +140,7 @@ def teach(
     folder,
     nothing_to_learn,
     shared=None,
+    ask=ask,
 ):
     """Fit a teacher on the labelled samples of what it may see, and ask it about all.
 
@@ -164,6 +165,8 @@ def teach(
         Message where no labelled sample has something to see.
     shared : dict or None, default=None
         As in `Signal.ask`.
+    ask : callable
+        (fitted teacher, clips, classes) -> answers (n, ..., C).
 
     Returns
     -------
@@ -181,20 +184,25 @@ def teach(
         teacher = seeded(teacher, seed)
     inputs = (teacher, clips, codes, classes, cross_fit, seed, signals)
     others = (codes, classes, rows, cross_fit, seed, signals, str(folder))
+    others = (*others, ask.__name__)
     return once(
-        shared, lambda: _taught(rows, folder, inputs), teacher, *others, clips=clips
+        shared,
+        lambda: _taught(rows, folder, inputs, ask),
+        teacher,
+        *others,
+        clips=clips,
     )
 
 
-def _taught(rows, folder, inputs):
+def _taught(rows, folder, inputs, ask):
     teacher, clips = inputs[:2]
     key = None if folder is None else key_of(*inputs)
     if key is None:
-        fitted, answers = _fit_and_ask(*inputs)
+        fitted, answers = _fit_and_ask(*inputs, ask)
         return Taught(fitted, rows, clips, answers)
     cache = TeacherCache(folder)
     kinds = {type(p) for p in parts(teacher) if isinstance(p, BaseEstimator)}
-    fitted, answers = cache.teacher(key, kinds, lambda: _fit_and_ask(*inputs))
+    fitted, answers = cache.teacher(key, kinds, lambda: _fit_and_ask(*inputs, ask))
     return Taught(fitted, rows, clips, answers, cache, key)
 
 
@@ -208,9 +216,10 @@ def _relative_weights(weights, rows, codes):
     return weights[rows] / weights[rows][codes >= 0].mean()
 
 
-def _fit_and_ask(teacher, clips, codes, classes, cross_fit, seed, signals):
+def _fit_and_ask(teacher, clips, codes, classes, cross_fit, seed, signals, ask):
     if cross_fit:
-        return cross_fitted(teacher, clips, codes, classes, cross_fit, seed, **signals)
+        inputs = (teacher, clips, codes, classes, cross_fit, seed)
+        return cross_fitted(*inputs, **signals, ask=ask)
     labelled = np.flatnonzero(codes >= 0)
     fitted = fit_teacher(
         teacher,

@@ -11,12 +11,20 @@ from skanticipate.data.missing import as_array, missing_mask
 from skanticipate.data.names import check_column_order
 from skanticipate.data.rows import RowView
 from skanticipate.estimator.nested import names_of_columns
+from skanticipate.signals.candidates import Candidates
+from skanticipate.signals.maps import map_width
+from skanticipate.signals.members import ask_members, features_of_members, weighed
 from skanticipate.signals.signal import Signal, Taught, figure, teach, warn_of_silence
 from skanticipate.terms.answers import AnswerTerm
+from skanticipate.terms.attended import AttendedTerm
 
 _NOTHING_TO_LEARN = (
     "No labelled row has a history, so the text teacher has nothing to learn from: "
     "give the past_actions of labelled rows too, or pass a FrozenEstimator."
+)
+_WEIGHS = (
+    "by which the members of its text teacher are weighed: set average='log_proba' of "
+    "the TeacherEnsemble"
 )
 
 
@@ -26,7 +34,7 @@ class TextSignal(Signal):
 
     Parameters
     ----------
-    past_actions : array-like of shape (n, L) or (n,), or None
+    past_actions : array-like of shape (n, L), (n, K, L) or (n,), or None
         As in `fit`.
     teacher : classifier or None
         The parameter `text_teacher`.
@@ -59,7 +67,10 @@ class TextSignal(Signal):
                 self.past_actions
             )
             if isinstance(self.teacher, FrozenEstimator):  # others are fitted, and hint
-                hint_right_padding(found["history"])
+                history = found["history"]
+                if isinstance(history, Candidates):
+                    history, _ = history.one_by_one()
+                hint_right_padding(history)
         if not np.any(found.get("has_history", False)):
             warn_of_silence(
                 "no row with a history in past_actions: no text teacher is asked.",
@@ -106,22 +117,30 @@ class TextSignal(Signal):
             folder=self.folder,
             nothing_to_learn=_NOTHING_TO_LEARN,
             shared=shared,
+            ask=ask_members,
         )
 
     def terms(self, samples, spec, network, seeds, compute):
         """Divergence from what the teacher expects."""
         if self.taught is None:
             return []
-        term = AnswerTerm(
-            "text",
-            self.weight,
-            samples.signals["has_history"],
-            samples.weights,
+        rows = ("text", self.weight, samples.signals["has_history"], samples.weights)
+        said = {
+            "proba": self.taught.answers,
+            "index": self.taught.index(len(samples)),
+            "temperature": self.temperature,
+            "top_k": self.top_k,
+        }
+        if self.taught.answers.ndim == 2:
+            return [AnswerTerm(*rows, compute, **said)]
+        term = AttendedTerm(
+            *rows,
             compute,
-            proba=self.taught.answers,
-            index=self.taught.index(len(samples)),
-            temperature=self.temperature,
-            top_k=self.top_k,
+            **said,
+            features=features_of_members(self.taught.teacher, self.taught.clips),
+            width=map_width(spec, network, compute.reader(samples.rows[:1]), _WEIGHS),
+            n_heads=weighed(self.taught.teacher).n_heads,
+            seed=seeds["attention"],
         )
         return [term]
 
@@ -139,8 +158,9 @@ def check_past_actions(past_actions):
 
     Returns
     -------
-    histories : RowView of shape (n, L) or (n,)
-        Missing labels are None where the array holds objects.
+    histories : RowView of shape (n, L) or (n,), or Candidates of shape (n, K, L)
+        Missing labels are None where the array holds objects. A single candidate a row
+        is its history.
     read : ndarray of shape (n,) of bool
         False for a row without any label.
 
@@ -149,16 +169,36 @@ def check_past_actions(past_actions):
     ValueError
         If the rows are lists of unequal length, or the array has other axes.
     """
-    array = as_array(past_actions)
-    nested = array.ndim == 1 and any(np.ndim(row) for row in array)
-    if array.ndim not in (1, 2) or array.size == 0 or nested:
-        shape = "rows that are lists of their own" if nested else f"shape {array.shape}"
+    array = None if _are_unlike(past_actions) else as_array(past_actions)
+    ragged = array is None or _holds_lists(array)
+    if ragged or array.ndim not in (1, 2, 3) or array.size == 0:
+        shape = "rows that are lists of their own, not all of one shape"
         raise ValueError(
-            "past_actions must be labels of shape (n, L), the latest last, or n texts; "
-            f"got {shape}: make one array of all rows, short histories padded on the "
-            'left with None or "".'
+            "past_actions must be labels of shape (n, L), the latest last, (n, K, L) "
+            "with K candidate histories a row, or n texts; got "
+            f"{shape if ragged else f'shape {array.shape}'}: make one array of all "
+            'rows, short histories padded on the left with None or "", and nothing but '
+            "padding where a row has fewer candidates."
         )
     missing = missing_mask(array)
     if array.dtype == object:
         array = np.where(missing, None, array)
-    return RowView(array), ~(missing if array.ndim == 1 else missing.all(axis=1))
+    if array.ndim == 3 and array.shape[1] == 1:
+        array, missing = array[:, 0], missing[:, 0]
+    if array.ndim < 3:
+        return RowView(array), ~(missing if array.ndim == 1 else missing.all(axis=1))
+    exists = ~missing.all(axis=2)  # (n, K)
+    return Candidates(array, exists), exists.any(axis=1)
+
+
+def _are_unlike(rows):
+    """Whether rows are arrays of several shapes, of which numpy makes none."""
+    if not isinstance(rows, list | tuple):
+        return False
+    return len({row.shape for row in rows if isinstance(row, np.ndarray)}) > 1
+
+
+def _holds_lists(array):
+    """Whether entries are lists: numpy found no common shape."""
+    kinds = set(map(type, array.flat)) if array.dtype == object else set()
+    return any(issubclass(kind, list | tuple | np.ndarray) for kind in kinds)

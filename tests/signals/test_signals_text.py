@@ -371,7 +371,7 @@ def test_a_taught_student_is_saved_and_needs_no_text(tmp_path):
         (READ[:-1], "past_actions has"),
         ([[1, 2]] * (len(Y) - 1) + [[1]], "rows that are lists of their own"),
         ([np.array([1, 2]), *[np.array([1])] * (len(Y) - 1)], "lists of their own"),
-        (np.zeros((len(Y), 2, 2)), r"got shape \(80, 2, 2\)"),
+        (np.zeros((len(Y), 2, 2, 2)), r"got shape \(80, 2, 2, 2\)"),
         (np.zeros((len(Y), 0)), "got shape"),
     ],
 )

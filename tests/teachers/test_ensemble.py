@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import softmax
 from scipy.stats import gmean
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -29,8 +30,8 @@ def members():
     return [rng.dirichlet(np.ones(4), size=40) for _ in range(3)]
 
 
-@pytest.mark.parametrize("average", ["log_proba", "proba"])
-def test_an_ensemble_answers_with_a_mean(average):
+@pytest.mark.parametrize("average", ["log_proba", "proba", "max", "attention"])
+def test_an_ensemble_answers_as_one(average):
     answers = members()
     order = [2, 0, 3, 1]
     teachers = [
@@ -40,9 +41,11 @@ def test_an_ensemble_answers_with_a_mean(average):
     ]
     ensemble = TeacherEnsemble(teachers, average=average).fit(CLIPS, Y)
     expected = np.mean(answers, axis=0)
-    if average == "log_proba":
+    if average in ("log_proba", "attention"):
         expected = gmean(answers, axis=0)
         expected /= expected.sum(axis=1, keepdims=True)
+    if average == "max":  # of the logarithms, then their softmax
+        expected = softmax(np.log(answers).max(axis=0), axis=1)
     assert_allclose(ensemble.predict_proba(CLIPS), expected, rtol=1e-12)
     assert_array_equal(ensemble.predict(CLIPS), CLASSES[expected.argmax(axis=1)])
     assert_array_equal(ensemble.classes_, CLASSES)
@@ -54,6 +57,9 @@ def test_a_class_that_a_member_does_not_know_counts_as_nothing():
     teachers = [frozen(answers, CLASSES), frozen(few, ["cut", "wash"])]
     mean = TeacherEnsemble(teachers, average="proba").fit(CLIPS, Y)
     assert_allclose(mean.predict_proba(CLIPS)[0], [0.3, 0.1, 0.15, 0.45])
+    largest = TeacherEnsemble(teachers, average="max").fit(CLIPS, Y)
+    highest = np.array([0.5, 0.2, 0.3, 0.5])
+    assert_allclose(largest.predict_proba(CLIPS)[0], highest / highest.sum())
     product = TeacherEnsemble(teachers).fit(CLIPS, Y).predict_proba(CLIPS)[0]
     roots = np.sqrt([0.1 * 0.5, 0, 0, 0.4 * 0.5])
     assert_allclose(product, roots / roots.sum(), atol=1e-12)

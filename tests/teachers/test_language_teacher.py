@@ -25,8 +25,15 @@ from tiny_bert import NOUNS, VERBS, settings, tiny_tokenizer, write_tiny_bert
 from transformers import AutoModel
 
 import skanticipate
-from skanticipate import CosineSchedule, DistilledAnticipator, LanguageTeacher
+from skanticipate import (
+    CosineSchedule,
+    DistilledAnticipator,
+    LanguageTeacher,
+    TeacherEnsemble,
+)
 from skanticipate.estimator import state
+from skanticipate.signals.members import features_of_members
+from skanticipate.signals.text import check_past_actions
 from skanticipate.teachers.language import teacher as language
 from skanticipate.teachers.language.embedding import TextEncoder
 from skanticipate.teachers.language.encoder import quiet
@@ -109,6 +116,7 @@ def test_the_frozen_teacher_is_a_linear_layer_over_the_vectors(model):
     logits = vectors @ heads["action.weight"].T + heads["action.bias"]
     expected = np.exp(log_softmax(logits, axis=1))
     assert_allclose(teacher.predict_proba(PAST), expected, atol=1e-5)
+    assert_allclose(teacher.feature_map(PAST), vectors[:, None], atol=1e-5)
 
 
 def test_what_frozen_heads_learn_does_not_depend_on_the_scale_of_the_vectors(
@@ -473,6 +481,22 @@ def test_it_teaches_a_student(model):
     assert isinstance(student.text_teacher_, LanguageTeacher)
     assert student.text_teacher_.random_state is not None
     assert "text" in student.history_[0]
+
+
+def test_a_student_weighs_several_by_their_vectors_and_several_histories(model):
+    X = np.random.default_rng(0).standard_normal((48, 5))
+    several = np.stack([PAST, PAST[::-1]], axis=1)  # (48, 2, L)
+    ensemble = TeacherEnsemble([quick(model), tuned(model)], average="attention")
+    student = DistilledAnticipator(
+        text_teacher=ensemble, max_epochs=2, random_state=0
+    ).fit(X, Y, past_actions=several, groups=GROUPS)
+    features = features_of_members(
+        student.text_teacher_, check_past_actions(several)[0]
+    )
+    for m, member in enumerate(student.text_teacher_.teachers_):
+        own = member.feature_map(PAST)[:, 0]
+        assert_allclose(features[:, m], (own + own[::-1]) / 2, atol=1e-5)
+    assert np.isfinite([record["text"] for record in student.history_]).all()
 
 
 # ---------------------------------------------------------------------------- bad input

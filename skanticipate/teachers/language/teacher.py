@@ -323,6 +323,19 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimat
         ValueError
             If a label has no verb and noun, or a file of `model_files_` changed.
         """
+        vectors, which = self._vectors(past_actions)  # (m, d), m distinct texts
+        with torch_threads(self.n_threads):
+            weight = torch.tensor(self.heads_["action.weight"])  # (C, d)
+            logits = vectors @ weight.T + torch.tensor(self.heads_["action.bias"])
+            return logits.softmax(-1).numpy()[which]
+
+    def feature_map(self, past_actions):
+        """Vectors that the heads read.   (n, L) or (n,) -> (n, 1, d)."""
+        vectors, which = self._vectors(past_actions)
+        return vectors.numpy()[which, None]
+
+    def _vectors(self, past_actions):
+        """Vector of each distinct text (m, d), and the text of each row (n,)."""
         check_is_fitted(self, ["heads_", "model_files_"])
         encoder_weights = getattr(self, "encoder_weights_", None)
         check_files(self.model, self.model_files_, weights=encoder_weights is None)
@@ -330,10 +343,7 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimat
         reader = self._reader(encoder_weights)
         rows, _ = reader.tokenize(texts)
         with torch_threads(self.n_threads, reader.encoder):
-            vectors = reader.embed(rows).cpu()  # (m, d), m distinct texts
-            weight = torch.tensor(self.heads_["action.weight"])  # (C, d)
-            logits = vectors @ weight.T + torch.tensor(self.heads_["action.bias"])
-            return logits.softmax(-1).numpy()[which]
+            return reader.embed(rows).cpu(), which
 
     def predict(self, past_actions):
         """Most probable label of each row.   (n, L) or (n,) -> (n,)."""
