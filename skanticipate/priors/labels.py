@@ -51,9 +51,9 @@ class VerbNounPrior(BasePrior):
     Parameters
     ----------
     actions : mapping, table or None, default=None
-        Verb and noun of each label: a mapping label -> (verb, noun), or a table with
-        the columns `label`, `verb`, `noun`, or None where the labels are strings
-        "verb noun".
+        Verb and noun of each label: a mapping label -> (verb, noun), whose pairs may
+        be mappings {"verb": verb, "noun": noun}, or a table with the columns `label`,
+        `verb`, `noun`, or None where the labels are strings "verb noun".
     include_self : bool, default=True
         Whether the class itself is among its neighbours, as in the paper. With False,
         a class without neighbours keeps a one-hot row.
