@@ -66,6 +66,24 @@ def test_type_of_padded_clips(dtypes, expected):
     assert pad_clips(sequences).dtype == expected
 
 
+@pytest.mark.parametrize("dtype", ["int32", "int64", "uint32", "uint64"])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_whole_numbers_stay_exact(dtype, sign):
+    if sign < 0 and dtype[0] == "u":
+        return
+    number = 2**24 + 1  # float32 would make it 2**24
+    X = pad_clips([np.full((1, 2), sign * number, dtype), np.ones((2, 2), np.float32)])
+    assert int(X[0, 1, 0]) == sign * number
+    assert X.dtype == np.float64
+
+
+def test_whole_numbers_that_no_float_holds_are_refused():
+    with pytest.raises(
+        ValueError, match=r"clips\[1\] holds .*40993, beyond"
+    ):
+        pad_clips([np.ones((1, 2)), np.full((1, 2), 2**53 + 1)])
+
+
 def test_a_clip_without_steps_is_a_missing_one():
     X = pad_clips([np.zeros((0, 2)), [[1.0, 2.0]]])
     assert_array_equal(X, [[[NAN, NAN]], [[1, 2]]])

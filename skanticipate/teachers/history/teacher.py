@@ -19,9 +19,10 @@ from skanticipate.data.numbers import N_THREADS, Interval
 from skanticipate.data.rows import RowView
 from skanticipate.data.samples import Samples, check_weights, hold_out
 from skanticipate.data.validation import check_groups, check_same_length
-from skanticipate.estimator.many import Job, fit_jobs, fitted_of
+from skanticipate.estimator.many import fit_jobs, fitted_of
 from skanticipate.estimator.nested import warn_if_reencoded
 from skanticipate.estimator.saving import SaveMixin
+from skanticipate.estimator.wanted import Job
 from skanticipate.networks import LSTM, VerbNounHead
 from skanticipate.preprocessing.history import HistoryEncoder, HistoryInputMixin
 from skanticipate.teachers.history.mixture import mixture_weights
