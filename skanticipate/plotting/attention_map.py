@@ -1,11 +1,13 @@
 """AttentionMapDisplay: where the feature maps of student and teacher are strong."""
 
+from numbers import Integral
+
 import numpy as np
-from sklearn.utils import _safe_indexing
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils import _safe_indexing, check_scalar
+from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from skanticipate.data.names import check_rows_alike
-from skanticipate.data.validation import check_clips
+from skanticipate.data.validation import check_clips, check_same_length
 from skanticipate.plotting._pyplot import import_pyplot
 from skanticipate.signals.asking import seen_by_last_step, split_transforms
 from skanticipate.signals.maps import compute_maps, has_map
@@ -105,12 +107,17 @@ class AttentionMapDisplay:
         NotFittedError
             If an estimator is not fitted.
         TypeError
-            If the student or the plain student has no feature map.
+            If the student or the plain student has no feature map, or `clip` is no
+            whole number.
         ValueError
             If `X_future` is given but the student has no teacher, or one without a
-            feature map, or if the clip has no future.
+            feature map, or has not one row for each of `X_past`; or if the clip has no
+            future, or is no row.
         """
         check_rows_alike(X_past=X_past, X_future=X_future)
+        n = _num_samples(X_past)
+        check_same_length(n, "X_past", X_future=X_future)
+        check_scalar(clip, "clip", Integral, min_val=-n, max_val=n - 1)
         past = _safe_indexing(X_past, [clip])
         teacher = None
         if X_future is not None:

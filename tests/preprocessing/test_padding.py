@@ -78,9 +78,7 @@ def test_whole_numbers_stay_exact(dtype, sign):
 
 
 def test_whole_numbers_that_no_float_holds_are_refused():
-    with pytest.raises(
-        ValueError, match=r"clips\[1\] holds .*40993, beyond"
-    ):
+    with pytest.raises(ValueError, match=r"clips\[1\] holds .*40993, beyond"):
         pad_clips([np.ones((1, 2)), np.full((1, 2), 2**53 + 1)])
 
 
