@@ -3,6 +3,7 @@
 import os
 from numbers import Integral, Real
 
+import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
@@ -21,7 +22,7 @@ from skanticipate.estimator.nested import validate_nested, warn_if_reencoded
 from skanticipate.estimator.provenance import versions
 from skanticipate.estimator.saving import SaveMixin
 from skanticipate.preprocessing.history import HistoryInputMixin
-from skanticipate.preprocessing.text import HistoryText, texts_of
+from skanticipate.preprocessing.text import HistoryText, refuse_labels, texts_of
 from skanticipate.teachers.language.embedding import TextReader
 from skanticipate.teachers.language.encoder import check_files, model_files
 from skanticipate.teachers.language.heads import (
@@ -321,7 +322,8 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimat
         FileNotFoundError
             If the folder of the model is gone.
         ValueError
-            If a label has no verb and noun, or a file of `model_files_` changed.
+            If a label has no verb and noun, a file of `model_files_` changed, or labels
+            come with one axis, as texts, where `fit` had rows of labels.
         """
         check_is_fitted(self, ["heads_", "model_files_"])
         encoder_weights = getattr(self, "encoder_weights_", None)
@@ -356,7 +358,12 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimat
             separator=self.separator,
             noun_order=self.noun_order,
         )
-        return texts_of(past_actions, writer)
+        texts, written = texts_of(past_actions, writer), np.ndim(past_actions) != 1
+        if reset:
+            self._writes_texts = written
+        elif getattr(self, "_writes_texts", False) and not written:
+            refuse_labels(texts, self.classes_, writer)
+        return texts
 
     def _check_fit(self, past_actions, which, y, groups, sample_weight):
         """Check what came with the histories.   -> Samples of numbers of texts."""
