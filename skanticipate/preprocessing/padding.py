@@ -1,5 +1,6 @@
 """Clips of unequal length as one array."""
 
+from collections.abc import Mapping
 from numbers import Integral
 
 import numpy as np
@@ -44,9 +45,9 @@ def pad_clips(clips, *, n_steps=None):
     Raises
     ------
     ValueError
-        If there is no clip or not a single step, if a clip has fewer than two axes,
-        other axes after the first than the first clip, no real numbers or integers
-        beyond 2**53, which no float holds, or if `n_steps` is below 1.
+        If there is no clip or not a single step, if clips are named, if one has fewer
+        than two axes, other axes after the first than the first clip, no real numbers,
+        or integers beyond 2**53, which no float holds, or if `n_steps` is below 1.
 
     See Also
     --------
@@ -75,6 +76,11 @@ def pad_clips(clips, *, n_steps=None):
     array([[ 2.,  3.],
            [nan,  9.]])
     """
+    if isinstance(clips, Mapping) or hasattr(clips, "groups"):  # as pandas groups rows
+        raise ValueError(
+            f"clips must be a list of clips, got a {type(clips).__name__}: pass the "
+            "clips alone, in the order of the rows, as list(clips.values()) of a dict."
+        )
     clips = list(clips)
     check_tables_alike(clips, "clips")
     clips = [_as_clip(clip, number) for number, clip in enumerate(clips)]

@@ -219,3 +219,9 @@ def test_a_model_with_callbacks_can_be_saved(tmp_path):
     model = anticipator().set_callbacks(monitor).fit(X, Y)
     again = through_save(model, tmp_path)
     assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+
+
+def test_trusted_classes_come_in_a_list(pooled, tmp_path):
+    pooled.save(tmp_path / "model")
+    with pytest.raises(TypeError, match=r"got the class MLP: pass \[MLP\]"):
+        skanticipate.load(tmp_path / "model", trusted=MLP)

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -108,6 +109,8 @@ def test_padded_clips_are_scaled_by_their_own_steps():
     ("sequences", "match"),
     [
         ([], "clips is empty"),
+        ({"a": np.ones((2, 3))}, "got a dict: pass the clips alone"),
+        (pd.DataFrame({"v": [1, 1]}).groupby("v"), "got a DataFrameGroupBy: pass the"),
         ([[[1.0]], [1.0, 2.0]], r"clips\[1\] has shape \(2,\): .*clip\[:, None\]"),
         ([1.0, 2.0], r"clips\[0\] has shape \(\)"),
         ([np.ones((2, 3)), np.ones((2, 4))], r"\(2, 4\) but clips\[0\] has \(2, 3\)"),
