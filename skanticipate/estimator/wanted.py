@@ -13,6 +13,7 @@ from sklearn.utils.validation import _num_samples, check_consistent_length
 
 from skanticipate.data.missing import refuse_masked
 from skanticipate.data.names import check_rows_alike
+from skanticipate.data.numbers import refuse_counted_mask
 from skanticipate.data.rows import RowView
 from skanticipate.estimator.base import BaseAnticipator
 
@@ -146,13 +147,7 @@ def _numbers_of_rows(rows, by_row, k):
             f"train[{k}] must hold numbers of rows, or be a mask, of the {n} rows of "
             f"X_past; got {numbers.dtype} of shape {numbers.shape}."
         )
-    distinct = set(numbers.tolist())
-    if len(numbers) == n > len(distinct) and distinct <= {0, 1}:
-        raise ValueError(
-            f"train[{k}] holds {n} numbers 0 and 1, one for each row, which are rows 0 "
-            "and 1 many times over: if it is a mask, make it one of bool, "
-            "np.asarray(mask) == 1."
-        )
+    refuse_counted_mask(numbers, n, f"train[{k}]")
     return numbers.astype(np.int64)
 
 
