@@ -52,6 +52,24 @@ def broken(clips, where, value):
 # (parameters, arguments of fit, kind of error, what it says)
 BAD = {
     # ------------------------------------------------------------------- clips
+    "weights by row": (
+        {},
+        {"sample_weight": dict(enumerate(Y))},
+        ValueError,
+        "sample_weight must have one entry for each row of X_past, .* got a dict",
+    ),
+    "groups by row": (
+        {},
+        {"groups": set(range(N))},
+        ValueError,
+        "groups must have one entry for each row of X_past, .* got a set",
+    ),
+    "groups of two axes": (
+        {},
+        {"groups": np.ones((N, 2))},
+        ValueError,
+        r"groups has shape \(100, 2\): give one name",
+    ),
     "1-D": ({}, {"X_past": X[:, 0]}, ValueError, "Expected 2D array, got 1D"),
     "no rows": ({}, {"X_past": X[:0], "y": Y[:0]}, ValueError, "minimum of 1"),
     "no columns": ({}, {"X_past": X[:, :0]}, ValueError, r"\(100, 0\)|0 feature"),

@@ -1,12 +1,12 @@
 """What a label says: its verb, its noun, and their words."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from numbers import Integral
 
 import numpy as np
 
-from skanticipate.data.missing import as_list, is_never_a_name
+from skanticipate.data.missing import as_list, is_never_a_name, label_list
 from skanticipate.data.names import check_rows_alike
 from skanticipate.data.warn import warn
 
@@ -46,7 +46,8 @@ def verbs_and_nouns(labels, actions=None):
     ----------
     labels : sequence of n labels
     actions : mapping, table or None, default=None
-        A mapping label -> (verb, noun); or a table (DataFrame, Bunch, mapping of
+        A mapping or Series label -> (verb, noun), whose pairs may be mappings
+        {"verb": verb, "noun": noun}; or a table (DataFrame, Bunch, mapping of
         equally long columns) with the columns `label`, `verb` and `noun`; or None
         where the labels are strings "verb noun", split after the first word.
 
@@ -119,22 +120,72 @@ def _split_name(label):
 def as_mapping(actions):
     """Return the mapping label -> (verb, noun), from a table where one was given.
 
+    A Series names its labels in its index, and so may a DataFrame. A pair may be a
+    mapping too, {"verb": verb, "noun": noun}.
+
     Raises
     ------
     ValueError
-        If a table lacks a column or contradicts itself.
+        If a table or Series lacks a column or contradicts itself, or a pair that is a
+        mapping lacks its verb or noun.
 
     Examples
     --------
     >>> as_mapping({"label": [7], "verb": ["cut"], "noun": ["onion"]})
     {7: ('cut', 'onion')}
+    >>> as_mapping({7: {"noun": "onion", "verb": "cut"}})
+    {7: ('cut', 'onion')}
     """
+    if _is_series(actions):
+        return _without_contradiction(
+            (label, _as_pair(label, pair)) for label, pair in actions.items()
+        )
     is_table = not isinstance(actions, Mapping) or set(_TABLE_COLUMNS) <= set(actions)
-    if not is_table:
+    if is_table:
+        return _of_table(actions)
+    if not any(map(_has_names, actions.values())):
         return actions
+    return {label: _as_pair(label, pair) for label, pair in actions.items()}
+
+
+def says_labels(actions):
+    """Whether this is a mapping or a table that `as_mapping` takes."""
+    return hasattr(actions, "items") or hasattr(actions, "columns")
+
+
+def _is_series(actions):
+    return hasattr(actions, "items") and not (
+        isinstance(actions, Mapping) or hasattr(actions, "columns")
+    )
+
+
+def _has_names(pair):
+    """Whether a pair is a mapping or a Series, whose parts come in any order."""
+    return hasattr(pair, "keys")
+
+
+def _as_pair(label, pair):
+    if not _has_names(pair):
+        return tuple(pair) if isinstance(pair, np.ndarray) else pair
+    if "verb" in pair and "noun" in pair:
+        return pair["verb"], pair["noun"]
+    raise ValueError(
+        f"actions gives label {label!r} a {type(pair).__name__} without 'verb' and "
+        "'noun': expected a pair (verb, noun) or {'verb': verb, 'noun': noun} for each "
+        "label; of a DataFrame pass the table itself."
+    )
+
+
+def with_labels(table):
+    """A table whose index names the labels, with a column `label` of them."""
+    named = getattr(getattr(table, "index", None), "name", None) == "label"
+    return table.reset_index() if named and "label" not in table.columns else table
+
+
+def _of_table(actions):
+    table = with_labels(actions)
     try:
-        table = {name: actions[name] for name in _TABLE_COLUMNS}
-        columns = [as_list(column) for column in table.values()]
+        table = {name: table[name] for name in _TABLE_COLUMNS}
     except (KeyError, IndexError, TypeError) as error:
         raise ValueError(
             "actions must be a mapping label -> (verb, noun) or a table with the "
@@ -142,24 +193,32 @@ def as_mapping(actions):
             "them: rename the columns, or pass dict(zip(labels, zip(verbs, nouns)))."
         ) from error
     check_rows_alike(**table)
+    columns = [label_list(table[name], f"{name} of actions") for name in table]
     if len({len(column) for column in columns}) > 1:
         raise ValueError(
             "The columns label, verb and noun of actions must be equally long, got "
             f"{', '.join(str(len(column)) for column in columns)} rows."
         )
+    labels, *parts = columns
+    pairs = zip(labels, zip(*parts, strict=True), strict=True)
+    return _without_contradiction(pairs)
+
+
+def _without_contradiction(pairs):
+    """Entries as a dict; a label with two of them is an error."""
     mapping = {}
-    for label, verb, noun in zip(*columns, strict=True):
-        if mapping.setdefault(label, (verb, noun)) != (verb, noun):
+    for label, pair in pairs:
+        if mapping.setdefault(label, pair) != pair:
             raise ValueError(
-                f"actions gives label {label!r} both {mapping[label]} and "
-                f"{(verb, noun)}: keep one row for each label."
+                f"actions gives label {label!r} both {mapping[label]} and {pair}: keep "
+                "one row for each label."
             )
     return mapping
 
 
 def _check_pairs(labels, pairs, actions):
     for label, pair in zip(labels, pairs, strict=True):
-        if pair is not None and (isinstance(pair, str) or len(pair) != 2):
+        if pair is not None and not _is_pair(pair):
             raise ValueError(
                 f"actions must give a pair (verb, noun) for each label, got {pair!r} "
                 f"for label {label!r}."
@@ -183,6 +242,12 @@ def _check_pairs(labels, pairs, actions):
             f"Every label needs a verb and a noun, but {len(set(unknown))} labels have "
             f"none, among them {first}: {remedy}"
         )
+
+
+def _is_pair(pair):
+    # of a set nobody knows which of the two is the verb
+    is_other = isinstance(pair, str | bytes | Set | Mapping)
+    return hasattr(pair, "__len__") and not is_other and len(pair) == 2
 
 
 def _ask_for_actions(unknown):

@@ -9,6 +9,7 @@ from sklearn.utils.validation import assert_all_finite
 
 from skanticipate.data.missing import (
     as_column,
+    check_label_list,
     is_missing,
     is_never_a_name,
     label_codes,
@@ -158,9 +159,12 @@ def encode(labels, classes, *, name, unknown="error"):
 
 
 def _check_classes(classes):
+    if not hasattr(classes, "__array__"):
+        check_label_list(classes, "classes")
     if np.ndim(classes) != 1:
         raise ValueError(
-            f"classes must be a list of labels, got {np.ndim(classes)} axes."
+            f"classes must be a list of labels, got a {type(classes).__name__} of "
+            f"{np.ndim(classes)} axes: pass them in a list."
         )
     classes = check_label_array(classes, estimator="classes", name="classes")
     if any(map(is_never_a_name, classes.tolist())):

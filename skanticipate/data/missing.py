@@ -195,7 +195,12 @@ def label_mask(present, labels):
     masks = [any(isinstance(v, bool) for v in part) for part in (wanted, present)]
     if masks == [True, False]:  # True equals 1
         raise ValueError("Expected labels, got a mask: give classes[mask].")
-    wanted = set(wanted)
+    n, wanted = len(wanted), set(wanted)
+    if len(wanted) < n and wanted <= {0, 1} and not wanted.issuperset(present):
+        raise ValueError(
+            "Expected labels, got 0 and 1 many times over, which looks like a mask: "
+            "give classes[mask == 1], or each label once."
+        )
     return np.fromiter((v in wanted for v in present), bool, len(present))
 
 

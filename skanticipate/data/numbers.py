@@ -58,6 +58,33 @@ def refuse_truths(values, name):
             )
 
 
+def refuse_counted_mask(rows, n, name):
+    """Refuse whole numbers that look like a mask of n rows.
+
+    Parameters
+    ----------
+    rows : ndarray of int of shape (m,)
+        Numbers of rows, as which 0 and 1 would be the first two, many times over.
+    n : int
+        How many rows there are.
+    name : str
+        What the numbers are called.
+
+    Examples
+    --------
+    >>> refuse_counted_mask(np.array([0, 1, 1, 0]), 4, "train")
+    Traceback (most recent call last):
+    ValueError: train holds 4 numbers 0 and 1, one for each row, which would be rows ...
+    """
+    distinct = set(rows.tolist()) if len(rows) == n else {2}
+    if len(distinct) < n and distinct <= {0, 1}:
+        raise ValueError(
+            f"{name} holds {n} numbers 0 and 1, one for each row, which would be rows "
+            "0 and 1 many times over: if it is a mask, make it one of bool, "
+            "np.asarray(mask) == 1."
+        )
+
+
 def weights_of(weights, names, whose):
     """Weights, one for each of some named parts, as floats.   -> float64 array.
 

@@ -1,6 +1,7 @@
 """The one door for clips, and for what is aligned with them."""
 
 import math
+from collections.abc import Mapping, Set
 
 import numpy as np
 from scipy.sparse import issparse
@@ -247,7 +248,13 @@ def check_groups(groups):
     if groups is None:
         return None
     masked = isinstance(groups, np.ma.MaskedArray)
-    groups = column_or_1d(groups.tolist() if masked else groups)
+    groups = groups.tolist() if masked else groups
+    if np.ndim(groups) != 1 and np.shape(groups)[1:] != (1,):
+        raise ValueError(
+            f"groups has shape {np.shape(groups)}: give one name of a video or person "
+            "for each row."
+        )
+    groups = column_or_1d(groups)
     if any(map(is_never_a_name, groups.tolist())):
         raise ValueError("groups has missing entries: name the group of every row.")
     return groups
@@ -258,6 +265,11 @@ def check_same_length(n_rows, whose="X_past", /, **signals):
     for name, signal in signals.items():
         if signal is None:
             continue
+        if isinstance(signal, Mapping | Set):
+            raise ValueError(
+                f"{name} must have one entry for each row of {whose}, in their order, "
+                f"got a {type(signal).__name__}: pass a list of them."
+            )
         n = _num_samples(signal)
         if n == n_rows:
             continue

@@ -2,20 +2,19 @@
 
 import ast
 from collections import Counter
-from collections.abc import Mapping
 
 import numpy as np
 from sklearn.utils import Bunch
 
+from skanticipate.data.actions import as_mapping
 from skanticipate.data.missing import (
     check_same_kind,
     label_list,
     label_mask,
     refuse_masked,
 )
-from skanticipate.data.names import check_rows_alike
+from skanticipate.datasets._class_names import names_of_ids
 from skanticipate.datasets._csv import CsvFile, is_whole_number
-from skanticipate.datasets._segments import check_names
 
 _RULSTM_COLUMNS = ("id", "video", "start_frame", "stop_frame", "verb", "noun", "action")
 _NEEDED_COLUMNS = ("video", "start_frame", "stop_frame", "action")
@@ -112,11 +111,12 @@ def read_actions(path, *, verbs=None, nouns=None):
         Gaze+: with the columns `id`, `verb`, `noun` and `action` in any order,
         where `action` reads "take_pan" or "take pan"; or without a header and with
         lines like `3, 3_3, Cut_tomato`.
-    verbs, nouns : sequence of str or Bunch, default=None
-        Names of the classes, indexed by class id, or what :func:`read_classes`
-        returned. By default, the two halves of the text of the action; where it holds
-        both an underscore and a space, those that agree with more of the other rows
-        of the same ids, else those at the underscore.
+    verbs, nouns : sequence of str, mapping or table, default=None
+        Names of the classes, indexed by class id; a mapping or Series id -> name; or a
+        table with the columns `id` and `name`, as :func:`read_classes` returns it. By
+        default, the two halves of the text of the action; where it holds both an
+        underscore and a space, those that agree with more of the other rows of the same
+        ids, else those at the underscore.
 
     Returns
     -------
@@ -130,7 +130,8 @@ def read_actions(path, *, verbs=None, nouns=None):
         If there is no such file.
     ValueError
         If the file is empty, a line is broken, a label occurs twice or a verb or
-        noun id has no name; names the file and the line.
+        noun id has no name; names the file and the line. If `verbs` or `nouns` give
+        an id two names, or one that is no text.
 
     Examples
     --------
@@ -155,8 +156,8 @@ def read_actions(path, *, verbs=None, nouns=None):
     verb_text, noun_text = _halves(file, "action", verb_id, noun_id)
     return Bunch(
         label=file.distinct_integers("id"),
-        verb=_class_names(file, "verbs", verb_id, verbs, default=verb_text),
-        noun=_class_names(file, "nouns", noun_id, nouns, default=noun_text),
+        verb=names_of_ids(file, "verbs", verb_id, verbs, default=verb_text),
+        noun=names_of_ids(file, "nouns", noun_id, nouns, default=noun_text),
         verb_id=verb_id,
         noun_id=noun_id,
     )
@@ -192,31 +193,6 @@ def _halves(file, name, *ids):
 def _named(ids, split):
     """Which of the two, its id and its name, of verb and noun."""
     return list(zip(("verb", "noun"), ids, split, strict=False))
-
-
-def _class_names(file, what, ids, names, default):
-    """Names of the class ids.   (n,) -> (n,) str."""
-    if names is None:
-        return np.array(default)
-    has_columns = isinstance(names, Mapping) or hasattr(names, "columns")
-    check_names(names["name"] if has_columns else names, what)
-    if hasattr(names, "items") and not has_columns:  # a Series: id -> name
-        names = dict(names.items())
-    elif has_columns:
-        check_rows_alike(
-            **{f"{part} of {what}": names[part] for part in ("id", "name")}
-        )
-        names = dict(zip(names["id"], names["name"], strict=True))
-    else:
-        names = dict(enumerate(label_list(names, what)))
-    for row, identifier in enumerate(ids):
-        if identifier not in names:
-            raise file.error(
-                row,
-                f"refers to the id {identifier}, which has no name in {what} "
-                f"(it has {len(names)} names)",
-            )
-    return np.array([names[i] for i in ids])
 
 
 def read_classes(path):
@@ -353,8 +329,9 @@ def many_shot_actions(actions, verbs, nouns, *, rule="and"):
 
     Parameters
     ----------
-    actions : Bunch
-        What :func:`read_actions` returned: `label`, `verb_id` and `noun_id`.
+    actions : Bunch, table or mapping
+        What :func:`read_actions` returned: `label`, `verb_id` and `noun_id`; or a
+        mapping from the label to (verb id, noun id).
     verbs, nouns : array-like of int
         Ids of the many-shot verbs and nouns, those with more than 100 training
         instances.
@@ -370,7 +347,7 @@ def many_shot_actions(actions, verbs, nouns, *, rule="and"):
     Raises
     ------
     ValueError
-        If the rule is unknown.
+        If the rule is unknown, or a label has two pairs of ids.
 
     Examples
     --------
@@ -384,16 +361,15 @@ def many_shot_actions(actions, verbs, nouns, *, rule="and"):
     rules = {"and": np.logical_and, "or": np.logical_or}
     if rule not in rules:
         raise ValueError(f"rule is {rule!r}: expected 'and' or 'or'.")
-    for name, ids in (("verbs", verbs), ("nouns", nouns)):
-        refuse_masked(ids, name, "Leave these ids out.")
-        listed, own = label_list(ids, name, ordered=False), f"{name[:-1]}_id"
-        check_same_kind(listed, actions[own], name, f"{own} of actions")
-    check_rows_alike(
-        **{name: actions[name] for name in ("label", "verb_id", "noun_id")}
-    )
-    verbs, nouns = (
-        label_mask(actions[f"{name}_id"], label_list(ids, f"{name}s", ordered=False))
-        for name, ids in (("verb", verbs), ("noun", nouns))
-    )
-    is_many_shot = rules[rule](verbs, nouns)
-    return np.unique(np.asarray(actions["label"])[is_many_shot])
+    if "verb_id" in actions and "noun_id" in actions:
+        columns = (("label", "label"), ("verb", "verb_id"), ("noun", "noun_id"))
+        actions = {part: actions[name] for part, name in columns}
+    pairs = as_mapping(actions)  # no label with two pairs
+    is_many_shot = []
+    for column, (name, ids) in enumerate((("verb", verbs), ("noun", nouns))):
+        refuse_masked(ids, f"{name}s", "Leave these ids out.")
+        listed = label_list(ids, f"{name}s", ordered=False)
+        own = [pair[column] for pair in pairs.values()]
+        check_same_kind(listed, own, f"{name}s", f"{name}_id of actions")
+        is_many_shot.append(label_mask(own, listed))
+    return np.unique(np.asarray(list(pairs))[rules[rule](*is_many_shot)])

@@ -3,25 +3,20 @@
 import os
 import time
 from collections import defaultdict
-from dataclasses import dataclass, field
 from numbers import Integral
 from traceback import format_exception
 from typing import NamedTuple
 
 import numpy as np
 from joblib import effective_n_jobs
-from sklearn.base import clone
-from sklearn.utils import _safe_indexing
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import _num_samples, check_consistent_length
 
-from skanticipate.data.names import check_rows_alike
 from skanticipate.data.numbers import Interval
-from skanticipate.data.rows import RowView
 from skanticipate.data.warn import warn
 from skanticipate.estimator.base import BaseAnticipator
 from skanticipate.estimator.callbacks import has_callbacks
 from skanticipate.estimator.state import describe, parts
+from skanticipate.estimator.wanted import listed, wanted_jobs
 from skanticipate.training.loop import run
 from skanticipate.training.runtime import torch_threads
 from skanticipate.training.stacked import kind_of, run_together, usual_width
@@ -31,27 +26,6 @@ _OPTIONAL = (
     *("X_future_unlabeled", "past_actions", "y_past", "teacher_proba"),
     *("groups", "sample_weight", "X_val", "y_val"),
 )
-
-
-@dataclass(frozen=True)
-class Job:
-    """One fit that is wanted.
-
-    Attributes
-    ----------
-    estimator : estimator
-        Unfitted; it is fitted in place, or a copy of it in another process.
-    X, y : as `fit` takes them
-        The rows that it trains on. Jobs that share these objects share the work of
-        their teachers.
-    signals : dict
-        What else `fit` is given, cut to the same rows.
-    """
-
-    estimator: object
-    X: object
-    y: object
-    signals: dict = field(default_factory=dict)
 
 
 class Outcome(NamedTuple):
@@ -136,18 +110,21 @@ def fit_many(
 
     Parameters
     ----------
-    estimators : sequence of K estimators
+    estimators : iterable of K estimators
         Unfitted; they stay as they are, clones are fitted.
     X_past, y : arrays
         As `fit` of anticipators takes them.
     X_future_unlabeled, past_actions, y_past, teacher_proba : arrays, default=None
-        The same; None is not passed on.
+        The same; None is not passed on. Of a Pipeline the last step gets them all,
+        unless metadata routing is enabled; clips that its first steps would have to
+        transform need routing.
     groups, sample_weight : arrays, default=None
         The same.
     X_val, y_val : arrays, default=None
         Validation data of all.
     train : sequence of K index arrays or masks, default=None
-        Rows that each estimator trains on. None: all rows.
+        Rows that each estimator trains on: numbers of rows, or a mask of bool. None:
+        all rows.
     n_jobs : int, default=None
         Processes, as in joblib.
     width : int or "auto", default="auto"
@@ -160,8 +137,11 @@ def fit_many(
     Raises
     ------
     ValueError
-        If `train` is not as long as `estimators`, and what the first fit that fails
-        raises; it tells which one that is.
+        If `train` is not as long as `estimators` or holds no rows, if a Pipeline
+        would have to transform clips and metadata routing is not enabled, and what the
+        first fit that fails raises; it tells which one that is.
+    TypeError
+        If `estimators` is a single one, or a mapping, or holds what is no estimator.
 
     Examples
     --------
@@ -175,12 +155,7 @@ def fit_many(
     """
     if width != "auto" and not _WIDTH.is_satisfied_by(width):
         raise ValueError(f"width must be 'auto' or an int from 1 on, got {width!r}.")
-    train = [None] * len(estimators) if train is None else list(train)
-    if len(train) != len(estimators):
-        raise ValueError(
-            f"train has rows for {len(train)} estimators, but there are "
-            f"{len(estimators)}: give an array of rows for each, or None."
-        )
+    estimators = listed(estimators)
     by_row = {
         "X_past": X_past,
         "y": y,
@@ -191,59 +166,14 @@ def fit_many(
         "groups": groups,
         "sample_weight": sample_weight,
     }
-    by_row = {name: rows for name, rows in by_row.items() if rows is not None}
-    check_rows_alike(**by_row)
+    by_row = {k: v for k, v in by_row.items() if v is not None or k == "X_past"}
     validation = {"X_val": X_val, "y_val": y_val}
     validation = {name: rows for name, rows in validation.items() if rows is not None}
-    parts, jobs = {}, []
-    for k, (estimator, rows) in enumerate(zip(estimators, train, strict=True)):
-        rows = None if rows is None else _numbers_of_rows(rows, by_row, k)
-        key = None if rows is None else rows.tobytes()
-        if not isinstance(estimator, BaseAnticipator):  # may write into its input
-            rows = np.arange(_num_samples(X_past)) if rows is None else rows
-            key = k
-        if key not in parts:
-            parts[key] = _cut(by_row, rows)
-        X, y, signals = parts[key]
+    for estimator in estimators:
         if reason := _why_alone(estimator):
             warn(f"fit_many fits a {type(estimator).__name__} alone: {reason}.")
-        jobs.append(Job(clone(estimator), X, y, signals | validation))
+    jobs = wanted_jobs(estimators, by_row, validation, train)
     return fitted_of(fit_jobs(jobs, n_jobs=n_jobs, width=width))
-
-
-def _numbers_of_rows(rows, by_row, k):
-    """Indices or a mask of rows as indices (m,) of int64; those of estimator k."""
-    check_consistent_length(*by_row.values())
-    rows, n = np.asarray(rows), _num_samples(by_row["X_past"])
-    if rows.ndim == 1 and rows.dtype == bool and len(rows) == n:
-        return np.flatnonzero(rows)
-    whole = rows.ndim == 1 and rows.dtype.kind in "iu" and len(rows) > 0
-    if not whole or rows.min() < -n or rows.max() >= n:
-        raise ValueError(
-            f"train[{k}] must hold numbers of rows, or be a mask, of the {n} rows of "
-            f"X_past; got {rows.dtype} of shape {rows.shape}."
-        )
-    return rows.astype(np.int64)
-
-
-def _cut(by_row, rows):
-    """Rows of all that has as many.   -> X, y, dict of the others."""
-    if rows is not None:
-        by_row = {name: _rows_of(values, rows) for name, values in by_row.items()}
-    others = dict(by_row)
-    return others.pop("X_past"), others.pop("y"), others
-
-
-def _rows_of(values, rows):
-    """Some rows; of arrays of numbers without a copy."""
-    if (
-        isinstance(values, np.ndarray)
-        and not isinstance(values, np.ma.MaskedArray)
-        and values.ndim > 1
-        and values.dtype.kind in "fiu"
-    ):
-        return RowView(values)[rows]
-    return _safe_indexing(values, rows)
 
 
 def _group(job, k):

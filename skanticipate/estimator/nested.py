@@ -1,6 +1,5 @@
 """Parameters of the estimators that stand among the parameters of another."""
 
-from collections.abc import Mapping
 from itertools import chain
 from numbers import Real
 
@@ -9,7 +8,7 @@ from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
-from skanticipate.data.actions import as_mapping
+from skanticipate.data.actions import as_mapping, says_labels
 from skanticipate.data.missing import as_array, as_list
 from skanticipate.data.warn import warn
 from skanticipate.priors.transitions import TemporalPrior, checked_sequences
@@ -122,7 +121,7 @@ def _tables_of_labels(estimator, y_past):
     """Yield what is keyed by labels, and the labels it names."""
     for part in (estimator, *nested_estimators(estimator)):
         actions = getattr(part, "actions", None)
-        if isinstance(actions, Mapping) or hasattr(actions, "columns"):
+        if says_labels(actions):
             yield "actions", as_mapping(actions)
         if hasattr(part, "matrix"):
             yield "classes", as_list(part.classes)

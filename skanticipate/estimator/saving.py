@@ -54,6 +54,8 @@ def load(path, *, trusted=()):
         If there is no such file.
     ValueError
         If the file is none of ours, or holds a class that is not trusted.
+    TypeError
+        If `trusted` is a single class.
 
     Examples
     --------
@@ -68,4 +70,9 @@ def load(path, *, trusted=()):
     >>> bool((again.predict_proba(X) == model.predict_proba(X)).all())
     True
     """
+    if isinstance(trusted, type):
+        raise TypeError(
+            f"trusted must be a list of classes, got the class {trusted.__name__}: "
+            f"pass [{trusted.__name__}]."
+        )
     return state.read(path, trusted)

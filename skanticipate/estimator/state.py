@@ -21,6 +21,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 from sklearn.base import BaseEstimator
 
+from skanticipate.data.actions import with_labels
+
 _FORMAT = "skanticipate 1"
 _OF_NUMPY = (torch.float16, torch.float32, torch.float64)
 
@@ -204,15 +206,12 @@ def _encode(value, beside, where):
         return {"scalar": _encode(np.asarray(value), beside, where)}
     if isinstance(value, type) and issubclass(value, np.generic):
         return {"scalar type": np.dtype(value).str}  # vectorizers of scikit-learn
+    value = _plain(value)
     if isinstance(value, np.ndarray):
         return _encode_array(value, beside, where)
-    if isinstance(value, range):
-        value = list(value)
     if isinstance(value, list | tuple):
         items = [_encode(v, beside, f"{where}.{k}") for k, v in enumerate(value)]
         return {"list" if isinstance(value, list) else "tuple": items}
-    if hasattr(value, "columns"):  # a DataFrame, as a mapping of its columns
-        value = {name: np.asarray(value[name]) for name in value.columns}
     if hasattr(value, "index_to_key"):  # gensim's KeyedVectors
         return _encode_vectors(value.index_to_key, value.vectors, beside, where)
     if _is_vectors(value):
@@ -237,6 +236,19 @@ def _encode_estimator(value, beside, where):
     beside.left_out.update({f"{where}.{name}": v for name, v in left_out.items()})
     state = _encode(state_of(value) | dict.fromkeys(left_out), beside, where)
     return {"class": _name_of(type(value)), "state": state}
+
+
+def _plain(value):
+    """Containers of other libraries, and ranges, as those of Python and NumPy."""
+    if isinstance(value, range):
+        return list(value)
+    if hasattr(value, "columns"):  # a DataFrame, as a mapping of its columns
+        value = with_labels(value)
+        return {name: np.asarray(value[name]) for name in value.columns}
+    if all(hasattr(value, name) for name in ("items", "index", "dtype")):  # a Series
+        is_mapping = any(isinstance(v, tuple | list | Mapping) for v in value)
+        return dict(value.items()) if is_mapping else np.asarray(value)
+    return value
 
 
 def _is_vectors(value):

@@ -17,7 +17,7 @@ from sklearn.utils.validation import _check_method_params, _num_samples
 
 from skanticipate.data.rows import RowView
 from skanticipate.estimator.base import BaseAnticipator
-from skanticipate.estimator.many import Job
+from skanticipate.estimator.wanted import Job
 
 
 def shares_input(estimator):

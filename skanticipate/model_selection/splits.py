@@ -16,6 +16,7 @@ from skanticipate.data.labels import (
 from skanticipate.data.leaks import warn_ungrouped
 from skanticipate.data.missing import resolve_marker
 from skanticipate.data.names import check_rows_alike
+from skanticipate.data.numbers import refuse_counted_mask
 from skanticipate.data.validation import check_groups, check_same_length
 from skanticipate.data.warn import warn
 
@@ -201,7 +202,15 @@ def _part(rows, labels, groups):
 def _rows_at(rows, positions):
     """Rows of the whole, given as numbers of labelled rows or a mask of them."""
     positions = np.asarray(positions)
-    if positions.dtype != bool and positions.size and positions.max() >= len(rows):
+    if positions.dtype == bool:
+        if positions.shape != rows.shape:
+            raise ValueError(
+                f"cv gives a mask of shape {positions.shape}, but there are "
+                f"{len(rows)} labelled rows: its folds must count these only."
+            )
+        return rows[positions]
+    refuse_counted_mask(positions, len(rows), "A fold of cv")
+    if positions.size and positions.max() >= len(rows):
         raise ValueError(
             f"cv names the labelled row {positions.max()}, but there are {len(rows)}: "
             "its folds must count labelled rows only, from 0."

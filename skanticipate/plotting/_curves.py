@@ -9,10 +9,28 @@ from skanticipate.data.names import check_rows_alike
 from skanticipate.metrics import top_k_accuracy
 
 
+def by_name(estimators):
+    """Estimators by name, a single one by that of its class.   -> dict.
+
+    Raises
+    ------
+    TypeError
+        If this is a list, which may be runs of one model or several models.
+    """
+    if isinstance(estimators, list | tuple):
+        raise TypeError(
+            "estimators must be one estimator or a dict of names to estimators, got a "
+            f"{type(estimators).__name__}: name them, {{'first': a, 'second': b}}; "
+            "where runs of one model are meant, {'model': [a, b]}."
+        )
+    if hasattr(estimators, "items"):
+        return dict(estimators.items())
+    return {type(estimators).__name__: estimators}
+
+
 def curves_of_estimators(estimators, X, y, k):
     """Accuracies by time: name -> list of {seconds: accuracy}, one a run."""
-    if not isinstance(estimators, dict):
-        estimators = {type(estimators).__name__: estimators}
+    estimators = by_name(estimators)
     check_rows_alike(X=X, y=y)
     y = check_label_array(y, estimator="AnticipationCurveDisplay")
     curves = {}

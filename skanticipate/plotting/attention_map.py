@@ -1,13 +1,14 @@
 """AttentionMapDisplay: where the feature maps of student and teacher are strong."""
 
 from collections.abc import Mapping
+from numbers import Integral
 
 import numpy as np
-from sklearn.utils import _safe_indexing
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils import _safe_indexing, check_scalar
+from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from skanticipate.data.names import check_rows_alike
-from skanticipate.data.validation import check_clips
+from skanticipate.data.validation import check_clips, check_same_length
 from skanticipate.plotting._look import wrapped
 from skanticipate.plotting._pyplot import import_pyplot
 from skanticipate.signals.asking import seen_by_last_step, split_transforms
@@ -138,14 +139,20 @@ class AttentionMapDisplay:
         NotFittedError
             If an estimator is not fitted.
         TypeError
-            If a student or the plain student has no feature map.
+            If a student or the plain student has no feature map, or a clip is no whole
+            number.
         ValueError
             If the teacher is to be shown but no student has one, or none with a feature
-            map, if a clip has no future, or there is no student or no clip.
+            map; if `X_future` has not one row for each of `X_past`, a clip has no
+            future or is no row, or there is no student or no clip.
         """
         check_rows_alike(X_past=X_past, X_future=X_future)
+        n = _num_samples(X_past)
+        check_same_length(n, "X_past", X_future=X_future)
         named = estimator if isinstance(estimator, Mapping) else {"": estimator}
         rows = [clip] if np.ndim(clip) == 0 else list(clip)
+        for row in rows:
+            check_scalar(row, "clip", Integral, min_val=-n, max_val=n - 1)
         if not named or not rows:
             raise ValueError(
                 "AttentionMapDisplay needs at least one student and one clip, got "

@@ -12,6 +12,7 @@ from skanticipate.data.missing import resolve_marker, unlabeled_mask
 from skanticipate.data.names import check_row_names, check_rows_alike
 from skanticipate.data.numbers import Interval, check_count
 from skanticipate.data.validation import check_same_length
+from skanticipate.plotting._curves import by_name
 from skanticipate.plotting._pyplot import import_pyplot
 from skanticipate.signals.asking import seeded
 
@@ -151,8 +152,7 @@ class LabelFractionDisplay:
         - *past only*: the same estimator with `X_past` as `X_future_unlabeled`, drawn
           into the same axes: what any teacher brings, without the future.
         """
-        if not isinstance(estimators, dict):
-            estimators = {type(estimators).__name__: estimators}
+        estimators = by_name(estimators)
         _check_request(estimators, fractions, n_repeats)
         markers = {marker for e in estimators.values() for marker in _markers(e)}
         rows = _Rows(X_past, y, X_future_unlabeled, groups, markers or {-1})
@@ -190,6 +190,11 @@ class LabelFractionDisplay:
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If scores do not have one row for each fraction.
         """
         plt = import_pyplot()
         if ax is None:
@@ -201,6 +206,12 @@ class LabelFractionDisplay:
             what = f"the scores of {name!r}"
             check_row_names(scores, list(self.fractions), name=what)
             scores = np.asarray(scores, dtype=float)
+            if scores.ndim != 2 or len(scores) != len(percent):
+                raise ValueError(
+                    f"The scores of {name!r} have shape {scores.shape}: expected "
+                    f"({len(percent)}, R), one row for each fraction and one column "
+                    "for each of R repeats."
+                )
             mean = scores.mean(axis=1)
             options = {"marker": "o", "label": name, **kwargs}
             (line,) = ax.plot(percent, mean, **options)

@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skanticipate.data.missing import as_list, label_list
+from skanticipate.data.names import check_label_names, check_row_names
 from skanticipate.plotting._pyplot import import_pyplot
 
 
@@ -113,8 +114,15 @@ class PriorDisplay:
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If `matrix` has not one row for each label and one column for each class, or
+            is a table that names them otherwise.
         """
         plt = import_pyplot()
+        self._check_names()
         if ax is None:
             size = self._figure_size(max_labels)
             _, ax = plt.subplots(figsize=size, layout="constrained")
@@ -127,15 +135,26 @@ class PriorDisplay:
         for text in ax.get_xticklabels():
             text.set(rotation=45, ha="right", va="top", rotation_mode="anchor")
         ax.set(xlabel="class", ylabel=self.row_name, title=self.title)
-        _separate_cells(ax, self.matrix.shape, max_labels)
+        _separate_cells(ax, np.shape(self.matrix), max_labels)
         if colorbar:
             bar = self.figure_.colorbar(self.im_, ax=ax, label="probability", pad=0.02)
             bar.outline.set_visible(False)
         return self
 
+    def _check_names(self):
+        """Refuse labels and classes that are not those of the rows and columns."""
+        check_row_names(self.matrix, list(self.labels), name="matrix")
+        check_label_names(self.matrix, list(self.classes), name="matrix")
+        expected = len(self.labels), len(self.classes)
+        if np.shape(self.matrix) != expected:
+            raise ValueError(
+                f"matrix has shape {np.shape(self.matrix)}: expected {expected}, one "
+                "row for each of the labels and one column for each of the classes."
+            )
+
     def _figure_size(self, max_labels):
         """Width and height in inches: room for every cell and the longest label."""
-        n_rows, n_columns = self.matrix.shape
+        n_rows, n_columns = np.shape(self.matrix)
         longest = max(len(str(label)) for label in [*self.labels, *self.classes])
         margin = 0.5 + 0.075 * longest
         width, height = (

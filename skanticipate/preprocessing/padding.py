@@ -1,5 +1,6 @@
 """Clips of unequal length as one array."""
 
+from collections.abc import Mapping
 from numbers import Integral
 
 import numpy as np
@@ -8,6 +9,8 @@ from sklearn.utils._param_validation import validate_params
 from skanticipate.data.missing import refuse_masked
 from skanticipate.data.names import check_tables_alike
 from skanticipate.data.numbers import Interval
+
+_LARGEST_WHOLE = {np.float32: 1 << 24, np.float64: 1 << 53}  # beyond, some are skipped
 
 
 @validate_params(
@@ -36,14 +39,15 @@ def pad_clips(clips, *, n_steps=None):
     -------
     X : ndarray of shape (n, T, d) or (n, T, ..., d)
         Floats keep their type, the widest one if they differ; integers and booleans
-        become float32, in which networks compute: they have no NaN.
+        have no NaN and become float32, in which networks compute, or float64 if one is
+        beyond 2**24, where float32 skips whole numbers.
 
     Raises
     ------
     ValueError
-        If there is no clip or not a single step, if a clip has fewer than two axes,
-        other axes after the first than the first clip, or no real numbers, or if
-        `n_steps` is below 1.
+        If there is no clip or not a single step, if clips are named, if one has fewer
+        than two axes, other axes after the first than the first clip, no real numbers,
+        or integers beyond 2**53, which no float holds, or if `n_steps` is below 1.
 
     See Also
     --------
@@ -72,6 +76,11 @@ def pad_clips(clips, *, n_steps=None):
     array([[ 2.,  3.],
            [nan,  9.]])
     """
+    if isinstance(clips, Mapping) or hasattr(clips, "groups"):  # as pandas groups rows
+        raise ValueError(
+            f"clips must be a list of clips, got a {type(clips).__name__}: pass the "
+            "clips alone, in the order of the rows, as list(clips.values()) of a dict."
+        )
     clips = list(clips)
     check_tables_alike(clips, "clips")
     clips = [_as_clip(clip, number) for number, clip in enumerate(clips)]
@@ -84,7 +93,8 @@ def pad_clips(clips, *, n_steps=None):
             f"None of the {len(clips)} clips has a step: give at least one clip (T, d) "
             "with T above 0, or n_steps=."
         )
-    dtype = np.result_type(*{_float_dtype(clip.dtype) for clip in clips})
+    dtypes = {_float_dtype(clip, number) for number, clip in enumerate(clips)}
+    dtype = np.result_type(*dtypes)
     X = np.full((len(clips), n_steps, *clips[0].shape[1:]), np.nan, dtype=dtype)
     for row, clip in zip(X, clips, strict=True):
         last = clip[-n_steps:]
@@ -127,5 +137,17 @@ def _check_same_step(clips):
             )
 
 
-def _float_dtype(dtype):
-    return dtype if dtype.kind == "f" else np.dtype(np.float32)
+def _float_dtype(clip, number):
+    """Type that holds the numbers of a clip exactly."""
+    if clip.dtype.kind == "f":
+        return clip.dtype
+    largest = 0
+    if clip.size and clip.dtype.itemsize > 2:
+        largest = max(int(clip.max()), -int(clip.min()))
+    if largest > _LARGEST_WHOLE[np.float64]:
+        raise ValueError(
+            f"clips[{number}] holds the whole number {largest}, beyond 2**53: expected "
+            "features. Subtract an offset, or scale them, as integers."
+        )
+    wide = largest > _LARGEST_WHOLE[np.float32]
+    return np.dtype(np.float64 if wide else np.float32)

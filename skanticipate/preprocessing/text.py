@@ -6,8 +6,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
 
-from skanticipate.data.actions import verbs_and_nouns, words
-from skanticipate.data.missing import as_array, missing_mask
+from skanticipate.data.actions import action_lookup, verbs_and_nouns, words
+from skanticipate.data.missing import as_array, as_list, missing_mask
 from skanticipate.data.validation import refuse_sparse
 from skanticipate.preprocessing.history import (
     HistoryInputMixin,
@@ -196,6 +196,34 @@ def texts_of(past_actions, writer):
             f"{strangers[:1]}: give one row of L past labels for each clip."
         )
     return texts.tolist()
+
+
+def refuse_labels(texts, labels, writer):
+    """Refuse texts that are labels, where `writer` would write them otherwise.
+
+    Parameters
+    ----------
+    texts : list of str
+        Those of one axis, after a fit on labels of past actions.
+    labels : sequence of labels
+    writer : HistoryText
+
+    Raises
+    ------
+    ValueError
+        If all texts are labels, and one of them is not its own text.
+    """
+    said = sorted(set(texts) - {""})
+    lookup = action_lookup(writer.actions)
+    if not said or not set(said) <= set(as_list(labels)) or None in map(lookup, said):
+        return
+    written = writer.transform([[label] for label in said]).tolist()
+    if written != said:
+        raise ValueError(
+            f"past_actions has one axis, which is read as texts, but holds labels such "
+            f"as {said[0]!r}, which fit has read as {written[0]!r}: give one row of L "
+            "past labels for each clip, past_actions[:, None] of the last ones."
+        )
 
 
 def spell(name, *, head_first=False):

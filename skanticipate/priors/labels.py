@@ -1,5 +1,7 @@
 """Priors from the labels alone: all alike, those that share a word, or given."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from sklearn.base import clone
 from sklearn.utils._param_validation import HasMethods
@@ -51,9 +53,9 @@ class VerbNounPrior(BasePrior):
     Parameters
     ----------
     actions : mapping, table or None, default=None
-        Verb and noun of each label: a mapping label -> (verb, noun), or a table with
-        the columns `label`, `verb`, `noun`, or None where the labels are strings
-        "verb noun".
+        Verb and noun of each label: a mapping label -> (verb, noun), whose pairs may
+        be mappings {"verb": verb, "noun": noun}, or a table with the columns `label`,
+        `verb`, `noun`, or None where the labels are strings "verb noun".
     include_self : bool, default=True
         Whether the class itself is among its neighbours, as in the paper. With False,
         a class without neighbours keeps a one-hot row.
@@ -194,6 +196,13 @@ def _equal_rows(values, rows):
 
 
 def _check_stochastic(matrix, n_classes):
+    if isinstance(matrix, Mapping):
+        raise ValueError(
+            f"The prior matrix is a {type(matrix).__name__}, whose columns have no "
+            "order: expected an array, one row and one column for each label; of a "
+            "dict of dicts pass pd.DataFrame.from_dict(prior, orient='index') with its "
+            "columns and rows in the order of classes=."
+        )
     refuse_masked(matrix, "The prior matrix", "Fill in the numbers.")
     matrix = np.asarray(matrix)
     if matrix.dtype.kind != "f":

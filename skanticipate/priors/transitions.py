@@ -1,6 +1,6 @@
 """Priors from the order of actions: what comes before a label, or after the past."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from functools import partial
 from itertools import compress
 from numbers import Real
@@ -318,7 +318,8 @@ def checked_sequences(sequences):
     Raises
     ------
     ValueError
-        If they are named, or one of them is a single label.
+        If they are named, one of them is a single label or has no order, or a label is
+        itself a list.
     """
     if isinstance(sequences, Mapping) or hasattr(sequences, "columns"):
         raise ValueError(
@@ -326,15 +327,31 @@ def checked_sequences(sequences):
             f"a {type(sequences).__name__}: pass its values, list(sequences.values()) "
             "of a dict, or datasets.label_sequences of a table of segments."
         )
+    if hasattr(sequences, "groups"):  # of pandas: pairs of name and table
+        raise ValueError(
+            "sequences must be a list that holds the list of labels of each video, got "
+            f"a {type(sequences).__name__}: pass [list(labels) for _, labels in "
+            "table.groupby('video')['action']] of rows in the order of time, or "
+            "datasets.label_sequences of a table of segments."
+        )
+    lists = []
     for sequence in sequences:
-        single = isinstance(sequence, str | Mapping)
-        if single or not hasattr(sequence, "__len__"):
+        is_table = isinstance(sequence, Mapping) or hasattr(sequence, "columns")
+        single = isinstance(sequence, str) or not hasattr(sequence, "__len__")
+        if is_table or single or isinstance(sequence, Set):
             raise ValueError(
                 "sequences must hold a list of labels for each video, in the order of "
-                f"time, got {sequence!r} in place of such a list: a single video is "
-                "[labels]."
+                f"time, got {sequence!r:.200} in place of such a list: a single "
+                "video is [labels]."
             )
-    return [as_list(sequence) for sequence in sequences]
+        lists.append(as_list(sequence))
+        if any(hasattr(v, "__len__") and not isinstance(v, str) for v in lists[-1]):
+            raise ValueError(
+                "sequences must hold a list of labels for each video, got "
+                f"{lists[-1]!r:.80}, of which one is itself a list or a table: pass "
+                "the labels alone, without the name of the video."
+            )
+    return lists
 
 
 def _checked_pairs(y, y_past):

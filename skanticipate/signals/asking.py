@@ -21,8 +21,9 @@ from skanticipate.data.rows import RowView
 from skanticipate.data.validation import check_probabilities
 from skanticipate.data.warn import warn
 from skanticipate.estimator.base import BaseAnticipator
-from skanticipate.estimator.many import Job, fit_jobs, fitted_of
+from skanticipate.estimator.many import fit_jobs, fitted_of
 from skanticipate.estimator.nested import nested_estimators
+from skanticipate.estimator.wanted import Job
 from skanticipate.signals.candidates import Candidates, mean_of_candidates
 from skanticipate.training.runtime import callers_threads
 

@@ -3,6 +3,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.testing import assert_array_equal
 from sklearn.utils import Bunch
 
 from skanticipate import (
@@ -129,8 +130,13 @@ TABLE = {"label": [7, 8], "verb": ["cut", "wash"], "noun": ["onion", "pan"]}
         TABLE,
         Bunch(**{name: np.array(column) for name, column in TABLE.items()}),
         pd.DataFrame(TABLE),
+        pd.DataFrame(TABLE).set_index("label"),
+        {7: {"verb": "cut", "noun": "onion"}, 8: {"noun": "pan", "verb": "wash"}},
+        {7: {"id": 0, "noun": "onion", "verb": "cut"}, 8: ["wash", "pan"]},
+        {7: pd.Series({"noun": "onion", "verb": "cut"}), 8: np.array(["wash", "pan"])},
+        pd.Series({7: ("cut", "onion"), 8: ("wash", "pan")}),
+        pd.DataFrame(TABLE).set_index("label").to_dict("index"),
     ],
-    ids=["mapping", "columns", "bunch", "frame"],
 )
 def test_mapping_and_tables_agree(actions):
     verbs, nouns = verbs_and_nouns(np.array([8, 7, 8]), actions)
@@ -192,7 +198,9 @@ def test_a_table_that_contradicts_itself_is_refused():
         verbs_and_nouns([7], table)
 
 
-@pytest.mark.parametrize("pair", ["cut onion", ("cut",), ("cut", "red", "onion")])
+@pytest.mark.parametrize(
+    "pair", ["cut onion", ("cut",), ("cut", "red", "onion"), {"cut", "onion"}, 3]
+)
 def test_an_entry_that_is_no_pair_is_refused(pair):
     with pytest.raises(ValueError, match=r"must give a pair \(verb, noun\)"):
         verbs_and_nouns([7], {7: pair})
@@ -213,3 +221,45 @@ def test_a_table_becomes_a_mapping(actions):
 def test_a_mapping_is_taken_as_it_is():
     actions = {7: ("cut", "onion")}
     assert as_mapping(actions) is actions
+
+
+def test_columns_that_are_mappings_are_no_lists():
+    # list() of such a column would give the numbers of its rows
+    table = pd.DataFrame({"label": [0, 1], "verb": ["cut"] * 2, "noun": ["a", "b"]})
+    with pytest.raises(ValueError, match="label of actions must .*got a dict"):
+        verbs_and_nouns([0, 1], table.to_dict())
+
+
+@pytest.mark.parametrize(
+    "actions",
+    [
+        {7: {"Verb": "cut", "Noun": "onion"}},
+        pd.DataFrame(TABLE).set_index("label").to_dict(),
+    ],
+)
+def test_a_pair_without_the_names_is_refused(actions):
+    with pytest.raises(ValueError, match="a dict without 'verb' and 'noun': expected"):
+        as_mapping(actions)
+
+
+def test_a_series_that_contradicts_itself_is_refused():
+    actions = pd.Series([("cut", "onion"), ("wash", "onion")], index=[7, 7])
+    with pytest.raises(ValueError, match=r"label 7 both \('cut', 'onion'\)"):
+        as_mapping(actions)
+
+
+@pytest.mark.parametrize("kind", [dict, pd.Series])
+def test_pairs_may_be_mappings_wherever_actions_are_taken(kind):
+    pairs = {"cut": ("cut", "onion"), "dice": ("dice", "onion"), "go": ("go", "home")}
+    named = {k: {"noun": noun, "verb": verb} for k, (verb, noun) in pairs.items()}
+    past, y = ["go", "cut", "go", "go"], ["cut", "dice", "go", "cut"]
+    for prior in (VerbNounPrior, TransitionPrior):
+        fitted = [prior(actions) for actions in (pairs, kind(named))]
+        for one in fitted:
+            one.fit(list(pairs), y, past)
+        assert_array_equal(fitted[0].matrix_, fitted[1].matrix_)
+        rows = [one.rows(y, past) for one in fitted]
+        assert_array_equal(*rows)
+    histories = [["go", "cut"], ["cut", "dice"]]
+    codes = [HistoryEncoder(actions=a).fit_transform(histories) for a in (pairs, named)]
+    assert_array_equal(*codes)

@@ -108,6 +108,20 @@ def test_classes_that_are_fixed_give_the_columns():
     assert labels.codes.tolist() == [1, -1, 1]
 
 
+@pytest.mark.parametrize(
+    ("classes", "match"),
+    [
+        ({1, 3}, "got a set: pass them in a list"),
+        ({1: "cut", 3: "wash"}, "got a dict: pass them in a list"),
+        ({1: "cut", 3: "wash"}.keys(), "got a dict_keys of 0 axes: pass them in a"),
+        ([[1, 3]], "got a list of 2 axes"),
+    ],
+)
+def test_classes_that_are_no_list_are_refused(classes, match):
+    with pytest.raises(ValueError, match=match):
+        labels_of([3, 1], classes=classes)
+
+
 def test_minus_one_among_fixed_classes_is_a_class():
     labels = labels_of([0, -1, 1], classes=[-1, 0, 1])
     assert labels.marker is None

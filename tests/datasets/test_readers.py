@@ -346,7 +346,59 @@ def test_names_of_ids_may_be_a_series_or_a_table(write):
         pd.Series(["put", "take"], index=[1, 0]),
         pd.DataFrame({"id": [1, 0], "name": ["put", "take"]}),
         {"id": [1, 0], "name": ["put", "take"]},
+        {"id": [1, 0, 1], "name": ["put", "take", "put"]},
+        {1: "put", 0: "take"},
         ["take", "put"],
+        ["take", "put", None],
+        (name for name in ("take", "put")),
     ):
         found = read_actions(write(text), verbs=verbs, nouns=["pan"])
         assert found.verb.tolist() == ["take", "put"]
+
+
+@pytest.mark.parametrize(
+    "verbs",
+    [
+        {"id": [0, 1, 0], "name": ["take", "put", "grab"]},
+        pd.DataFrame({"id": [0, 0], "name": ["take", "grab"]}),
+        pd.Series(["take", "grab"], index=[0, 0]),
+    ],
+)
+def test_an_id_with_two_names_is_refused(write, verbs):
+    path = write("id,action,verb,noun\n0,take_pan,0,0")
+    with pytest.raises(ValueError, match="verbs gives the id 0 both 'take' and 'grab'"):
+        read_actions(path, verbs=verbs)
+
+
+@pytest.mark.parametrize(
+    ("verbs", "match"),
+    [
+        ({"take": 0}, "verbs gives the id 'take' the name 0: expected a text"),
+        ([b"take"], "the name b'take': expected a text"),
+        ({"0": "take"}, "line 2, refers to the id 0, which has no name in verbs"),
+        ([None, "put"], "line 2, refers to the id 0, which has no name in verbs"),
+        (
+            pd.DataFrame({"id": [0], "key": ["take"]}),
+            "id and name, got id, key",
+        ),
+        (pd.DataFrame({"id": [0], "name": ["take"]}).to_dict(), "got a dict: pass"),
+        ({"id": [0, 1], "name": ["take"]}, "verbs has 2 ids and 1 names"),
+        ({"take"}, "verbs must be a list of labels, got a set"),
+    ],
+)
+def test_what_names_no_ids_is_refused(write, verbs, match):
+    path = write("id,action,verb,noun\n0,take_pan,0,0")
+    with pytest.raises(ValueError, match=match):
+        read_actions(path, verbs=verbs)
+
+
+def test_many_shot_actions_of_a_label_with_two_pairs_are_refused():
+    actions = {"label": [3, 3], "verb_id": [0, 1], "noun_id": [0, 0]}
+    with pytest.raises(ValueError, match=r"label 3 both \(0, 0\) and \(1, 0\)"):
+        many_shot_actions(actions, verbs=[0], nouns=[0])
+
+
+def test_many_shot_actions_of_a_mapping():
+    actions = {7: (0, 0), 8: (0, 1), 9: (1, 1)}
+    assert many_shot_actions(actions, verbs=[0], nouns=[1]).tolist() == [8]
+    assert many_shot_actions(actions, [0], [1], rule="or").tolist() == [7, 8, 9]

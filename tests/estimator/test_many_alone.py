@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from together import (
     CLIPS,
@@ -41,7 +42,8 @@ from skanticipate import (
     TransitionPrior,
     fit_many,
 )
-from skanticipate.estimator.many import Job, fit_jobs
+from skanticipate.estimator.many import fit_jobs
+from skanticipate.estimator.wanted import Job
 
 
 def smoothed(network=None, **params):
@@ -184,6 +186,44 @@ def test_nothing_to_fit():
     assert fit_many([], X, Y) == []
 
 
+@pytest.mark.parametrize(
+    "kind", [tuple, iter, lambda models: (m for m in models), np.array]
+)
+def test_estimators_may_be_any_iterable(kind):
+    models = rates(0.01, 0.1)
+    found = fit_many(kind(models), X, Y, train=[FOLDS[0], FOLDS[1]])
+    expected = fit_many(models, X, Y, train=[FOLDS[0], FOLDS[1]])
+    assert [model.lr for model in found] == [0.01, 0.1]
+    for one, other in zip(found, expected, strict=True):
+        assert_array_equal(one.predict_proba(X), other.predict_proba(X))
+
+
+@pytest.mark.parametrize(
+    ("models", "match"),
+    [
+        (smoothed(), r"got a SmoothedAnticipator: a single one is \[estimator\]"),
+        (make_pipeline(StandardScaler(), smoothed()), "got a Pipeline: a single one"),
+        ({"slow": smoothed()}, r"got a dict: pass list\(estimators.values\(\)\)"),
+        ({"a": smoothed()}.items(), "got a dict_items: pass them in a list"),
+        (None, "got a NoneType: pass them in a list"),
+        ("model", "got a str: pass them in a list"),
+        ([("slow", smoothed())], r"(?s)estimators\[0\] is \('slow', .*without a name"),
+        ([smoothed(), SmoothedAnticipator], r"estimators\[1\] is <class"),
+        ([smoothed(), 3], r"estimators\[1\] is 3: expected an estimator"),
+    ],
+)
+def test_what_are_no_estimators(models, match):
+    with pytest.raises(TypeError, match=match):
+        fit_many(models, X, Y)
+
+
+def test_without_labels_or_clips_the_fit_says_so():
+    with pytest.raises(ValueError, match="requires y to be passed"):
+        fit_many(rates(0.01), X, None, train=[FOLDS[0]])
+    with pytest.raises((TypeError, ValueError), match="NoneType|None"):
+        fit_many(rates(0.01), None, Y)
+
+
 def test_callers_arrays_streams_and_threads_are_untouched():
     arrays = [X.copy(), Y.copy(), PAST.copy()]
     for array in arrays:
@@ -317,6 +357,38 @@ def test_estimators_of_other_libraries_and_pipelines(train):
         rows = slice(None) if train is None else train[k]
         expected = clone(model).fit(X[rows], Y[rows])
         np.testing.assert_allclose(found.predict_proba(X), expected.predict_proba(X))
+
+
+def test_the_last_step_of_a_pipeline_gets_the_signals():
+    prior = smoothed(prior=TransitionPrior())
+    given = {"y_past": np.roll(NAMES, 1), "sample_weight": 1.0 + Y}
+    inner = Pipeline([("again", StandardScaler()), ("model", prior)])
+    models = {
+        "model__": Pipeline([("scale", StandardScaler()), ("model", prior)]),
+        "inner__model__": Pipeline([("scale", StandardScaler()), ("inner", inner)]),
+        "": prior,
+    }
+    rows = FOLDS[0]
+    found = fit_many(models.values(), X, NAMES, **given, train=[rows] * 3)
+    for (prefix, model), one in zip(models.items(), found, strict=True):
+        cut = {f"{prefix}{name}": values[rows] for name, values in given.items()}
+        expected = clone(model).fit(X[rows], NAMES[rows], **cut)
+        assert_allclose(one.predict_proba(X), expected.predict_proba(X), atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["X_future_unlabeled", "X_val"])
+def test_clips_that_a_pipeline_would_not_transform_need_routing(name):
+    model = DistilledAnticipator(MLP(5), max_epochs=2, random_state=0)
+    given = {name: X + 1.0} | ({"y_val": Y} if name == "X_val" else {})
+    plain = make_pipeline("passthrough", model)
+    fit_many([plain], X, Y, **given)
+    scaled = make_pipeline(StandardScaler(), model, transform_input=[name])
+    with pytest.raises(ValueError, match=rf"not {name}: make it with transform_input="):
+        fit_many([plain, scaled], X, Y, **given)
+    with config_context(enable_metadata_routing=True):
+        (found,) = fit_many([scaled], X, Y, **given)
+        expected = clone(scaled).fit(X, Y, **given)
+    assert_array_equal(found.predict_proba(X), expected.predict_proba(X))
 
 
 @pytest.mark.parametrize(
@@ -510,12 +582,32 @@ def test_train_of_another_length():
         np.arange(8).reshape(2, 4),
         [],
         ["a", "b"],
+        (np.arange(3), np.arange(2)),
+        pd.array([True, None] * (N // 2), dtype="boolean"),
     ],
-    ids=["long mask", "short mask", "floats", "high", "low", "2-D", "empty", "text"],
 )
 def test_rows_that_are_none(rows):
     with pytest.raises(ValueError, match=r"train\[1\] must hold numbers of rows"):
         fit_many(rates(0.01, 0.02), X, Y, train=[FOLDS[0], rows])
+
+
+@pytest.mark.parametrize("kind", [np.array, list])
+def test_a_mask_of_whole_numbers_is_no_list_of_rows(kind):
+    mask = np.arange(N) % 2
+    with pytest.raises(ValueError, match=f"holds {N} numbers 0 and 1.*if it is a mask"):
+        fit_many(rates(0.01), X, Y, train=[kind(mask)])
+
+
+def test_a_mask_that_hides_rows_or_names_them_in_another_order_is_refused():
+    hidden = np.ma.array(np.arange(30), mask=np.arange(30) < 3)
+    with pytest.raises(ValueError, match=r"train\[0\] is a masked array that hides 3"):
+        fit_many(rates(0.01), X, Y, train=[hidden])
+    names = [f"clip {k}" for k in range(N)]
+    mask = pd.Series(np.arange(N) < 30, index=names)
+    table = pd.DataFrame(X, index=names)
+    fit_many(rates(0.01), table, Y, train=[mask])
+    with pytest.raises(ValueError, match=r"rows of train\[0\], next to X_past, have"):
+        fit_many(rates(0.01), table, Y, train=[mask[::-1]])
 
 
 @pytest.mark.parametrize("name", ["y", "X_future_unlabeled", "sample_weight", "groups"])

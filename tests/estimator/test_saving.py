@@ -6,6 +6,7 @@ import sys
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from numpy.testing import assert_array_equal
@@ -124,6 +125,24 @@ def test_a_copy_answers_the_same_to_the_bit(name, way, tmp_path):
     assert again.predict_proba(clips).tobytes() == model.predict_proba(clips).tobytes()
 
 
+@pytest.mark.parametrize("kind", ["series", "index"])
+def test_actions_of_pandas_keep_their_labels(kind, tmp_path):
+    labels, pairs = np.unique(Y), DATA.actions
+    actions = pd.Series(pairs)
+    if kind == "index":
+        rows = pd.Index(labels, name="label")
+        actions = pd.DataFrame(
+            [pairs[label] for label in labels], rows, columns=["verb", "noun"]
+        )
+    plain, given = (
+        anticipator(prior=TransitionPrior(known)).fit(X, Y, y_past=DATA.y_past)
+        for known in (pairs, actions)
+    )
+    given.save(tmp_path / "model")
+    again = skanticipate.load(tmp_path / "model").fit(X, Y, y_past=DATA.y_past)
+    assert again.predict_proba(X).tobytes() == plain.predict_proba(X).tobytes()
+
+
 def test_a_copy_shares_no_weights(pooled):
     before = pooled.predict_proba(X)
     for again in (copy.copy(pooled), copy.deepcopy(pooled)):
@@ -205,3 +224,9 @@ def test_a_model_with_callbacks_can_be_saved(tmp_path):
     model = anticipator().set_callbacks(monitor).fit(X, Y)
     again = through_save(model, tmp_path)
     assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+
+
+def test_trusted_classes_come_in_a_list(pooled, tmp_path):
+    pooled.save(tmp_path / "model")
+    with pytest.raises(TypeError, match=r"got the class MLP: pass \[MLP\]"):
+        skanticipate.load(tmp_path / "model", trusted=MLP)

@@ -251,5 +251,10 @@ def test_a_mask_of_classes_is_no_list_of_labels():
     tail = {"verb": mask, "noun": mask}
     with pytest.raises(ValueError, match="got a mask"):
         epic100_metrics(labels, action=scores, verb=scores, noun=scores, tail=tail)
+    for whole in (mask.astype(int), mask.astype(int).tolist()):
+        with pytest.raises(ValueError, match="0 and 1 many times over"):
+            mean_top_k_recall_score(y, scores, k=2, labels=whole)
+    only = {"labels": [1, 1, 0], "classes": [0, 1]}  # all that there are
+    assert mean_top_k_recall_score(y % 2, scores[:, :2], k=2, **only) == 1
     kept = {"classes": [False, True], "labels": [True]}  # labels that are truths
     assert mean_top_k_recall_score(y > 2, scores[:, :2], k=2, **kept) == 1

@@ -176,6 +176,22 @@ def test_an_iterable_counts_labelled_rows():
     assert split.get_n_splits(None, y) == split.get_n_splits() == 2
 
 
+def test_a_mask_of_whole_numbers_is_no_list_of_rows():
+    y = np.array([0, 1, -1, 0, 1])
+    mask = np.array([1, 1, 0, 0])
+    split = SemiSupervisedSplit([(mask, 1 - mask)])
+    with pytest.raises(ValueError, match="fold of cv holds 4 numbers 0 and 1"):
+        list(split.split(None, y, groups=range(5)))
+
+
+def test_a_mask_has_an_entry_for_each_labelled_row():
+    y = np.array([0, 1, -1, 0, 1])
+    mask = np.array([True, True, False, False, False])
+    split = SemiSupervisedSplit([(mask, ~mask)])
+    with pytest.raises(ValueError, match=r"shape \(5,\), but there are 4 labelled"):
+        list(split.split(None, y, groups=range(5)))
+
+
 def test_an_iterable_may_hold_masks():
     y = [-1, 0, 1, -1, 0, 1]
     mask = np.array([True, True, False, False])

@@ -1,6 +1,7 @@
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -27,6 +28,15 @@ X = np.zeros((4, 6, 2))
 def closed_figures():
     yield
     plt.close("all")
+
+
+def test_a_list_is_neither_runs_nor_models():
+    models = [Staged().fit(X, Y), Staged(n_right=(3, 4)).fit(X, Y)]
+    with pytest.raises(TypeError, match="got a list: name them"):
+        results_table(models, X, Y, k=1)
+    table = results_table(pd.Series(models, index=["a", "b"]), X, Y, k=1)
+    expected = ["| a | 25.00 | 50.00 |", "| b | 75.00 | 100.00 |"]
+    assert table.splitlines()[2:] == expected
 
 
 class Staged(ClassifierMixin, BaseEstimator):

@@ -428,3 +428,19 @@ def test_missing_matplotlib_is_explained(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(ImportError, match=r'pip install "skanticipate\[plot\]"'):
         AttentionMapDisplay(np.eye(2)).plot()
+
+
+def test_futures_are_those_of_all_past_clips():
+    past, future = clips(3), clips(3, seed=1)
+    model = fitted(past, future)
+    with pytest.raises(ValueError, match="X_future has 3 rows but X_past has 4"):
+        AttentionMapDisplay.from_estimator(model, past, future[1:], clip=1)
+    last = AttentionMapDisplay.from_estimator(model, past, future, clip=-1)
+    assert_allclose(last.teacher, lengths(future[3]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("clip", [4, -5, 1.0, "a"])
+def test_a_clip_is_the_number_of_a_row(clip):
+    past = clips(3)
+    with pytest.raises((TypeError, ValueError), match="clip"):
+        AttentionMapDisplay.from_estimator(fitted(past), past, clip=clip)

@@ -37,6 +37,12 @@ def closed_figures():
     plt.close("all")
 
 
+def test_scores_have_a_row_for_each_fraction():
+    for scores in (np.ones((3, 2)), np.ones(2)):
+        with pytest.raises(ValueError, match=r"'m' have shape .*: expected \(2, R\)"):
+            LabelFractionDisplay({"m": scores}, [0.1, 1.0]).plot()
+
+
 class Spy(ClassifierMixin, BaseEstimator):
     """Remembers what each fit was given; the list is shared by clones."""
 

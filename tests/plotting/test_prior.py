@@ -1,6 +1,7 @@
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import NotFittedError
@@ -33,6 +34,24 @@ def prior():
 
 def texts(tick_labels):
     return [text.get_text() for text in tick_labels]
+
+
+def test_names_of_a_table_are_those_of_its_cells():
+    table = pd.DataFrame([[0.9, 0.1], [0.3, 0.7]], ["x", "y"], ["a", "b"])
+    display = PriorDisplay(table, ["x", "y"], ["a", "b"]).plot()
+    assert_array_equal(display.im_.get_array(), table)
+    with pytest.raises(ValueError, match="Row 0 of matrix is named 'x', but is read"):
+        PriorDisplay(table, ["y", "x"], ["a", "b"]).plot()
+    with pytest.raises(ValueError, match="columns of matrix have the names that are"):
+        PriorDisplay(table, ["x", "y"], ["b", "a"]).plot()
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"), [(["x"], ["a", "b"]), (["x", "y"], ["a", "b", "c"])]
+)
+def test_there_is_a_label_for_each_row_and_a_class_for_each_column(labels, classes):
+    with pytest.raises(ValueError, match=r"shape \(2, 2\): expected \([12], [23]\)"):
+        PriorDisplay(np.eye(2), labels, classes).plot()
 
 
 def test_all_labels_are_shown_by_default(prior):

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -66,6 +67,22 @@ def test_type_of_padded_clips(dtypes, expected):
     assert pad_clips(sequences).dtype == expected
 
 
+@pytest.mark.parametrize("dtype", ["int32", "int64", "uint32", "uint64"])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_whole_numbers_stay_exact(dtype, sign):
+    if sign < 0 and dtype[0] == "u":
+        return
+    number = 2**24 + 1  # float32 would make it 2**24
+    X = pad_clips([np.full((1, 2), sign * number, dtype), np.ones((2, 2), np.float32)])
+    assert int(X[0, 1, 0]) == sign * number
+    assert X.dtype == np.float64
+
+
+def test_whole_numbers_that_no_float_holds_are_refused():
+    with pytest.raises(ValueError, match=r"clips\[1\] holds .*40993, beyond"):
+        pad_clips([np.ones((1, 2)), np.full((1, 2), 2**53 + 1)])
+
+
 def test_a_clip_without_steps_is_a_missing_one():
     X = pad_clips([np.zeros((0, 2)), [[1.0, 2.0]]])
     assert_array_equal(X, [[[NAN, NAN]], [[1, 2]]])
@@ -92,6 +109,8 @@ def test_padded_clips_are_scaled_by_their_own_steps():
     ("sequences", "match"),
     [
         ([], "clips is empty"),
+        ({"a": np.ones((2, 3))}, "got a dict: pass the clips alone"),
+        (pd.DataFrame({"v": [1, 1]}).groupby("v"), "got a DataFrameGroupBy: pass the"),
         ([[[1.0]], [1.0, 2.0]], r"clips\[1\] has shape \(2,\): .*clip\[:, None\]"),
         ([1.0, 2.0], r"clips\[0\] has shape \(\)"),
         ([np.ones((2, 3)), np.ones((2, 4))], r"\(2, 4\) but clips\[0\] has \(2, 3\)"),

@@ -93,6 +93,7 @@ def test_an_array_is_renormalised_where_the_class_set_shrank():
     ("matrix", "message"),
     [
         (np.eye(2), r"shape \(3, 3\).*got \(2, 2\)"),
+        ({0: {0: 1.0}, 1: {1: 1.0}}, "is a dict, whose columns have no order"),
         ([[1, 0, 0], [0, 2, -1], [0, 0, 1]], "got -1.0 in row 1, column 2"),
         ([[1, 0, 0], [0, 1, 0], [np.nan, 0, 1]], "got nan in row 2, column 0"),
         ([[1, 0, 0], [0.5, 0.4, 0], [0, 0, 1]], "row 1 sums to 0.9: divide"),

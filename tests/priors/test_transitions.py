@@ -238,6 +238,9 @@ def test_a_past_action_without_an_entry_in_actions_is_an_error():
         TransitionPrior(ACTIONS).fit(CLASSES, [0], [9])
 
 
+VIDEOS = pd.DataFrame({"video": ["v1", "v1"], "action": ["cut pan", "wash pan"]})
+
+
 @pytest.mark.parametrize("prior", [TemporalPrior, TransitionPrior])
 @pytest.mark.parametrize(
     ("wrong", "got"),
@@ -248,8 +251,13 @@ def test_a_past_action_without_an_entry_in_actions_is_an_error():
         (np.array(["cut pan", "wash pan"]), "'cut pan'"),
         ([0, 1], "got 0"),
         ([{"v1": ["cut pan"]}], "in place of such a list"),
+        (VIDEOS.groupby("video"), "got a DataFrameGroupBy: pass [list(labels) for"),
+        (VIDEOS.groupby("video")["action"], "got a SeriesGroupBy: pass [list(labels)"),
+        (list(VIDEOS.groupby("video")), "of which one is itself a list or a table"),
+        ([("v1", ["cut pan", "wash pan"])], "without the name of the video"),
+        ([VIDEOS], "in place of such a list"),
+        ([{"cut pan", "wash pan"}], "in place of such a list"),
     ],
-    ids=["dict", "table", "flat", "array", "numbers", "dict of dicts"],
 )
 def test_what_are_no_sequences_is_refused_with_the_remedy(prior, wrong, got):
     with pytest.raises(ValueError, match="sequences must") as error:

@@ -717,3 +717,20 @@ def test_a_teacher_of_an_earlier_version_is_to_be_fitted_again(model):
     del teacher.model_files_
     with pytest.raises(NotFittedError):
         teacher.predict_proba(PAST)
+
+
+def test_labels_of_one_axis_are_no_texts(model):
+    teacher = quick(model).fit(PAST, Y)
+    rows = PAST[-8:]
+    expected = teacher.predict_proba(rows[:, -1:])
+    with pytest.raises(
+        ValueError, match=r"which fit has read as '\w+ <v> .*\[:, None\]"
+    ):
+        teacher.predict_proba(rows[:, -1])
+    texts = [label.replace(" ", " <v> ") for label in rows[:, -1]]
+    assert_array_equal(teacher.predict_proba(texts), expected)
+    plain = quick(model, template="{verb} {noun}").fit(PAST, Y)
+    found = plain.predict_proba(rows[:, -1])  # the labels are their own texts
+    assert_array_equal(found, plain.predict_proba(rows[:, -1:]))
+    texts = quick(model).fit(PAST[:, -1], Y)
+    assert len(texts.predict_proba(rows[:, -1])) == 8

@@ -8,25 +8,23 @@ import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.utils import _safe_indexing
 from sklearn.utils.metadata_routing import UNUSED
-from sklearn.utils.validation import _num_samples, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from skanticipate.data.actions import verbs_and_nouns
-from skanticipate.data.labels import check_labels
 from skanticipate.data.leaks import warn_ungrouped
 from skanticipate.data.missing import label_codes, number_names
-from skanticipate.data.names import check_rows_alike
 from skanticipate.data.numbers import N_THREADS, Interval
 from skanticipate.data.rows import RowView
-from skanticipate.data.samples import Samples, check_weights, hold_out
-from skanticipate.data.validation import check_groups, check_same_length
-from skanticipate.estimator.many import Job, fit_jobs, fitted_of
-from skanticipate.estimator.nested import warn_if_reencoded
+from skanticipate.data.samples import Samples, hold_out
+from skanticipate.estimator.many import fit_jobs, fitted_of
 from skanticipate.estimator.saving import SaveMixin
+from skanticipate.estimator.wanted import Job
 from skanticipate.networks import LSTM, VerbNounHead
 from skanticipate.preprocessing.history import HistoryEncoder, HistoryInputMixin
 from skanticipate.teachers.history.mixture import mixture_weights
 from skanticipate.teachers.history.ngrams import BackOffNGrams, latest_first
 from skanticipate.teachers.history.templates import ActionTemplates
+from skanticipate.teachers.labels import check_labelled
 from skanticipate.teachers.recognition import RecognitionTeacher
 from skanticipate.training.runtime import all_or_nothing
 from skanticipate.training.schedules import CosineSchedule
@@ -211,29 +209,16 @@ class HistoryTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimato
 
     def _check_fit(self, past_actions, y, groups, sample_weight):
         """Check what fit was given, once.   -> Samples of codes."""
-        labels = check_labels(y, classes=None, unlabeled_label=None, estimator=self)
-        warn_if_reencoded(self, labels.classes)
-        check_same_length(
-            _num_samples(past_actions),
-            "past_actions",
-            y=labels.codes,
-            groups=groups,
-            sample_weight=sample_weight,
+        self.classes_, codes, groups, weights = check_labelled(
+            self, past_actions, y, groups, sample_weight
         )
-        check_rows_alike(
-            past_actions=past_actions, y=y, groups=groups, sample_weight=sample_weight
-        )
-        self.classes_ = labels.classes
-        weights = check_weights(labels.codes, sample_weight)
         counted = past_actions
         if weights is not None:  # of rows that do not count no word is known
             counted = _safe_indexing(past_actions, np.flatnonzero(weights))
         self.encoder_ = HistoryEncoder(self.actions).fit(counted)
         self._columns = self.encoder_._columns
         histories = self.encoder_.transform(past_actions)  # (n, L, k)
-        samples = Samples(
-            RowView(histories), labels.codes, weights, groups=check_groups(groups)
-        )
+        samples = Samples(RowView(histories), codes, weights, groups=groups)
         if weights is not None:
             samples = samples.select(weights > 0)
         if samples.groups is not None and len(np.unique(samples.groups)) < 2:

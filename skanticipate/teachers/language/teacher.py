@@ -3,25 +3,24 @@
 import os
 from numbers import Integral, Real
 
+import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
-from skanticipate.data.labels import check_labels
 from skanticipate.data.leaks import warn_ungrouped
 from skanticipate.data.missing import number_names
-from skanticipate.data.names import check_rows_alike
 from skanticipate.data.numbers import N_THREADS, Interval
 from skanticipate.data.rows import RowView
-from skanticipate.data.samples import Samples, check_weights, hold_out, weigh_classes
-from skanticipate.data.validation import check_groups, check_same_length
-from skanticipate.estimator.nested import validate_nested, warn_if_reencoded
+from skanticipate.data.samples import Samples, hold_out, weigh_classes
+from skanticipate.estimator.nested import validate_nested
 from skanticipate.estimator.provenance import versions
 from skanticipate.estimator.saving import SaveMixin
 from skanticipate.preprocessing.history import HistoryInputMixin
-from skanticipate.preprocessing.text import HistoryText, texts_of
+from skanticipate.preprocessing.text import HistoryText, refuse_labels, texts_of
+from skanticipate.teachers.labels import check_labelled
 from skanticipate.teachers.language.embedding import TextReader
 from skanticipate.teachers.language.encoder import check_files, model_files
 from skanticipate.teachers.language.heads import (
@@ -321,7 +320,8 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimat
         FileNotFoundError
             If the folder of the model is gone.
         ValueError
-            If a label has no verb and noun, or a file of `model_files_` changed.
+            If a label has no verb and noun, a file of `model_files_` changed, or labels
+            come with one axis, as texts, where `fit` had rows of labels.
         """
         vectors, which = self._vectors(past_actions)  # (m, d), m distinct texts
         with torch_threads(self.n_threads):
@@ -366,26 +366,19 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimat
             separator=self.separator,
             noun_order=self.noun_order,
         )
-        return texts_of(past_actions, writer)
+        texts, written = texts_of(past_actions, writer), np.ndim(past_actions) != 1
+        if reset:
+            self._writes_texts = written
+        elif getattr(self, "_writes_texts", False) and not written:
+            refuse_labels(texts, self.classes_, writer)
+        return texts
 
     def _check_fit(self, past_actions, which, y, groups, sample_weight):
         """Check what came with the histories.   -> Samples of numbers of texts."""
-        labels = check_labels(y, classes=None, unlabeled_label=None, estimator=self)
-        warn_if_reencoded(self, labels.classes)
-        check_same_length(
-            len(which),
-            "past_actions",
-            y=labels.codes,
-            groups=groups,
-            sample_weight=sample_weight,
+        self.classes_, codes, groups, weights = check_labelled(
+            self, past_actions, y, groups, sample_weight
         )
-        check_rows_alike(
-            past_actions=past_actions, y=y, groups=groups, sample_weight=sample_weight
-        )
-        self.classes_ = labels.classes
-        weights = check_weights(labels.codes, sample_weight)
-        groups = check_groups(groups)
-        samples = Samples(RowView(which), labels.codes, weights, groups=groups)
+        samples = Samples(RowView(which), codes, weights, groups=groups)
         return samples if weights is None else samples.select(weights > 0)
 
     def _reader(self, weights=None):

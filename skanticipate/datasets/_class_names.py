@@ -1,0 +1,104 @@
+"""Names that stand for the ids of verb or noun classes."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from skanticipate.data.missing import as_list, check_label_list, is_never_a_name
+from skanticipate.data.names import check_rows_alike, column_names
+from skanticipate.datasets._segments import check_names
+
+_COLUMNS = ("id", "name")
+
+
+def named_ids(names, what):
+    """Name of each class id, of whatever says it.
+
+    Parameters
+    ----------
+    names : sequence of str, mapping, Series or table
+        In the order of the ids from 0; or by id; or with the columns `id` and `name`.
+        A missing name stands for none.
+    what : str
+        What they are called.
+
+    Returns
+    -------
+    dict of int to str
+
+    Raises
+    ------
+    ValueError
+        If an id has two names, a name is no text, or a table has not both columns.
+
+    Examples
+    --------
+    >>> named_ids(["take", "put"], "verbs")
+    {0: 'take', 1: 'put'}
+    >>> named_ids({"id": [4, 4], "name": ["take", "put"]}, "verbs")
+    Traceback (most recent call last):
+    ValueError: verbs gives the id 4 both 'take' and 'put': keep one name for each id.
+    """
+    named = {}
+    for identifier, name in _pairs(names, what):
+        if is_never_a_name(name):
+            continue  # keeps the place of an id that no class has
+        if not isinstance(name, str):
+            raise ValueError(
+                f"{what} gives the id {identifier!r} the name {name!r}: expected a "
+                "text."
+            )
+        if named.setdefault(identifier, name) != name:
+            raise ValueError(
+                f"{what} gives the id {identifier!r} both {named[identifier]!r} and "
+                f"{name!r}: keep one name for each id."
+            )
+    check_names(list(named.values()), what)
+    return named
+
+
+def names_of_ids(file, what, ids, names, default):
+    """Names of the class ids of a file.   (n,) -> (n,) str."""
+    if names is None:
+        return np.array(default)
+    named = named_ids(names, what)
+    for row, identifier in enumerate(ids):
+        if identifier not in named:
+            raise file.error(
+                row,
+                f"refers to the id {identifier}, which has no name in {what} "
+                f"(it has {len(named)} names; ids are whole numbers)",
+            )
+    return np.array([named[i] for i in ids])
+
+
+def _pairs(names, what):
+    """Ids and names.   -> iterable of pairs."""
+    has_columns = hasattr(names, "columns")
+    if has_columns or (isinstance(names, Mapping) and set(_COLUMNS) <= set(names)):
+        return _rows(names, what)
+    if hasattr(names, "items"):  # a mapping, or a Series by its index: id -> name
+        return names.items()
+    check_label_list(names, what)
+    return enumerate(as_list(names))
+
+
+def _rows(table, what):
+    """Rows of a table with the columns id and name."""
+    found = list(table) if isinstance(table, Mapping) else column_names(table) or []
+    if not set(_COLUMNS) <= set(found):
+        raise ValueError(
+            f"{what} must be a table with the columns id and name, got "
+            f"{', '.join(map(str, found))}: read the file of EPIC-KITCHENS with "
+            "read_classes, or rename the columns."
+        )
+    columns = {f"{part} of {what}": table[part] for part in _COLUMNS}
+    check_rows_alike(**columns)
+    for name, column in columns.items():
+        check_label_list(column, name)
+    ids, names = map(as_list, columns.values())
+    if len(ids) != len(names):
+        raise ValueError(
+            f"{what} has {len(ids)} ids and {len(names)} names: give one for each."
+        )
+    return zip(ids, names, strict=True)

@@ -1,0 +1,190 @@
+"""Which fits are wanted: estimators, the rows of each, and signals by their names."""
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
+from inspect import isclass
+
+import numpy as np
+from sklearn import get_config
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _num_samples, check_consistent_length
+
+from skanticipate.data.missing import refuse_masked
+from skanticipate.data.names import check_rows_alike
+from skanticipate.data.numbers import refuse_counted_mask
+from skanticipate.data.rows import RowView
+from skanticipate.estimator.base import BaseAnticipator
+
+_CLIPS = ("X_future_unlabeled", "X_val")  # of which first steps would be fitted too
+
+
+@dataclass(frozen=True)
+class Job:
+    """One fit that is wanted.
+
+    Attributes
+    ----------
+    estimator : estimator
+        Unfitted; it is fitted in place, or a copy of it in another process.
+    X, y : as `fit` takes them
+        The rows that it trains on. Jobs that share these objects share the work of
+        their teachers.
+    signals : dict
+        What else `fit` is given, cut to the same rows.
+    """
+
+    estimator: object
+    X: object
+    y: object
+    signals: dict = field(default_factory=dict)
+
+
+def listed(estimators):
+    """Estimators of any iterable, as a list.
+
+    Raises
+    ------
+    TypeError
+        If this is one estimator, names its entries or has no order, or one of them is
+        no estimator.
+
+    Examples
+    --------
+    >>> from sklearn.dummy import DummyClassifier
+    >>> listed(DummyClassifier(random_state=k) for k in range(2))
+    [DummyClassifier(random_state=0), DummyClassifier(random_state=1)]
+    >>> listed(DummyClassifier())
+    Traceback (most recent call last):
+    TypeError: estimators must be a list of estimators, got a DummyClassifier: a ...
+    """
+    remedy = None
+    if hasattr(estimators, "fit"):  # a Pipeline would give its steps
+        remedy = "a single one is [estimator]"
+    elif isinstance(estimators, Mapping):
+        remedy = "pass list(estimators.values())"
+    elif isinstance(estimators, Set | str) or not hasattr(estimators, "__iter__"):
+        remedy = "pass them in a list, in their order"
+    if remedy is not None:
+        raise TypeError(
+            f"estimators must be a list of estimators, got a "
+            f"{type(estimators).__name__}: {remedy}."
+        )
+    estimators = list(estimators)
+    for k, estimator in enumerate(estimators):
+        if isclass(estimator) or not hasattr(estimator, "fit"):
+            raise TypeError(
+                f"estimators[{k}] is {estimator!r:.80}: expected an estimator, an "
+                "instance with a method fit, without a name."
+            )
+    return estimators
+
+
+def wanted_jobs(estimators, by_row, validation, train):
+    """Fits of clones of estimators, each on all rows or on its own.
+
+    Parameters
+    ----------
+    estimators : list of K estimators
+    by_row : dict
+        X_past, y and what else has a row for each of theirs.
+    validation : dict
+        What is given to all fits as it is.
+    train : sequence of K index arrays or masks, or None
+        Rows of each; None: all rows.
+
+    Returns
+    -------
+    list of Job
+
+    Raises
+    ------
+    ValueError
+        If `train` is not as long as `estimators` or holds what are no rows, or clips
+        are to go to a Pipeline whose first steps would not transform them.
+    """
+    train = [None] * len(estimators) if train is None else list(train)
+    if len(train) != len(estimators):
+        raise ValueError(
+            f"train has rows for {len(train)} estimators, but there are "
+            f"{len(estimators)}: give an array of rows for each, or None."
+        )
+    check_rows_alike(**by_row)
+    parts, jobs = {}, []
+    for k, (estimator, rows) in enumerate(zip(estimators, train, strict=True)):
+        rows = None if rows is None else _numbers_of_rows(rows, by_row, k)
+        key = None if rows is None else rows.tobytes()
+        if not isinstance(estimator, BaseAnticipator):  # may write into its input
+            rows = np.arange(_num_samples(by_row["X_past"])) if rows is None else rows
+            key = k
+        if key not in parts:
+            parts[key] = _cut(by_row, rows)
+        X, y, signals = parts[key]
+        signals = _as_fit_names_them(estimator, signals | validation, k)
+        jobs.append(Job(clone(estimator), X, y, signals))
+    return jobs
+
+
+def _numbers_of_rows(rows, by_row, k):
+    """Indices or a mask of rows as indices (m,) of int64; those of estimator k."""
+    check_consistent_length(*by_row.values())
+    refuse_masked(rows, f"train[{k}]", "Leave these rows out.")
+    try:
+        numbers = np.asarray(rows)
+    except ValueError as error:  # numpy's words for arrays of unequal length
+        raise ValueError(
+            f"train[{k}] must hold numbers of rows, or be a mask, got arrays of "
+            "unequal length: of (train, test) of a splitter pass train."
+        ) from error
+    n = _num_samples(by_row["X_past"])
+    if numbers.shape == (n,) and numbers.dtype == bool:
+        check_rows_alike(X_past=by_row["X_past"], **{f"train[{k}]": rows})
+        return np.flatnonzero(numbers)
+    whole = numbers.ndim == 1 and numbers.dtype.kind in "iu" and len(numbers) > 0
+    if not whole or numbers.min() < -n or numbers.max() >= n:
+        raise ValueError(
+            f"train[{k}] must hold numbers of rows, or be a mask, of the {n} rows of "
+            f"X_past; got {numbers.dtype} of shape {numbers.shape}."
+        )
+    refuse_counted_mask(numbers, n, f"train[{k}]")
+    return numbers.astype(np.int64)
+
+
+def _cut(by_row, rows):
+    """Rows of all that has as many.   -> X, y, dict of the others."""
+    if rows is not None:
+        by_row = {name: _rows_of(values, rows) for name, values in by_row.items()}
+    others = dict(by_row)
+    return others.pop("X_past"), others.pop("y", None), others
+
+
+def _rows_of(values, rows):
+    """Some rows; of arrays of numbers without a copy."""
+    if (
+        isinstance(values, np.ndarray)
+        and not isinstance(values, np.ma.MaskedArray)
+        and values.ndim > 1
+        and values.dtype.kind in "fiu"
+    ):
+        return RowView(values)[rows]
+    return _safe_indexing(values, rows)
+
+
+def _as_fit_names_them(estimator, signals, k):
+    """Signals by the names that fit of an estimator has for them.   -> dict.
+
+    To a Pipeline they are those of its last step, unless scikit-learn routes them.
+    """
+    if not isinstance(estimator, Pipeline) or get_config()["enable_metadata_routing"]:
+        return signals
+    *first, (name, last) = estimator.steps
+    clips = [name for name in _CLIPS if name in signals]
+    if clips and any(step not in (None, "passthrough") for _, step in first):
+        raise ValueError(
+            f"estimators[{k}] is a Pipeline whose first steps would transform X_past "
+            f"but not {clips[0]}: make it with transform_input={clips}, and fit in "
+            "sklearn.config_context(enable_metadata_routing=True)."
+        )
+    inner = _as_fit_names_them(last, signals, k)
+    return {f"{name}__{signal}": given for signal, given in inner.items()}

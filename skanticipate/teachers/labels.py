@@ -1,0 +1,34 @@
+"""What the fits of text teachers check alike: all that comes with the past actions."""
+
+from sklearn.utils.validation import _num_samples
+
+from skanticipate.data.labels import check_labels
+from skanticipate.data.names import check_rows_alike
+from skanticipate.data.samples import check_weights
+from skanticipate.data.validation import check_groups, check_same_length
+from skanticipate.estimator.nested import warn_if_reencoded
+
+
+def check_labelled(estimator, past_actions, y, groups, sample_weight):
+    """Check labels, groups and weights against the past actions.
+
+    Returns
+    -------
+    classes : ndarray of shape (C,)
+    codes : ndarray of shape (n,)
+    groups, weights : ndarray of shape (n,) or None
+    """
+    labels = check_labels(y, classes=None, unlabeled_label=None, estimator=estimator)
+    warn_if_reencoded(estimator, labels.classes)
+    check_same_length(
+        _num_samples(past_actions),
+        "past_actions",
+        y=labels.codes,
+        groups=groups,
+        sample_weight=sample_weight,
+    )
+    check_rows_alike(
+        past_actions=past_actions, y=y, groups=groups, sample_weight=sample_weight
+    )
+    weights = check_weights(labels.codes, sample_weight)
+    return labels.classes, labels.codes, check_groups(groups), weights
