@@ -24,6 +24,7 @@ from skanticipate import (
     presets,
 )
 from skanticipate.datasets import make_kitchen
+from skanticipate.plotting import AnticipationCurveDisplay
 
 # What METHODS calls unknown is ours, and stands in the last lines of each.
 SETTINGS = {
@@ -359,3 +360,30 @@ def test_a_batch_of_epics_size():
     assert model.feature_map(past[:1]).shape == (1, 8 * 14 * 14, 832)
     assert model.predict_proba(past[:2]).shape == (2, 125)
     assert np.isfinite(model.history_[0]["feature"])
+
+
+def test_accuracy_rises_towards_the_action_as_in_the_papers_tables():
+    kitchen = make_kitchen(70, n_steps=14, noise=2.0, random_state=0)
+    train, test = kitchen.groups < 45, kitchen.groups >= 50
+    held_out = ~(train | test)
+    model = presets.camporese2020_rulstm(
+        VerbNounPrior(kitchen.actions),
+        max_epochs=14,
+        network__hidden_size=32,
+        network__dropout=0.4,
+        batch_size=32,
+        lr=0.05,
+        random_state=0,
+    ).fit(
+        kitchen.X_past[train],
+        kitchen.y[train],
+        X_val=kitchen.X_past[held_out],
+        y_val=kitchen.y[held_out],
+    )
+    display = AnticipationCurveDisplay.from_estimator(
+        {"verb-noun": model}, kitchen.X_past[test], kitchen.y[test], k=3
+    )
+    scores = np.ravel(display.scores["verb-noun"])
+    assert_allclose(display.anticipation_times, np.arange(8, 0, -1) / 4)
+    assert scores[-3:].mean() > scores[:3].mean() + 0.1
+    assert display.to_markdown().splitlines()[-1].count(" | ") == 8
