@@ -1,6 +1,7 @@
 """What a search does instead of fitting one candidate after the other."""
 
 import time
+from collections.abc import Mapping
 from copy import deepcopy
 from functools import partial
 from inspect import isclass
@@ -157,7 +158,15 @@ def _fitted_candidates(search, values, splits, X, y, signals):
 
 
 def _with(base, values):
-    return clone(base).set_params(**clone(values, safe=False))
+    own = {name: _copied(name, value) for name, value in values.items()}
+    return clone(base).set_params(**own)
+
+
+def _copied(name, value):
+    """A copy, as scikit-learn makes one; pre-trained weights in memory are shared."""
+    if isinstance(value, Mapping) and name.rpartition("__")[2] == "weights":
+        return value
+    return clone(value, safe=False)
 
 
 def _as_view(X, candidates):
