@@ -19,6 +19,7 @@ from skanticipate import (
     HistoryEncoder,
     HistoryTeacher,
     HistoryText,
+    LateFusion,
     SmoothedAnticipator,
     TeacherEnsemble,
     pad_clips,
@@ -303,3 +304,100 @@ def test_names_of_futures_behind_a_step_that_drops_those_of_the_past_are_told_of
         pipeline.fit(
             past, np.arange(30) % 3, distilledanticipator__X_future_unlabeled=future
         )
+
+
+# ------------------------------------- past actions: the last column is the latest one
+
+TIMES = ["t-3", "t-2", "t-1"]
+LONG = pd.DataFrame([["cut pan", "wash pan", "dry cup"]] * 12, columns=TIMES)
+
+
+@pytest.mark.parametrize(
+    "reader",
+    [
+        lambda table: HistoryEncoder().fit(table).transform,
+        lambda table: HistoryText().fit(table).transform,
+        lambda table: (
+            HistoryTeacher(n_networks=1, max_epochs=1).fit(table, NEXT).predict_proba
+        ),
+        lambda table: (
+            TeacherEnsemble([HistoryTeacher(n_networks=1, max_epochs=1)])
+            .fit(table, NEXT)
+            .predict_proba
+        ),
+    ],
+    ids=["HistoryEncoder", "HistoryText", "HistoryTeacher", "TeacherEnsemble"],
+)
+def test_shorter_histories_keep_their_order_and_the_latest_action(reader):
+    read = reader(LONG)
+    for kept in (["t-1"], ["t-2", "t-1"], ["t-3", "t-1"]):
+        np.testing.assert_array_equal(read(LONG[kept]), read(LONG[kept].to_numpy()))
+    longer = LONG.assign(**{"t-4": "cut pan"})[["t-4", *TIMES]]
+    np.testing.assert_array_equal(read(longer), read(longer.to_numpy()))
+    for wrong in (["t-1", "t-2"], ["t-3", "t-2"], ["t-3"]):
+        with pytest.raises(ValueError, match="the latest action last"):
+            read(LONG[wrong])
+    for counted in (
+        LONG[["t-1"]].set_axis([0], axis=1),
+        LONG.set_axis(range(3), axis=1),
+    ):
+        assert len(read(counted)) == 12
+
+
+def test_a_frozen_text_teacher_knows_which_action_is_the_latest():
+    teacher = HistoryTeacher(n_networks=1, max_epochs=1).fit(LONG, NEXT)
+    model = DistilledAnticipator(
+        MLP(4), text_teacher=FrozenEstimator(teacher), max_epochs=1, random_state=0
+    )
+    model.fit(np.eye(12), NEXT, past_actions=LONG[["t-2", "t-1"]])
+    for wrong in (["t-1", "t-2"], ["t-3", "t-2"]):
+        with pytest.raises(ValueError, match="columns of past_actions .* latest"):
+            model.fit(np.eye(12), NEXT, past_actions=LONG[wrong])
+
+
+# ------------------------------------------------------- other columns, as many of them
+
+
+def test_columns_that_are_named_by_other_numbers_are_refused():
+    table = pd.DataFrame(RNG.normal(size=(30, 16)), columns=range(16))
+    fitted = table[range(8, 16)]
+    model = SmoothedAnticipator(MLP(4), max_epochs=1, random_state=0)
+    model.fit(fitted, np.arange(30) % 3)
+    expected = model.predict_proba(fitted.to_numpy())
+    np.testing.assert_array_equal(model.predict_proba(fitted), expected)
+    with pytest.raises(ValueError, match=r"X are named \[7, 8, .* expected \[8, 9"):
+        model.predict_proba(table[range(7, 15)])
+    counted = fitted.set_axis(range(8), axis=1)  # names of nothing
+    np.testing.assert_array_equal(model.predict_proba(counted), expected)
+    model.fit(counted, np.arange(30) % 3).predict_proba(table[range(7, 15)])
+
+
+WIDE = pd.DataFrame(RNG.normal(size=(30, 8)), columns=[f"f{k}" for k in range(8)])
+
+
+@pytest.mark.filterwarnings("error:X does not have valid feature names")
+@pytest.mark.parametrize(
+    "member",
+    [
+        LogisticRegression(),
+        make_pipeline(StandardScaler(), GaussianNB()),
+        SmoothedAnticipator(MLP(4), max_epochs=1, random_state=0),
+    ],
+    ids=["scikit-learn", "Pipeline", "ours"],
+)
+@pytest.mark.parametrize("voting", [False, True])
+def test_a_frozen_member_knows_its_channels(member, voting):
+    y = np.arange(30) % 3
+    own = FrozenEstimator(member.fit(WIDE.iloc[:, 4:], y))
+    frozen = VotingClassifier([("a", own)], voting="soft") if voting else own
+    fusion = LateFusion([("a", frozen, (4, None))]).fit(WIDE, y)
+    expected = member.predict_proba(WIDE.iloc[:, 4:])
+    assert_allclose(fusion.predict_proba(WIDE), expected)
+    with pytest.raises(ValueError, match=r"that member 'a' sees are named \['f0', "):
+        LateFusion([("a", frozen, (0, 4))]).fit(WIDE, y)
+
+
+def test_a_frozen_teacher_refuses_other_columns():
+    teacher = FrozenEstimator(LogisticRegression().fit(WIDE.iloc[:, 4:], Y.clip(0)))
+    with pytest.raises(ValueError, match=r"X_future_unlabeled are named \['f0', "):
+        student(teacher=teacher).fit(PAST, Y, WIDE.iloc[:, :4])

@@ -30,7 +30,7 @@ from skanticipate.priors import (
 )
 
 LETTERS = list("aab")
-SCORES = [[3, 2], [2, 3], [1, 2]]
+SCORES = [[0.6, 0.4], [0.4, 0.6], [0.3, 0.7]]
 ACTIONS = {"a": ("cut", "pan"), "b": ("dry", "cup")}
 NUMBERED = {"a": (0, 1), "b": (1, 0)}
 LEVELS = {"sls_pt": 1, "sls_tl": 3, "sls_td": 3}

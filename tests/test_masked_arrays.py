@@ -122,9 +122,8 @@ def test_scores_of_a_submission_must_be_shown(tmp_path):
 
 def test_counts_of_a_byte_are_summed_as_wide_numbers():
     counts = np.array([[200, 100, 3]], dtype=np.uint8)
-    sums = marginalize(counts, ["a b", "a c", "d b"])
-    assert_array_equal(sums.verb_proba, [[300, 3]])
-    assert_array_equal(sums.noun_proba, [[203, 100]])
+    with pytest.raises(ValueError, match="probabilities: .* Row 0 sums to 303"):
+        marginalize(counts, ["a b", "a c", "d b"])
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16"])

@@ -6,7 +6,16 @@ import torch
 from numpy.testing import assert_array_equal
 from sklearn.naive_bayes import GaussianNB
 
-from skanticipate import MLP, FeatureMapNet, LateFusion, SmoothedAnticipator
+from skanticipate import (
+    MLP,
+    DistilledAnticipator,
+    FeatureMapNet,
+    LateFusion,
+    RecognitionTeacher,
+    RowView,
+    SmoothedAnticipator,
+    fit_many,
+)
 from skanticipate.losses import distillation_kl, weakly_aligned_loss
 from skanticipate.metrics import (
     mean_top_k_recall_score,
@@ -137,3 +146,36 @@ def test_true_is_no_size_of_a_patch():
     model.set_params(network__patch_size=[True])
     with pytest.raises(ValueError, match="patch_size must be a positive integer"):
         model.fit(clips, Y)
+
+
+# ------------------------------------------------------------ weights passed by place
+
+
+def smoothed():
+    return SmoothedAnticipator(MLP(4), max_epochs=1, random_state=0)
+
+
+@pytest.mark.parametrize(
+    "fit",
+    [
+        smoothed().fit,
+        RecognitionTeacher(MLP(4), max_epochs=1).fit,
+        DistilledAnticipator(MLP(4), max_epochs=1).fit,
+        LateFusion([("a", smoothed(), (0, 2)), ("b", GaussianNB(), (0, 2))]).fit,
+        lambda *arrays: fit_many([smoothed()], *arrays),
+    ],
+    ids=["smoothed", "teacher", "distilled", "fusion", "fit_many"],
+)
+def test_weights_and_groups_by_place_are_no_futures(fit):
+    pd = pytest.importorskip("pandas")
+    weights = np.linspace(0.1, 5, 24)
+    names = [f"video {k // 4}" for k in range(24)]
+    for given in (weights, weights.tolist(), pd.Series(weights), names, Y):
+        with pytest.raises(ValueError, match="sample_weight= and groups="):
+            fit(X, Y, given)
+
+
+def test_futures_that_nobody_looks_at_may_be_missing():
+    plain = smoothed().fit(X, Y).predict_proba(X)
+    for futures in ([None] * 24, [np.nan] * 24, [None, *X[1:]], X, RowView(X)):
+        assert_array_equal(smoothed().fit(X, Y, futures).predict_proba(X), plain)

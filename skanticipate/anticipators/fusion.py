@@ -15,17 +15,22 @@ from skanticipate.anticipators.members import (
     check_members,
     common_stages,
     fit_member,
+    shown_to,
 )
 from skanticipate.data.labels import check_label_array
 from skanticipate.data.leaks import whole_validation
 from skanticipate.data.missing import refuse_masked
 from skanticipate.data.names import check_rows_alike
 from skanticipate.data.rows import RowView
-from skanticipate.data.validation import check_same_length, clip_rows
+from skanticipate.data.validation import (
+    check_futures_are_clips,
+    check_same_length,
+    clip_rows,
+)
 from skanticipate.estimator.nested import validate_nested
 from skanticipate.estimator.saving import SaveMixin
 from skanticipate.metrics import labelled_scorer
-from skanticipate.preprocessing.slices import check_channels, keep_channels
+from skanticipate.preprocessing.slices import check_channels
 from skanticipate.signals.asking import seen_by_last_step, split_transforms
 from skanticipate.teachers.ensemble import mean_proba
 from skanticipate.training.runtime import all_or_nothing
@@ -164,6 +169,7 @@ class LateFusion(SaveMixin, ClassifierMixin, _BaseComposition):
             with a note of its name.
         """
         check_members(self.estimators, self.weights)
+        check_futures_are_clips(X_future_unlabeled)
         self._validate_names([name for name, _ in self._members])
         validate_nested(self)
         aligned = {
@@ -184,16 +190,14 @@ class LateFusion(SaveMixin, ClassifierMixin, _BaseComposition):
         self.classes_, self.unlabeled_label_ = labels.classes, labels.marker
         given = {**aligned, "X_val": X_val, "y_val": y_val}
         given = {name: signal for name, signal in given.items() if signal is not None}
-        checked = {
-            name: self._check_like_fit(given[name], name)
-            for name in ("X_future_unlabeled", "X_val")
-            if name in given
-        }
+        clips = {"X_past": (X_past, rows)}
+        for name in [k for k in ("X_future_unlabeled", "X_val") if k in given]:
+            clips[name] = given[name], self._check_like_fit(given[name], name)
         self.estimators_ = []
         for name, estimator, columns in self.estimators:
-            clips = keep_channels(X_past, rows, *columns)
-            seen = {k: keep_channels(given[k], v, *columns) for k, v in checked.items()}
-            member = fit_member(name, estimator, clips, y, labels, given | seen)
+            seen = {k: shown_to(estimator, *v, columns) for k, v in clips.items()}
+            own = seen.pop("X_past")
+            member = fit_member(name, estimator, own, y, labels, given | seen)
             self.estimators_.append(member)
         self.columns_ = {name: tuple(columns) for name, _, columns in self.estimators}
         self.anticipation_times_ = common_stages(self.estimators_)
@@ -297,7 +301,7 @@ class LateFusion(SaveMixin, ClassifierMixin, _BaseComposition):
         check_is_fitted(self)
         rows = self._check_like_fit(X, "X")
         return [
-            (member, keep_channels(X, rows, *channels))
+            (member, shown_to(member, X, rows, channels))
             for member, channels, _ in self._asked()
         ]
 

@@ -18,13 +18,14 @@ from skanticipate.data.missing import (
 )
 from skanticipate.data.names import (
     check_column_order,
+    check_columns_alike,
     check_label_names,
     column_names,
     first_table,
 )
 from skanticipate.data.numbers import weights_of
 from skanticipate.estimator.nested import names_of_columns, nested_estimators
-from skanticipate.preprocessing.slices import LastAxisSlice
+from skanticipate.preprocessing.slices import LastAxisSlice, keep_channels
 from skanticipate.signals.asking import (
     fit_with_signals,
     last_step,
@@ -79,14 +80,28 @@ def _check_member(name, estimator, columns):
 
 
 def check_columns_of_frozen(name, estimator, table, columns):
-    """Refuse a table whose columns a frozen member learned in another order."""
+    """Refuse a table whose columns are not those that a frozen member learned from."""
     found = column_names(first_table(table))
     if found is None:
         return
     start, stop = columns
     shown = SimpleNamespace(columns=found[start:stop])
+    first = estimator[0] if isinstance(estimator, Pipeline) else estimator
+    # The frozen teachers of an anticipator see something else than the past.
+    sees_other = has_fit_parameter(first, "X_future_unlabeled")
+    check = check_column_order if sees_other else check_columns_alike
     for names in names_of_columns(estimator):
-        check_column_order(shown, names, name=f"X_past that member {name!r} sees")
+        check(shown, names, name=f"X_past that member {name!r} sees")
+
+
+def shown_to(estimator, X, rows, columns):
+    """What a member sees of clips X that were checked as `rows`: its channels.
+
+    With their names, where X is a table and the member knows such names.
+    """
+    if hasattr(X, "columns") and any(True for _ in names_of_columns(estimator)):
+        return _safe_indexing(X, slice(*columns), axis=1)
+    return keep_channels(X, rows, *columns)
 
 
 def check_labels_alike(fusion, y):
@@ -165,7 +180,7 @@ def fit_member(name, estimator, clips, y, labels, signals):
         _refuse_to_hide(name, member, signals, len(labels.codes) - len(rows))
         y = labels.classes[labels.codes[rows]]
         if len(rows) < len(labels.codes):
-            clips = clips[rows]
+            clips = _safe_indexing(clips, rows)
             signals = {
                 key: signal if key.endswith("_val") else _safe_indexing(signal, rows)
                 for key, signal in signals.items()

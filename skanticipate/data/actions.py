@@ -7,7 +7,7 @@ from numbers import Integral
 import numpy as np
 
 from skanticipate.data.missing import as_list, is_never_a_name, label_list
-from skanticipate.data.names import check_rows_alike
+from skanticipate.data.names import check_rows_alike, is_number
 from skanticipate.data.warn import warn
 
 _TABLE_COLUMNS = ("label", "verb", "noun")
@@ -82,6 +82,29 @@ def verbs_and_nouns(labels, actions=None):
     for row, pair in enumerate(pairs):
         table[row] = pair
     return table[:, 0], table[:, 1]
+
+
+def refuse_ids(verbs, nouns):
+    """Refuse verbs and nouns that are numbers, where their words are read.
+
+    Raises
+    ------
+    ValueError
+        If one is a number, or the text of one.
+
+    Examples
+    --------
+    >>> refuse_ids(["cut"], ["12"])
+    Traceback (most recent call last):
+    ValueError: The noun '12' is a number, but its words are read: pass names rather ...
+    """
+    for kind, names in (("verb", verbs), ("noun", nouns)):
+        if ids := [name for name in names if is_number(name)]:
+            raise ValueError(
+                f"The {kind} {ids[0]!r} is a number, but its words are read: pass "
+                "names rather than ids in actions=, a mapping label -> (verb, noun) or "
+                "a table with the columns label, verb and noun."
+            )
 
 
 def verb_noun_pairs(labels, actions=None):

@@ -33,6 +33,17 @@ def names_of(labels):
     return [name_of(label) for label in labels]
 
 
+def is_number(label):
+    """Whether a label is a number, or the text of one.
+
+    Examples
+    --------
+    >>> [is_number(label) for label in (7, "07", 0.5, "cut", "7up")]
+    [True, True, True, False, False]
+    """
+    return _NUMBER.fullmatch(str(label).strip()) is not None
+
+
 def first_table(X):
     """The first table of a list of tables, which becomes one array; else X itself."""
     parts = X if isinstance(X, list | tuple) else ()
@@ -49,11 +60,14 @@ def column_names(table):
 
 def row_names(table):
     """What a table or Series calls its rows.   -> list, or None if it counts them."""
+    names = index_of(table)
+    return None if names is None or names == list(range(len(names))) else names
+
+
+def index_of(table):
+    """The index of a table or Series, which may only count.   -> list, or None."""
     index = getattr(table, "index", None)
-    if index is None or callable(index):  # the method of a list
-        return None
-    names = as_list(index)
-    return None if names == list(range(len(names))) else names
+    return None if index is None or callable(index) else as_list(index)  # of a list
 
 
 # -------------------------------------------------------------------- features
@@ -63,20 +77,82 @@ def check_names(X, *, name, estimator, reset):
     """Note what features are called in fit; refuse others, or another order, later.
 
     Of a table, or of a list of tables. scikit-learn compares texts (and warns where
-    only one of the two has names), `check_noted_columns` the order of numbers too.
+    only one of the two has names), `check_columns_alike` numbers too.
     """
     if type(X) is np.ndarray and not hasattr(estimator, "feature_names_in_"):
         return  # it has no names, and scikit-learn would look for some
-    _check_feature_names(estimator, first_table(X), reset=reset)
-    check_noted_columns(X, name=name, estimator=estimator, reset=reset)
+    table = first_table(X)
+    _check_feature_names(estimator, table, reset=reset)
+    if reset:
+        estimator._columns = column_names(table)
+    check_columns_alike(table, getattr(estimator, "_columns", None), name=name)
 
 
-def check_noted_columns(X, *, name, estimator, reset):
-    """Note what the columns are called in fit; later they come in the same order."""
+def check_columns_alike(table, expected, *, name):
+    """Refuse a table of as many columns as expected that names them otherwise.
+
+    Columns that are only counted, 0, 1, ..., have no names.
+
+    Parameters
+    ----------
+    table, expected, name : object
+        As in `check_column_order`.
+
+    Raises
+    ------
+    ValueError
+        If the names, or their order, are others. Another number of columns is the
+        caller's business.
+    """
+    check_column_order(table, expected, name=name)
+    found = column_names(table)
+    if found is None or expected is None or len(found) != len(expected):
+        return
+    names, wanted = names_of(found), names_of(expected)
+    if names != wanted and not _is_counted(names) and not _is_counted(wanted):
+        raise ValueError(
+            f"The columns of {name} are named {found[:5]}, expected "
+            f"{list(expected)[:5]} (the first five): select these columns; or pass an "
+            "array, table.to_numpy(), if the features are the same under other names."
+        )
+
+
+def check_history_columns(X, *, name, estimator, reset):
+    """Note what columns of past actions are called in fit; later they come alike."""
     table = first_table(X)
     if reset:
         estimator._columns = column_names(table)
-    check_column_order(table, getattr(estimator, "_columns", None), name=name)
+    check_history_order(table, getattr(estimator, "_columns", None), name=name)
+
+
+def check_history_order(table, expected, *, name):
+    """Refuse histories, longer or shorter ones perhaps, whose actions stand elsewhere.
+
+    Parameters
+    ----------
+    table, expected, name : object
+        As in `check_column_order`; the last column is that of the latest action.
+
+    Raises
+    ------
+    ValueError
+        If the names that both have are in another order, or the last column is not
+        the one that is expected. Where no name is the same nothing is said.
+    """
+    check_column_order(table, expected, name=name)
+    found = column_names(table)
+    if found is None or expected is None:
+        return
+    names, wanted = names_of(found), names_of(expected)
+    if _is_counted(names) or _is_counted(wanted) or set(names).isdisjoint(wanted):
+        return
+    in_order = [n for n in names if n in wanted] == [n for n in wanted if n in names]
+    if not in_order or names[-1] != wanted[-1]:
+        raise ValueError(
+            f"The columns of {name} are {found[-5:]}, expected {list(expected)[-5:]} "
+            "(the last five): histories may be longer or shorter at their beginning, "
+            "but keep the order of the columns, and the latest action last."
+        )
 
 
 def forget_names(estimator):
@@ -98,7 +174,7 @@ def check_tables_alike(tables, name):
         found = column_names(table)
         if found is None or found == expected:
             continue
-        _check_order(found, expected, f"The columns of {name}[{k!r}]")
+        check_order(found, expected, f"The columns of {name}[{k!r}]")
         if names_of(found) != names_of(expected):
             raise ValueError(
                 f"The columns of {name}[{k!r}] are named {found[:5]}, those of another "
@@ -126,10 +202,11 @@ def check_column_order(table, expected, *, name):
     """
     found = column_names(table)
     if expected is not None and found is not None:
-        _check_order(found, list(expected), f"The columns of {name}")
+        check_order(found, list(expected), f"The columns of {name}")
 
 
-def _check_order(found, expected, what):
+def check_order(found, expected, what):
+    """Refuse names that are those expected in another order; `what` has them."""
     if found == expected:
         return
     names, wanted = names_of(found), names_of(expected)
@@ -147,8 +224,9 @@ def _check_order(found, expected, what):
 def check_label_names(table, labels, *, name):
     """Refuse a table whose columns are named by other labels than they are read as.
 
-    Columns that are only counted, 0, 1, ..., have no names; nor do names count of
-    which none is a label, unless all are numbers.
+    Columns that are only counted, 0, 1, ..., have no names. Names may have the same
+    text before and after all labels, as "p_cut" and "p_wash"; and where labels are
+    numbers, names that are texts say what these stand for, or the reverse.
 
     Parameters
     ----------
@@ -162,29 +240,35 @@ def check_label_names(table, labels, *, name):
     Raises
     ------
     ValueError
-        If a name is one of the labels, or all are numbers, and the names are not the
-        labels in their order. Another number of columns is the caller's business.
+        If the names are not the labels in their order. Another number of columns is
+        the caller's business.
     """
     check_column_order(table, labels, name=name)
     found = column_names(table)
     if found is None or len(found) != len(labels):
         return
     names, wanted = names_of(found), names_of(labels)
-    if names == wanted or _is_counted(names):
+    before, _, after = names[0].rpartition(wanted[0])
+    are_numbers, wants_numbers = (all(map(is_number, n)) for n in (names, wanted))
+    affixed = [before + label + after for label in wanted]
+    if names == (wanted if are_numbers else affixed) or _is_counted(names):
         return
-    numbers = all(_NUMBER.fullmatch(text) for text in (*names, *wanted))
-    if numbers or not set(names).isdisjoint(wanted):
+    if are_numbers == wants_numbers or not set(names).isdisjoint(wanted):
         k = next(k for k, text in enumerate(names) if text != wanted[k])
         raise ValueError(
             f"Column {k} of {name} is named {found[k]!r}, but is read as the score of "
             f"{list(labels)[k]!r}: give the labels of the columns in their order, as "
-            "classes=list(table.columns) does where there is this parameter, or "
-            "select the columns of the labels, table[labels]."
+            "classes=list(table.columns) does where there is this parameter; select "
+            "the columns of the labels, table[labels]; or rename them."
         )
 
 
 def _is_counted(names):
-    return names == [str(k) for k in range(len(names))]
+    """Whether names only count, as those that pandas or polars gives."""
+    return any(
+        names == [f"{prefix}{k}" for k in range(len(names))]
+        for prefix in ("", "column_")
+    )
 
 
 # ------------------------------------------------------------------------ rows
@@ -253,7 +337,7 @@ class RowsAlike:
         if found is None or any(found == names for _, names in self._named):
             return
         for first, expected in self._named:
-            _check_order(found, expected, f"The rows of {what}, next to {first},")
+            check_order(found, expected, f"The rows of {what}, next to {first},")
         self._named.append((what, found))
 
     def each(self, tables, what):

@@ -8,6 +8,7 @@ import numpy as np
 from skanticipate.data.files import file_marks
 from skanticipate.data.formats import not_as_stored
 from skanticipate.data.missing import refuse_masked
+from skanticipate.data.places import check_chosen_rows
 
 # Bytes. Shorter reads cost more as calls to the system than through the map.
 _SHORT_RUN = 1 << 16
@@ -106,6 +107,7 @@ class RowView:
                     "A RowView selects rows only; use np.asarray(view) to index "
                     "the other axes."
                 )
+        check_chosen_rows(key, (), name="the mask of a RowView")
         rows = np.arange(len(self)) if self.rows is None else self.rows
         selected = rows[key]
         if np.ndim(selected) < rows.ndim:
@@ -192,6 +194,7 @@ def _is_array(base):
 def _as_index(rows, n):
     """Row numbers of an index or a mask over n rows.   -> array of int."""
     refuse_masked(rows, "rows", "Drop them.")
+    check_chosen_rows(rows, (), name="the mask of a RowView")
     rows = np.asarray(rows)
     if rows.dtype == bool:
         if rows.shape != (n,):

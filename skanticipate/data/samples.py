@@ -82,7 +82,7 @@ def _unless_alike(weights):
     return None if weights is None or (weights == 1).all() else weights
 
 
-def log_frequency(samples, learned, n_classes):
+def log_frequency(samples, learned, n_classes, earlier=None):
     """Logarithm of the share of each class in the labels.   -> (C,).
 
     One row more is counted for each class, of rows whose mean weight is 1. A class that
@@ -97,6 +97,9 @@ def log_frequency(samples, learned, n_classes):
         Codes of the labels that are learned from, -1 where there is none.
     n_classes : int
         Number of classes C.
+    earlier : ndarray of shape (C,), default=None
+        What an earlier fit found, which this one continues: a class that is no longer
+        learned keeps it.
     """
     labelled = samples.codes >= 0
     weights = None
@@ -104,7 +107,7 @@ def log_frequency(samples, learned, n_classes):
         weights = samples.weights[labelled] / samples.weights[labelled].mean()
     counts = np.bincount(samples.codes[labelled], weights, n_classes) + 1
     known = np.unique(learned[learned >= 0])
-    logs = np.zeros(n_classes)
+    logs = np.zeros(n_classes) if earlier is None else earlier.copy()
     logs[known] = np.log(counts[known] / counts[known].sum())
     return logs
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Set
+from numbers import Number
 
 import numpy as np
 from scipy.sparse import issparse
@@ -21,6 +22,7 @@ from skanticipate.data.names import (
     check_tables_alike,
     forget_names,
 )
+from skanticipate.data.places import check_ascending
 from skanticipate.data.rows import RowView
 
 _CHUNK_BYTES = 1 << 22
@@ -122,6 +124,8 @@ def check_as_meant(X, name):
     """Refuse clips that numpy reads otherwise: masked, packed in a file, transposed."""
     refuse_masked(X, name, _PASS_NAN)
     check_tables_alike(X, name)
+    for k, part in enumerate(X if isinstance(X, list | tuple) else ()):
+        check_ascending(part, f"{name}[{k}]")
     if trouble := not_as_stored(getattr(X, "attrs", {})):
         raise ValueError(f"{name} has {trouble}")
 
@@ -231,14 +235,14 @@ def check_teacher_proba(proba, classes, given_classes):
 
 def check_probabilities(proba, name):
     """Rows of probabilities.   (n, C) -> (n, C)."""
-    sums = proba.sum(axis=1)
+    sums = proba.sum(axis=1, dtype=np.float64)
     wrong = ~(np.isclose(sums, 1, atol=1e-3) & (proba >= 0).all(axis=1))
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise ValueError(
             f"{name} must hold probabilities: rows that are not negative and sum to 1. "
             f"Row {row} sums to {sums[row]:.4g}, its least entry is "
-            f"{proba[row].min():.4g}."
+            f"{proba[row].min():.4g}. Of logits take the softmax."
         )
     return proba
 
@@ -281,6 +285,30 @@ def check_same_length(n_rows, whose="X_past", /, **signals):
                 "with y = -1, and their futures here."
             )
         raise ValueError(f"{name} has {n} rows but {whose} has {n_rows}: {remedy}")
+
+
+def check_futures_are_clips(X_future_unlabeled):
+    """Refuse one value a row in the place of futures, the third argument of `fit`.
+
+    Weights and groups stand there if they are passed by place. What is a list, or has
+    one axis, may still hold clips, or None where there is none.
+
+    Raises
+    ------
+    ValueError
+        If an entry is a number or a text.
+    """
+    shape = getattr(X_future_unlabeled, "shape", None)
+    if X_future_unlabeled is None or (shape is not None and len(shape) != 1):
+        return
+    for entry in X_future_unlabeled:
+        is_value = isinstance(entry, Number | np.generic | str | bytes)
+        if is_value and not is_never_a_name(entry):
+            raise ValueError(
+                f"X_future_unlabeled, the third argument of fit, holds {entry!r}, one "
+                "value a row: expected clips of shape (n, ...). Pass weights and "
+                "groups by name, as sample_weight= and groups=."
+            )
 
 
 def title(estimator):

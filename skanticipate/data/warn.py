@@ -5,6 +5,8 @@ import sysconfig
 import warnings
 from pathlib import Path
 
+_PACKAGE = __name__.partition(".")[0]
+
 # Code that no user wrote: this package, the standard library, installed packages.
 _NOT_THE_USERS = tuple(
     f"{folder}/"
@@ -37,6 +39,17 @@ def is_called_by(module):
     while frame is not None and frame.f_globals.get("__name__") != module:
         frame = frame.f_back
     return frame is not None
+
+
+def calling_module():
+    """Name of the module whose function has called into this package, or None."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        name = str(frame.f_globals.get("__name__"))
+        if name.partition(".")[0] != _PACKAGE:
+            return name
+        frame = frame.f_back
+    return None
 
 
 def is_the_users(path):

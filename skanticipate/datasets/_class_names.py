@@ -6,6 +6,7 @@ import numpy as np
 
 from skanticipate.data.missing import as_list, check_label_list, is_never_a_name
 from skanticipate.data.names import check_rows_alike, column_names
+from skanticipate.data.warn import warn
 from skanticipate.datasets._segments import check_names
 
 _COLUMNS = ("id", "name")
@@ -60,6 +61,7 @@ def named_ids(names, what):
 def names_of_ids(file, what, ids, names, default):
     """Names of the class ids of a file.   (n,) -> (n,) str."""
     if names is None:
+        _warn_of_shared(file, what, ids.tolist(), default)
         return np.array(default)
     named = named_ids(names, what)
     for row, identifier in enumerate(ids):
@@ -70,6 +72,19 @@ def names_of_ids(file, what, ids, names, default):
                 f"(it has {len(named)} names; ids are whole numbers)",
             )
     return np.array([named[i] for i in ids])
+
+
+def _warn_of_shared(file, what, ids, names):
+    """Warn of one name for two ids, which whoever goes by names takes for one."""
+    id_of = {}
+    for identifier, name in zip(ids, names, strict=True):
+        if id_of.setdefault(name, identifier) != identifier:
+            warn(
+                f"{file.path} calls two {what} {name!r}, those of the ids "
+                f"{id_of[name]} and {identifier}, which count as one by name: pass the "
+                f"names of the classes as {what}=."
+            )
+            return
 
 
 def _pairs(names, what):

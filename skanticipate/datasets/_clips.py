@@ -9,8 +9,9 @@ from sklearn.utils._param_validation import validate_params
 
 from skanticipate.data.formats import not_as_stored
 from skanticipate.data.missing import refuse_masked
-from skanticipate.data.names import check_rows_alike, check_tables_alike
+from skanticipate.data.names import check_rows_alike, check_tables_alike, index_of
 from skanticipate.data.numbers import Interval
+from skanticipate.data.places import check_even
 from skanticipate.datasets._features import FeatureTable
 from skanticipate.datasets._segments import (
     check_frames,
@@ -75,8 +76,8 @@ def cut_pairs(pairs, features, *, feature_rate, fps=30):
     ValueError
         If a column, the name of a video or its features are missing, a column hides
         values behind a mask, arrays are no arrays of steps or differ in the shape of
-        a step, clips differ in length or have less than a step, or a clip begins
-        after the last step of its video.
+        a step, the index of a table has gaps or is out of order, clips differ in length
+        or have less than a step, or a clip begins after the last step of its video.
 
     See Also
     --------
@@ -146,11 +147,16 @@ def _checked_features(features, names):
         )
     if isinstance(features, FeatureTable):
         _refuse_gaps(features, names)
-    # What has a shape, such as a data set in a file, is sliced and not read.
+    tables = {name: features[name] for name in names}
+    check_tables_alike(tables, "features")
+    for name, table in tables.items():
+        check_even(table, f"features[{name!r}]")
+    # What has a shape, such as a data set in a file, is sliced and not read; but slices
+    # of a table may go by its index.
     arrays = {
-        n: f if hasattr(f := features[n], "shape") else np.asarray(f) for n in names
+        n: f if hasattr(f, "shape") and index_of(f) is None else np.asarray(f)
+        for n, f in tables.items()
     }
-    check_tables_alike({name: features[name] for name in names}, "features")
     expected = arrays[names[0]].shape[1:]
     for name, array in arrays.items():
         if trouble := not_as_stored(getattr(array, "attrs", {})):

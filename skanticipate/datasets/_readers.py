@@ -1,7 +1,6 @@
 """Readers of public annotation files: a csv file in, columns out."""
 
 import ast
-from collections import Counter
 
 import numpy as np
 from sklearn.utils import Bunch
@@ -15,6 +14,7 @@ from skanticipate.data.missing import (
 )
 from skanticipate.datasets._class_names import names_of_ids
 from skanticipate.datasets._csv import CsvFile, is_whole_number
+from skanticipate.datasets._halves import halves
 
 _RULSTM_COLUMNS = ("id", "video", "start_frame", "stop_frame", "verb", "noun", "action")
 _NEEDED_COLUMNS = ("video", "start_frame", "stop_frame", "action")
@@ -114,9 +114,9 @@ def read_actions(path, *, verbs=None, nouns=None):
     verbs, nouns : sequence of str, mapping or table, default=None
         Names of the classes, indexed by class id; a mapping or Series id -> name; or a
         table with the columns `id` and `name`, as :func:`read_classes` returns it. By
-        default, the two halves of the text of the action; where it holds both an
-        underscore and a space, those that agree with more of the other rows of the same
-        ids, else those at the underscore.
+        default, the two halves of the text of the action; where it has several words,
+        as "turn on tap", those that agree best with the other rows of the same ids and
+        of other ids, else those at the first underscore, or at the first space.
 
     Returns
     -------
@@ -132,6 +132,11 @@ def read_actions(path, *, verbs=None, nouns=None):
         If the file is empty, a line is broken, a label occurs twice or a verb or
         noun id has no name; names the file and the line. If `verbs` or `nouns` give
         an id two names, or one that is no text.
+
+    Warns
+    -----
+    UserWarning
+        If the texts of the actions give two ids of verbs, or of nouns, one name.
 
     Examples
     --------
@@ -151,9 +156,9 @@ def read_actions(path, *, verbs=None, nouns=None):
         ids = file.strings("verb"), file.strings("noun")
     else:
         file.use_names(("id", "verb_noun", "action"))
-        ids = _halves(file, "verb_noun")
+        ids = halves(file, "verb_noun")
     verb_id, noun_id = map(file.whole_numbers, ("verb", "noun"), ids)
-    verb_text, noun_text = _halves(file, "action", verb_id, noun_id)
+    verb_text, noun_text = halves(file, "action", verb_id, noun_id)
     return Bunch(
         label=file.distinct_integers("id"),
         verb=names_of_ids(file, "verbs", verb_id, verbs, default=verb_text),
@@ -161,38 +166,6 @@ def read_actions(path, *, verbs=None, nouns=None):
         verb_id=verb_id,
         noun_id=noun_id,
     )
-
-
-def _halves(file, name, *ids):
-    """Split "take_pan", or "take pan", into two columns, whose ids may be known."""
-    splits = []  # of each row, by one separator or by either
-    for row, text in enumerate(file.strings(name)):
-        # EGTEA's verbs may hold spaces ("Turn on_faucet"), but never "_".
-        parts = [text.partition(separator) for separator in "_ "]
-        splits.append([(verb, noun) for verb, _, noun in parts if verb and noun])
-        if not splits[row]:
-            raise file.error(
-                row, f"has {text!r} as {name}: expected verb_noun or verb noun"
-            )
-    ids = list(zip(*ids, strict=True)) or [()] * len(splits)
-    # Where both separators occur, as in "take eating_utensil", an id has the name that
-    # it has in most rows.
-    counts = Counter(
-        named
-        for row_ids, row_splits in zip(ids, splits, strict=True)
-        for split in row_splits
-        for named in _named(row_ids, split)
-    )
-    halves = []
-    for row_ids, row_splits in zip(ids, splits, strict=True):
-        n_rows = [sum(counts[n] for n in _named(row_ids, s)) for s in row_splits]
-        halves.append(row_splits[n_rows.index(max(n_rows))])
-    return tuple(zip(*halves, strict=True))
-
-
-def _named(ids, split):
-    """Which of the two, its id and its name, of verb and noun."""
-    return list(zip(("verb", "noun"), ids, split, strict=False))
 
 
 def read_classes(path):

@@ -20,7 +20,12 @@ from skanticipate.data.samples import (
     log_frequency,
     weigh_classes,
 )
-from skanticipate.data.validation import check_clips, check_groups, check_same_length
+from skanticipate.data.validation import (
+    check_clips,
+    check_futures_are_clips,
+    check_groups,
+    check_same_length,
+)
 from skanticipate.estimator.blueprint import default_network
 from skanticipate.estimator.nested import validate_nested, warn_if_reencoded
 from skanticipate.training.seeds import seeds_of
@@ -65,6 +70,7 @@ class FitChecks:
             "y_past": y_past,
             "teacher_proba": teacher_proba,
         }
+        check_futures_are_clips(X_future_unlabeled)
         seeds = seeds_of(self.random_state, _PURPOSES)
         signals = self._signals(**given)
         rows = self._check_rows(X_past)
@@ -84,8 +90,9 @@ class FitChecks:
         samples, validation = self._divide(samples, X_val, y_val, seeds["split"])
         counted = samples
         samples = weigh_classes(samples, self.class_weight, self.classes_)
+        earlier = self.class_log_frequency_ if self._continues() else None
         self.class_log_frequency_ = log_frequency(
-            counted, samples.codes, len(self.classes_)
+            counted, samples.codes, len(self.classes_), earlier
         )
         return Checked(samples, validation, signals, seeds)
 

@@ -14,6 +14,7 @@ from sklearn.utils.validation import _num_samples, check_consistent_length
 from skanticipate.data.missing import refuse_masked
 from skanticipate.data.names import check_rows_alike
 from skanticipate.data.numbers import refuse_counted_mask
+from skanticipate.data.places import check_chosen_rows
 from skanticipate.data.rows import RowView
 from skanticipate.estimator.base import BaseAnticipator
 
@@ -130,6 +131,7 @@ def _numbers_of_rows(rows, by_row, k):
     """Indices or a mask of rows as indices (m,) of int64; those of estimator k."""
     check_consistent_length(*by_row.values())
     refuse_masked(rows, f"train[{k}]", "Leave these rows out.")
+    check_chosen_rows(rows, by_row.values(), name=f"train[{k}]")
     try:
         numbers = np.asarray(rows)
     except ValueError as error:  # numpy's words for arrays of unequal length
@@ -139,7 +141,6 @@ def _numbers_of_rows(rows, by_row, k):
         ) from error
     n = _num_samples(by_row["X_past"])
     if numbers.shape == (n,) and numbers.dtype == bool:
-        check_rows_alike(X_past=by_row["X_past"], **{f"train[{k}]": rows})
         return np.flatnonzero(numbers)
     whole = numbers.ndim == 1 and numbers.dtype.kind in "iu" and len(numbers) > 0
     if not whole or numbers.min() < -n or numbers.max() >= n:

@@ -15,7 +15,7 @@ from skanticipate.data.missing import (
 )
 from skanticipate.data.names import check_label_names, check_rows_alike
 from skanticipate.data.numbers import check_count
-from skanticipate.data.warn import warn
+from skanticipate.data.warn import calling_module, warn
 
 
 def check_hits(y_true, y_score, k, classes):
@@ -51,6 +51,7 @@ def check_hits(y_true, y_score, k, classes):
         raise ValueError("y_true has missing labels: drop unlabelled rows first.")
     y_true = of_one_kind(y_true, "y_true")
     if classes is None:
+        _refuse_scorers()
         codes = _check_column_numbers(y_true, scores.shape[1])
     else:
         check_distinct(columns, "classes")
@@ -90,6 +91,17 @@ def _check_one_column_a_class(classes, n_columns):
         raise ValueError(
             f"y_score has {n_columns} columns but there are {len(classes)} classes: "
             "give the label of each column, as in estimator.classes_."
+        )
+
+
+def _refuse_scorers():
+    """A scorer of scikit-learn shows labels, not columns of an estimator's scores."""
+    if calling_module() == "sklearn.metrics._scorer":
+        raise ValueError(
+            "A scorer calls a metric without classes=, which would take labels for "
+            "numbers of columns, though a fold may lack a class: expected "
+            "top_k_scorer(k) or mean_top_k_recall_scorer(k), which know the classes of "
+            "an estimator, or make_scorer(..., classes=labels)."
         )
 
 

@@ -14,6 +14,7 @@ from skanticipate.data.missing import (
     refuse_masked,
 )
 from skanticipate.data.names import RowsAlike, check_label_names
+from skanticipate.data.validation import check_probabilities
 from skanticipate.metrics.hits import check_distinct, check_hits
 
 
@@ -46,8 +47,8 @@ def top_k_accuracy(y_true, y_score, *, k=5, classes=None):
     ------
     ValueError
         If shapes disagree, a label is missing, a score is NaN, `classes` repeats a
-        label, `classes` is None and `y_true` holds anything but column numbers, or the
-        names of a table say otherwise.
+        label, `classes` is None and `y_true` holds anything but column numbers or a
+        scorer of scikit-learn calls, or the names of a table say otherwise.
 
     See Also
     --------
@@ -256,9 +257,9 @@ def marginalize(proba, classes, actions=None, *, verbs=None, nouns=None):
     Raises
     ------
     ValueError
-        If `proba` is negative somewhere or has not one column for each class, a label
-        has no (verb, noun), or `verbs` or `nouns` lack one that an action contains or
-        repeat one.
+        If rows of `proba` do not sum to 1, are negative somewhere or have not one
+        column for each class, a label has no (verb, noun), or `verbs` or `nouns` lack
+        one that an action contains or repeat one. A row with a NaN is left as it is.
 
     Notes
     -----
@@ -294,6 +295,8 @@ def marginalize(proba, classes, actions=None, *, verbs=None, nouns=None):
             "proba has negative values: marginalize takes probabilities, not logits or "
             "log probabilities."
         )
+    rows = proba.reshape(-1, len(classes))
+    check_probabilities(rows[~np.isnan(rows).any(axis=1)], "proba")
     verb_of_action, noun_of_action = verbs_and_nouns(classes, actions)
     verbs, verb_proba = _sum_over_parts(proba, verb_of_action, verbs, "verbs")
     nouns, noun_proba = _sum_over_parts(proba, noun_of_action, nouns, "nouns")

@@ -17,6 +17,7 @@ from skanticipate.data.leaks import warn_ungrouped
 from skanticipate.data.missing import resolve_marker
 from skanticipate.data.names import check_rows_alike
 from skanticipate.data.numbers import refuse_counted_mask
+from skanticipate.data.places import check_chosen_rows
 from skanticipate.data.validation import check_groups, check_same_length
 from skanticipate.data.warn import warn
 
@@ -136,13 +137,14 @@ class SemiSupervisedSplit(BaseEstimator):
             differ, the splitter needs groups and has none, or a pair of an iterable
             names a row beyond the labelled ones. If `cv` can be read only once.
         """
+        tables = X, y, groups
         y, rows, labels, groups = self._check(X, y, groups)
         if groups is None:
             warn_ungrouped("SemiSupervisedSplit divides the rows")
         part = _part(rows, labels, groups)
         unlabelled = np.setdiff1d(np.arange(len(y)), rows)
         for train, test in self._splitter(*part[1:]).split(*part):
-            train, test = _rows_at(rows, train), _rows_at(rows, test)
+            train, test = (_rows_at(rows, fold, tables) for fold in (train, test))
             extra = unlabelled
             if groups is not None:
                 extra = extra[~np.isin(groups[extra], groups[test])]
@@ -199,8 +201,9 @@ def _part(rows, labels, groups):
     return rows, labels, None if groups is None else groups[rows]
 
 
-def _rows_at(rows, positions):
+def _rows_at(rows, positions, tables):
     """Rows of the whole, given as numbers of labelled rows or a mask of them."""
+    check_chosen_rows(positions, tables, name="a fold of cv", rows=rows)
     positions = np.asarray(positions)
     if positions.dtype == bool:
         if positions.shape != rows.shape:

@@ -4,7 +4,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from skanticipate.data.names import RowsAlike, check_row_names
+from skanticipate.data.missing import as_list
+from skanticipate.data.names import (
+    RowsAlike,
+    check_row_names,
+    column_names,
+    index_of,
+    names_of,
+)
 from skanticipate.plotting._curves import by_time, curve, curves_of_estimators
 from skanticipate.plotting._look import legend_beside, line_style, wrapped
 from skanticipate.plotting._pyplot import import_pyplot
@@ -188,7 +195,7 @@ class AnticipationCurveDisplay:
         Raises
         ------
         ValueError
-            If scores do not have one row for each time.
+            If scores do not have one row for each time, or name them otherwise.
         """
         plt = import_pyplot()
         curves = list(self._summary())
@@ -271,6 +278,7 @@ class AnticipationCurveDisplay:
         for name, scores in self.scores.items():
             what = f"the scores of {name!r}"
             check_row_names(scores, list(self.anticipation_times), name=what)
+            _refuse_transposed(scores, self.anticipation_times, what)
             scores = 100 * np.asarray(scores, dtype=float)
             if scores.ndim != 2 or len(scores) != n_times or scores.shape[1] == 0:
                 raise ValueError(
@@ -364,6 +372,20 @@ def _improvements(means, baseline):
     # of what has no stage at a time fmax takes the other; NaN if there is none
     gains = np.fmax.reduce(others) - means[baseline]
     return gains.round(2) + 0.0  # there is no -0.0
+
+
+def _refuse_transposed(scores, times, what):
+    """Refuse a table whose columns are named by times, and its rows are not."""
+    expected = set(names_of(as_list(times)))
+    columns, rows = (
+        None if names is None else set(names_of(names))
+        for names in (column_names(scores), index_of(scores))
+    )
+    if columns == expected and rows is not None and rows != expected:
+        raise ValueError(
+            f"The columns of {what} are named by the anticipation times, which are "
+            "those of its rows: transpose it, scores.T."
+        )
 
 
 def _cell(mean, spread, at):

@@ -19,7 +19,7 @@ from skanticipate.data.missing import (
     missing_mask,
     number_names,
 )
-from skanticipate.data.names import check_noted_columns
+from skanticipate.data.names import check_history_columns
 from skanticipate.data.rows import RowView
 from skanticipate.data.validation import refuse_sparse
 
@@ -44,7 +44,7 @@ class HistoryInputMixin:
         if reset:
             refuse_sparse(X)
             hint_right_padding(RowView(as_array(X)))
-        check_noted_columns(X, name="past_actions", estimator=self, reset=reset)
+        check_history_columns(X, name="past_actions", estimator=self, reset=reset)
 
 
 class HistoryEncoder(
@@ -173,7 +173,7 @@ class HistoryEncoder(
         ------
         ValueError
             If X is not (n, L) with n and L above 0, a string has no verb and noun, or a
-            table has the columns of that in `fit` in another order.
+            table has columns of that in `fit` in another order, or lacks its last one.
         """
         check_is_fitted(self)
         self._check_columns(X, reset=False)

@@ -9,6 +9,7 @@ from sklearn.utils._param_validation import validate_params
 from skanticipate.data.missing import refuse_masked
 from skanticipate.data.names import check_tables_alike
 from skanticipate.data.numbers import Interval
+from skanticipate.data.places import check_ascending
 
 _LARGEST_WHOLE = {np.float32: 1 << 24, np.float64: 1 << 53}  # beyond, some are skipped
 
@@ -47,7 +48,8 @@ def pad_clips(clips, *, n_steps=None):
     ValueError
         If there is no clip or not a single step, if clips are named, if one has fewer
         than two axes, other axes after the first than the first clip, no real numbers,
-        or integers beyond 2**53, which no float holds, or if `n_steps` is below 1.
+        or integers beyond 2**53, which no float holds, if the index of a table runs
+        backwards, or if `n_steps` is below 1.
 
     See Also
     --------
@@ -109,6 +111,7 @@ def _as_clip(clip, number):
         f"clips[{number}]",
         "Pass .filled(np.nan), of floats, if whole steps are hidden: they are padding.",
     )
+    check_ascending(clip, f"clips[{number}]")
     try:
         array = np.asarray(clip)
     except ValueError as error:  # numpy's words for steps of unequal length

@@ -6,7 +6,12 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
 
-from skanticipate.data.actions import action_lookup, verbs_and_nouns, words
+from skanticipate.data.actions import (
+    action_lookup,
+    refuse_ids,
+    verbs_and_nouns,
+    words,
+)
 from skanticipate.data.missing import as_array, as_list, missing_mask
 from skanticipate.data.validation import refuse_sparse
 from skanticipate.preprocessing.history import (
@@ -135,8 +140,8 @@ class HistoryText(
         Raises
         ------
         ValueError
-            If X is not (n, L) with n and L above 0, a label has no verb and noun, or
-            the template names something else than verb and noun.
+            If X is not (n, L) with n and L above 0, a label has no verb and noun or
+            ids in their place, or the template names something else than verb and noun.
         """
         self._validate_params()
         _check_template(self.template)
@@ -154,6 +159,7 @@ class HistoryText(
         """Text of each distinct label, None for padding."""
         seen = [label for label in labels if label is not None]
         verbs, nouns = verbs_and_nouns(seen, self.actions)
+        refuse_ids(verbs, nouns)
         head_first = self.noun_order == "head_first"
         phrase_of = {
             label: self.template.format(

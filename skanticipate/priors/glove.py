@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils._param_validation import HasMethods, StrOptions
 
-from skanticipate.data.actions import verbs_and_nouns, words
+from skanticipate.data.actions import refuse_ids, verbs_and_nouns, words
 from skanticipate.data.files import file_marks
 from skanticipate.data.missing import number_names
 from skanticipate.data.numbers import Interval
@@ -58,7 +58,7 @@ class GloVePrior(BasePrior):
     ------
     ValueError
         If `vectors` is missing, broken, or knows no word of any class, or a class has
-        no verb and noun.
+        no verb and noun, or ids in their place.
     FileNotFoundError
         If `vectors` is a path without a file.
     OSError
@@ -128,6 +128,7 @@ class GloVePrior(BasePrior):
 
     def _fit_matrix(self, classes, y, y_past):
         names = verbs_and_nouns(classes, self.actions)
+        refuse_ids(*names)
         codes, distinct = zip(*map(number_names, names), strict=True)
         grams = _gram_matrices(distinct, self.vectors)
         fallback = partial(verb_noun_rows, *names, include_self=self.include_self)
@@ -181,8 +182,7 @@ def _gram_matrices(blocks, vectors):
         first = ", ".join(sorted(wanted)[:5])
         raise ValueError(
             f"The word vectors know none of the {len(wanted)} words of the classes "
-            f"({first}, ...): pass names rather than ids in actions=, and vectors with "
-            "lower-case words of the same language."
+            f"({first}, ...): pass vectors with lower-case words of the same language."
         )
     dimension = len(next(iter(table.values())))
     zero = np.zeros((1, dimension))

@@ -8,7 +8,12 @@ import torch
 
 from skanticipate.data.layout import hint_other_scale
 from skanticipate.data.leaks import warn_ungrouped
-from skanticipate.data.names import check_column_order, check_names, first_table
+from skanticipate.data.names import (
+    check_column_order,
+    check_columns_alike,
+    check_names,
+    first_table,
+)
 from skanticipate.data.validation import (
     check_futures,
     check_teacher_proba,
@@ -269,8 +274,9 @@ def check_names_of_futures(futures, teacher, estimator):
     `X_past`. Other teachers may see other features; frozen ones know their names.
     """
     name, table = "X_future_unlabeled", first_table(futures)
-    for names in (getattr(estimator, "_columns", None), *names_of_columns(teacher)):
-        check_column_order(table, names, name=name)
+    for names in names_of_columns(teacher):
+        check_columns_alike(table, names, name=name)
+    check_column_order(table, getattr(estimator, "_columns", None), name=name)
     if teacher is None:
         check_names(futures, name=name, estimator=estimator, reset=False)
 

@@ -8,7 +8,7 @@ from sklearn.frozen import FrozenEstimator
 
 from skanticipate.data.layout import hint_right_padding
 from skanticipate.data.missing import as_array, missing_mask
-from skanticipate.data.names import check_column_order
+from skanticipate.data.names import check_history_order
 from skanticipate.data.rows import RowView
 from skanticipate.estimator.nested import names_of_columns
 from skanticipate.signals.candidates import Candidates
@@ -62,7 +62,7 @@ class TextSignal(Signal):
         found = {}
         if self.past_actions is not None:
             for names in names_of_columns(self.teacher):
-                check_column_order(self.past_actions, names, name="past_actions")
+                check_history_order(self.past_actions, names, name="past_actions")
             found["history"], found["has_history"] = check_past_actions(
                 self.past_actions
             )

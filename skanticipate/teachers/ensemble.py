@@ -11,8 +11,8 @@ from sklearn.utils.validation import _check_n_features, check_is_fitted
 from skanticipate.data.labels import check_label_array, check_label_kind, labelled_rows
 from skanticipate.data.missing import as_array
 from skanticipate.data.names import (
+    check_history_columns,
     check_names,
-    check_noted_columns,
     check_rows_alike,
     forget_names,
 )
@@ -189,7 +189,7 @@ class TeacherEnsemble(SaveMixin, ClassifierMixin, BaseEstimator):
             forget_names(self)
         rows = X if isinstance(X, RowView) else _rows(X)
         features = rows.dtype.kind == "f"  # else histories, which may be shorter
-        check = check_names if features else check_noted_columns
+        check = check_names if features else check_history_columns
         check(X, name="X", estimator=self, reset=reset)
         if features and rows.ndim == 2:
             _check_n_features(self, X, reset=reset)

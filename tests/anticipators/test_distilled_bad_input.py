@@ -67,7 +67,7 @@ BAD = {
         {},
         {"X_future_unlabeled": FUTURE[:, 0]},
         ValueError,
-        "Expected 2D array, got 1D",
+        r"one value a row: expected clips of shape \(n, ...\)",
     ),
     "words": (
         {},

@@ -52,6 +52,7 @@ def scores(*columns, index=None):
         (["a", "b", "c"], ("p_a", "p_b", "p_c")),
         (["a", "b", "c"], (7, 8, 9)),
         ([0, 1, 2], ("a", "b", "c")),
+        ([4, 7, 9], ("column_0", "column_1", "column_2")),  # as polars counts them
         (["a", "b"], ("b", "c", "d")),  # of another shape, which is told elsewhere
     ],
     ids=str,
@@ -69,6 +70,9 @@ def test_names_that_do_not_contradict_the_labels(labels, columns):
         (range(3), (2, 0, 1), "another order"),
         (range(4), (0, 1, 3, 4), "Column 2 of scores is named 3, but .* score of 2"),
         (range(3), (5, 6, 7), "Column 0 of scores is named 5"),
+        ([1, 2, 3], (11, 12, 13), "Column 0 of scores is named 11"),
+        (["wash pan", "cut"], ("wash_pan", "Cut"), "Column 0 of .* 'wash_pan', but"),
+        (["a", "b", "c"], ("p_c", "p_b", "p_a"), "Column 0 of scores is named 'p_c'"),
         ([1.0, 2.5], (1, 3), "Column 1 of scores is named 3, but .* score of 2.5"),
         (["a", "b", "c"], ("a", "c", "d"), "Column 1 of scores is named 'c'"),
     ],

@@ -164,6 +164,17 @@ def test_mask_never_gives_rows_that_it_does_not_choose(stored):
         assert_array_equal(taken, array[mask])
 
 
+def test_a_mask_that_numbers_the_rows_in_another_order_is_refused():
+    pd = pytest.importorskip("pandas")
+    base, mask = np.arange(8.0).reshape(4, 2), pd.Series([True, False, False, False])
+    assert_array_equal(np.asarray(RowView(base)[mask]), base[:1])
+    named = mask.set_axis(list("abcd"))  # other names say nothing
+    assert_array_equal(np.asarray(RowView(base)[named]), base[:1])
+    for choose in (RowView(base).__getitem__, lambda rows: RowView(base, rows)):
+        with pytest.raises(ValueError, match="mask of a RowView have the names"):
+            choose(mask.set_axis([3, 2, 1, 0]))
+
+
 def test_other_axes_cannot_be_selected():
     with pytest.raises(IndexError, match="selects rows only; use np.asarray"):
         RowView(ARRAY)[:, 0]

@@ -236,3 +236,36 @@ def test_features_of_some_frames_only_are_refused(tmp_path):
         ValueError, match="frames 31 to 240 of 'a', with gaps or a late"
     ):
         cut_pairs(pairs, table, feature_rate=30)
+
+
+def test_features_with_an_index_are_whole_and_in_order():
+    pd = pytest.importorskip("pandas")
+    pairs = unlabeled_pairs(example(), 9, clip_duration=1.0, random_state=0)
+    arrays = {name: np.random.default_rng(0).normal(size=(440, 2)) for name in "ab"}
+    expected = cut_pairs(pairs, arrays, feature_rate=25)
+
+    def cut(index):
+        tables = {name: pd.DataFrame(f, index=index) for name, f in arrays.items()}
+        return cut_pairs(pairs, tables, feature_rate=25)
+
+    seconds = np.arange(440) / 25
+    for index in (
+        np.arange(440),
+        np.arange(3000, 3440),  # one of many videos in a table
+        seconds,
+        np.round(np.arange(440) / 30, 2),  # of 0.03 and 0.04
+        pd.to_timedelta(seconds, unit="s"),
+        [f"frame {k}" for k in range(440)][::-1],  # names say nothing of time
+    ):
+        found = cut(index)
+        assert_array_equal(found.X_past, expected.X_past)
+        assert_array_equal(found.X_future, expected.X_future)
+    gap = np.arange(440) + (np.arange(440) > 200)
+    for index, message in [
+        (gap, r"index of features\['a'\] goes from 200 to 202"),
+        (seconds + (gap > 200), "goes from 8.0 to 9.04"),
+        (np.arange(440)[::-1], r"index of features\['a'\] does not rise"),
+        (np.zeros(440), "does not rise"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            cut(index)

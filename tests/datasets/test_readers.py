@@ -191,6 +191,38 @@ def test_ids_keep_verbs_of_two_words(write):
     assert list(zip(actions.verb, actions.noun, strict=True)) == rows
 
 
+@pytest.mark.parametrize("sign", [" ", "_"])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [("turn on", "tap"), ("turn off", "tap"), ("wash", "tap")]
+        + [("turn on", "hob"), ("turn off", "hob")],
+        [("turn on", "tap"), ("turn off", "hob")],  # "turn" would be two verbs
+        [("cut", "red onion"), ("cut", "red pepper"), ("wash", "red onion")],
+        [("put down", "tap"), ("put", "tap"), ("put down", "hot tap"), ("put", "pan")],
+        [("turn on", "tap"), ("turn off", "tap"), ("open", "hot tap")],
+    ],
+)
+def test_ids_say_which_words_are_the_verb(write, rows, sign):
+    verbs, nouns = (list(dict.fromkeys(names)) for names in zip(*rows, strict=True))
+    text = "id,verb,noun,action\n" + "\n".join(
+        f"{i},{verbs.index(v)},{nouns.index(n)},{f'{v} {n}'.replace(' ', sign)}"
+        for i, (v, n) in enumerate(rows)
+    )
+    actions = read_actions(write(text))
+    found = zip(actions.verb, actions.noun, strict=True)
+    assert [(v.replace("_", " "), n.replace("_", " ")) for v, n in found] == rows
+
+
+def test_one_name_of_two_ids_is_told_of(write):
+    path = write("id,verb,noun,action\n0,0,0,take pan\n1,1,1,take cup")
+    with pytest.warns(
+        UserWarning, match="calls two verbs 'take', .* 0 and 1, .*verbs="
+    ):
+        read_actions(path)
+    read_actions(path, verbs=["take", "grab"])  # no warning
+
+
 def test_names_of_classes_replace_the_words_of_the_annotator(write):
     verbs = read_classes(write(VERBS, "verbs.csv"))
     path = write("id,action,verb,noun\n0, grab_saucepan,0,1\n")

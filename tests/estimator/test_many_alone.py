@@ -606,8 +606,39 @@ def test_a_mask_that_hides_rows_or_names_them_in_another_order_is_refused():
     mask = pd.Series(np.arange(N) < 30, index=names)
     table = pd.DataFrame(X, index=names)
     fit_many(rates(0.01), table, Y, train=[mask])
-    with pytest.raises(ValueError, match=r"rows of train\[0\], next to X_past, have"):
+    with pytest.raises(ValueError, match=r"rows of train\[0\] have the names"):
         fit_many(rates(0.01), table, Y, train=[mask[::-1]])
+    labels = pd.Series(Y, index=names)
+    with pytest.raises(ValueError, match=r"rows of train\[0\] have the names"):
+        fit_many(rates(0.01), X, labels, train=[mask[::-1]])
+
+
+def test_a_mask_that_numbers_the_rows_in_another_order_is_refused():
+    order = np.random.default_rng(0).permutation(N)
+    mask = pd.Series(order < 30, index=order)  # of rows 0 to 29
+    shuffled = pd.Series(Y, index=order)
+    for table in (X, pd.DataFrame(X)):
+        with pytest.raises(ValueError, match=r"rows of train\[0\] have the names"):
+            fit_many(rates(0.01), table, Y, train=[mask])
+        found = fit_many(rates(0.01), table, Y, train=[mask.sort_index()])
+        expected = rates(0.01)[0].fit(X[:30], Y[:30]).predict_proba(X)
+        assert_allclose(found[0].predict_proba(table), expected, rtol=0, atol=1e-12)
+        fit_many(rates(0.01), table, shuffled, train=[mask])  # they go together
+
+
+def test_names_of_rows_are_no_places():
+    names = np.arange(N)[::-1]
+    table, labels = pd.DataFrame(X, index=names), pd.Series(Y, index=names)
+    chosen = table.index[:30]
+    for given in ((table, labels), (X, labels), (table, Y)):
+        with pytest.raises(ValueError, match=r"train\[0\] is an Index, .*get_indexer"):
+            fit_many(rates(0.01), *given, train=[chosen])
+    places = table.index.get_indexer(chosen)
+    found = fit_many(rates(0.01), table, labels, train=[places])
+    expected = rates(0.01)[0].fit(X[:30], Y[:30]).predict_proba(X)
+    assert_allclose(found[0].predict_proba(X), expected, rtol=0, atol=1e-12)
+    counted = pd.DataFrame(X)  # whose names are places
+    fit_many(rates(0.01), counted, Y, train=[counted.index[:30]])
 
 
 @pytest.mark.parametrize("name", ["y", "X_future_unlabeled", "sample_weight", "groups"])

@@ -19,6 +19,7 @@ from sklearn.ensemble import (
 from sklearn.frozen import FrozenEstimator
 from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.metrics import make_scorer
 from sklearn.model_selection import (
     GridSearchCV,
     KFold,
@@ -28,6 +29,7 @@ from sklearn.model_selection import (
     learning_curve,
 )
 from sklearn.multiclass import OneVsRestClassifier
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import SelfTrainingClassifier
@@ -36,6 +38,7 @@ from sklearn.svm import LinearSVC
 from skanticipate import MLP, RowView, SmoothedAnticipator
 from skanticipate.metrics import (
     labelled_scorer,
+    mean_top_k_recall_score,
     mean_top_k_recall_scorer,
     top_k_accuracy,
     top_k_scorer,
@@ -523,3 +526,22 @@ def test_scorers_pickle_and_say_what_they_are():
         again = pickle.loads(pickle.dumps(scorer))
         assert repr(again) == repr(scorer) == text
         assert again(MODEL, X, MARKED) == scorer(MODEL, X, MARKED)
+
+
+@pytest.mark.parametrize(
+    "metric", [top_k_accuracy, mean_top_k_recall_score], ids=["top-k", "recall"]
+)
+def test_a_scorer_does_not_take_labels_for_columns(metric):
+    X, model = np.eye(3), GaussianNB().fit(np.eye(3), [0, 2, 3])
+    blind = make_scorer(metric, response_method="predict_proba", k=1)
+    for scorer in (blind, labelled_scorer(blind)):  # 1 would be the column of 2
+        with pytest.raises(ValueError, match=r"expected top_k_scorer\(k\) or mean_"):
+            scorer(model, X, [0, 2, 1])
+    with pytest.raises(ValueError, match=r"expected top_k_scorer\(k\) or mean_"):
+        GridSearchCV(model, {}, scoring=blind, cv=2, error_score="raise").fit(
+            np.eye(6), [0, 1, 2] * 2
+        )
+    known = make_scorer(
+        metric, response_method="predict_proba", k=1, classes=model.classes_
+    )
+    assert known(model, X, [0, 2, 1]) == 2 / 3

@@ -509,3 +509,15 @@ def test_scorers_pickle_and_say_what_they_are():
 def test_a_scorer_checks_k_when_it_is_made(make):
     with pytest.raises(ValueError, match="k == 0"):
         make(0)
+
+
+def test_sums_over_actions_are_of_probabilities():
+    classes = ["cut leek", "cut onion", "wash leek"]
+    for wrong in ([[3.0, 1.0, 2.0]], [[0.5, 0.5, 0.0], [0.2, 0.2, 0.2]]):
+        with pytest.raises(ValueError, match="must hold probabilities.*softmax"):
+            marginalize(wrong, classes)
+    rounded = np.array([[[0.5, 0.25, 0.25], [np.nan] * 3]], dtype=np.float16)
+    assert_allclose(marginalize(rounded, classes).verb_proba[0, 0], [0.75, 0.25])
+    many = np.random.default_rng(0).dirichlet(np.ones(3000), 5).astype(np.float16)
+    actions = {k: (k % 2, k) for k in range(3000)}
+    assert marginalize(many, range(3000), actions).verb_proba.shape == (5, 2)

@@ -410,3 +410,21 @@ def test_x_of_another_length_is_refused():
 def test_a_count_that_depends_on_the_rows_needs_y():
     with pytest.raises(ValueError, match="'groups' parameter should not be None"):
         SemiSupervisedSplit(LeaveOneGroupOut()).get_n_splits(groups=[0, 1])
+
+
+def test_given_folds_are_places_of_labelled_rows():
+    pd = pytest.importorskip("pandas")
+    y = pd.Series([0, -1, 1, 0, 1, -1], index=list("fedcba"))
+    labelled = y[y >= 0]
+    test = pd.Series([True, True, False, False], index=labelled.index)
+    split = SemiSupervisedSplit([(~test, test)])
+    ((train, found),) = split.split(None, y, y.index)
+    assert_array_equal(found, [0, 2])
+    assert_array_equal(train, [1, 3, 4, 5])
+    names = labelled.index[:2]
+    for wrong, match in [
+        (test[::-1], "rows of a fold of cv have the names"),
+        (names, "a fold of cv is an Index"),
+    ]:
+        with pytest.raises(ValueError, match=match):
+            list(SemiSupervisedSplit([(wrong, wrong)]).split(None, y, y.index))

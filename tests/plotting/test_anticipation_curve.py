@@ -412,3 +412,15 @@ def test_a_single_run_is_a_list_of_one(stage):
         draw([1, 0], [[stage, stage]], times, k=1)
     with pytest.raises(ValueError, match="y_score must have shape .n, C"):
         time_to_action([1, 0], stage, times, k=1)
+
+
+def test_a_transposed_table_of_scores_is_refused():
+    pd = pytest.importorskip("pandas")
+    scores = pd.DataFrame(
+        [[0.1, 0.2], [0.5, 0.6]], index=[2.0, 1.0], columns=["a", "b"]
+    )
+    display = AnticipationCurveDisplay({"LSTM": scores}, [2.0, 1.0])
+    assert "| LSTM | 15.00 ± 7.07 | 55.00 ± 7.07 |" in display.to_markdown()
+    for other in (scores.T, scores.T.reset_index(drop=True)):
+        with pytest.raises(ValueError, match=r"columns of the scores of 'LSTM' .*\.T"):
+            AnticipationCurveDisplay({"LSTM": other}, [2.0, 1.0]).to_markdown()

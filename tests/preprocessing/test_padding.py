@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.preprocessing import StandardScaler
 
+from skanticipate import SmoothedAnticipator
 from skanticipate.preprocessing import PerFrame, pad_clips
 
 NAN = np.nan
@@ -130,3 +131,17 @@ def test_clips_that_cannot_be_padded_raise(sequences, match):
 def test_a_length_that_is_no_number_of_steps_raises(n_steps):
     with pytest.raises(ValueError, match="'n_steps' parameter of pad_clips"):
         pad_clips([[[1.0]]], n_steps=n_steps)
+
+
+def test_tables_do_not_run_backwards():
+    pd = pytest.importorskip("pandas")
+    clips = [
+        pd.DataFrame(np.arange(8.0).reshape(4, 2), index=i) for i in ([3, 4, 8, 9],) * 2
+    ]
+    assert_array_equal(pad_clips(clips), np.stack(clips))
+    backwards = [clips[0], clips[1].iloc[::-1]]
+    with pytest.raises(ValueError, match=r"index of clips\[1\] does not rise"):
+        pad_clips(backwards)
+    model = SmoothedAnticipator(max_epochs=1)
+    with pytest.raises(ValueError, match=r"index of X_past\[1\] does not rise"):
+        model.fit(backwards, [0, 1])

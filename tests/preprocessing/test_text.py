@@ -168,3 +168,18 @@ def test_texts_are_taken_as_they_are():
 def test_texts_are_strings(texts):
     with pytest.raises(ValueError, match=r"or texts of shape \(n,\)"):
         texts_of(texts, HistoryText())
+
+
+@pytest.mark.parametrize("kind", [int, np.int64, str])
+def test_ids_of_verbs_and_nouns_are_no_words(kind):
+    ids = {0: (kind(0), kind(2)), 1: (kind(1), kind(2))}
+    with pytest.raises(
+        ValueError, match="The verb .*0.* is a number, .* rather than ids"
+    ):
+        HistoryText(ids).transform([[0, 1]])
+    with pytest.raises(ValueError, match="The noun '2' is a number"):
+        HistoryText().fit([["cut 2", "wash pan"]])
+    names = {0: ("cut", "7up can"), 1: ("wash", "pan")}
+    assert HistoryText(names).transform([[0, 1]]).tolist() == [
+        "cut <v> 7up can <a> wash <v> pan"
+    ]

@@ -159,8 +159,18 @@ def test_a_file_that_changed_is_read_again(tmp_path):
 
 
 def test_words_unknown_everywhere_are_an_error():
-    with pytest.raises(ValueError, match=r"know none of the 3 words.*pass names"):
-        GloVePrior({0: (0, 1), 1: (0, 2)}, VECTORS).fit([0, 1])
+    with pytest.raises(ValueError, match=r"know none of the 3 words"):
+        GloVePrior({0: ("x", "y"), 1: ("x", "z")}, VECTORS).fit([0, 1])
+
+
+@pytest.mark.parametrize("kind", [int, np.int32, float, str])
+def test_ids_are_not_read_as_words(kind):
+    digits = {"0": [1.0, 0.0], "1": [0.0, 1.0], "2": [1.0, 1.0]}  # as GloVe has them
+    actions = {k: (kind(0), kind(k)) for k in range(3)}
+    with pytest.raises(ValueError, match="names rather than ids in actions="):
+        GloVePrior(actions, digits).fit([0, 1, 2])
+    with pytest.raises(ValueError, match="The noun '1' is a number"):
+        GloVePrior({0: ("cut", "1"), 1: ("cut", "pan")}, VECTORS | digits).fit([0, 1])
 
 
 def test_vectors_are_required():

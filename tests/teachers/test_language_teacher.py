@@ -734,3 +734,18 @@ def test_labels_of_one_axis_are_no_texts(model):
     assert_array_equal(found, plain.predict_proba(rows[:, -1:]))
     texts = quick(model).fit(PAST[:, -1], Y)
     assert len(texts.predict_proba(rows[:, -1])) == 8
+
+
+def test_words_that_the_tokenizer_does_not_know_are_told_of(model):
+    foreign = np.array([f"{a}x {b}x" for a in VERBS for b in NOUNS], object)[:, None]
+    y = np.array(LABELS)
+    with pytest.warns(UserWarning, match=r"16 of 16 distinct texts cannot .*\[UNK\]"):
+        teacher = quick(model).fit(foreign, y)
+    proba = teacher.fit(PAST, Y).predict_proba(foreign[:1])
+    with pytest.warns(UserWarning, match="16 of 16 distinct texts cannot be told"):
+        answers = teacher.predict_proba(foreign)
+    assert_allclose(answers, np.repeat(proba, 16, axis=0), rtol=1e-5)
+    half = np.array([f"{a}x {b}" for a in VERBS[:1] for b in NOUNS], object)[:, None]
+    quick(model).fit(half, y[:4])  # they are four texts for the model too
+    with pytest.raises(ValueError, match="rather than ids in actions="):
+        quick(model, actions={0: (0, 1), 1: (1, 1)}).fit([[0], [1]], [0, 1])

@@ -1,5 +1,6 @@
 """Texts as vectors of a language model: few forward rows, and little padding."""
 
+from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
@@ -7,9 +8,11 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 
+from skanticipate.data.warn import warn
 from skanticipate.teachers.language.encoder import load_encoder, longest_text, quiet
 
 _ROWS = 64  # in a batch of `embed`
+_FEW = 0.1  # of the texts, of which nothing is said
 
 
 class Tokens(NamedTuple):
@@ -75,8 +78,10 @@ class TextReader:
         self.encoder = TextEncoder(network, pooling).to(device)
 
     def tokenize(self, texts):
-        """Token ids of each text, and how many texts were cut."""
-        return tokenize(self.tokenizer, texts, self.max_length)
+        """Token ids of each of some distinct texts, and how many texts were cut."""
+        rows, n_cut = tokenize(self.tokenizer, texts, self.max_length)
+        _warn_of_unknown(rows, self.tokenizer)
+        return rows, n_cut
 
     def pad(self, rows):
         """Batch of rows of token ids.   -> Tokens."""
@@ -130,6 +135,22 @@ def tokenize(tokenizer, texts, max_length):
                 rows[k] = row
     # Where nothing marks the ends of a text, an empty one would have no token at all.
     return [row or [tokenizer.pad_token_id] for row in rows], len(long)
+
+
+def _warn_of_unknown(rows, tokenizer):
+    """Warn where distinct texts are one to the model, which lacks their words."""
+    times = Counter(map(tuple, rows))
+    alike = [
+        row for row in rows if times[tuple(row)] > 1 and tokenizer.unk_token_id in row
+    ]
+    if len(alike) > _FEW * len(rows):
+        read = tokenizer.decode(alike[0])
+        warn(
+            f"{len(alike)} of {len(rows)} distinct texts cannot be told apart: the "
+            "tokenizer does not know the words in which they differ, and reads "
+            f"{read!r:.80}. Check the names of verbs and nouns, or choose a model of "
+            "their language."
+        )
 
 
 def pad(rows, filler):

@@ -3,7 +3,6 @@
 import os
 from numbers import Integral, Real
 
-import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
@@ -11,7 +10,7 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from skanticipate.data.leaks import warn_ungrouped
-from skanticipate.data.missing import number_names
+from skanticipate.data.missing import as_array, number_names
 from skanticipate.data.numbers import N_THREADS, Interval
 from skanticipate.data.rows import RowView
 from skanticipate.data.samples import Samples, hold_out, weigh_classes
@@ -366,7 +365,8 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimat
             separator=self.separator,
             noun_order=self.noun_order,
         )
-        texts, written = texts_of(past_actions, writer), np.ndim(past_actions) != 1
+        texts = texts_of(past_actions, writer)
+        written = as_array(past_actions).ndim != 1
         if reset:
             self._writes_texts = written
         elif getattr(self, "_writes_texts", False) and not written:

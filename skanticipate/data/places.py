@@ -1,0 +1,98 @@
+"""Rows that are taken by their places, and what an index says of that."""
+
+import numpy as np
+
+from skanticipate.data.names import check_order, index_of
+
+
+def check_chosen_rows(chosen, tables, *, name, rows=None):
+    """Refuse rows that are chosen by their names: they are taken by their places.
+
+    Parameters
+    ----------
+    chosen : array-like of shape (m,)
+        Places, or a mask.
+    tables : iterable
+        Of whose rows they are chosen; only those with an index name theirs.
+    name : str
+        What the choice is called.
+    rows : ndarray of shape (n,) of int, default=None
+        The rows among which it is made; None means all.
+
+    Raises
+    ------
+    ValueError
+        If it is an Index of pandas and a table names its rows; or a mask that names
+        the rows, or their numbers, in another order than theirs.
+    """
+    known = [index for table in tables if (index := index_of(table)) is not None]
+    if rows is not None:
+        known = [[index[row] for row in rows] for index in known]
+    if hasattr(chosen, "get_indexer"):  # an Index of pandas
+        if any(index != list(range(len(index))) for index in known):
+            raise ValueError(
+                f"{name} is an Index, which may hold names of rows, but rows are taken "
+                "by their places: pass X.index.get_indexer(names); or, of places, "
+                "names.to_numpy()."
+            )
+        return
+    found = index_of(chosen)
+    if found is None or np.asarray(chosen).dtype != bool or found in known:
+        return
+    for expected in (*known, list(range(len(found)))):
+        check_order(found, expected, f"The rows of {name}")
+
+
+def check_ascending(table, name):
+    """Refuse a table whose steps run backwards, or anyhow, by its index.
+
+    Raises
+    ------
+    ValueError
+        If the index holds numbers or times and does not rise.
+    """
+    times = _times(table)
+    if times is not None and (np.diff(times) <= 0).any():
+        raise ValueError(
+            f"The index of {name} does not rise from step to step, but steps are read "
+            "in the order of the rows, the latest last: sort them, "
+            "table.sort_index(); or pass table.to_numpy(), if they are in order."
+        )
+
+
+def check_even(table, name):
+    """Refuse a table of whose steps some are missing by its index, or out of order.
+
+    Raises
+    ------
+    ValueError
+        If the index holds numbers or times that do not rise from step to step, or rise
+        by half as much again as the usual step, which rounded times do not.
+    """
+    check_ascending(table, name)
+    times = _times(table)
+    if times is None or len(times) < 2:
+        return
+    steps = np.diff(times)
+    usual = np.median(steps)
+    wrong = np.abs(steps - usual) > 0.5 * usual
+    if wrong.any():
+        k = int(np.flatnonzero(wrong)[0])
+        before, after = index_of(table)[k : k + 2]
+        raise ValueError(
+            f"The index of {name} goes from {before} to {after}, another step than "
+            "between its other rows, but steps are found by their place: fill in what "
+            "is missing, as table.reindex does; or pass table.to_numpy(), if the index "
+            "does not count steps."
+        )
+
+
+def _times(table):
+    """Index of a table as numbers.   -> (T,) float64, or None where it holds others."""
+    index = index_of(table)
+    if index is None:
+        return None
+    values = np.asarray(table.index)
+    if values.dtype.kind in "mM":
+        values = values.astype(np.int64)
+    return values.astype(np.float64) if values.dtype.kind in "fiu" else None
