@@ -273,6 +273,14 @@ def test_any_parameter_can_be_given_and_no_other(name):
         make(network__widht=4)
 
 
+def test_classes_are_those_of_both():
+    model = presets.tran2019_epic(classes=range(125))
+    assert model.classes == model.teacher.classes == range(125)
+    model = presets.tran2019_epic(classes=range(125), teacher__classes=[0, 1])
+    assert model.teacher.classes == [0, 1]
+    assert presets.tran2019_epic(classes=[0, 1], teacher=None).teacher is None
+
+
 def test_sequences_are_completed_in_half_of_the_epochs():
     assert presets.camporese2020_rulstm(max_epochs=7).network.pretrain_epochs == 3
     with_own = presets.camporese2020_rulstm(max_epochs=7, network__pretrain_epochs=1)

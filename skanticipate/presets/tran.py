@@ -61,7 +61,7 @@ def tran2019_jhmdb(*, weights=None, **parameters):
         "lr_schedule": MultiStepSchedule([20], 0.1),
     }
     student = _tran(InceptionTail(weights=weights), training, teacher=training)
-    return student.set_params(**parameters)
+    return student.set_params(**_with_classes(parameters))
 
 
 def tran2019_epic(*, weights=None, **parameters):
@@ -122,7 +122,7 @@ def tran2019_epic(*, weights=None, **parameters):
         shared | {"lr": 0.001, "lr_schedule": MultiStepSchedule([20], 0.1)},
         teacher=shared | {"lr": 0.1, "lr_schedule": StepSchedule(5, gamma=0.1)},
     )
-    return student.set_params(**parameters)
+    return student.set_params(**_with_classes(parameters))
 
 
 def _tran(network, training, *, teacher):
@@ -140,3 +140,13 @@ def _tran(network, training, *, teacher):
         smoothing=0.0,
         **training,
     )
+
+
+def _with_classes(parameters):
+    """Parameters, with classes that are those of the teacher too.
+
+    Else a student that has more of them cannot start from its weights.
+    """
+    if "classes" not in parameters or "teacher" in parameters:
+        return parameters
+    return {"teacher__classes": parameters["classes"]} | parameters
