@@ -394,10 +394,10 @@ BAD = {
         "'step_size' parameter",
     ),
     "a schedule that grows": (
-        {"lr_schedule": StepSchedule(gamma=5.0)},
+        {"lr_schedule": StepSchedule(factor=5.0)},
         {},
         ValueError,
-        "'gamma' parameter",
+        "'factor' parameter",
     ),
     "early_stopping": ({"early_stopping": 3}, {}, ValueError, "'early_stopping'"),
     "validation_fraction": (

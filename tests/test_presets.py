@@ -273,12 +273,28 @@ def test_any_parameter_can_be_given_and_no_other(name):
         make(network__widht=4)
 
 
-def test_classes_are_those_of_both():
-    model = presets.tran2019_epic(classes=range(125))
+def test_what_both_have_alike_is_given_to_both():
+    model = presets.tran2019_epic(
+        classes=range(125), max_epochs=3, network__width=0.1, lr=0.5, random_state=4
+    )
+    found = model.get_params()
+    for name, value in {"max_epochs": 3, "network__width": 0.1}.items():
+        assert found[name] == found[f"teacher__{name}"] == value
     assert model.classes == model.teacher.classes == range(125)
-    model = presets.tran2019_epic(classes=range(125), teacher__classes=[0, 1])
-    assert model.teacher.classes == [0, 1]
+    assert model.lr == 0.5 and model.teacher.lr == 0.1  # unlike in the paper
+    assert model.random_state == 4 and model.teacher.random_state is None
+    own = presets.tran2019_jhmdb(lr=0.5, max_epochs=3, teacher__max_epochs=7)
+    assert own.teacher.lr == 0.5 and own.teacher.max_epochs == 7
+
+
+def test_parts_that_are_given_are_as_they_were_given():
+    network = InceptionTail(0.1)
+    model = presets.tran2019_epic(network=network)
+    assert model.network is network and model.teacher.network is not network
+    assert model.teacher.network.width == 0.1
     assert presets.tran2019_epic(classes=[0, 1], teacher=None).teacher is None
+    with pytest.raises(ValueError, match="of a part that this estimator does not have"):
+        presets.tran2019_epic(text_teacher__lr=0.1)
 
 
 def test_sequences_are_completed_in_half_of_the_epochs():
@@ -304,7 +320,7 @@ def maps(n_steps, size):
 @pytest.mark.parametrize("name", ["tran2019_jhmdb", "tran2019_epic"])
 def test_tran_fits_and_searches(name):
     past, y, future = maps(2, 4)
-    model = getattr(presets, name)(teacher__max_epochs=1, **ONE_EPOCH)
+    model = getattr(presets, name)(**ONE_EPOCH)
     groups = np.arange(20) // 2
     search = BatchedGridSearchCV(model, {"alpha": [None, 0.5]}, cv=GroupKFold(2))
     search.fit(past, y, X_future_unlabeled=future, groups=groups)
@@ -361,9 +377,7 @@ def test_a_batch_of_epics_size():
     rng = np.random.default_rng(0)
     past, future = (rng.random(shape, dtype=np.float32) for _ in "pf")
     y = np.where(np.arange(32) < 16, np.arange(32) % 125, -1)
-    model = presets.tran2019_epic(
-        classes=range(125), teacher__max_epochs=1, **ONE_EPOCH
-    )
+    model = presets.tran2019_epic(classes=range(125), **ONE_EPOCH)
     model.fit(past, y, future, groups=np.arange(32) // 2)
     assert model.feature_map(past[:1]).shape == (1, 8 * 14 * 14, 832)
     assert model.predict_proba(past[:2]).shape == (2, 125)

@@ -361,7 +361,7 @@ def training_fits(folder):
     yield fit("optimizer sgd, no momentum", optimizer="sgd", momentum=0.0)
     yield fit("optimizer adamw", weight_decay=0.3, lr=0.01)
     yield fit("schedule cosine", lr_schedule=CosineSchedule(warmup_epochs=1.5))
-    step = StepSchedule(2, gamma=0.3, warmup_epochs=1)
+    step = StepSchedule(2, factor=0.3, warmup_epochs=1)
     yield fit("schedule steps", lr_schedule=step, max_epochs=4)
     yield fit("batches of one size", batch_size=26)
     yield fit("one batch", batch_size=500)

@@ -181,7 +181,7 @@ class BaseAnticipator(
             signal.ask(samples, self.classes_, seeds, shared)
         if not self._continues():
             for signal in signals:
-                signal.start(network)
+                signal.start(network, self.network_spec_)
         objective = self._objective(samples, signals, network, seeds, compute)
         state = self._initial_state({"network": network, **objective.modules}, seeds)
         take_batch = BatchReader(
@@ -253,6 +253,7 @@ class BaseAnticipator(
             validation.codes,
             stage=self.network_spec_.answering_stage(),
             watched=self._watched(validation),
+            adjust=self._adjusted,
             batch_size=prediction_batch(validation.rows),
         )
 

@@ -65,11 +65,11 @@ class ModalityAttention(StagedSpec, _BaseComposition):
     if `lr` were M times lower and `weight_decay` M times higher. Validation and
     prediction always fuse. In these epochs the validation figures are thus those of an
     attention that has learnt nothing, close to a mean of the logits, and early stopping
-    counts and may keep these epochs like all others: give it an `n_iter_no_change`
-    above `branch_epochs`. The optimiser and a schedule of the learning rate run over
-    all epochs without a break. The original trains in three runs of 100 epochs, each
-    from the best weights of the one before: sequence completion, each branch by itself,
-    and all together, with SGD at a rate of 0.01, momentum of 0.9 and batches of 128.
+    does not look at them: the best epoch is one of those after. The optimiser and a
+    schedule of the learning rate run over all epochs without a break. The original
+    trains in three runs of 100 epochs, each from the best weights of the one before:
+    sequence completion, each branch by itself, and all together, with SGD at a rate of
+    0.01, momentum of 0.9 and batches of 128.
 
     References
     ----------
@@ -295,7 +295,7 @@ class _ModalityAttention(nn.Module):
         self.branches = nn.ModuleList(branches)
         self.slices = slices
         self.mlp = mlp
-        self.branch_epochs = branch_epochs
+        self.branch_epochs = self.n_preparing = branch_epochs
         self.apart = False  # whether training asks each branch by itself
 
     def begin_epoch(self, epoch, max_epochs):

@@ -68,10 +68,10 @@ class RULSTM(StagedSpec):
     -----
     Validation and prediction always unroll over the current step. In epochs of
     sequence completion the validation figures are thus those of a network that has
-    not practised this, and early stopping counts and may keep these epochs like all
-    others: give it an `n_iter_no_change` above `pretrain_epochs`. A schedule of the
-    learning rate runs over all epochs without a break. The original trains twice
-    instead, the second time from the best weights of the first.
+    not practised this, and early stopping does not look at them: the best epoch is one
+    of those after. A schedule of the learning rate runs over all epochs without a
+    break. The original trains twice instead, the second time from the best weights of
+    the first.
 
     References
     ----------
@@ -147,7 +147,7 @@ class _RULSTM(nn.Module):
     def __init__(self, spec, input_shape, n_classes):
         super().__init__()
         self.n_stages = int(spec.anticipation_steps)
-        self.pretrain_epochs = spec.pretrain_epochs
+        self.pretrain_epochs = self.n_preparing = spec.pretrain_epochs
         self.completes = False  # whether training unrolls over the rest of the clip
         self.input = clip_input(spec, input_shape)
         self.dropout = Dropout(spec.dropout)

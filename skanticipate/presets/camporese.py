@@ -2,9 +2,10 @@
 
 from skanticipate.anticipators.smoothed import SmoothedAnticipator
 from skanticipate.networks import RULSTM, EncoderDecoderLSTM
+from skanticipate.presets.given import with_given
 
 
-def camporese2020_lstm(prior=None, **parameters):
+def camporese2020_lstm(prior=None, *, max_epochs=100, **parameters):
     """Camporese et al.: an LSTM encoder-decoder that learns from smoothed labels.
 
     It reads 14 steps of 0.25 s, of which the last 8 are anticipation times from 2 to
@@ -13,8 +14,9 @@ def camporese2020_lstm(prior=None, **parameters):
     fused by `LateFusion`.
 
     *Ours*: the weight of the prior (not on the poster: search over `smoothing`), and
-    widths, dropout and training, which are not on the poster either, are those of
-    RU-LSTM's code.
+    widths, dropout and training, which are not on the poster either: they are those of
+    RU-LSTM's code. Its best epoch is kept too: pass `X_val` and `y_val`, else a tenth
+    of the labelled rows is held out.
 
     Parameters
     ----------
@@ -22,6 +24,8 @@ def camporese2020_lstm(prior=None, **parameters):
         What labels know of each other; the poster compares `UniformPrior`,
         `VerbNounPrior`, `GloVePrior`, `TemporalPrior` and ``MixturePrior`` of GloVe and
         verb-noun. None means `UniformPrior`.
+    max_epochs : int, default=100
+        All of them are run, and the best is kept.
     **parameters
         Parameters of the estimator, in place of these.
 
@@ -52,8 +56,8 @@ def camporese2020_lstm(prior=None, **parameters):
         anticipation_steps=8,
         anticipation_time=1.0,
     )
-    model = _camporese(network, prior, max_epochs=100)
-    return model.set_params(**parameters)
+    model = _camporese(network, prior, max_epochs=max_epochs)
+    return with_given(model, parameters)
 
 
 def camporese2020_rulstm(prior=None, *, max_epochs=200, **parameters):
@@ -62,10 +66,10 @@ def camporese2020_rulstm(prior=None, *, max_epochs=200, **parameters):
     The network and its training are Furnari and Farinella's: 6 steps of 0.25 s that
     only encode and 8 anticipation times from 2 to 0.25 s, states of 1024, dropout of
     0.8; SGD with a rate of 0.01, momentum 0.9, in batches of 128, without weight decay
-    or schedule, for 100 epochs of sequence completion and 100 of anticipation. The
-    epoch of the best top-5 accuracy 1 s before the action is kept: pass `X_val` and
-    `y_val`, else a tenth of the labelled rows is held out. One modality: (n, 14, d);
-    for several, `network=ModalityAttention(...)`.
+    or schedule, for 100 epochs of sequence completion and 100 of anticipation. Of the
+    latter the one of the best top-5 accuracy 1 s before the action is kept: pass
+    `X_val` and `y_val`, else a tenth of the labelled rows is held out. One modality:
+    (n, 14, d); for several, `network=ModalityAttention(...)`.
 
     *Ours*: the weight of the prior (not on the poster: search over `smoothing`). One
     fit does both phases, with one optimiser.
@@ -111,7 +115,7 @@ def camporese2020_rulstm(prior=None, *, max_epochs=200, **parameters):
         anticipation_time=1.0,
     )
     model = _camporese(network, prior, max_epochs=max_epochs)
-    return model.set_params(**parameters)
+    return with_given(model, parameters)
 
 
 def _camporese(network, prior, *, max_epochs):

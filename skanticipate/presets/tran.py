@@ -4,6 +4,7 @@ from sklearn.base import clone
 
 from skanticipate.anticipators.distilled import DistilledAnticipator
 from skanticipate.networks import InceptionTail
+from skanticipate.presets.given import also_for_teacher, with_given
 from skanticipate.teachers import RecognitionTeacher
 from skanticipate.training.schedules import MultiStepSchedule, StepSchedule
 
@@ -28,7 +29,9 @@ def tran2019_jhmdb(*, weights=None, **parameters):
         those of Kinetics. None lets the teacher start at random, and the student from
         its teacher's weights.
     **parameters
-        Parameters of the estimator, in place of the paper's.
+        Parameters of the estimator, in place of the paper's. What the paper has alike
+        for student and teacher, such as `max_epochs` and `network__width`, is given to
+        both; ``teacher__max_epochs`` is the teacher's alone.
 
     Returns
     -------
@@ -61,7 +64,7 @@ def tran2019_jhmdb(*, weights=None, **parameters):
         "lr_schedule": MultiStepSchedule([20], 0.1),
     }
     student = _tran(InceptionTail(weights=weights), training, teacher=training)
-    return student.set_params(**_with_classes(parameters))
+    return with_given(student, also_for_teacher(student, parameters))
 
 
 def tran2019_epic(*, weights=None, **parameters):
@@ -87,7 +90,9 @@ def tran2019_epic(*, weights=None, **parameters):
         those of Kinetics. None lets the teacher start at random, and the student from
         its teacher's weights.
     **parameters
-        Parameters of the estimator, in place of the paper's.
+        Parameters of the estimator, in place of the paper's. What the paper has alike
+        for student and teacher, such as `max_epochs` and `network__width`, is given to
+        both; ``teacher__max_epochs`` is the teacher's alone.
 
     Returns
     -------
@@ -107,8 +112,10 @@ def tran2019_epic(*, weights=None, **parameters):
     --------
     >>> from skanticipate import presets
     >>> model = presets.tran2019_epic(max_epochs=2)
-    >>> model.max_epochs, model.lr, model.teacher.lr
-    (2, 0.001, 0.1)
+    >>> model.max_epochs, model.teacher.max_epochs
+    (2, 2)
+    >>> model.lr, model.teacher.lr
+    (0.001, 0.1)
     """
     shared = {
         "max_epochs": 30,
@@ -120,9 +127,9 @@ def tran2019_epic(*, weights=None, **parameters):
     student = _tran(
         InceptionTail(crop_size=14, weights=weights),
         shared | {"lr": 0.001, "lr_schedule": MultiStepSchedule([20], 0.1)},
-        teacher=shared | {"lr": 0.1, "lr_schedule": StepSchedule(5, gamma=0.1)},
+        teacher=shared | {"lr": 0.1, "lr_schedule": StepSchedule(5, factor=0.1)},
     )
-    return student.set_params(**_with_classes(parameters))
+    return with_given(student, also_for_teacher(student, parameters))
 
 
 def _tran(network, training, *, teacher):
@@ -140,13 +147,3 @@ def _tran(network, training, *, teacher):
         smoothing=0.0,
         **training,
     )
-
-
-def _with_classes(parameters):
-    """Parameters, with classes that are those of the teacher too.
-
-    Else a student that has more of them cannot start from its weights.
-    """
-    if "classes" not in parameters or "teacher" in parameters:
-        return parameters
-    return {"teacher__classes": parameters["classes"]} | parameters

@@ -152,11 +152,11 @@ class FutureSignal(Signal):
             shared=shared,
         )
 
-    def start(self, network):
+    def start(self, network, spec):
         """Give the network the weights of the teacher, where that is wanted."""
-        weights = None
-        if self.taught is not None and self.init_from_teacher:
-            weights = weights_for(network, self.taught.teacher, self.labels)
+        weights, teacher = None, None if self.taught is None else self.taught.teacher
+        if teacher is not None and self._may_start(teacher, spec):
+            weights = weights_for(network, teacher, self.labels)
         if weights is not None:
             network.load_state_dict(weights)
         elif self.init_from_teacher is True and self.taught is not None:
@@ -166,6 +166,17 @@ class FutureSignal(Signal):
                 "the same classes, and no transformer before it. Set it to 'auto'."
             )
         self.started = weights is not None
+
+    def _may_start(self, teacher, spec):
+        """Whether the student may take the weights of its teacher.
+
+        "auto" does not give pre-trained ones up for those of a teacher that started at
+        random.
+        """
+        own = getattr(spec, "loaded_", None)
+        if self.init_from_teacher == "auto" and own:
+            return _is_pretrained(teacher)
+        return bool(self.init_from_teacher)
 
     # -------------------------------------------------------------------- terms
 
@@ -218,7 +229,9 @@ class FutureSignal(Signal):
         if weight is None:
             mapped = self.started and gives_map(self.taught.teacher, self.taught.clips)
             return _DEFAULT_FEATURE_WEIGHT if mapped else 0.0
-        pretrained = getattr(spec, "loaded_", None)  # as its teacher should be
+        pretrained = getattr(spec, "loaded_", None) and _is_pretrained(
+            self.taught.teacher
+        )
         if weight > 0 and not (self.started or pretrained):
             warn(
                 "feature_weight is positive, but the student starts at random: its map "
@@ -322,3 +335,9 @@ def warn_of_signed_labels(classes, marker):
             "y holds -1 and 1 only, which are read as two classes: pass "
             "unlabeled_label=-1 if -1 marks unlabelled rows.",
         )
+
+
+def _is_pretrained(teacher):
+    """Whether a fitted teacher began with weights that were learned elsewhere."""
+    _, last = split_transforms(teacher)
+    return bool(getattr(getattr(last, "network_spec_", None), "loaded_", None))

@@ -10,6 +10,7 @@ from skanticipate.data.missing import (
     label_codes,
     missing_mask,
 )
+from skanticipate.data.warn import warn
 from skanticipate.estimator.sharing import once
 from skanticipate.networks.inputs import padding_of
 from skanticipate.signals.signal import Signal
@@ -154,4 +155,11 @@ def codes_of_steps(labels, classes, past, spec):
     check_same_kind(present, classes, "y_past", "the classes of y")
     codes = label_codes(labels.ravel(), classes).reshape(labels.shape)
     codes[padding_of(past, spec)] = -1
+    if (codes < 0).all():
+        warn(
+            f"past_weight={spec.past_weight} of {type(spec).__name__} has nothing to "
+            "learn from: no real step has a label in y_past that is one of the "
+            f"classes. y_past holds {list(dict.fromkeys(present))[:3]}, the classes "
+            f"are {classes[:3].tolist()}..."
+        )
     return codes

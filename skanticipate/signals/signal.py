@@ -61,8 +61,8 @@ class Signal:
         to it.
         """
 
-    def start(self, network):
-        """Give a network that starts at random what the teacher has for it."""
+    def start(self, network, spec):
+        """Give a network that begins, of a spec, what the teacher has for it."""
 
     def parts(self, samples):
         """Parts of the targets of the base term, and the samples that they are about.

@@ -222,7 +222,8 @@ def training_epochs(training):
     """Train, yielding a record after each epoch.
 
     A network that learns in phases may have ``begin_epoch(epoch, max_epochs)``, which
-    is called before each epoch with the number of epochs done.
+    is called before each epoch with the number of epochs done. Of the first
+    ``n_preparing`` epochs, where it has that number, none is the best.
 
     Parameters
     ----------
@@ -264,7 +265,8 @@ def end_epoch(training, lr, means):
         figures = training.score(state.network)
         watched = figures.pop("score")
         record.update(figures)
-        if state.stopping is not None:
+        begun = record["epoch"] > getattr(state.network, "n_preparing", 0)
+        if state.stopping is not None and begun:
             state.stopping.update(watched, record["epoch"], state.network)
     state.history.append(record)
     return record

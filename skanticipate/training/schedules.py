@@ -42,13 +42,13 @@ class Schedule(BaseEstimator):
 
 
 class StepSchedule(Schedule):
-    """Multiply the learning rate by `gamma` every `step_size` epochs.
+    """Multiply the learning rate by `factor` every `step_size` epochs.
 
     Parameters
     ----------
     step_size : int, default=20
         Epochs between two steps.
-    gamma : float, default=0.1
+    factor : float, default=0.1
         Factor of each step.
     warmup_epochs : float, default=0
         Epochs over which the rate rises from 0 to `lr`.
@@ -63,17 +63,17 @@ class StepSchedule(Schedule):
     _parameter_constraints = {
         **Schedule._parameter_constraints,
         "step_size": [Interval(Integral, 1, None, closed="left")],
-        "gamma": [Interval(Real, 0, 1, closed="right")],
+        "factor": [Interval(Real, 0, 1, closed="right")],
     }
 
-    def __init__(self, step_size=20, *, gamma=0.1, warmup_epochs=0):
+    def __init__(self, step_size=20, factor=0.1, *, warmup_epochs=0):
         self.step_size = step_size
-        self.gamma = gamma
+        self.factor = factor
         self.warmup_epochs = warmup_epochs
 
     def decay(self, epoch, max_epochs):
         """Share of `lr` after the warm-up."""
-        return float(self.gamma ** (epoch // self.step_size))
+        return float(self.factor ** (epoch // self.step_size))
 
 
 class MultiStepSchedule(Schedule):

@@ -26,15 +26,20 @@ class ValidationScore:
         The stage that is scored.
     watched : {"loss", "accuracy", "top_5_accuracy"} or callable
         The figure by which the best epoch is chosen; a callable says it of the network.
+    adjust : callable, default=None
+        Scores (B, C) -> those that predictions are made from; None leaves them.
     batch_size : int, default=512
         Rows scored at a time.
     """
 
-    def __init__(self, take_clips, codes, *, stage, watched, batch_size=512):
+    def __init__(
+        self, take_clips, codes, *, stage, watched, adjust=None, batch_size=512
+    ):
         self.take_clips = take_clips
         self.codes = codes
         self.stage = stage
         self.watched = watched
+        self.adjust = adjust
         self.batch_size = batch_size
 
     def __call__(self, network):
@@ -65,6 +70,8 @@ class ValidationScore:
         logits = output.logits[:, self.stage].cpu()
         if logits.isnan().any():
             raise diverged("Scores of the validation rows are NaN.")
+        if self.adjust is not None:
+            logits = self.adjust(logits)
         codes = self.codes[samples.numpy()]
         own = np.maximum(codes, 0)
         hits = ranks(logits.numpy(), own)[:, None] < [1, 5]

@@ -28,7 +28,7 @@ class TorchOptimizer:
     def __init__(self, make, parameters, *, lr):
         self.parameters = list(parameters)
         self.first_lr = self.lr = lr
-        self.inner = make(self.parameters, lr)
+        self.inner = _made(make, self.parameters, lr)
         if not isinstance(self.inner, torch.optim.Optimizer):
             raise TypeError(
                 "optimizer must be a function (parameters, lr) that returns a "
@@ -55,7 +55,8 @@ class TorchOptimizer:
         except TypeError as error:  # LBFGS asks for the loss, again and again
             raise TypeError(
                 f"{type(self.inner).__name__} cannot be the optimizer: its step needs "
-                f"more than gradients ({error})."
+                f"more than gradients ({error}). Take one that goes by them alone, as "
+                "torch.optim.SGD does."
             ) from error
         finally:
             self.inner.zero_grad(set_to_none=True)
@@ -67,3 +68,13 @@ class TorchOptimizer:
     def load_state_dict(self, state):
         """Continue from what `state_dict` gave."""
         self.inner.load_state_dict(copy.deepcopy(state))
+
+
+def _made(make, parameters, lr):
+    try:
+        return make(parameters, lr)
+    except TypeError as error:
+        raise TypeError(
+            "optimizer must be a function (parameters, lr) that returns a "
+            f"torch.optim.Optimizer; calling it raises {error}."
+        ) from error

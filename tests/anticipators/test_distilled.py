@@ -738,7 +738,7 @@ def test_unlabelled_futures_help():
 
 
 def test_the_rate_of_the_own_teacher_falls_with_that_of_its_student():
-    schedule = StepSchedule(2, gamma=0.5)
+    schedule = StepSchedule(2, factor=0.5)
     model = student(batch_size=16, max_epochs=6, lr_schedule=schedule)
     model.fit(PAST, Y, FUTURE)
     rates = [record["lr"] for record in model.teacher_.history_]

@@ -343,7 +343,7 @@ def test_unlabelled_validation_rows_are_left_out():
 
 
 def test_a_step_schedule_is_followed():
-    schedule = StepSchedule(2, gamma=0.5)
+    schedule = StepSchedule(2, factor=0.5)
     model = anticipator(lr=0.1, lr_schedule=schedule, max_epochs=5).fit(X, Y)
     rates = [record["lr"] for record in model.history_]
     assert_allclose(rates, [0.1, 0.1, 0.05, 0.05, 0.025])

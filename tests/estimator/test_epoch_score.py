@@ -112,3 +112,11 @@ def test_the_estimator_is_as_after_any_fit():
     one, other = fitted("f1_macro"), fitted("loss")
     assert vars(one).keys() == vars(other).keys()
     assert clone(one).scoring == "f1_macro"
+
+
+def test_figures_are_those_of_adjusted_predictions():
+    model = fitted("accuracy", logit_adjustment=2.0, max_epochs=3)
+    record = model.history_[-1]
+    assert record["val_accuracy"] == pytest.approx(model.score(X_VAL, Y_VAL))
+    proba = model.predict_proba(X_VAL)
+    assert record["val_loss"] == pytest.approx(log_loss(Y_VAL, proba, labels=NAMES))

@@ -335,7 +335,7 @@ def test_schedules_and_numbers_of_epochs():
             CosineSchedule(),
             CosineSchedule(warmup_epochs=1.5),
             StepSchedule(2),
-            StepSchedule(1, gamma=0.5),
+            StepSchedule(1, factor=0.5),
             MultiStepSchedule([1, 2], 0.3),
         )
         for max_epochs in (1, 3)

@@ -37,7 +37,7 @@ X = np.random.default_rng(0).normal(size=(24, 4))
 Y = np.arange(24) % 3
 QUICK = {"max_epochs": 1, "random_state": 0}
 WRONG = SmoothedAnticipator(MLP(4), optimizer="adam", lr=-1.0, smoothing=1.7, **QUICK)
-SLOPE = StepSchedule(gamma=-1.0)
+SLOPE = StepSchedule(factor=-1.0)
 
 
 def distilled(**params):
@@ -262,7 +262,7 @@ def test_keys_that_are_numbers_of_the_classes_give_the_right_rows():
         {"lr": True},
         {"network": MLP(True)},
         {"network": LSTM(True)},
-        {"lr_schedule": StepSchedule(gamma=True)},
+        {"lr_schedule": StepSchedule(factor=True)},
         {"text_teacher": HistoryTeacher(order=True)},
         {"teacher": RecognitionTeacher(max_epochs=True)},
         {"prior": TemporalPrior(strength=True)},

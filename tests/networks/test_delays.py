@@ -316,3 +316,10 @@ def test_searches_over_delays():
     model = SmoothedAnticipator(LSTM(4), max_epochs=2, random_state=0)
     grid = {"network__random_delay": [0, 1, 3], "lr": [0.01, 0.02]}
     assert_same(model, grid, CLIPS, Y)
+
+
+def test_steps_that_move_are_not_named_too():
+    labels = np.full(CLIPS.shape[:2], Y[0])
+    spec = AVTHead(8, n_heads=2, random_delay=1, past_weight=0.1)
+    with pytest.raises(ValueError, match="random_delay moves .* past_weight compares"):
+        smoothed(spec).fit(CLIPS, Y, y_past=labels)

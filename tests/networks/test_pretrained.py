@@ -31,6 +31,7 @@ from skanticipate import (
     ModalityAttention,
     NetworkSpec,
     Output,
+    RecognitionTeacher,
     SmoothedAnticipator,
     VerbNounHead,
     fit_many,
@@ -677,3 +678,36 @@ def test_weights_of_a_network_make_the_round_through_a_file(tmp_path):
     assert_allclose(
         again.predict_proba(SEQUENCES), model.predict_proba(SEQUENCES), atol=1e-9
     )
+
+
+@pytest.mark.parametrize("init_from_teacher", ["auto", True])
+def test_pretrained_weights_are_kept_from_a_teacher_that_had_none(init_from_teacher):
+    weights = mlp_weights()
+    still_so = {"lr": 1e-30, "weight_decay": 0.0, "random_state": 0, "max_epochs": 1}
+    for teacher, own in (
+        (MLP(8), init_from_teacher == "auto"),
+        (MLP(8, weights=mlp_weights(1)), False),
+    ):
+        model = DistilledAnticipator(
+            MLP(8, weights=weights),
+            teacher=RecognitionTeacher(teacher, max_epochs=1),
+            init_from_teacher=init_from_teacher,
+            **still_so,
+        ).fit(X, Y, X[::-1].copy())
+        assert model.started_from_teacher_ is not own
+        start = weights if own else model.teacher_.network_.state_dict()
+        for name, w in model.network_.state_dict().items():
+            assert_allclose(w, start[name], atol=1e-6)
+
+
+def test_maps_of_networks_of_the_same_start_are_compared_without_a_warning():
+    network = MLP(8, weights=mlp_weights())
+    model = DistilledAnticipator(
+        network,
+        teacher=RecognitionTeacher(network, max_epochs=1),
+        init_from_teacher=False,
+        feature_weight=0.1,
+        max_epochs=1,
+        random_state=0,
+    ).fit(X, Y, X[::-1].copy())
+    assert not model.started_from_teacher_ and "feature" in model.history_[0]

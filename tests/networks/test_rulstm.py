@@ -540,3 +540,20 @@ def test_sizes_may_be_numpy_integers_as_searches_draw_them():
     one = RULSTM(np.int64(5), anticipation_steps=np.int64(2), embedding=np.int64(2))
     network = build(one.set_params(pretrain_epochs=np.int64(1)), (3, (4, 6)))
     assert network(torch.ones(2, 3, 2)).logits.shape == (2, 2, C)
+
+
+def test_early_stopping_keeps_no_epoch_of_preparation():
+    figures = iter([0.9, 0.8, 0.1, 0.3, 0.2])
+    model = anticipator(
+        small(pretrain_epochs=2),
+        max_epochs=5,
+        early_stopping=True,
+        n_iter_no_change=5,
+        scoring=lambda estimator, X, y: next(figures),
+        random_state=0,
+    )
+    X, y, X_val, y_val = CLIPS.X_past[9:], CLIPS.y[9:], CLIPS.X_past[:9], CLIPS.y[9:18]
+    weights = model.fit(X, y, X_val=X_val, y_val=y_val).network_.state_dict()
+    shorter = anticipator(small(pretrain_epochs=2), max_epochs=4, random_state=0)
+    for name, expected in shorter.fit(X, y).network_.state_dict().items():
+        assert torch.equal(weights[name], expected)

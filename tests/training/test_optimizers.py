@@ -273,6 +273,7 @@ def test_groups_of_a_users_optimiser_keep_their_ratio_of_rates():
     ("make", "kind", "message"),
     [
         (lambda p, lr: lr, TypeError, "returned a float"),
+        (lambda p: p, TypeError, r"\(parameters, lr\).*takes 1 positional argument"),
         (lambda p, lr: torch.optim.SGD([torch.ones(2)], lr), ValueError, "has others"),
         (lambda p, lr: torch.optim.LBFGS(p, lr), TypeError, "LBFGS cannot be"),
     ],

@@ -24,14 +24,14 @@ def test_step_schedule_falls_tenfold_every_twenty_epochs(epoch, factor):
     assert StepSchedule().share(epoch, 100) == pytest.approx(factor)
 
 
-def test_step_schedule_takes_its_own_step_and_gamma():
-    schedule = StepSchedule(3, gamma=0.5)
+def test_step_schedule_takes_its_own_step_and_factor():
+    schedule = StepSchedule(3, factor=0.5)
     factors = [schedule.share(epoch, 10) for epoch in range(8)]
     assert factors == [1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25]
 
 
 def test_step_schedule_counts_steps_from_the_first_epoch_of_warm_up():
-    schedule = StepSchedule(4, gamma=0.5, warmup_epochs=2)
+    schedule = StepSchedule(4, factor=0.5, warmup_epochs=2)
     factors = [schedule.share(epoch, 10) for epoch in (0, 0.5, 1, 2, 3.9, 4, 8)]
     assert factors == [0, 0.25, 0.5, 1, 1, 0.5, 0.25]
 
@@ -77,15 +77,15 @@ def test_stretched_schedule_passes_the_same_points_later(schedule):
 
 
 def test_parameters_are_those_of_an_estimator():
-    schedule = clone(StepSchedule(7, gamma=0.3, warmup_epochs=1))
-    assert schedule.get_params() == {"step_size": 7, "gamma": 0.3, "warmup_epochs": 1}
+    schedule = clone(StepSchedule(7, factor=0.3, warmup_epochs=1))
+    assert schedule.get_params() == {"step_size": 7, "factor": 0.3, "warmup_epochs": 1}
 
 
 @pytest.mark.parametrize(
     ("schedule", "name"),
     [
         (StepSchedule(step_size=0), "step_size"),
-        (StepSchedule(gamma=5.0), "gamma"),
+        (StepSchedule(factor=5.0), "factor"),
         (CosineSchedule(warmup_epochs=-1), "warmup_epochs"),
     ],
 )
