@@ -12,6 +12,7 @@ from skanticipate.anticipators import (
     SmoothedAnticipator,
 )
 from skanticipate.data.rows import RowView
+from skanticipate.estimator.export import export_onnx
 from skanticipate.estimator.many import fit_many
 from skanticipate.estimator.saving import load
 from skanticipate.model_selection import (
@@ -109,6 +110,7 @@ __all__ = [
     "VerbNounPrior",
     "__version__",
     "datasets",
+    "export_onnx",
     "fit_many",
     "load",
     "losses",

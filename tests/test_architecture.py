@@ -206,6 +206,7 @@ def test_arrays_are_read_without_pickle(name):
 
 def test_import_leaves_optional_and_slow_packages_alone():
     optional = {"matplotlib", "gensim", "pooch", "pandas", "rich", "transformers"}
+    optional |= {"onnx", "onnxscript", "torch._dynamo"}
     code = (
         # These import pandas and rich themselves, where they are installed.
         "import sys, torch, safetensors.numpy, sklearn.model_selection\n"

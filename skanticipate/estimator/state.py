@@ -9,7 +9,6 @@ import hashlib
 import importlib
 import json
 import os
-import secrets
 import sys
 from collections.abc import Mapping
 from functools import partial
@@ -22,6 +21,7 @@ from safetensors.numpy import save
 from sklearn.base import BaseEstimator
 
 from skanticipate.data.actions import with_labels
+from skanticipate.data.files import write_whole
 
 _FORMAT = "skanticipate 1"
 _OF_NUMPY = (torch.float16, torch.float32, torch.float64)
@@ -48,15 +48,8 @@ def write(path, value):
     beside = _Beside({}, {})
     tree = _encode(value, beside, type(value).__name__)
     metadata = {"format": _FORMAT, "tree": json.dumps(tree)}
-    unfinished = f"{os.fspath(path)}.{secrets.token_hex(4)}.tmp"
-    try:
-        # safetensors' own writer gives files that others cannot read
-        with open(unfinished, "xb") as file:
-            file.write(save(beside.tensors, metadata))
-        os.replace(unfinished, path)
-    finally:
-        if os.path.exists(unfinished):
-            os.unlink(unfinished)
+    # safetensors' own writer gives files that others cannot read
+    write_whole(path, save(beside.tensors, metadata))
     return list(beside.left_out)
 
 

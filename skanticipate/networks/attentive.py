@@ -106,6 +106,7 @@ class AttentiveProbe(RandomDelay, NetworkSpec):
     uses_global_rng = False
     stacks = True
     fixed_shape = False
+    _any_length = True
 
     def __init__(
         self,

@@ -100,6 +100,7 @@ class NetworkSpec(BaseEstimator):
     _maps_only = False  # whether clips are always maps (n, l, h, w, d)
     _only_for_fit = ("weights",)  # which predictions do not depend on
     _by_place = False  # whether the place of a step counts, with a single stage too
+    _any_length = False  # whether a graph of it takes clips of any number of steps
 
     def __init_subclass__(cls, **options):
         """Complete the docstring of a subclass."""

@@ -166,7 +166,7 @@ class _EncoderDecoder(nn.Module):
         steps, real = self.input(clips)  # (B, T, e), (B, T)
         steps = self.input_dropout(steps)
         n_encoded = steps.shape[1] - self.n_stages
-        hidden = cell = steps.new_zeros(len(steps), self.decoder.hidden_size)
+        hidden = cell = steps.new_zeros(steps.shape[0], self.decoder.hidden_size)
         if n_encoded:
             seen = None if real is None else real[:, :n_encoded]
             found = _read(self.encoder, steps[:, :n_encoded], seen, hidden, cell)

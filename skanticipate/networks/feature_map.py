@@ -147,7 +147,7 @@ class _FeatureMapNet(nn.Module):
 
     def forward(self, clips):
         grid = clips.shape[1:-1] + (1,) * (5 - clips.ndim)
-        maps = clips.reshape(len(clips), *grid, clips.shape[-1])  # (B, l, h, w, d)
+        maps = clips.reshape(clips.shape[0], *grid, clips.shape[-1])  # (B, l, h, w, d)
         real = real_steps(maps)
         maps, real = self._patches(fill_padding(maps, real), real)
         maps = fill_padding(convolve(self.stem, maps).relu(), real)

@@ -57,6 +57,7 @@ class FrameMLP(RandomDelay, MLP):
 
     _parameter_constraints = {**MLP._parameter_constraints, **DELAY_CONSTRAINTS}
     fixed_shape = False
+    _any_length = True
 
     def __init__(
         self,

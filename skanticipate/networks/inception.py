@@ -260,8 +260,9 @@ class _Unit(nn.Module):
 
     def forward(self, maps, real):
         maps = convolve(self.conv3d, maps)
-        if real is None:
-            return self.bn(maps).relu()
+        in_graph = torch.compiler.is_compiling() and not self.training
+        if real is None or in_graph:  # which picks no steps; moments are fixed
+            return fill_padding(self.bn(maps).relu(), real)
         steps = self.bn(maps[real].unsqueeze(1)).relu().squeeze(1)  # (m, h, w, d)
         return torch.zeros_like(maps).index_put((real,), steps)
 

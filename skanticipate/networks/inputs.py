@@ -8,12 +8,15 @@ from skanticipate.data.validation import chunks
 from skanticipate.networks.bare import skip_init
 
 _LARGEST_CODE = 1 << 24  # the networks' float32 counts no further
+_BEHIND_ALL = 1 << 32  # more than the steps of any clip
 
 
 def real_steps(clips):
     """Steps that are no padding.   (B, T, ..., d) -> (B, T) bool, or None for all."""
     # After validation a step is NaN everywhere or nowhere.
     padding = clips.flatten(2)[..., 0].isnan()
+    if torch.compiler.is_compiling():  # a graph is for all clips, not for these
+        return ~padding
     return ~padding if padding.any() else None
 
 
@@ -38,7 +41,11 @@ def real_first(steps, real):
 
     steps (B, T, e), real (B, T) -> (B, T, e)
     """
-    order = (~real).to(torch.int8).argsort(dim=1, stable=True)
+    if torch.compiler.is_compiling():  # ONNX has no stable sort
+        places = torch.arange(real.shape[1], device=real.device)
+        order = torch.where(real, places, places + _BEHIND_ALL).argsort(dim=1)
+    else:
+        order = (~real).to(torch.int8).argsort(dim=1, stable=True)
     return steps.gather(1, order.unsqueeze(-1).expand_as(steps))
 
 
@@ -48,7 +55,7 @@ def hold_last(states, real):
     states (B, T, H), real (B, T) -> (B, T, H), zeros before the first real step
     """
     latest = real.cumsum(1) - 1  # the last real step so far, -1 before any
-    source = latest.clamp(min=0).unsqueeze(-1).expand_as(states)
+    source = latest.clamp(min=0).unsqueeze(-1).expand(-1, -1, states.shape[-1])
     return states.gather(1, source) * (latest >= 0).unsqueeze(-1)
 
 

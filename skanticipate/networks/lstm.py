@@ -93,6 +93,7 @@ class LSTM(RandomDelay, StagedSpec):
     uses_global_rng = False
     stacks = True
     fixed_shape = False
+    _any_length = True
 
     def __init__(
         self,

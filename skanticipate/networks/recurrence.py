@@ -54,8 +54,25 @@ def run_lstm(lstm, projected, hidden, cell, reads):
     hidden, cell : tensor of shape (sum of rows read, H)
         States after the first step, then after the second, ...
     """
+    if torch.compiler.is_compiling():
+        return _run_traced(lstm.weight_hh_l0, projected, hidden, cell, reads)
     keep = torch.is_grad_enabled()
     return _Run.apply(projected, hidden, cell, lstm.weight_hh_l0, reads, keep)
+
+
+def _run_traced(weight, projected, hidden, cell, reads):
+    """As `_Run`, for a graph: with torch's own gradient, and nothing in place."""
+    hiddens, cells = [], []
+    for rows in reads:
+        given = projected[rows]
+        n = given.shape[0]
+        gates = torch.addmm(given, hidden[:n], weight.T)
+        into, forget, value, out = gates.chunk(4, dim=1)
+        cell = forget.sigmoid() * cell[:n] + into.sigmoid() * value.tanh()
+        hidden = out.sigmoid() * cell.tanh()
+        hiddens.append(hidden)
+        cells.append(cell)
+    return torch.cat(hiddens), torch.cat(cells)
 
 
 class _Run(torch.autograd.Function):

@@ -153,6 +153,7 @@ class AVTHead(RandomDelay, StagedSpec):
     }
     uses_global_rng = False
     fixed_shape = False
+    _any_length = True
 
     def __init__(
         self,
