@@ -54,7 +54,8 @@ def whole_file(path):
     finally:
         with suppress(OSError):
             os.unlink(unfinished)
-    _sync_folder(folder)
+    with _worded(path, "it was written, but a loss of power may undo that"):
+        _sync_folder(folder)
     _sweep(folder)
 
 
@@ -98,7 +99,7 @@ def _creating(mode):
 
 
 @contextmanager
-def _worded(path):
+def _worded(path, state="it was not written, and what was there before is as it was"):
     """Name the file in errors that do not, such as those of a full disk."""
     try:
         yield
@@ -106,7 +107,7 @@ def _worded(path):
         reason = error.strerror or error
         raise OSError(
             error.errno,
-            f"{reason}; it was not written, and what was there before is as it was",
+            f"{reason}; {state}",
             os.fspath(path),
         ) from error
 

@@ -13,7 +13,7 @@ import torch
 from sklearn.base import BaseEstimator
 
 from skanticipate.data.actions import with_labels
-from skanticipate.estimator.registry import name_of
+from skanticipate.estimator.registry import class_of, name_of
 
 _LARGE = 2**16  # bytes of a teacher that is a parameter
 _WIDE = 256  # characters: wider arrays of texts are kept as wide as their widest
@@ -26,6 +26,7 @@ class Beside(NamedTuple):
 
     tensors: dict
     left_out: dict
+    classes: set
     teacher: bool = True  # whether teachers are written, which taught a student
     by_columns: bool = False  # whether columns of a matrix stay together, if they are
 
@@ -106,25 +107,33 @@ def encode(value, beside, where):
 def _encode_estimator(value, beside, where):
     state, left_out = state_of(value), only_for_fit(value)
     if not beside.teacher:
-        left_out |= _large_teachers(value)
-        fitted = getattr(value, "_fitted_teachers", ())
+        left_out |= _teachers_not_kept(value)
+        fitted = getattr(type(value), "_fitted_teachers", ())
         state |= dict.fromkeys(state.keys() & set(fitted))
     beside.left_out.update({f"{where}.{name}": v for name, v in left_out.items()})
     state = encode(state | dict.fromkeys(left_out), beside, where)
-    return {"class": name_of(type(value)), "state": state}
+    beside.classes.add(name := name_of(type(value)))
+    return {"class": name, "state": state}
 
 
-def _large_teachers(student):
-    """Parameters that are teachers with many numbers, as frozen ones are.   -> dict."""
-    names = getattr(student, "_unfitted_teachers", ())
+def _teachers_not_kept(student):
+    """Parameters that are teachers and would make a file large, or hard to read.
+
+    -> dict of estimators: frozen ones, and those of classes that have to be trusted
+    """
+    names = getattr(type(student), "_unfitted_teachers", ())
     teachers = {name: getattr(student, name) for name in names}
-    return {k: v for k, v in teachers.items() if _n_bytes(v) > _LARGE}
+    return {k: v for k, v in teachers.items() if not _is_small_and_known(v)}
 
 
-def _n_bytes(value):
-    beside = Beside({}, {})
-    encode(value, beside, "")
-    return sum(array.nbytes for array in beside.tensors.values())
+def _is_small_and_known(value):
+    beside = Beside({}, {}, set())
+    try:
+        encode(value, beside, "")
+    except TypeError:  # it holds code
+        return False
+    n_bytes = sum(array.nbytes for array in beside.tensors.values())
+    return n_bytes <= _LARGE and None not in map(class_of, beside.classes)
 
 
 def not_finite(state):

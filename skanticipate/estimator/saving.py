@@ -1,6 +1,5 @@
 """Estimators in files: `save` writes them, `load` reads them."""
 
-from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
@@ -31,7 +30,8 @@ def save(model, path, *, teacher=True):
     teacher : bool, default=True
         Whether to write the fitted teachers of a student, which predictions do not
         need. Without, `teacher_` and `text_teacher_` are None in what is loaded, and so
-        are, with a warning, `teacher` and `text_teacher` of more than 64 KiB.
+        are, with a warning, those of the parameters `teacher` and `text_teacher` that
+        have more than 64 KiB of numbers, hold code, or have to be trusted.
 
     Raises
     ------
@@ -201,17 +201,19 @@ def load(path, *, trusted=()):
             f"pass [{trusted.__name__}]."
         )
     model = state.read(path, trusted)
-    last = _last_step(model)
-    if not is_ours(type(last)) and type(last) not in trusted:
+    try:
+        last = _last_step(model)
+        is_known = is_ours(type(last)) or type(last) in trusted
+        if is_known:
+            check_is_fitted(model)
+    except Exception as error:  # of any kind, from a Pipeline without steps
+        raise ValueError(
+            f"{path} holds a {type(model).__name__} that is not fitted, or not whole: "
+            "name a file that save() wrote."
+        ) from error
+    if not is_known:
         raise ValueError(
             f"{path} holds a {type(model).__name__}{_whose_last(model, last)}, and no "
             "estimator of skanticipate: name a file that save() wrote."
         )
-    try:
-        check_is_fitted(model)
-    except (NotFittedError, TypeError) as error:
-        raise ValueError(
-            f"{path} holds a {type(model).__name__} that is not fitted: name a file "
-            "that save() wrote."
-        ) from error
     return model

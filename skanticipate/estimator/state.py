@@ -43,10 +43,10 @@ def write(path, value, *, teacher=True):
     Returns
     -------
     list of str
-        Where functions and pre-trained weights stand, which only a fit needs, and large
-        teachers that are not to be written: the file has None in their place.
+        Where functions and pre-trained weights stand, which only a fit needs, and
+        teachers of a student that is written without: the file has None in their place.
     """
-    beside = Beside({}, {}, teacher=teacher, by_columns=True)
+    beside = Beside({}, {}, set(), teacher=teacher, by_columns=True)
     tree = encode(value, beside, type(value).__name__)
     for part in parts(value):
         if isinstance(part, BaseEstimator) and (name := not_finite(state_of(part))):
@@ -63,7 +63,7 @@ def describe(value):
 
     Of functions it tells the name.
     """
-    beside = Beside({}, {})
+    beside = Beside({}, {}, set())
     tree = encode(value, beside, type(value).__name__)
     others = [_described(part, where) for where, part in beside.left_out.items()]
     digest = hashlib.blake2b(json.dumps([tree, others]).encode(), digest_size=32)
