@@ -1,6 +1,7 @@
 """A bound on the memory of a network that is built from what a file says."""
 
 import math
+from numbers import Integral
 
 import torch
 from torch.overrides import TorchFunctionMode
@@ -40,4 +41,4 @@ def _numbers(size):
     """How many numbers a tensor has, of sizes that stand alone or in a tuple."""
     if size and isinstance(size[0], tuple | list):
         size = size[0]
-    return math.prod(n for n in size if isinstance(n, int))
+    return math.prod(n for n in size if isinstance(n, Integral))

@@ -44,7 +44,9 @@ def decode(tree, tensors, trusted, path):
     except _Refused as error:
         raise ValueError(f"{path} cannot be loaded: {error}") from error.__cause__
     except (ValueError, TypeError, LookupError, ArithmeticError) as error:
-        raise damaged(path, f"what it describes is no value ({error})") from error
+        raise damaged(
+            path, f"it describes no model, but something else ({error})"
+        ) from error
     except (RecursionError, MemoryError) as error:
         raise damaged(path, "what it describes is too large") from error
 

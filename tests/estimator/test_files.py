@@ -1,6 +1,7 @@
 """`save` and `load`: Pipelines, searches, teachers left out, what may be built."""
 
 import inspect
+import json
 import os
 from pathlib import Path
 
@@ -386,6 +387,12 @@ ANSWERS = [  # by numpy, from the numbers in the file
 ]
 
 
+of_any_scikit_learn = pytest.mark.filterwarnings(
+    "ignore::sklearn.exceptions.InconsistentVersionWarning"
+)
+
+
+@of_any_scikit_learn
 def test_a_file_of_an_earlier_version_of_this_format_is_read():
     """Written once; every later version has to read it, and to answer the same."""
     model = load(DATA / "format_2.safetensors")
@@ -399,6 +406,7 @@ def test_a_file_of_an_earlier_version_of_this_format_is_read():
     assert_allclose(model.predict_proba(clips), ANSWERS, atol=1e-5)
 
 
+@of_any_scikit_learn
 def test_a_bit_of_any_byte_of_a_model_counts(tmp_path):
     content = bytearray((DATA / "format_2.safetensors").read_bytes())
     path, missed = tmp_path / "model", []
@@ -416,3 +424,16 @@ def test_a_bit_of_any_byte_of_a_model_counts(tmp_path):
                     missed.append(bit)
     assert missed == []
     load(path)
+
+
+@pytest.mark.parametrize("size", [10**6, 10**9, 10**15, 2**70])
+def test_a_network_that_is_said_to_be_larger_than_it_is_takes_no_memory(size, tmp_path):
+    path = tmp_path / "model"
+    save(student().fit(X, Y), path)
+    tensors, tree = state.read_tensors(path)
+    said = json.dumps(tree)
+    assert said.count('["hidden_size", 4]') == 2  # of the parameter, and as fitted
+    said = said.replace('["hidden_size", 4]', f'["hidden_size", {size}]')
+    state.write_tensors(path, tensors, json.loads(said))
+    with pytest.raises(ValueError, match="SmoothedAnticipator cannot be built"):
+        load(path)
