@@ -14,7 +14,8 @@ from skanticipate.anticipators import (
 from skanticipate.data.rows import RowView
 from skanticipate.estimator.export import export_onnx
 from skanticipate.estimator.many import fit_many
-from skanticipate.estimator.saving import load
+from skanticipate.estimator.registry import register
+from skanticipate.estimator.saving import load, save
 from skanticipate.model_selection import (
     BatchedGridSearchCV,
     BatchedRandomizedSearchCV,
@@ -57,6 +58,8 @@ from skanticipate.teachers import (
     RecognitionTeacher,
     TeacherEnsemble,
 )
+from skanticipate.teachers.history.ngrams import BackOffNGrams
+from skanticipate.teachers.history.templates import ActionTemplates
 from skanticipate.terms.focal import FocalLoss
 from skanticipate.terms.marginals import MarginalLoss
 from skanticipate.training.schedules import (
@@ -64,6 +67,7 @@ from skanticipate.training.schedules import (
     MultiStepSchedule,
     Schedule,
     StepSchedule,
+    StretchedSchedule,
 )
 
 __all__ = [
@@ -118,4 +122,9 @@ __all__ = [
     "pad_clips",
     "plotting",
     "presets",
+    "save",
 ]
+
+# What files may hold: what is exported, and what stands inside of it.
+register(*(kind for kind in map(globals().get, __all__) if isinstance(kind, type)))
+register(ActionTemplates, BackOffNGrams, StretchedSchedule)

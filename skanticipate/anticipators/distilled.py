@@ -164,6 +164,8 @@ class DistilledAnticipator(BaseAnticipator):
     (600, 20)
     """
 
+    _fitted_teachers = ("teacher_", "text_teacher_")  # predictions need none
+    _unfitted_teachers = ("teacher", "text_teacher")
     _parameter_constraints = {
         **BaseAnticipator._parameter_constraints,
         "teacher": [HasMethods(["fit"]), None],

@@ -1,19 +1,6 @@
-"""Files that are whole or not there, and what tells one from another."""
+"""What tells that a file is still the one that was read."""
 
 import os
-import secrets
-
-
-def write_whole(path, content):
-    """Write bytes to a file; an old one stays until the new one is whole."""
-    unfinished = f"{os.fspath(path)}.{secrets.token_hex(4)}.tmp"
-    try:
-        with open(unfinished, "xb") as file:
-            file.write(content)
-        os.replace(unfinished, path)
-    finally:
-        if os.path.exists(unfinished):
-            os.unlink(unfinished)
 
 
 def file_marks(path):

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from skanticipate._version import __version__
-from skanticipate.data.files import write_whole
+from skanticipate.data.whole_file import whole_file
 from skanticipate.estimator.prediction import PredictionMixin
 from skanticipate.training.runtime import torch_threads
 
@@ -115,7 +115,8 @@ def export_onnx(estimator, path, *, staged=False):
     with torch_threads(estimator.n_threads, estimator.network_):
         program = _trace(estimator, staged)
     program.model.metadata_props.update(metadata)
-    write_whole(path, program.model_proto.SerializeToString())
+    with whole_file(path) as write:
+        write(program.model_proto.SerializeToString())
 
 
 class _Answers(nn.Module):

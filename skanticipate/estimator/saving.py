@@ -1,16 +1,131 @@
 """Estimators in files: `save` writes them, `load` reads them."""
 
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from skanticipate.data.warn import warn
 from skanticipate.estimator import state
+from skanticipate.estimator.registry import is_ours
+
+
+def save(model, path, *, teacher=True):
+    """Write a fitted estimator to a safetensors file, for `skanticipate.load`.
+
+    The file holds arrays and a description, no code, and a checksum of all of it. It is
+    written beside the old one and takes its place when it is whole; mode and links of
+    the old one stay.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted estimator of this library, or a Pipeline of scikit-learn whose last
+        step is one. Of a search the best estimator is saved. Callbacks are left out,
+        and what says nothing about predictions becomes None: a `random_state` that is a
+        generator, and with a warning a function as `optimizer` or `scoring` and a
+        mapping of pre-trained `weights`. Of those in a file the path is written.
+    path : str or path-like
+        File to write.
+    teacher : bool, default=True
+        Whether to write the fitted teachers of a student, which predictions do not
+        need. Without, `teacher_` and `text_teacher_` are None in what is loaded, and so
+        are, with a warning, those of the parameters `teacher` and `text_teacher` that
+        have more than 64 KiB of numbers, hold code, or have to be trusted.
+
+    Raises
+    ------
+    NotFittedError
+        If the model is not fitted.
+    TypeError
+        If it is none of ours, or holds what a file without code cannot hold.
+    ValueError
+        If it holds NaN or infinite weights, or a search has no best estimator.
+    OSError
+        If the file cannot be written; an old one is then as it was.
+
+    See Also
+    --------
+    load : Read it again.
+
+    Notes
+    -----
+    Of scikit-learn, a file may hold `ColumnTransformer`, `FeatureUnion`,
+    `FrozenEstimator`, `FunctionTransformer` without a function, `GaussianNB`,
+    `LinearDiscriminantAnalysis`, `LogisticRegression`, `MaxAbsScaler`, `MinMaxScaler`,
+    `MissingIndicator`, `MultinomialNB`, `Normalizer`, `OneHotEncoder`,
+    `OrdinalEncoder`, `PCA`, `Pipeline`, `RobustScaler`, `SimpleImputer`,
+    `StandardScaler`, `TfidfVectorizer` and `TruncatedSVD`. Other classes made of
+    numbers are written too, and have to be trusted where they are loaded.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import numpy as np, skanticipate
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> X, y = np.eye(4), [0, 1, 0, 1]
+    >>> model = skanticipate.SmoothedAnticipator(max_epochs=2)
+    >>> pipeline = make_pipeline(StandardScaler(), model).fit(X, y)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "model.safetensors")
+    ...     skanticipate.save(pipeline, path)
+    ...     again = skanticipate.load(path)
+    >>> bool((again.predict_proba(X) == pipeline.predict_proba(X)).all())
+    True
+    """
+    model = _best_of(model)
+    last = _last_step(model)
+    if not is_ours(type(last)):
+        raise TypeError(
+            f"save() got a {type(model).__name__}{_whose_last(model, last)}: expected "
+            "an estimator of skanticipate, or a Pipeline whose last step is one."
+        )
+    check_is_fitted(model)
+    if left_out := state.write(path, model, teacher=teacher):
+        warn(
+            "Left out of the file, and None in what is loaded from it: "
+            f"{', '.join(left_out)}. It predicts all the same: functions, pre-trained "
+            "weights in memory and teachers are for a fit. Set them before the next."
+        )
+
+
+def _best_of(model):
+    """The best estimator of a search, with a hint; another model as it is."""
+    if not isinstance(model, BaseSearchCV):
+        return model
+    check_is_fitted(model, "cv_results_")
+    if not hasattr(model, "best_estimator_"):
+        raise ValueError(
+            f"{type(model).__name__}(refit={model.refit}) has no best_estimator_ that "
+            "could be saved: search with refit=True."
+        )
+    warn(
+        f"Of the {type(model).__name__} only best_estimator_ is saved, and load gives "
+        "that: keep cv_results_ yourself, if you need it."
+    )
+    return model.best_estimator_
+
+
+def _last_step(model):
+    """What gives the answers of a Pipeline, or is frozen; else the model itself."""
+    while isinstance(model, Pipeline | FrozenEstimator):
+        if isinstance(model, FrozenEstimator):
+            model = model.estimator
+        else:
+            model = model.steps[-1][1] if model.steps else None
+    return model
+
+
+def _whose_last(model, last):
+    return "" if last is model else f" that ends in a {type(last).__name__}"
 
 
 class SaveMixin:
     """Gives an estimator the method `save`."""
 
-    def save(self, path):
-        """Write the fitted estimator to a safetensors file, for `skanticipate.load`.
+    def save(self, path, *, teacher=True):
+        """Write the fitted estimator to a safetensors file, as `skanticipate.save`.
 
         Parameters
         ----------
@@ -20,21 +135,19 @@ class SaveMixin:
             None: a `random_state` that is a generator, and with a warning a function as
             `optimizer` or `scoring` and a mapping of pre-trained `weights`. Of those in
             a file the path is written.
+        teacher : bool, default=True
+            Whether to write the fitted teachers of a student, which predictions do not
+            need.
         """
-        check_is_fitted(self)
-        if left_out := state.write(path, self):
-            warn(
-                "Left out of the file, and None in what is loaded from it: "
-                f"{', '.join(left_out)}. It predicts all the same: functions and "
-                "pre-trained weights in memory are for a fit. Set them before the next."
-            )
+        save(self, path, teacher=teacher)
 
 
 def load(path, *, trusted=()):
-    """Read a fitted anticipator or teacher from a file that its `save` wrote.
+    """Read a fitted estimator from a file that `skanticipate.save` wrote.
 
     The file is a safetensors file: arrays and a description, no code. Only classes of
-    this package, and those that you name, are built from it.
+    this package, those of scikit-learn that `save` lists, and those that you name, are
+    built from it. A file of which a single bit has changed is refused.
 
     Parameters
     ----------
@@ -52,10 +165,22 @@ def load(path, *, trusted=()):
     ------
     FileNotFoundError
         If there is no such file.
+    OSError
+        If it cannot be read.
     ValueError
-        If the file is none of ours, or holds a class that is not trusted.
+        If the file is none of ours, is damaged, was written in another format, holds a
+        class that is not trusted, or no fitted estimator.
     TypeError
         If `trusted` is a single class.
+
+    See Also
+    --------
+    save : Write such a file.
+
+    Notes
+    -----
+    The checksum tells damage, not intent: whoever can write a file can write one that
+    is intact. Such a file runs no code, but it may answer as its author likes.
 
     Examples
     --------
@@ -75,4 +200,20 @@ def load(path, *, trusted=()):
             f"trusted must be a list of classes, got the class {trusted.__name__}: "
             f"pass [{trusted.__name__}]."
         )
-    return state.read(path, trusted)
+    model = state.read(path, trusted)
+    try:
+        last = _last_step(model)
+        is_known = is_ours(type(last)) or type(last) in trusted
+        if is_known:
+            check_is_fitted(model)
+    except Exception as error:  # of any kind, from a Pipeline without steps
+        raise ValueError(
+            f"{path} holds a {type(model).__name__} that is not fitted, or not whole: "
+            "name a file that save() wrote."
+        ) from error
+    if not is_known:
+        raise ValueError(
+            f"{path} holds a {type(model).__name__}{_whose_last(model, last)}, and no "
+            "estimator of skanticipate: name a file that save() wrote."
+        )
+    return model

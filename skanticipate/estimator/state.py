@@ -1,55 +1,60 @@
-"""Estimators as plain containers, and those in safetensors files. Nothing is unpickled.
+"""Estimators in files, in keys, and taken apart. Nothing is unpickled.
 
-A value is written as JSON where JSON can hold it, arrays of numbers as tensors, and an
-estimator as the name of its class with its state. Reading builds classes of this
-package only, and those that the caller names as trusted.
+`write` and `read` are for files, `describe` gives a hash for keys. `encoding` and
+`decoding` say how a value is written; `registry`, what may be built from a file.
 """
 
 import hashlib
-import importlib
 import json
-import os
 import sys
 from collections.abc import Mapping
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 from sklearn.base import BaseEstimator
 
-from skanticipate.data.actions import with_labels
-from skanticipate.data.files import write_whole
+from skanticipate.data.tensor_file import read_tensors, write_tensors
+from skanticipate.estimator.decoding import decode
+from skanticipate.estimator.encoding import (
+    Beside,
+    encode,
+    not_finite,
+    only_for_fit,
+    state_of,
+)
+from skanticipate.estimator.registry import name_of
 
-_FORMAT = "skanticipate 1"
 _OF_NUMPY = (torch.float16, torch.float32, torch.float64)
 
 
-class _Beside(NamedTuple):
-    """What stands beside the tree of a value, by its place in it."""
-
-    tensors: dict
-    left_out: dict
-
-
-def write(path, value):
+def write(path, value, *, teacher=True):
     """Write an estimator, or plain containers of such, to `path`.
 
     The old file stays until the new one is whole.
 
+    Parameters
+    ----------
+    path : str or path-like
+    value : object
+    teacher : bool, default=True
+        Whether a student's fitted teachers are written; it predicts without.
+
     Returns
     -------
     list of str
-        Where functions and pre-trained weights stand, which only a fit needs: the file
-        has None in their place.
+        Where functions and pre-trained weights stand, which only a fit needs, and
+        teachers of a student that is written without: the file has None in their place.
     """
-    beside = _Beside({}, {})
-    tree = _encode(value, beside, type(value).__name__)
-    metadata = {"format": _FORMAT, "tree": json.dumps(tree)}
-    # safetensors' own writer gives files that others cannot read
-    write_whole(path, save(beside.tensors, metadata))
+    beside = Beside({}, {}, set(), teacher=teacher, by_columns=True)
+    tree = encode(value, beside, type(value).__name__)
+    for part in parts(value):
+        if isinstance(part, BaseEstimator) and (name := not_finite(state_of(part))):
+            raise ValueError(
+                f"{name} of {type(part).__name__} holds NaN or infinite weights, which "
+                "no file keeps: fit again, with a smaller lr or scaled features."
+            )
+    write_tensors(path, beside.tensors, tree)
     return list(beside.left_out)
 
 
@@ -58,8 +63,8 @@ def describe(value):
 
     Of functions it tells the name.
     """
-    beside = _Beside({}, {})
-    tree = _encode(value, beside, type(value).__name__)
+    beside = Beside({}, {}, set())
+    tree = encode(value, beside, type(value).__name__)
     others = [_described(part, where) for where, part in beside.left_out.items()]
     digest = hashlib.blake2b(json.dumps([tree, others]).encode(), digest_size=32)
     for key, array in beside.tensors.items():
@@ -86,7 +91,7 @@ def _described(part, where):
             f"{where} is {part!r}, which cannot be imported by its name: define it at "
             "the top level of a module"
         )
-    return _name_of(part)
+    return f"{part.__module__}:{part.__qualname__}"
 
 
 def _as_array(weights):
@@ -114,17 +119,7 @@ def is_importable(function):
 
 def functions_of(estimator):
     """Parameters that only a fit needs and that are functions.   -> list."""
-    return list(filter(callable, _only_for_fit(estimator).values()))
-
-
-def _only_for_fit(estimator):
-    """Parameters that only a fit needs and that no file can hold, or should.
-
-    -> dict of functions and mappings
-    """
-    names = getattr(type(estimator), "_only_for_fit", ())
-    values = {name: getattr(estimator, name, None) for name in names}
-    return {k: v for k, v in values.items() if callable(v) or isinstance(v, Mapping)}
+    return list(filter(callable, only_for_fit(estimator).values()))
 
 
 def parts(value):
@@ -144,12 +139,6 @@ def parts(value):
         yield from parts(part)
 
 
-def state_of(estimator):
-    """Parameters and attributes of an estimator, without callbacks.   -> dict."""
-    state = estimator.__getstate__()
-    return {k: v for k, v in state.items() if k != "_skl_callbacks"}
-
-
 def dropped_by(estimator):
     """Parameters that the state of an estimator does not hold as they are."""
     state = state_of(estimator)
@@ -162,156 +151,10 @@ def read(path, trusted=()):
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file.
+    OSError
+        If there is no such file, or it cannot be read.
     ValueError
-        If it is no file of ours, or holds a class that is not trusted.
+        If it is no file of ours or is damaged, or holds a class that is not trusted.
     """
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-    except SafetensorError as error:
-        raise ValueError(f"{path} is no readable safetensors file: {error}.") from error
-    if metadata.get("format") != _FORMAT:
-        raise ValueError(
-            f"{path} was not written by save() of this version: its format is "
-            f"{metadata.get('format')!r}, expected {_FORMAT!r}."
-        )
-    classes = {_name_of(kind): kind for kind in trusted}
-    return _decode(json.loads(metadata["tree"]), tensors, classes)
-
-
-def _name_of(kind):
-    return f"{kind.__module__}:{kind.__qualname__}"
-
-
-def _encode(value, beside, where):
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if type(value).__name__ == "NAType":  # of pandas: as good a missing value as any
-        return float("nan")
-    if isinstance(value, os.PathLike | torch.device):
-        return str(value)
-    if isinstance(value, np.random.RandomState):
-        return None  # would only matter to another fit
-    if isinstance(value, np.generic):
-        return {"scalar": _encode(np.asarray(value), beside, where)}
-    if isinstance(value, type) and issubclass(value, np.generic):
-        return {"scalar type": np.dtype(value).str}  # vectorizers of scikit-learn
-    value = _plain(value)
-    if isinstance(value, np.ndarray):
-        return _encode_array(value, beside, where)
-    if isinstance(value, list | tuple):
-        items = [_encode(v, beside, f"{where}.{k}") for k, v in enumerate(value)]
-        return {"list" if isinstance(value, list) else "tuple": items}
-    if hasattr(value, "index_to_key"):  # gensim's KeyedVectors
-        return _encode_vectors(value.index_to_key, value.vectors, beside, where)
-    if _is_vectors(value):
-        rows = np.stack(list(value.values()))
-        return _encode_vectors(list(value), rows, beside, where)
-    if isinstance(value, Mapping):
-        pairs = [
-            [_encode(k, beside, where), _encode(v, beside, f"{where}.{k}")]
-            for k, v in value.items()
-        ]
-        return {"dict": pairs}
-    if isinstance(value, BaseEstimator):
-        return _encode_estimator(value, beside, where)
-    raise TypeError(
-        f"{where} holds a {type(value).__name__}, which a file without code cannot "
-        "hold: use numbers, strings, arrays, mappings and estimators."
-    )
-
-
-def _encode_estimator(value, beside, where):
-    left_out = _only_for_fit(value)
-    beside.left_out.update({f"{where}.{name}": v for name, v in left_out.items()})
-    state = _encode(state_of(value) | dict.fromkeys(left_out), beside, where)
-    return {"class": _name_of(type(value)), "state": state}
-
-
-def _plain(value):
-    """Containers of other libraries, and ranges, as those of Python and NumPy."""
-    if isinstance(value, range):
-        return list(value)
-    if hasattr(value, "columns"):  # a DataFrame, as a mapping of its columns
-        value = with_labels(value)
-        return {name: np.asarray(value[name]) for name in value.columns}
-    if all(hasattr(value, name) for name in ("items", "index", "dtype")):  # a Series
-        is_mapping = any(isinstance(v, tuple | list | Mapping) for v in value)
-        return dict(value.items()) if is_mapping else np.asarray(value)
-    return value
-
-
-def _is_vectors(value):
-    """Whether a mapping holds a vector for each word."""
-    if not isinstance(value, Mapping) or not value:
-        return False
-    vectors = list(value.values())
-    if not all(isinstance(v, np.ndarray) and v.ndim == 1 for v in vectors):
-        return False
-    return {(v.dtype.kind, v.size) for v in vectors} == {("f", vectors[0].size)}
-
-
-def _encode_vectors(words, rows, beside, where):
-    """Words and one matrix: a tensor for each word would overflow the file's header."""
-    matrix = _encode_array(np.asarray(rows), beside, where)
-    return {"words": [_encode(w, beside, where) for w in words], **matrix}
-
-
-def _encode_array(array, beside, where):
-    if array.dtype.kind in "fiub":
-        key = f"{len(beside.tensors)}:{where}"
-        beside.tensors[key] = np.array(array, order="C")  # keeps () as it is
-        return {"tensor": key}
-    items = [_encode(v, beside, where) for v in array.ravel().tolist()]
-    return {"array": items, "dtype": array.dtype.str, "shape": list(array.shape)}
-
-
-def _decode(node, tensors, classes):
-    def again(child):
-        return _decode(child, tensors, classes)
-
-    if not isinstance(node, dict):
-        return node
-    if "words" in node:
-        words = [again(w) for w in node["words"]]
-        return dict(zip(words, tensors[node["tensor"]], strict=True))
-    if "tensor" in node:
-        return tensors[node["tensor"]]
-    if "scalar" in node:
-        return again(node["scalar"])[()]
-    if "scalar type" in node:
-        return np.dtype(node["scalar type"]).type
-    if "array" in node:
-        array = np.empty(len(node["array"]), dtype=node["dtype"])
-        array[:] = [again(v) for v in node["array"]]
-        return array.reshape(node["shape"])
-    if "list" in node:
-        return [again(v) for v in node["list"]]
-    if "tuple" in node:
-        return tuple(again(v) for v in node["tuple"])
-    if "dict" in node:
-        return {again(k): again(v) for k, v in node["dict"]}
-    estimator = object.__new__(_class_of(node["class"], classes))
-    estimator.__setstate__(again(node["state"]))
-    return estimator
-
-
-def _class_of(name, classes):
-    """The class of a name, if it is ours or trusted. Modules of others stay closed."""
-    if name in classes:
-        return classes[name]
-    module, _, qualname = name.partition(":")
-    if module.split(".")[0] == __name__.split(".")[0]:
-        try:
-            kind = getattr(importlib.import_module(module), qualname, None)
-        except ModuleNotFoundError:
-            kind = None  # written by a version that has more
-        if isinstance(kind, type) and issubclass(kind, BaseEstimator):
-            return kind
-    raise ValueError(
-        f"The file holds an object of {name}, which is not part of skanticipate, or "
-        "not of this version. If you know it: load(path, trusted=[its class])."
-    )
+    tensors, tree = read_tensors(path)
+    return decode(tree, tensors, {name_of(kind): kind for kind in trusted}, path)

@@ -1,21 +1,23 @@
 """A folder of fitted teachers and their maps, for fits that ask the same teacher.
 
 Files are written under another name and put in place when they are whole, so that an
-interrupted fit leaves nothing that a later one would believe. Nothing is unpickled.
+interrupted fit leaves nothing that a later one would believe. Nothing is unpickled. A
+checksum covers all of a teacher's file; of the file of its maps, which may be larger
+than memory and is read a batch at a time, it covers the header.
 """
 
 import hashlib
-import json
 import os
-import secrets
 from pathlib import Path
 
 import numpy as np
 
 from skanticipate._version import __version__
 from skanticipate.data.rows import RowView
+from skanticipate.data.tensor_file import map_tensor, write_batches
 from skanticipate.data.validation import chunks
 from skanticipate.data.warn import warn
+from skanticipate.data.whole_file import unfinished_name
 from skanticipate.estimator import state
 from skanticipate.estimator.provenance import surroundings
 from skanticipate.signals.maps import map_batches
@@ -63,13 +65,14 @@ class TeacherCache:
         path = self.folder / f"{key}.maps.safetensors"
         if not os.path.exists(path):
             self._check_writable()
-            _write_maps(path, key, len(clips), map_batches(teacher, clips))
+            maps = map_batches(teacher, clips)
+            write_batches(path, maps, len(clips), {"key": key})
         return RowView(_open_maps(path, key, len(clips)))
 
     def _check_writable(self):
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            probe = self.folder / f".{secrets.token_hex(4)}.tmp"
+            probe = Path(unfinished_name(self.folder))
             probe.touch()
             probe.unlink()
         except OSError as error:
@@ -140,47 +143,12 @@ def key_of(teacher, clips, codes, classes, cross_fit, seed, signals):
     return digest.hexdigest()
 
 
-# safetensors writes a file from arrays in memory only; maps may be larger than that.
-# The format: 8 bytes with the length of a JSON header, the header, the numbers.
-
-
-def _write_maps(path, key, n_rows, batches):
-    """Write batches of maps (b, N, d), one after the other, as one tensor."""
-    unfinished = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with open(unfinished, "xb") as file:
-            for k, maps in enumerate(batches):
-                if k == 0:
-                    file.write(_header((n_rows, *maps.shape[1:]), maps.dtype, key))
-                file.write(np.ascontiguousarray(maps))
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def _header(shape, dtype, key):
-    entry = {
-        "dtype": {"float32": "F32", "float64": "F64"}[dtype.name],
-        "shape": list(shape),
-        "data_offsets": [0, int(np.prod(shape)) * dtype.itemsize],
-    }
-    header = json.dumps({"__metadata__": {"key": key}, "maps": entry}).encode()
-    header += b" " * (-len(header) % 8)
-    return len(header).to_bytes(8, "little") + header
-
-
 def _open_maps(path, key, n_rows):
-    """Memory map of the tensor in a file that `_write_maps` wrote."""
+    """Memory map of the maps of `n_rows` clips, if the file holds those of this key."""
     try:
-        with open(path, "rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(min(length, 1 << 20)))
-        entry, n_bytes = header["maps"], path.stat().st_size - 8 - length
-        intact = header["__metadata__"]["key"] == key and entry["shape"][0] == n_rows
-        if not intact or entry["data_offsets"] != [0, n_bytes]:
-            raise ValueError(_damaged(path))
-        dtype = {"F32": np.float32, "F64": np.float64}[entry["dtype"]]
-        shape = tuple(entry["shape"])
-        return np.memmap(path, dtype, "r", offset=8 + length, shape=shape)
-    except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        maps, found = map_tensor(path)
+    except ValueError as error:
         raise ValueError(_damaged(path)) from error
+    if found != {"key": key} or maps.shape[:1] != (n_rows,):
+        raise ValueError(_damaged(path))
+    return maps

@@ -237,6 +237,12 @@ def empty(path, other):
     path.write_bytes(b"")
 
 
+def one_bit(path, other):
+    content = bytearray(path.read_bytes())
+    content[content.index(b"data_offsets") + 16] ^= 2  # a digit becomes another
+    path.write_bytes(content)
+
+
 class Trap:
     """Unpickling it would raise."""
 
@@ -258,7 +264,7 @@ def saved_model(path, other):
 
 
 DAMAGES = [
-    *(truncated, cut_in_the_header, garbage, empty, pickled),
+    *(truncated, cut_in_the_header, garbage, empty, one_bit, pickled),
     *(of_another_run, saved_model),
 ]
 

@@ -9,7 +9,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, GroupKFold, KFold
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import skanticipate
@@ -227,13 +227,10 @@ def test_a_student_of_a_text_pipeline_can_be_saved(tmp_path):
     )
     model = student(text_teacher=pipeline).fit(PAST, Y, past_actions=texts)
     model.save(tmp_path / "student")
-    kinds = [Pipeline, CountVectorizer, LogisticRegression]
-    again = skanticipate.load(tmp_path / "student", trusted=kinds)
+    again = skanticipate.load(tmp_path / "student")
     assert_array_equal(again.predict_proba(PAST), model.predict_proba(PAST))
     told = again.text_teacher_.predict_proba(texts)
     assert_array_equal(told, model.text_teacher_.predict_proba(texts))
-    with pytest.raises(ValueError, match="sklearn.pipeline:Pipeline.*trusted="):
-        skanticipate.load(tmp_path / "student")
 
 
 def test_the_error_of_the_default_reader_names_the_parameter_to_set():

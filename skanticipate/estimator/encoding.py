@@ -1,0 +1,212 @@
+"""Estimators and containers as a tree that JSON holds, and arrays beside it.
+
+A value is written as JSON where JSON can hold it, arrays of numbers as tensors, and an
+estimator as the name of its class with its state.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+
+from skanticipate.data.actions import with_labels
+from skanticipate.estimator.registry import class_of, name_of
+
+_LARGE = 2**16  # bytes of a teacher that is a parameter
+_WIDE = 256  # characters: wider arrays of texts are kept as wide as their widest
+# What training has found, in which no number is missing or infinite.
+_WEIGHTS = {"_weights", "heads_", "encoder_weights_", "coef_", "intercept_"}
+
+
+class Beside(NamedTuple):
+    """What stands beside the tree of a value, by its place in it."""
+
+    tensors: dict
+    left_out: dict
+    classes: set
+    teacher: bool = True  # whether teachers are written, which taught a student
+    by_columns: bool = False  # whether columns of a matrix stay together, if they are
+
+
+def only_for_fit(estimator):
+    """Parameters that only a fit needs and that no file can hold, or should.
+
+    -> dict of functions and mappings
+    """
+    names = getattr(type(estimator), "_only_for_fit", ())
+    values = {name: getattr(estimator, name, None) for name in names}
+    return {k: v for k, v in values.items() if callable(v) or isinstance(v, Mapping)}
+
+
+def state_of(estimator):
+    """Parameters and attributes of an estimator, without callbacks.   -> dict."""
+    state = estimator.__getstate__()
+    return {k: v for k, v in state.items() if k != "_skl_callbacks"}
+
+
+def encode(value, beside, where):
+    """Tree of a value.
+
+    Parameters
+    ----------
+    value : object
+    beside : Beside
+        Takes arrays, and what is left out.
+    where : str
+        Place of the value, for errors.
+
+    Raises
+    ------
+    TypeError
+        If code would be needed to read it again.
+    """
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if type(value).__name__ == "NAType":  # of pandas: as good a missing value as any
+        return float("nan")
+    if isinstance(value, os.PathLike | torch.device):
+        return str(value)
+    if isinstance(value, np.random.RandomState):
+        return None  # would only matter to another fit
+    if isinstance(value, np.generic):
+        return {"scalar": encode(np.asarray(value), beside, where)}
+    if isinstance(value, type) and issubclass(value, np.generic):
+        return {"scalar type": np.dtype(value).str}  # vectorizers of scikit-learn
+    if isinstance(value, np.dtype):
+        return {"dtype": value.str}
+    if isinstance(value, slice):
+        return {"slice": encode([value.start, value.stop, value.step], beside, where)}
+    value = _plain(value)
+    if isinstance(value, np.ndarray):
+        return _encode_array(value, beside, where)
+    if isinstance(value, list | tuple):
+        items = [encode(v, beside, f"{where}.{k}") for k, v in enumerate(value)]
+        return {"list" if isinstance(value, list) else "tuple": items}
+    if hasattr(value, "index_to_key"):  # gensim's KeyedVectors
+        return _encode_vectors(value.index_to_key, value.vectors, beside, where)
+    if _is_vectors(value):
+        rows = np.stack(list(value.values()))
+        return _encode_vectors(list(value), rows, beside, where)
+    if isinstance(value, Mapping):
+        pairs = [
+            [encode(k, beside, where), encode(v, beside, f"{where}.{k}")]
+            for k, v in value.items()
+        ]
+        return {"dict": pairs}
+    if isinstance(value, BaseEstimator):
+        return _encode_estimator(value, beside, where)
+    raise TypeError(
+        f"{where} holds a {type(value).__name__}, which a file without code cannot "
+        "hold: use numbers, strings, arrays, mappings and estimators."
+    )
+
+
+def _encode_estimator(value, beside, where):
+    state, left_out = state_of(value), only_for_fit(value)
+    if not beside.teacher:
+        left_out |= _teachers_not_kept(value)
+        fitted = getattr(type(value), "_fitted_teachers", ())
+        state |= dict.fromkeys(state.keys() & set(fitted))
+    beside.left_out.update({f"{where}.{name}": v for name, v in left_out.items()})
+    state = encode(state | dict.fromkeys(left_out), beside, where)
+    beside.classes.add(name := name_of(type(value)))
+    return {"class": name, "state": state}
+
+
+def _teachers_not_kept(student):
+    """Parameters that are teachers and would make a file large, or hard to read.
+
+    -> dict of estimators: frozen ones, and those of classes that have to be trusted
+    """
+    names = getattr(type(student), "_unfitted_teachers", ())
+    teachers = {name: getattr(student, name) for name in names}
+    return {k: v for k, v in teachers.items() if not _is_small_and_known(v)}
+
+
+def _is_small_and_known(value):
+    beside = Beside({}, {}, set())
+    try:
+        encode(value, beside, "")
+    except TypeError:  # it holds code
+        return False
+    n_bytes = sum(array.nbytes for array in beside.tensors.values())
+    return n_bytes <= _LARGE and None not in map(class_of, beside.classes)
+
+
+def not_finite(state):
+    """Name of what holds trained weights that are not finite, or None."""
+    for name in _WEIGHTS & state.keys():
+        if not all(np.isfinite(array).all() for array in _floats(state[name])):
+            return name
+    return None
+
+
+def _floats(value):
+    """Arrays of floating point numbers in a container."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _floats(item)
+    elif isinstance(value, np.ndarray) and value.dtype.kind == "f":
+        yield value
+
+
+def _plain(value):
+    """Containers of other libraries, and ranges, as those of Python and NumPy."""
+    if isinstance(value, range):
+        return list(value)
+    if hasattr(value, "columns"):  # a DataFrame, as a mapping of its columns
+        value = with_labels(value)
+        return {name: np.asarray(value[name]) for name in value.columns}
+    if all(hasattr(value, name) for name in ("items", "index", "dtype")):  # a Series
+        is_mapping = any(isinstance(v, tuple | list | Mapping) for v in value)
+        return dict(value.items()) if is_mapping else np.asarray(value)
+    return value
+
+
+def _is_vectors(value):
+    """Whether a mapping holds a vector for each word."""
+    if not isinstance(value, Mapping) or not value:
+        return False
+    vectors = list(value.values())
+    if not all(isinstance(v, np.ndarray) and v.ndim == 1 for v in vectors):
+        return False
+    return {(v.dtype.kind, v.size) for v in vectors} == {("f", vectors[0].size)}
+
+
+def _encode_vectors(words, rows, beside, where):
+    """Words and one matrix: a tensor for each word would overflow the file's header."""
+    matrix = _encode_array(np.ascontiguousarray(rows), beside, where)
+    return {"words": [encode(w, beside, where) for w in words], **matrix}
+
+
+def _encode_array(array, beside, where):
+    if array.dtype.kind in "fiub":
+        key = f"{len(beside.tensors)}:{where}"
+        if beside.by_columns and _lies_by_columns(array):
+            beside.tensors[key] = np.ascontiguousarray(array.T)
+            return {"transposed": key}
+        beside.tensors[key] = np.asarray(array, order="C")  # keeps () as it is
+        return {"tensor": key}
+    values = array.ravel().tolist()
+    dtype = array.dtype.str
+    if array.dtype.kind == "U":
+        dtype = f"<U{min(array.itemsize // 4, widest(values))}"
+    items = [encode(v, beside, where) for v in values]
+    return {"array": items, "dtype": dtype, "shape": list(array.shape)}
+
+
+def _lies_by_columns(array):
+    """Whether the columns of a matrix lie together, so that products round so."""
+    if array.ndim != 2 or array.flags.c_contiguous:
+        return False
+    return 0 < array.strides[0] < array.strides[1]
+
+
+def widest(texts):
+    """Characters that an array of texts may have room for in each.   -> int."""
+    return max(_WIDE, max(map(len, texts), default=0))
