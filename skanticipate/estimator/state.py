@@ -24,6 +24,8 @@ from sklearn.base import BaseEstimator
 from skanticipate.data.actions import with_labels
 
 _FORMAT = "skanticipate 1"
+# Callbacks, and for the time of a fit where it stands among the tasks they hear of.
+_OF_CALLBACKS = ("_skl_callbacks", "_callback_fit_ctx", "_parent_callback_ctx")
 _OF_NUMPY = (torch.float16, torch.float32, torch.float64)
 
 
@@ -154,7 +156,7 @@ def parts(value):
 def state_of(estimator):
     """Parameters and attributes of an estimator, without callbacks.   -> dict."""
     state = estimator.__getstate__()
-    return {k: v for k, v in state.items() if k != "_skl_callbacks"}
+    return {k: v for k, v in state.items() if k not in _OF_CALLBACKS}
 
 
 def dropped_by(estimator):
