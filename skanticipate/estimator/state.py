@@ -24,8 +24,9 @@ from sklearn.base import BaseEstimator
 from skanticipate.data.actions import with_labels
 
 _FORMAT = "skanticipate 1"
-# Callbacks, and for the time of a fit where it stands among the tasks they hear of.
-_OF_CALLBACKS = ("_skl_callbacks", "_callback_fit_ctx", "_parent_callback_ctx")
+# Callbacks, and what tells them for the time of a fit which of the tasks it is.
+_OF_CALLBACKS = {"_skl_callbacks", "_skl_callbacks_to_teardown"}
+_OF_CALLBACKS |= {"_callback_fit_ctx", "_parent_callback_ctx"}
 _OF_NUMPY = (torch.float16, torch.float32, torch.float64)
 
 

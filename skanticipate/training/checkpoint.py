@@ -216,6 +216,8 @@ def holding(folder, key, end):
         try:
             folder.mkdir(parents=True, exist_ok=True)
             stack.enter_context(locked(folder / f"{key}.lock"))
+            for unfinished in folder.glob(f"{key}.st*.tmp"):  # of who was killed
+                unfinished.unlink()
         except OSError as error:
             if not end.exists():
                 raise OSError(
