@@ -9,6 +9,7 @@ from sklearn.utils._param_validation import HasMethods, Options, StrOptions
 
 from skanticipate.data.numbers import Interval
 from skanticipate.estimator.base import BaseAnticipator
+from skanticipate.estimator.fit_key import kept_beside
 from skanticipate.priors.labels import new_prior
 from skanticipate.signals.future import FutureSignal
 from skanticipate.signals.labels import LabelSignal
@@ -232,6 +233,8 @@ class DistilledAnticipator(BaseAnticipator):
         dtype="auto",
         device="auto",
         n_threads=None,
+        checkpoint=None,
+        checkpoint_every=1,
         warm_start=False,
         random_state=None,
         verbose=0,
@@ -261,6 +264,8 @@ class DistilledAnticipator(BaseAnticipator):
             dtype=dtype,
             device=device,
             n_threads=n_threads,
+            checkpoint=checkpoint,
+            checkpoint_every=checkpoint_every,
             warm_start=warm_start,
             random_state=random_state,
             verbose=verbose,
@@ -293,7 +298,7 @@ class DistilledAnticipator(BaseAnticipator):
             X_future_unlabeled,
             teacher_proba,
             classes=self.classes,
-            teacher=self.teacher,
+            teacher=kept_beside(self.teacher, self),
             default_teacher=self._default_teacher,
             alignment=self.alignment,
             alpha=self.alpha,
@@ -307,7 +312,7 @@ class DistilledAnticipator(BaseAnticipator):
         )
         text = TextSignal(
             past_actions,
-            teacher=self.text_teacher,
+            teacher=kept_beside(self.text_teacher, self),
             default_teacher=partial(
                 HistoryTeacher, device=self.device, n_threads=self.n_threads
             ),
@@ -361,6 +366,8 @@ class DistilledAnticipator(BaseAnticipator):
             dtype=self.dtype,
             device=self.device,
             n_threads=self.n_threads,
+            checkpoint=self.checkpoint,
+            checkpoint_every=self.checkpoint_every,
             verbose=self.verbose,
         )
 

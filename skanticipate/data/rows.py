@@ -288,6 +288,11 @@ def _mapped_file(array, inode):
     return array.filename, root.offset + array.ctypes.data - root.ctypes.data
 
 
+def mapped_file(view):
+    """File name and byte position of what a view sees of a memory map, else None."""
+    return _mapped_file(view.base, view._inode)
+
+
 def _read_map(filename, start, array, rows):
     if len(rows) and not 0 <= rows.min() <= rows.max() < len(array):
         raise IndexError(f"row {rows.max()} of a memory map of {len(array)} rows")

@@ -10,14 +10,21 @@ from sklearn.utils.metadata_routing import UNUSED
 from skanticipate.estimator import callbacks
 from skanticipate.estimator.checking import FitChecks
 from skanticipate.estimator.epoch_score import EpochScore
+from skanticipate.estimator.fit_key import fit_key
 from skanticipate.estimator.parameters import SharedParameters
 from skanticipate.estimator.prediction import PredictionMixin
 from skanticipate.terms.labels import LabelTerm
 from skanticipate.terms.objective import Objective
 from skanticipate.training.batches import BatchReader, shuffled
+from skanticipate.training.checkpoint import Checkpoint, NoCheckpoint
 from skanticipate.training.loop import EarlyStopping, Training, initial_state, run
 from skanticipate.training.optimizers import make_optimizer
-from skanticipate.training.runtime import Compute, all_or_nothing, torch_threads
+from skanticipate.training.runtime import (
+    Compute,
+    all_or_nothing,
+    global_streams,
+    torch_threads,
+)
 from skanticipate.training.scoring import WATCHED, ValidationScore, prediction_batch
 from skanticipate.training.step import GradientStep
 
@@ -140,7 +147,7 @@ class BaseAnticipator(
         task.begin(self._labelled)
         with torch_threads(self.n_threads):
             prepared = self._prepare(checked)
-            self._run(prepared.training, task)
+            self._run(prepared, task)
             self._finish(prepared)
         task.end()
         return self
@@ -191,19 +198,30 @@ class BaseAnticipator(
             objective.take_futures,
             generator=state.generators["crop"],
         )
+        step = GradientStep(
+            state, take_batch, objective, max_grad_norm=self.max_grad_norm
+        )
         training = Training(
             state,
-            GradientStep(
-                state, take_batch, objective, max_grad_norm=self.max_grad_norm
-            ),
+            step,
             self._draw(samples),
             self.max_epochs,
             score=self._validation_score(validation, compute),
             randomness=partial(self._blueprint().randomness, seeds["dropout"]),
+            checkpoint=self._checkpoint(samples, validation, shared),
         )
         found = [signal.figures(validation) for signal in signals]
         figures = {k: v for own in found for k, v in own.items()}
         return Prepared(training, signals, figures)
+
+    def _checkpoint(self, samples, validation, shared):
+        """Where the training keeps its state."""
+        if self.checkpoint is None:
+            return NoCheckpoint()
+        key = fit_key(self, samples, validation, shared)
+        if key is None:
+            return NoCheckpoint()
+        return Checkpoint(self.checkpoint, key, self.checkpoint_every)
 
     def _objective(self, samples, signals, network, seeds, compute):
         """The base term, of parts of all signals, and the terms of each.
@@ -241,9 +259,12 @@ class BaseAnticipator(
         stopping = None
         if self.early_stopping:
             stopping = EarlyStopping(self.n_iter_no_change, self.tol)
-        return initial_state(
+        state = initial_state(
             modules, optimizer, seeds, schedule=self.lr_schedule, stopping=stopping
         )
+        if self.network_spec_.uses_global_rng:  # within `randomness` they are its own
+            state.generators |= global_streams(state.generators["dropout"].device)
+        return state
 
     def _validation_score(self, validation, compute):
         if validation is None:
@@ -263,16 +284,17 @@ class BaseAnticipator(
             return self.scoring
         return EpochScore(self, validation)
 
-    def _run(self, training, task):
+    def _run(self, prepared, task):
         """Go through the epochs, and tell who listens."""
+        training = prepared.training
         blueprint, state = self._blueprint(), training.state
 
         def watch(records):
             told = task.epochs(
                 records,
-                attributes=lambda: {
-                    "network_": blueprint.load(state.network.state_dict())
-                },
+                attributes=lambda: self._attributes(
+                    prepared, blueprint.load(state.network.state_dict())
+                ),
                 finished=lambda: state.finished(self.max_epochs),
             )
             for record in told:
@@ -284,17 +306,24 @@ class BaseAnticipator(
 
     def _finish(self, prepared):
         """Set the fitted attributes."""
+        network = prepared.training.state.network.cpu()
+        vars(self).update(self._attributes(prepared, network))
+
+    def _attributes(self, prepared, network):
+        """The fitted attributes that training makes, as of now.   -> dict."""
         training, signals, figures = prepared
         earlier = self.history_ if self._continues() else []
-        for signal in signals:
-            vars(self).update(signal.fitted())
-        self.network_ = training.state.network.cpu()
-        self.history_ = earlier + [
+        history = earlier + [
             {**record, **figures, "epoch": record["epoch"] + len(earlier)}
             for record in training.state.history
         ]
-        self.loss_curve_ = [record["loss"] for record in self.history_]
-        self.n_iter_ = len(self.history_)
+        return {
+            **{name: v for signal in signals for name, v in signal.fitted().items()},
+            "network_": network,
+            "history_": history,
+            "loss_curve_": [record["loss"] for record in history],
+            "n_iter_": len(history),
+        }
 
     def _report(self, record):
         if self.verbose:

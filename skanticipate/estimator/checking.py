@@ -27,6 +27,7 @@ from skanticipate.data.validation import (
     check_same_length,
 )
 from skanticipate.estimator.blueprint import default_network
+from skanticipate.estimator.fit_key import check_can_go_on
 from skanticipate.estimator.nested import validate_nested, warn_if_reencoded
 from skanticipate.training.seeds import seeds_of
 
@@ -71,6 +72,7 @@ class FitChecks:
             "teacher_proba": teacher_proba,
         }
         check_futures_are_clips(X_future_unlabeled)
+        check_can_go_on(self)
         seeds = seeds_of(self.random_state, _PURPOSES)
         signals = self._signals(**given)
         rows = self._check_rows(X_past)

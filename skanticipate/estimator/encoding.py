@@ -20,6 +20,10 @@ _WIDE = 256  # characters: wider arrays of texts are kept as wide as their wides
 # What training has found, in which no number is missing or infinite.
 _WEIGHTS = {"_weights", "heads_", "encoder_weights_", "coef_", "intercept_"}
 
+# Callbacks, and what tells them for the time of a fit which of the tasks it is.
+_OF_CALLBACKS = {"_skl_callbacks", "_skl_callbacks_to_teardown"}
+_OF_CALLBACKS |= {"_callback_fit_ctx", "_parent_callback_ctx"}
+
 
 class Beside(NamedTuple):
     """What stands beside the tree of a value, by its place in it."""
@@ -44,7 +48,7 @@ def only_for_fit(estimator):
 def state_of(estimator):
     """Parameters and attributes of an estimator, without callbacks.   -> dict."""
     state = estimator.__getstate__()
-    return {k: v for k, v in state.items() if k != "_skl_callbacks"}
+    return {k: v for k, v in state.items() if k not in _OF_CALLBACKS}
 
 
 def encode(value, beside, where):

@@ -17,9 +17,11 @@ from skanticipate.estimator.base import BaseAnticipator
 from skanticipate.estimator.callbacks import has_callbacks
 from skanticipate.estimator.state import describe, parts
 from skanticipate.estimator.wanted import listed, wanted_jobs
+from skanticipate.training.checkpoint import UnusableCheckpoint
 from skanticipate.training.loop import run
 from skanticipate.training.runtime import torch_threads
-from skanticipate.training.stacked import kind_of, run_together, usual_width
+from skanticipate.training.stackable import kind_of, usual_width
+from skanticipate.training.stacked import run_together
 
 _WIDTH = Interval(Integral, 1, None, closed="left")
 _OPTIONAL = (
@@ -257,6 +259,8 @@ def _train(fits):
     with torch_threads(first.estimator.n_threads, trainings[0].state.network):
         try:
             errors = run_together(trainings) if len(fits) > 1 else [_run_alone(first)]
+        except UnusableCheckpoint as error:  # of all of them
+            errors = [error] * len(fits)
         except Exception:  # that one of them raised, such as its schedule
             errors = [fit.again() for fit in fits]
         for fit, error in zip(fits, errors, strict=True):

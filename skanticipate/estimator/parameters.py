@@ -1,5 +1,6 @@
 """The parameters that all anticipators share: what they mean and what they may be."""
 
+import os
 from functools import cache
 from numbers import Integral, Real
 
@@ -89,6 +90,20 @@ _SHARED = {
         Threads of torch during fit and predict. None means one for networks of less
         than 5 million parameters. In a forked process there is always one: others
         would wait for ever for threads that only the parent has.
+    checkpoint : path-like, default=None
+        Folder in which a fit keeps its state, so that the same fit, started again after
+        it was ended in whatever way, goes on bit for bit. A finished one is read and
+        not trained again, so that a search does only what is missing. The same is a fit
+        of equal data, parameters, seed, versions and code of classes of your own; a
+        class of a notebook has no file, and then nothing is kept, with a warning. A
+        memory map is told by its file, size, time and place, and not read for it. A
+        `RecognitionTeacher` keeps its fits in the folder of its student; other teachers
+        are fitted again. Of two processes with the same fit the second waits. Needs an
+        integer `random_state` and no `warm_start`. What a callback ends early counts as
+        interrupted. None keeps nothing.
+    checkpoint_every : int, default=1
+        Epochs between two writes, at least: they are fewer where writing would take
+        more than three hundredths of the time.
     warm_start : bool, default=False
         Continue from the weights of the last fit; `network` is not read again.
         Teachers are fitted anew.
@@ -179,6 +194,8 @@ class SharedParameters(BaseEstimator):
         "dtype": [StrOptions({"auto", "float32", "float64"})],
         "device": [str, torch.device],
         "n_threads": [N_THREADS, None],
+        "checkpoint": [str, os.PathLike, None],
+        "checkpoint_every": [Interval(Integral, 1, None, closed="left")],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -211,6 +228,8 @@ class SharedParameters(BaseEstimator):
         dtype="auto",
         device="auto",
         n_threads=None,
+        checkpoint=None,
+        checkpoint_every=1,
         warm_start=False,
         random_state=None,
         verbose=0,
@@ -239,6 +258,8 @@ class SharedParameters(BaseEstimator):
         self.dtype = dtype
         self.device = device
         self.n_threads = n_threads
+        self.checkpoint = checkpoint
+        self.checkpoint_every = checkpoint_every
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose

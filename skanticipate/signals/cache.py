@@ -19,6 +19,7 @@ from skanticipate.data.validation import chunks
 from skanticipate.data.warn import warn
 from skanticipate.data.whole_file import unfinished_name
 from skanticipate.estimator import state
+from skanticipate.estimator.fit_key import without_places
 from skanticipate.estimator.provenance import surroundings
 from skanticipate.signals.maps import map_batches
 
@@ -120,6 +121,7 @@ def key_of(teacher, clips, codes, classes, cross_fit, seed, signals):
             "teacher_cache needs a teacher whose random_state is None or an integer: a "
             "RandomState makes another teacher of every fit."
         )
+    teacher = without_places(teacher)
     found, untold = surroundings(teacher)
     if untold:
         warn(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import torch
 
 from skanticipate.networks.base import lend_generator
+from skanticipate.training.checkpoint import Checkpoint, NoCheckpoint
 from skanticipate.training.sums import EpochSums, diverged
 
 
@@ -79,6 +80,20 @@ class TrainingState:
             generator.set_state(state["generators"][name])
         if self.stopping is not None:
             vars(self.stopping).update(state["stopping"])
+        self.history = [dict(record) for record in state["history"]]
+
+    def end_dict(self):
+        """What is left of a training that has ended, as `state_dict`."""
+        return {
+            "modules": {k: snapshot(m) for k, m in self.modules.items()},
+            "history": [dict(record) for record in self.history],
+        }
+
+    def load_end(self, state):
+        """Be at the end, of which `end_dict` told; there is no going on from it."""
+        for name, module in self.modules.items():
+            module.load_state_dict(state["modules"][name])
+        self.network.eval()
         self.history = [dict(record) for record in state["history"]]
 
 
@@ -168,6 +183,8 @@ class Training:
     randomness : callable
         Gives the context in which a network finds the random stream of its dropout,
         where that is not the generator "dropout".
+    checkpoint : Checkpoint or NoCheckpoint
+        Where the state is kept, for the same training to go on from it.
     """
 
     state: TrainingState
@@ -176,6 +193,7 @@ class Training:
     max_epochs: int
     score: Callable | None = None
     randomness: Callable = nullcontext
+    checkpoint: Checkpoint | NoCheckpoint = NoCheckpoint()
 
 
 def run(training, watch=iter):
@@ -187,7 +205,7 @@ def run(training, watch=iter):
         Its state is changed in place.
     watch : callable, default=iter
         Given the records of the epochs as they come, yields them on; training ends
-        where it does.
+        where it does. It is not asked about a training whose end is kept.
 
     Returns
     -------
@@ -199,15 +217,25 @@ def run(training, watch=iter):
     ValueError
         If a loss or a weight is not finite.
     """
-    state = training.state
+    with training.checkpoint.held():  # before the global stream: others may wait for it
+        _run_from(training, watch)
+    return training.state.history
+
+
+def _run_from(training, watch):
+    """Train from where the checkpoint is to the end."""
+    state, checkpoint = training.state, training.checkpoint
     with (
         lend_generator(state.network, state.generators["dropout"]),
         training.randomness(),
     ):
-        for _ in watch(training_epochs(training)):
+        if checkpoint.resume(state):
+            return
+        for _ in watch(checkpoint.noted(training_epochs(training), training)):
             pass
     end(state)
-    return state.history
+    if state.finished(training.max_epochs):  # and not stopped from outside
+        checkpoint.finish(state)
 
 
 def end(state):

@@ -56,7 +56,7 @@ class SGD:
 
     def load_state_dict(self, state):
         """Continue from what `state_dict` gave."""
-        self.velocities = [v.clone() for v in state["velocities"]]
+        _fill(self.velocities, state["velocities"])
 
 
 class AdamW:
@@ -114,7 +114,7 @@ class AdamW:
     def load_state_dict(self, state):
         """Continue from what `state_dict` gave."""
         for name, values in state.items():
-            setattr(self, name, [v.clone() for v in values])
+            _fill(getattr(self, name), values)
 
 
 class Adam(AdamW):
@@ -163,6 +163,12 @@ class MatrixDecayAdamW:
         """Continue from what `state_dict` gave."""
         for part, given in zip(self.parts, state["parts"], strict=True):
             part.load_state_dict(given)
+
+
+def _fill(tensors, values):
+    """Copy values into tensors, which stay where they lie: kernels go by strides."""
+    for tensor, value in zip(tensors, values, strict=True):
+        tensor.copy_(value)
 
 
 def _that_move(gradients, parameters, *others):

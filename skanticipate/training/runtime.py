@@ -188,6 +188,15 @@ def seeded_global_stream(seed):
         yield
 
 
+def global_streams(device):
+    """Torch's global random streams that networks on a device draw from, by name."""
+    streams = {"global": torch.default_generator}
+    if device.type == "cuda":
+        number = torch.cuda.current_device() if device.index is None else device.index
+        streams["global of device"] = torch.cuda.default_generators[number]
+    return streams
+
+
 def all_or_nothing(fit):
     """Put the estimator back as it was if `fit` ends in any exception."""
 

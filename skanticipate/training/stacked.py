@@ -13,111 +13,17 @@ import numpy as np
 import torch
 from torch import nn
 
-from skanticipate.networks.base import NetworkSpec, lend_generator
-from skanticipate.networks.delays import RandomDelay
-from skanticipate.networks.stacked import StackedDropout, is_leaf, stacked
+from skanticipate.networks.base import lend_generator
+from skanticipate.networks.stacked import StackedDropout, stacked
 from skanticipate.terms.objective import Objective
-from skanticipate.training.batches import Batch, BatchReader
+from skanticipate.training.batches import Batch
 from skanticipate.training.loop import end as end_training
 from skanticipate.training.loop import end_epoch, set_lr
-from skanticipate.training.optimizers import SGD, Adam, AdamW
+from skanticipate.training.stackable import an_epoch
 from skanticipate.training.stacked_batches import StackedReader, runs_of
-from skanticipate.training.step import (
-    GradientStep,
-    clipped,
-    gradients_of,
-    max_norms_of,
-)
+from skanticipate.training.stacked_checkpoint import checkpoint_of
+from skanticipate.training.step import clipped, gradients_of, max_norms_of
 from skanticipate.training.sums import StackedSums
-
-# Bytes of the numbers that a step works on: of all models together, and of one beyond
-# which its products take longer than all the rest.
-_CACHE, _LARGE = 20 << 20, 4 << 20
-_WIDEST = 64
-
-
-def kind_of(training):
-    """What trainings share that can be one; None if this one has to be alone.
-
-    Networks of one spec are meant: what modules do not print is not compared.
-
-    Parameters
-    ----------
-    training : Training
-        Prepared, and not begun.
-    """
-    step, state = training.step, training.state
-    if type(step) is not GradientStep or type(step.take_batch) is not BatchReader:
-        return None
-    reader, objective = step.take_batch, step.objective.kind
-    known = type(reader.spec).crop in (NetworkSpec.crop, RandomDelay.crop)
-    plain = known and reader.take_futures is None
-    if not (plain and objective and _stacks(reader.spec, state)) or state.history:
-        return None
-    return (
-        str(state.network),
-        type(state.optimizer),
-        reader.compute,
-        reader.rows.shape[1:],
-        objective,
-    )
-
-
-def _stacks(spec, state):
-    """Whether a stack computes what a network of a spec computes."""
-    network = state.network
-    weights = list(network.named_parameters(remove_duplicate=False))
-    return (
-        spec.stacks
-        and not spec.uses_global_rng
-        and not hasattr(network, "begin_epoch")
-        and type(state.optimizer) in (SGD, Adam, AdamW)
-        and len(weights) == len(state.optimizer.parameters)  # none twice, none beside
-        and _is_known(network)
-    )
-
-
-def _is_known(module):
-    """Whether all that holds weights, or anything else, is a leaf that stacks."""
-    if is_leaf(module):
-        return True
-    own = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
-    return not own and all(map(_is_known, module.children()))
-
-
-def usual_width(training):
-    """How many trainings like this one are worth being one, by the size of a step.
-
-    Small products cost more to start than to compute, so many of them pay; the numbers
-    of a step of large ones would leave the cache.
-    """
-    network, reader = training.state.network, training.step.take_batch
-    n_weights = sum(weight.numel() for weight in training.state.optimizer.parameters)
-    batch = len(next(iter(_an_epoch(training))))
-    n_values = batch * _values_of_a_clip(network, reader)
-    n_bytes = 4 * (4 * n_weights + 2 * n_values)
-    return 1 if n_bytes > _LARGE else int(min(_CACHE // n_bytes, _WIDEST))
-
-
-@torch.inference_mode()
-def _values_of_a_clip(network, reader):
-    """Numbers that the layers of a network make of a clip."""
-    made = []
-
-    def note(module, inputs, output):
-        if isinstance(module, nn.RNNBase):
-            gates = 6 if isinstance(module, nn.LSTM) else 5
-            made.append(gates * module.num_layers * output[0].numel())
-        elif next(module.parameters(recurse=False), None) is not None:
-            made.append(output.numel())
-
-    hooks = [m.register_forward_hook(note) for m in network.modules()]
-    try:
-        network.eval()(reader.take_clips(torch.zeros(1, dtype=torch.int64)))
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return sum(made)
 
 
 def run_together(trainings):
@@ -133,16 +39,21 @@ def run_together(trainings):
     list of K
         None, or the ValueError that ended this training.
     """
-    errors, staying = {}, list(trainings)
-    while staying:
-        stack = Stack(staying)
-        done = {}
-        while not done:
-            done = stack.epoch()
-        stack.dissolve()
-        for training, error in done.items():
-            errors[training] = error or _end(training)
-        staying = [training for training in stack.trainings if training not in done]
+    checkpoint = checkpoint_of(trainings)
+    with checkpoint.held():
+        staying, errors = checkpoint.resume()
+        while staying:
+            stack = Stack(staying)
+            while not (done := stack.epoch()):
+                stack.settle()
+                checkpoint.note(stack.trainings, errors)
+            stack.dissolve()
+            for training, error in done.items():
+                errors[training] = error or _end(training)
+            staying = [training for training in stack.trainings if training not in done]
+            if staying:
+                checkpoint.note(staying, errors)
+        checkpoint.finish(errors)
     return [errors[training] for training in trainings]
 
 
@@ -164,7 +75,7 @@ class Stack:
     """
 
     def __init__(self, trainings):
-        self.trainings = sorted(trainings, key=_place_in_stack)
+        self.trainings = sorted(trainings, key=_places_in_stack(trainings))
         states = [training.state for training in self.trainings]
         steps = [training.step for training in self.trainings]
         self.weights, self.moments = _join_optimizers([s.optimizer for s in states])
@@ -337,6 +248,10 @@ class Stack:
         _part(self.weights, [o.parameters for o in optimizers])
         for name, stacks in self.moments.items():
             _part(stacks, [getattr(o, name) for o in optimizers])
+        self.settle()
+
+    def settle(self):
+        """Let each optimiser know how far it is, as if it were alone."""
         for first, last in self.alike:
             head = self.trainings[first].state.optimizer
             for training in self.trainings[first + 1 : last]:
@@ -374,12 +289,24 @@ def _n_samples(training):
     return len(training.step.take_batch.rows)
 
 
-def _place_in_stack(training):
-    """Longest first; neighbours are moved by one call, or read from one array."""
-    base = training.step.take_batch.rows.base
-    numbers, n_steps = _settings(training)
-    rate = training.state.lr
-    return -n_steps, repr(numbers), rate, -_n_samples(training), id(base)
+def _places_in_stack(trainings):
+    """Longest first; neighbours are moved by one call, or read from one array.
+
+    -> key to sort by, which no place in memory decides: it is the same when all of them
+    are there again
+    """
+    numbers = {}
+    for training in trainings:
+        base = training.step.take_batch.rows.base
+        numbers.setdefault(id(base), len(numbers))
+
+    def place(training):
+        base = training.step.take_batch.rows.base
+        settings, n_steps = _settings(training)
+        rate, n_samples = training.state.lr, _n_samples(training)
+        return -n_steps, repr(settings), rate, -n_samples, numbers[id(base)]
+
+    return place
 
 
 def _settings(training):
@@ -389,9 +316,4 @@ def _settings(training):
         for name, value in vars(training.state.optimizer).items()
         if isinstance(value, Real) and name != "lr"
     }
-    return numbers, len(_an_epoch(training))
-
-
-def _an_epoch(training):
-    """Batches as long as those of every epoch."""
-    return training.draw(torch.Generator().manual_seed(0))
+    return numbers, len(an_epoch(training))

@@ -68,6 +68,14 @@ class TorchOptimizer:
     def load_state_dict(self, state):
         """Continue from what `state_dict` gave."""
         self.inner.load_state_dict(copy.deepcopy(state))
+        # torch casts what it loads to the type of the parameters: products of rates
+        # that were float32 would go on in float64, and round otherwise.
+        loaded = [p for group in self.inner.param_groups for p in group["params"]]
+        for number, kept in state["state"].items():
+            own = self.inner.state[loaded[number]]
+            for name, value in kept.items():
+                if isinstance(value, torch.Tensor):
+                    own[name] = value.detach().clone().to(own[name].device)
 
 
 def _made(make, parameters, lr):

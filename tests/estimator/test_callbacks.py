@@ -9,7 +9,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skanticipate import MLP, DistilledAnticipator, SmoothedAnticipator
+from skanticipate import MLP, DistilledAnticipator, SmoothedAnticipator, load
 from skanticipate.estimator import callbacks
 
 callback = pytest.importorskip("sklearn.callback")
@@ -104,6 +104,49 @@ def test_callback_sees_the_model_of_its_epoch():
     assert (watcher.seen[-1][1] == model.predict_proba(X)).all()
     assert all(seen[2] is Y for seen in watcher.seen)
     assert all(list(seen[3]) == ["sample_weight"] for seen in watcher.seen)
+
+
+class Saver(Watcher):
+    """Saves the estimator of each epoch."""
+
+    def __init__(self, folder):
+        super().__init__()
+        self.folder = folder
+
+    def on_fit_task_end(self, estimator, context, *, fitted_estimator):
+        if context.task_name == "epoch":
+            self.seen.append(fitted_estimator)
+            fitted_estimator.save(self.folder / f"{len(self.seen)}")
+
+
+def test_callback_can_save_the_model_of_its_epoch(tmp_path):
+    saver = Saver(tmp_path)
+    futures = X + 0.1
+    model = DistilledAnticipator(MLP(4), max_epochs=3, random_state=0)
+    model.set_callbacks(saver).fit(X, Y, futures)
+    for epoch in (1, 2, 3):
+        seen, again = saver.seen[epoch - 1], load(tmp_path / f"{epoch}")
+        assert (again.predict_proba(X) == seen.predict_proba(X)).all()
+        assert again.history_ == seen.history_ == model.history_[:epoch]
+        assert again.loss_curve_ == model.loss_curve_[:epoch]
+        assert again.n_iter_ == epoch
+        taught = again.teacher_.predict_proba(futures)
+        assert (taught == model.teacher_.predict_proba(futures)).all()
+    assert (again.predict_proba(X) == model.predict_proba(X)).all()
+
+
+def test_callback_that_says_stop_leaves_a_checkpoint_to_go_on_from(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("skanticipate.training.checkpoint._PAUSE", 0)
+    plain = anticipator(10).fit(X, Y)
+    listener = Listener(stop_after=3)
+    model = anticipator(10, checkpoint=tmp_path).set_callbacks(listener).fit(X, Y)
+    assert model.n_iter_ == 3
+    again = anticipator(10, checkpoint=tmp_path).set_callbacks(listener).fit(X, Y)
+    assert listener.n_epochs == 10  # seven more
+    assert (again.predict_proba(X) == plain.predict_proba(X)).all()
+    assert again.history_ == plain.history_
 
 
 def test_watching_does_not_change_what_is_learnt():

@@ -16,7 +16,8 @@ from skanticipate.training.batches import BatchReader, shuffled
 from skanticipate.training.loop import EarlyStopping, Training, initial_state, run
 from skanticipate.training.optimizers import MatrixDecayAdamW, make_optimizer
 from skanticipate.training.runtime import Compute
-from skanticipate.training.stacked import kind_of, run_together, usual_width
+from skanticipate.training.stackable import kind_of, usual_width
+from skanticipate.training.stacked import run_together
 from skanticipate.training.step import GradientStep
 
 CPU = Compute(torch.device("cpu"), torch.float64)
