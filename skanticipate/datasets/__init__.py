@@ -11,6 +11,7 @@ from skanticipate.datasets._framewise import read_framewise
 from skanticipate.datasets._hdf5 import read_hdf5
 from skanticipate.datasets._kitchen import make_kitchen
 from skanticipate.datasets._lmdb import read_lmdb
+from skanticipate.datasets._npy import read_npy
 from skanticipate.datasets._pairs import unlabeled_pairs
 from skanticipate.datasets._readers import (
     many_shot_actions,
@@ -45,6 +46,7 @@ __all__ = [
     "read_framewise",
     "read_hdf5",
     "read_lmdb",
+    "read_npy",
     "read_segments",
     "read_video_info",
     "unlabeled_pairs",
