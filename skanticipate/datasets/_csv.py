@@ -139,7 +139,10 @@ def first_line(path):
 
 def named(path):
     """Say what a file is and who reads it, or nothing."""
-    layout = recognise(first_line(path)[0])
+    try:
+        layout = recognise(first_line(path)[0])
+    except ValueError:  # no text
+        layout = None
     return "" if layout is None else f"It is {layout.what}{remedy(layout)}"
 
 

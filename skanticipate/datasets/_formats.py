@@ -107,7 +107,7 @@ _LINES = tuple(
         ),
         (
             r"[^,;\t|]+ \d+\s*$",
-            Layout("names", "a list of names and their numbers", None),
+            Layout("names", "a list of names and numbers", "read_classes"),
         ),
         (
             r"\w+_\w*[a-zA-Z]\w*$",

@@ -131,6 +131,8 @@ def _bundle(path):
     names = [line.strip() for line in read_text(path).splitlines() if line.strip()]
     if not names:
         raise ValueError(f"{path} is empty: expected the names of files, one a line.")
+    if trouble := complaint(names[0], "read_framewise"):
+        raise line_error(path, 1, trouble)
     home = path.parent.parent / "groundTruth"
     missing = [name for name in names if not (home / name).is_file()]
     if missing:

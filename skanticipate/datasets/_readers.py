@@ -109,18 +109,20 @@ def read_actions(path, *, verbs=None, nouns=None):
 
 
 def read_classes(path):
-    r"""Read the names of the verb or noun classes of EPIC-KITCHENS.
+    r"""Read the names of the classes of EPIC-KITCHENS or EGTEA Gaze+.
 
     Parameters
     ----------
     path : str or path-like
         `EPIC_verb_classes.csv`, `EPIC_noun_classes.csv` or their EPIC_100
-        counterparts: the id, the name and the list of all the forms of a class.
+        counterparts: the id, the name and the list of all the forms of a class. Or
+        `action_idx.txt`, `verb_idx.txt` or `noun_idx.txt` of EGTEA: lines with a name
+        and a number, from 1.
 
     Returns
     -------
     classes : Bunch
-        Ordered by id. `id` : ndarray of int; `name` : ndarray of str, the class
+        Ordered by id, from 0. `id` : ndarray of int; `name` : ndarray of str, the class
         keys; `instances` : list of tuples of str, the forms in each class.
 
     Raises
@@ -145,6 +147,8 @@ def read_classes(path):
     (array(['take'], dtype='<U4'), [('take', 'grab')])
     """
     file = CsvFile.for_reader(path, "read_classes")
+    if len(file.rows[0]) == 1 and " " in file.rows[0][0]:
+        return _numbered_names(file)
     fitting = [names for names in _CLASS_HEADERS if names[0] in file.rows[0]]
     id_name, key_name, forms_name = fitting[0] if fitting else _CLASS_HEADERS[-1]
     file.use_header((id_name, key_name, forms_name))
@@ -158,6 +162,24 @@ def read_classes(path):
         id=ids[order],
         name=np.array(file.strings(key_name))[order],
         instances=[instances[row] for row in order],
+    )
+
+
+def _numbered_names(file):
+    """Classes of EGTEA: "Cut tomato 3" is the class 2."""
+    file.use_names(("class",))
+    halves_of = [text.rpartition(" ")[::2] for text in file.strings("class")]
+    names, numbers = zip(*halves_of, strict=True)
+    ids = file.whole_numbers("number", numbers) - 1
+    for row, number in enumerate(ids.tolist()):
+        if number < 0 or number in ids[:row]:
+            raise file.error(
+                row, f"has the number {number + 1}: expected each once, from 1"
+            )
+    order = np.argsort(ids)
+    names = [names[row].strip() for row in order]
+    return Bunch(
+        id=ids[order], name=np.array(names), instances=[(name,) for name in names]
     )
 
 

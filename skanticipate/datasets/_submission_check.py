@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from skanticipate.data.missing import label_list
+from skanticipate.datasets._csv import named
 
 CHALLENGES = ("action_anticipation", "action_recognition")
 N_ACTIONS = 100
@@ -184,7 +185,7 @@ def _read(path):
         try:
             return json.load(file, object_pairs_hook=_Object)
         except (ValueError, RecursionError) as error:
-            raise ValueError(f"{path} is no JSON ({error}).") from error
+            raise ValueError(f"{path} is no JSON ({error}). {named(path)}") from error
 
 
 def _object(value, where):

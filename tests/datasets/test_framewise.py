@@ -6,7 +6,7 @@ import published
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skanticipate.datasets import label_history, read_framewise
+from skanticipate.datasets import FeatureTable, cut_clips, label_history, read_framewise
 
 MAPPING = "0 SIL\n1 take_cup\n2 pour_milk\n"
 FRAMES = ["SIL"] * 3 + ["take_cup"] * 4 + ["pour_milk"] * 20 + ["take_cup", "SIL"]
@@ -121,6 +121,27 @@ def test_what_is_not_there_is_named(root):
         read_framewise(labels, mapping=mapping, fps=0)
     with pytest.raises(ValueError, match="no entry for 1 videos"):
         read_framewise(labels, mapping=mapping, fps={"P50_milk": 15})
+
+
+@pytest.mark.parametrize("format", published.SEGMENTS)
+def test_tables_of_segments_are_named(root, format):
+    path = root / "file.csv"
+    path.write_text(published.SEGMENTS[format])
+    with pytest.raises(ValueError, match="line 1, shows .*read it with read_segments"):
+        read_framewise(path, mapping=root / "mapping.txt")
+
+
+def test_features_of_frames_are_found(root):
+    segments = read_framewise(
+        root / "groundTruth", mapping=root / "mapping.txt", background="SIL", fps=8
+    )
+    frames = np.arange(1.0, 31.0)[:, None]  # feature i is that of frame i
+    features = FeatureTable.from_arrays({"P50_milk": frames, "P51_milk": frames})
+    cut = {"observation": 0.25, "anticipation": 0.25, "step": 0.25}
+    data = cut_clips(features, segments, feature_rate=8, future_steps=1, **cut)
+    # of the starts 4, 8 and 28; the last segment starts with its video
+    assert np.asarray(data.X_past)[:, :, 0].tolist() == [[2, 2], [4, 6], [24, 26]]
+    assert np.asarray(data.X_future)[:, 0, 0].tolist() == [7, 27, 28]
 
 
 @pytest.mark.data

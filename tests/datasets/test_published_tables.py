@@ -192,6 +192,24 @@ def test_broken_tables_of_videos(write, text, match):
         read_video_info(write(text))
 
 
+def test_names_and_numbers_of_egtea(write):
+    text = "Open fridge 2\r\nInspect/Read recipe 1\r\n"
+    classes = datasets.read_classes(write(text))
+    assert classes.id.tolist() == [0, 1]
+    assert classes.name.tolist() == ["Inspect/Read recipe", "Open fridge"]
+    assert classes.instances == [("Inspect/Read recipe",), ("Open fridge",)]
+    for broken in ("Cut a 1\nCut b 1\n", "Cut a 1\nCut b 0\n", "Cut a 1\nCut b\n"):
+        with pytest.raises(ValueError, match="line 2, has"):
+            datasets.read_classes(write(broken))
+
+
+@pytest.mark.parametrize("format", published.SEGMENTS)
+def test_tables_are_no_submissions(write, format):
+    path = write(published.SEGMENTS[format])
+    with pytest.raises(ValueError, match="is no JSON .*read it with read_segments"):
+        datasets.validate_submission(path)
+
+
 # seconds
 
 
