@@ -91,9 +91,10 @@ without_labels = columns[:9]
 write_csv("EPIC_100_train.csv", sum(rows[:45], []), columns[1:])
 write_csv("EPIC_100_validation.csv", sum(rows[45:55], []), columns[1:])
 write_csv("EPIC_100_test_timestamps.csv", sum(rows[55:], []), without_labels[1:])
-old_test = [{**row, "uid": number} for number, row in enumerate(sum(rows[55:], []))]
 uid_first = [name for name in without_labels if name[:9] != "narration"]
-write_csv("EPIC_test_s1_timestamps.csv", old_test, uid_first)
+for number, videos in ((1, rows[55:57]), (2, rows[57:])):  # seen and unseen kitchens
+    segments = [{**row, "uid": uid} for uid, row in enumerate(sum(videos, []))]
+    write_csv(f"EPIC_test_s{number}_timestamps.csv", segments, uid_first)
 
 # %%
 # From here on, what one does with the real files. The reader says which format it met;
@@ -130,14 +131,15 @@ submission = validate_submission(path / "test.json", test.id)
 print("EPIC-KITCHENS-100:", submission.verb.shape, submission.action.shape)
 
 # %%
-# EPIC-KITCHENS-55 takes two such files, ``seen.json`` and ``unseen.json``, of another
-# version; its segments have numbers, and its verbs and nouns ids of their own, which we
-# do not make up anew.
-seen = cut_clips(features, read_segments(path / "EPIC_test_s1_timestamps.csv"), **cut)
-answers["action"] = model.predict_proba(seen.X_past)
-write_submission(path / "seen.json", seen.ids, **answers, dataset="epic55")
-submission = validate_submission(path / "seen.json", seen.ids, dataset="epic55")
-print("EPIC-KITCHENS-55:", submission.verb.shape, submission.action.shape)
+# EPIC-KITCHENS-55 takes two such files of another version; its segments have numbers,
+# and its verbs and nouns ids of their own, which we do not make up anew.
+for number, name in ((1, "seen.json"), (2, "unseen.json")):
+    table = read_segments(path / f"EPIC_test_s{number}_timestamps.csv")
+    wanted = cut_clips(features, table, **cut)
+    answers["action"] = model.predict_proba(wanted.X_past)
+    write_submission(path / name, wanted.ids, **answers, dataset="epic55")
+    submission = validate_submission(path / name, table.id, dataset="epic55")
+    print(f"EPIC-KITCHENS-55, {name}:", submission.verb.shape, submission.action.shape)
 
 display.ax_.axhline(100 * 5 / len(model.classes_), color="0.6", linestyle=":")
 display.ax_.set_title("From official files; dotted: chance")
