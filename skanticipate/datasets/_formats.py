@@ -68,22 +68,31 @@ _HEADERS = (  # columns that must be there, the most telling first
         {"id", "action", "verb", "noun"},
         Layout("actions", "a table of actions", "read_actions"),
     ),
-    (
-        {"narration_id", "narration"},
-        Layout("sentences", "a list of sentences of EPIC-KITCHENS-100", None),
+    *(  # without the id or the video, which are asked for
+        (columns, Layout(f"{name}_unlabeled", "an official table", _SEGMENTS))
+        for columns, name in (
+            ({"narration_id", "start_timestamp"}, "epic100"),
+            ({"uid", "start_timestamp"}, "epic55"),
+            ({"video_id", "start_timestamp"}, "epic100"),
+        )
     ),
 )
+_SEPARATORS = ((";", "semicolons"), ("\t", "tabs"), ("|", "bars"), (" ", "spaces"))
 _NUMBER = r"\s*\d{1,18}\s*"
 _LINES = tuple(
     (re.compile(pattern, re.ASCII), layout)
     for pattern, layout in (
         (
-            r"\s*\{",
+            r"\s*[{\[]",
             Layout("submission", "JSON, as of a submission", "validate_submission"),
         ),
         (
-            r"(##.*Clip|[^;,]*;[^;]*;[^;]*;\s*\d+\s*;\s*\d+\s*;\s*[^;\d\s])",
+            r"(##.*Clip.*;|[^;,]*;[^;]*;[^;]*;\s*\d+\s*;\s*\d+\s*;\s*[^;\d\s])",
             Layout("egtea", "EGTEA's own list of actions", _SEGMENTS),
+        ),
+        (
+            r"##.*Clip",
+            Layout("commas", "EGTEA's list, not separated by semicolons", None),
         ),
         (
             r"\S+-\d+-\d+-F\d+-F\d+(\s+\d+)+\s*$",
@@ -106,11 +115,11 @@ _LINES = tuple(
             Layout("mapping", "a mapping of frame-wise labels", "read_framewise"),
         ),
         (
-            r"[^,;\t|]+ \d+\s*$",
+            r"[A-Za-z][^,;\t|]* \d+\s*$",
             Layout("names", "a list of names and numbers", "read_classes"),
         ),
         (
-            r"\w+_\w*[a-zA-Z]\w*$",
+            r"[A-Za-z][\w.-]*$",
             Layout("framewise", "frame-wise labels, or a list", "read_framewise"),
         ),
     )
@@ -129,6 +138,8 @@ def recognise(line, separator=","):
     for columns, layout in _HEADERS:
         if columns.issubset(names):
             return layout
+    if sorted(names) == ["narration", "narration_id"]:
+        return Layout("sentences", "a list of sentences of EPIC-KITCHENS-100", None)
     if tuple(sorted(names)) in _LISTS:
         return Layout("class_list", "a list of classes", "read_class_list")
     line = ",".join(names) if separator != "," else line
@@ -142,7 +153,7 @@ def complaint(line, reader):
         if layout.reader == reader:
             return None
         return f"shows that the file is {layout.what}{remedy(layout)}"
-    for separator, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
+    for separator, name in _SEPARATORS:
         layout = recognise(line, separator)
         if separator in line and layout is not None:
             return (

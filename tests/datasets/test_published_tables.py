@@ -18,6 +18,8 @@ from skanticipate.datasets import (
     unlabeled_pairs,
 )
 
+TIMES = ["start_timestamp", "stop_timestamp"]
+
 
 @pytest.fixture
 def write(tmp_path):
@@ -137,22 +139,40 @@ def test_readers_name_each_others_files(write, reader, other):
 
 
 @pytest.mark.parametrize(
-    ("separator", "name"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")]
+    ("separator", "name"),
+    [(";", "semicolons"), ("\t", "tabs"), ("|", "bars"), (" ", "spaces")],
 )
 @pytest.mark.parametrize("format", ["epic100_unlabeled", "epic55_unlabeled", "rulstm"])
 def test_another_separator_is_named(write, format, separator, name):
-    text = published.SEGMENTS[format].replace(",", separator)
+    text = published.SEGMENTS[format].replace(" ", "").replace(",", separator)
     with pytest.raises(ValueError, match=f"line 1, separates its columns by {name}"):
         read_segments(write(text))
 
 
 @pytest.mark.parametrize(
-    "column", ["start_timestamp", "stop_timestamp", "start_frame", "noun_class"]
+    "column",
+    ["narration_id", "video_id", *TIMES, "start_frame", "verb_class", "noun_class"],
 )
 def test_a_missing_column_is_named(write, column):
     table = pd.read_csv(write(published.EPIC100)).drop(columns=column)
     with pytest.raises(ValueError, match=f"line 1, has no column '{column}'"):
         read_segments(write(table.to_csv(index=False)))
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        (published.EGTEA.replace(";", ","), "EGTEA's list, not separated by semicol"),
+        ("narration_id,narration\nP50_0,open\n", "a list of sentences of EPIC-K"),
+        ("P50_01\nP50_02\n", "frame-wise labels, or a list: read it with read_framew"),
+        ("SIL\nSIL\n", "frame-wise labels, or a list: read it with read_framewise"),
+        ("Cut tomato 3\n", "a list of names and numbers: read it with read_classes"),
+        ('[{"verb": 3}]', "JSON, as of a submission"),
+    ],
+)
+def test_what_is_no_table_is_named(write, text, match):
+    with pytest.raises(ValueError, match=f"line 1, shows that the file is {match}"):
+        read_segments(write(text))
 
 
 @pytest.mark.parametrize(
