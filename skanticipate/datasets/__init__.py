@@ -6,20 +6,24 @@ from skanticipate.datasets._drift import make_drifting_maps
 from skanticipate.datasets._epic import load_epic
 from skanticipate.datasets._features import FeatureTable, open_features
 from skanticipate.datasets._fetch import fetch_egtea, fetch_epic55, fetch_epic100
+from skanticipate.datasets._fraction import first_fraction
+from skanticipate.datasets._framewise import read_framewise
 from skanticipate.datasets._hdf5 import read_hdf5
 from skanticipate.datasets._kitchen import make_kitchen
 from skanticipate.datasets._lmdb import read_lmdb
+from skanticipate.datasets._npy import read_npy
 from skanticipate.datasets._pairs import unlabeled_pairs
 from skanticipate.datasets._readers import (
     many_shot_actions,
     read_actions,
     read_class_list,
     read_classes,
-    read_segments,
+    read_video_info,
 )
 from skanticipate.datasets._segments import label_history, label_sequences
 from skanticipate.datasets._submission import write_submission
 from skanticipate.datasets._submission_check import validate_submission
+from skanticipate.datasets._tables import read_segments
 
 __all__ = [
     "FeatureTable",
@@ -28,6 +32,7 @@ __all__ = [
     "fetch_egtea",
     "fetch_epic55",
     "fetch_epic100",
+    "first_fraction",
     "label_history",
     "label_sequences",
     "load_epic",
@@ -38,9 +43,12 @@ __all__ = [
     "read_actions",
     "read_class_list",
     "read_classes",
+    "read_framewise",
     "read_hdf5",
     "read_lmdb",
+    "read_npy",
     "read_segments",
+    "read_video_info",
     "unlabeled_pairs",
     "validate_submission",
     "write_submission",

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from skanticipate.data.formats import foreign_text
+from skanticipate.datasets._formats import complaint, recognise, remedy
 
 
 class CsvFile:
@@ -16,12 +17,14 @@ class CsvFile:
     after :meth:`use_header` or :meth:`use_names` has said what they are.
     """
 
-    def __init__(self, path):
+    def __init__(self, path, delimiter=","):
         self.path = Path(path)
         self.names = None
         self.line_numbers, self.rows = [], []
-        text = io.StringIO(self._text(), newline="")
-        reader = csv.reader(text, skipinitialspace=True, strict=True)
+        text = io.StringIO(read_text(self.path), newline="")
+        reader = csv.reader(
+            text, skipinitialspace=True, strict=True, delimiter=delimiter
+        )
         try:
             for cells in reader:
                 if any(cell.strip() for cell in cells):
@@ -32,21 +35,14 @@ class CsvFile:
         if not self.rows:
             raise ValueError(f"{self.path} is empty: expected a csv file with rows.")
 
-    def _text(self):
-        if not self.path.is_file():
-            raise FileNotFoundError(f"There is no file {self.path}.")
-        content = self.path.read_bytes()
-        found = foreign_text(content[:4096])
-        if found is not None:
-            raise ValueError(f"{self.path} is {found}: expected a csv file in UTF-8.")
-        if b"\0" in content:
-            line = content.count(b"\n", 0, content.index(b"\0")) + 1
-            raise self._error_at(line, "has a NUL character: expected text")
-        try:
-            return content.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            line = content.count(b"\n", 0, error.start) + 1
-            raise self._error_at(line, f"is not UTF-8 ({error.reason})") from error
+    @classmethod
+    def for_reader(cls, path, reader):
+        """Open a file that must not be of the kind that another function reads."""
+        line, number = first_line(path)
+        trouble = complaint(line, reader)
+        if trouble is not None:
+            raise line_error(path, number, trouble)
+        return cls(path)
 
     def use_header(self, required):
         """Take the names of the columns from the first line, which must have some."""
@@ -63,6 +59,13 @@ class CsvFile:
         if not self.rows:
             raise self._error_at(line, "is a header and no row follows")
         self.use_names(names)
+
+    def drop_first(self):
+        """Leave out the first line, a header whose names are not used."""
+        line = self.line_numbers.pop(0)
+        self.rows.pop(0)
+        if not self.rows:
+            raise self._error_at(line, "is a header and no row follows")
 
     def use_names(self, names):
         """Name the columns; every line must have as many cells."""
@@ -93,6 +96,21 @@ class CsvFile:
                 )
         return np.array(texts, dtype=np.int64)
 
+    def numbers(self, name, above=-np.inf):
+        """Return a column of finite numbers above a limit.   (n,) float64."""
+        values = []
+        for row, text in enumerate(self.strings(name)):
+            try:
+                values.append(float(text))
+            except ValueError:
+                values.append(np.nan)
+            if not above < values[-1] < np.inf:
+                limit = "" if above == -np.inf else f" above {above}"
+                raise self.error(
+                    row, f"has {text!r} as {name}: expected a number{limit}"
+                )
+        return np.array(values)
+
     def distinct_integers(self, name):
         """Return a column of whole numbers none of which occurs twice."""
         values = self.integers(name)
@@ -108,7 +126,48 @@ class CsvFile:
         return self._error_at(self.line_numbers[row], complaint)
 
     def _error_at(self, line, complaint):
-        return ValueError(f"{self.path}, line {line}, {complaint}.")
+        return line_error(self.path, line, complaint)
+
+
+def first_line(path):
+    """First line of a text file that is not empty, and its number."""
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        if line.strip():
+            return line.strip(), number
+    raise ValueError(f"{path} is empty: expected a csv file with rows.")
+
+
+def named(path):
+    """Say what a file is and who reads it, or nothing."""
+    try:
+        layout = recognise(first_line(path)[0])
+    except ValueError:  # no text
+        layout = None
+    return "" if layout is None else f"It is {layout.what}{remedy(layout)}"
+
+
+def read_text(path):
+    """Content of a text file in UTF-8, without a byte-order mark."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no file {path}.")
+    content = path.read_bytes()
+    found = foreign_text(content[:4096])
+    if found is not None:
+        raise ValueError(f"{path} is {found}: expected a csv file in UTF-8.")
+    if b"\0" in content:
+        line = content.count(b"\n", 0, content.index(b"\0")) + 1
+        raise line_error(path, line, "has a NUL character: expected text")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise line_error(path, line, f"is not UTF-8 ({error.reason})") from error
+
+
+def line_error(path, line, complaint):
+    """Return the error to raise about a line."""
+    return ValueError(f"{path}, line {line}, {complaint}.")
 
 
 def is_whole_number(text):

@@ -4,12 +4,13 @@ from numbers import Integral, Real
 
 import numpy as np
 from sklearn.utils import Bunch
-from sklearn.utils._param_validation import StrOptions, validate_params
+from sklearn.utils._param_validation import HasMethods, StrOptions, validate_params
 
 from skanticipate.data.numbers import Interval
 from skanticipate.data.rows import RowView
 from skanticipate.datasets._features import FeatureTable
-from skanticipate.datasets._segments import _checked_columns
+from skanticipate.datasets._segments import _checked_columns, checked_spans
+from skanticipate.datasets._times import frames_at, has_times, rate_of_rows
 
 
 @validate_params(
@@ -19,7 +20,12 @@ from skanticipate.datasets._segments import _checked_columns
         "observation": [Interval(Real, 0, None, closed="left")],
         "anticipation": [Interval(Real, 0, None, closed="neither")],
         "step": [Interval(Real, 0, None, closed="neither")],
-        "fps": [Interval(Real, 0, None, closed="neither")],
+        "fps": [Interval(Real, 0, None, closed="neither"), HasMethods("items"), None],
+        "feature_rate": [
+            Interval(Real, 0, None, closed="neither"),
+            HasMethods("items"),
+            None,
+        ],
         "padding": [StrOptions({"repeat", "nan"})],
         "future_steps": [Interval(Integral, 1, None, closed="left"), None],
     },
@@ -33,6 +39,7 @@ def cut_clips(
     anticipation=2.0,
     step=0.25,
     fps=30,
+    feature_rate=None,
     padding="repeat",
     future_steps=None,
 ):
@@ -49,7 +56,9 @@ def cut_clips(
         What :func:`read_lmdb`, :func:`read_hdf5` or :func:`open_features` returned.
     segments : Bunch, mapping or DataFrame
         Table with the columns `video`, `start_frame`, `stop_frame` and `action`, as
-        :func:`read_segments` gives it. Segments of a video may overlap.
+        :func:`read_segments` gives it. Segments of a video may overlap. Without the
+        column `action`, as a challenge publishes its test set, every segment becomes a
+        row.
     observation : float, default=1.5
         Seconds that are seen before the first anticipation step; a multiple of `step`.
     anticipation : float, default=2.0
@@ -58,8 +67,14 @@ def cut_clips(
         takes the answer of that stage (`anticipation_time=1.0` of the network).
     step : float, default=0.25
         Seconds from one step to the next.
-    fps : float, default=30
-        Frames per second, of `segments` and of `features`.
+    fps : float, mapping of video to float, table or None, default=30
+        Frames per second of `segments`, as in :func:`label_history`: not used where
+        the table has its times in seconds.
+    feature_rate : float, mapping of video to float or table, default=None
+        Frames per second of `features`. None means `fps` where that is one number,
+        else 30. Where the segments are at another rate, or in seconds, their start and
+        stop become frames of the features, floor(seconds * feature_rate) and at least
+        1: as RULSTM made its tables of the official ones.
     padding : {"repeat", "nan"}, default="repeat"
         What stands for steps before frame 1, where the video begins: the first step of
         the clip that is there, as in the original; or NaN, which this library reads as
@@ -76,12 +91,16 @@ def cut_clips(
         X_future : RowView of shape (n, future_steps, d)
             Only with `future_steps`. A fit takes it as `X_future_unlabeled`.
         y : ndarray of shape (n,)
-            The actions.
+            The actions. Only with the column `action`.
+        ids : ndarray of shape (n,)
+            The column `id` of the rows, where the table has one: what
+            :func:`write_submission` takes.
         groups : ndarray of shape (n,) of str
             The video of each row, for group splitters.
         kept : ndarray of shape (n_segments,) of bool
             Segments that became a row. Discarded are those without a single step, less
-            than one `step` after the start of their video.
+            than one `step` after the start of their video; of a table without labels
+            none, and such a clip shows the first frame.
         n_discarded : int
             How many were discarded.
 
@@ -90,7 +109,8 @@ def cut_clips(
     ValueError
         If `observation` or `anticipation` is no multiple of `step`, the table is not
         as described or a segment stops before it starts, features lack a video or a
-        frame, every segment is discarded, or a parameter is out of its range.
+        frame, every segment is discarded, a rate lacks a video, or a parameter is out
+        of its range.
 
     See Also
     --------
@@ -144,9 +164,13 @@ def cut_clips(
             ("anticipation", anticipation),
         )
     )
-    _, start, stop, action = _checked_columns(segments)
+    has_labels = "action" in segments
+    _, *columns = (_checked_columns if has_labels else checked_spans)(segments)
+    start, stop, rate = _feature_frames(segments, *columns[:2], fps, feature_rate)
     videos = np.asarray(segments["video"]).astype(str)
-    frames = _frames_before(start, n_steps, step, fps)
+    frames = _frames_before(start, n_steps, step, rate)
+    if not has_labels:  # a challenge wants an answer for every segment
+        frames[:, -1] = np.maximum(frames[:, -1], 1)
     kept = frames[:, -1] >= 1
     if not kept.any():
         raise ValueError(
@@ -154,20 +178,30 @@ def cut_clips(
             "video: there is nothing to see. Check fps and start_frame."
         )
     numbers, videos, frames = np.flatnonzero(kept), videos[kept], frames[kept]
-    data = Bunch(
-        X_past=RowView(
-            features.array, _past_rows(features, videos, frames, numbers, padding)
-        ),
-        y=action[kept],
-        groups=videos,
-        kept=kept,
-        n_discarded=int((~kept).sum()),
-    )
+    rows = _past_rows(features, videos, frames, numbers, padding)
+    data = Bunch(X_past=RowView(features.array, rows), groups=videos)
+    data.update(kept=kept, n_discarded=int((~kept).sum()))
+    if has_labels:
+        data.y = columns[2][kept]
+    if "id" in segments:
+        data.ids = np.asarray(segments["id"])[kept]
     if future_steps is not None:
         inside = np.linspace(start, stop, future_steps + 1, axis=1, dtype=int)[kept, 1:]
         rows = _future_rows(features, videos, inside, numbers)
         data.X_future = RowView(features.array, rows)
     return data
+
+
+def _feature_frames(segments, start, stop, fps, feature_rate):
+    """Start and stop as frames of the features, and their rate, one or (n, 1)."""
+    one_rate = isinstance(fps, Real)
+    if one_rate and feature_rate is None and not has_times(segments):
+        return start, stop, fps
+    if feature_rate is None:
+        feature_rate = fps if one_rate else 30
+    rate = rate_of_rows(segments, feature_rate, "feature_rate")
+    start, stop = frames_at(segments, start, stop, fps, rate)
+    return start, stop, rate if np.ndim(rate) == 0 else rate[:, None]
 
 
 def _whole_steps(name, seconds, step):
@@ -180,10 +214,10 @@ def _whole_steps(name, seconds, step):
     return n_steps
 
 
-def _frames_before(start, n_steps, step, fps):
+def _frames_before(start, n_steps, step, rate):
     """Frames of the steps before each start, the earliest first.   (n, T) int."""
     seconds = step * np.arange(n_steps, 0, -1)
-    return np.floor((start[:, None] / fps - seconds) * fps).astype(np.int64)
+    return np.floor((start[:, None] / rate - seconds) * rate).astype(np.int64)
 
 
 def _past_rows(features, videos, frames, numbers, padding):

@@ -8,7 +8,7 @@ from skanticipate.data.warn import warn
 from skanticipate.datasets._cut import cut_clips
 from skanticipate.datasets._features import open_features
 from skanticipate.datasets._lmdb import read_lmdb
-from skanticipate.datasets._readers import read_segments
+from skanticipate.datasets._tables import read_segments
 
 
 def load_epic(
@@ -20,6 +20,7 @@ def load_epic(
     anticipation=2.0,
     step=0.25,
     fps=30,
+    feature_rate=None,
     padding="repeat",
     future_steps=8,
 ):
@@ -36,8 +37,10 @@ def load_epic(
         order, and :class:`skanticipate.LastAxisSlice` picks one of them again; their
         LMDBs must have the same frames.
     split : str, default="training"
-        Name of the csv file, without its ending.
-    observation, anticipation, step, fps, padding
+        Name of the csv file, without its ending: of RULSTM, or an official one, whose
+        timestamps find the frames of the features. One without labels gives the clips
+        of the challenge, with `ids` and without `y`.
+    observation, anticipation, step, fps, feature_rate, padding
         As in :func:`cut_clips`.
     future_steps : int or None, default=8
         Number of frames of the action itself. None for features with the frames before
@@ -46,7 +49,7 @@ def load_epic(
     Returns
     -------
     data : Bunch
-        X_past, X_future, y, groups, kept, n_discarded as :func:`cut_clips` returns
+        X_past, X_future, y, ids, groups, kept, n_discarded as :func:`cut_clips` returns
         them, without X_future where `future_steps` is None; and `segments`, the whole
         table. `label_history(data.segments)[data.kept]` are the past actions of the
         rows.
@@ -97,6 +100,7 @@ def load_epic(
         anticipation=anticipation,
         step=step,
         fps=fps,
+        feature_rate=feature_rate,
         padding=padding,
         future_steps=future_steps,
     )

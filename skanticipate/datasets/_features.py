@@ -9,6 +9,7 @@ from string import Formatter
 
 import numpy as np
 
+from skanticipate.datasets._plausible import excess
 from skanticipate.datasets._segments import check_names
 
 _FEATURES, _INDEX = "features.npy", "index.npz"
@@ -18,11 +19,12 @@ class FeatureTable(Mapping):
     """Features of the frames of many videos, read from a file when they are asked for.
 
     A mapping of video to the features (n_frames, d) of its frames, in their order.
-    What :func:`read_lmdb` and :func:`read_hdf5` write and :func:`open_features` opens.
+    What :func:`read_lmdb`, :func:`read_hdf5` and :func:`read_npy` write and
+    :func:`open_features` opens; or made of arrays in memory, by :meth:`from_arrays`.
 
     Attributes
     ----------
-    path : Path
+    path : Path or None
         The folder with the two files `features.npy` and `index.npz`.
     array : memmap of shape (n_frames + 1, d)
         The frames of all videos. The last row is all NaN: the step that is padding.
@@ -36,7 +38,7 @@ class FeatureTable(Mapping):
 
     Notes
     -----
-    Pickles as the name of its folder.
+    Pickles as the name of its folder, where it has one.
 
     Examples
     --------
@@ -50,6 +52,39 @@ class FeatureTable(Mapping):
         self.first = first
         self.frames = frames
         self._key = key  # how a frame is called where it came from
+
+    @classmethod
+    def from_arrays(cls, features, *, first_frame=1, time_axis=0):
+        """Make a table of arrays in memory, of which it keeps a copy.
+
+        Parameters
+        ----------
+        features : mapping of video to array-like of shape (n_frames, d)
+            Real numbers; integers become float32.
+        first_frame : int, default=1
+            The number of the frame in the first row of each array.
+        time_axis : {0, 1}, default=0
+            Which axis counts the frames: 1 for arrays (d, n_frames).
+
+        Returns
+        -------
+        features : FeatureTable
+            Its `path` is None, and it pickles with its arrays.
+
+        Raises
+        ------
+        ValueError
+            If there is no video, an array has not two axes, frames or real finite
+            numbers, or its d is not that of the others.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skanticipate.datasets import FeatureTable
+        >>> FeatureTable.from_arrays({"a": np.ones((4, 30))}, time_axis=1)
+        FeatureTable(1 videos, 30 frames, 4 x float64)
+        """
+        return cls(None, *_joined(features, first_frame, time_axis))
 
     def __getitem__(self, video):
         code = np.searchsorted(self.videos, str(video))
@@ -71,6 +106,9 @@ class FeatureTable(Mapping):
         )
 
     def __reduce__(self):
+        if self.path is None:
+            parts = (self.array, self.videos, self.first, self.frames, self._key)
+            return FeatureTable, (None, *parts)
         return open_features, (self.path,)
 
     def rows(self, videos, frames, numbers=None):
@@ -107,24 +145,62 @@ class FeatureTable(Mapping):
                 row, step = np.argwhere(~found)[0]
                 absent = self._key.format(video=name, frame=frames[here[row], step])
                 raise ValueError(
-                    f"{self.path} has no {absent}, which row {numbers[here[row]]} asks "
-                    f"for ({(~found).sum()} such frames of this video, whose frames go "
-                    f"from {known[0]} to {known[-1]}): check fps, drop the row, or "
-                    "convert a file with all frames."
+                    f"{self._name} has no {absent}, which row {numbers[here[row]]} "
+                    f"asks for ({(~found).sum()} such frames of this video, whose "
+                    f"frames go from {known[0]} to {known[-1]}): check fps, drop the "
+                    "row, or convert a file with all frames."
                 )
             rows[here] = start + place
         return rows
+
+    @property
+    def _name(self):
+        return "features" if self.path is None else self.path
 
     def _frames_of(self, video, row):
         """First row of a video, and the numbers of its frames."""
         code = np.searchsorted(self.videos, video)
         if code == len(self.videos) or self.videos[code] != video:
             raise ValueError(
-                f"{self.path} has no video {video!r}, which row {row} asks for; it has "
-                f"{len(self)} videos, the first is {str(self.videos[0])!r}."
+                f"{self._name} has no video {video!r}, which row {row} asks for; it "
+                f"has {len(self)} videos, the first is {str(self.videos[0])!r}."
             )
         start, stop = self.first[code : code + 2]
         return start, self.frames[start:stop]
+
+
+def _joined(features, first_frame, time_axis):
+    """Arrays of all videos as the parts of a table."""
+    names = {str(video): video for video in features}
+    videos = sorted(names)
+    check_names(videos, "features")
+    if not videos:
+        raise ValueError("features is empty: expected at least one video.")
+    arrays = [np.asarray(features[names[video]]) for video in videos]
+    for video, array in zip(videos, arrays, strict=True):
+        if array.ndim != 2 or not array.size or array.dtype.kind not in "fiub":
+            raise ValueError(
+                f"features[{video!r}] is {array.dtype} of shape {array.shape}: "
+                "expected real numbers of shape (n_frames, d)."
+            )
+        if trouble := other_width(array.shape, arrays[0].shape, time_axis):
+            raise ValueError(
+                f"features[{video!r}] has {trouble[0]} features: expected "
+                f"{trouble[1]}, as features[{videos[0]!r}].{trouble[2]}"
+            )
+        if reason := excess(array):
+            raise ValueError(f"features[{video!r}] holds no features: {reason}.")
+    rows = [array if time_axis == 0 else array.T for array in arrays]
+    kinds = {row.dtype if row.dtype.kind == "f" else np.dtype("f4") for row in rows}
+    padding = np.full((1, rows[0].shape[1]), np.nan, dtype=np.result_type(*kinds))
+    counts = [len(row) for row in rows]
+    return (
+        np.concatenate([*rows, padding], dtype=padding.dtype),
+        np.array(videos),
+        np.concatenate([[0], np.cumsum(counts)]),
+        np.concatenate([np.arange(n) + first_frame for n in counts]),
+        "{video}, frame {frame}",
+    )
 
 
 def open_features(path):
@@ -219,6 +295,20 @@ def _damaged(path, reason):
         f"{path} is damaged ({reason}), or neither read_lmdb nor read_hdf5 has written "
         "it: convert the features again."
     )
+
+
+def other_width(shape, expected, time_axis):
+    """Features of a frame, those expected, and a hint, where they differ; or None."""
+    d, wanted = shape[1 - time_axis], expected[1 - time_axis]
+    if d == wanted:
+        return None
+    turned = shape[time_axis] == expected[time_axis]
+    return d, wanted, f" Say time_axis={1 - time_axis} if they lie so." * turned
+
+
+def steps(array, start, stop, time_axis):
+    """Frames start, ..., stop - 1 of an array, in rows.   (k, d)."""
+    return array[start:stop] if time_axis == 0 else array[:, start:stop].T
 
 
 def check_absent(out):

@@ -16,8 +16,8 @@ from skanticipate.datasets._readers import (
     read_actions,
     read_class_list,
     read_classes,
-    read_segments,
 )
+from skanticipate.datasets._tables import read_segments
 
 _FETCH_PARAMETERS = {
     "data_home": [str, PathLike, None],

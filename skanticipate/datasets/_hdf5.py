@@ -14,6 +14,8 @@ from skanticipate.datasets._features import (
     check_absent,
     check_room,
     open_features,
+    other_width,
+    steps,
     write_features,
 )
 from skanticipate.datasets._plausible import excess
@@ -27,10 +29,11 @@ _INSIDE = "expected a data set of shape (n_frames, d) in this file."
         "path": "no_validation",
         "out": "no_validation",
         "first_frame": [Interval(Integral, 0, None, closed="left")],
+        "time_axis": [Interval(Integral, 0, 1, closed="both")],
     },
     prefer_skip_nested_validation=True,
 )
-def read_hdf5(path, *, out, first_frame=1):
+def read_hdf5(path, *, out, first_frame=1, time_axis=0):
     """Convert features of frames in an HDF5 file to one memory-mapped file.
 
     Parameters
@@ -43,6 +46,9 @@ def read_hdf5(path, *, out, first_frame=1):
     first_frame : int, default=1
         The number of the frame in the first row of each data set; the others follow
         without gaps.
+    time_axis : {0, 1}, default=0
+        Which axis of a data set counts the frames: 1 for (d, n_frames), as MS-TCN and
+        others store features.
 
     Returns
     -------
@@ -63,7 +69,8 @@ def read_hdf5(path, *, out, first_frame=1):
         If the file is no HDF5, damaged or cut short; if a data set is missing, lies in
         another file, was never written as a whole, holds no numbers, has attributes by
         which they are packed (netCDF) or transposed (MATLAB), or has not the shape
-        (n_frames, d) with the d of the others; if numbers are no features: not
+        (n_frames, d), for `time_axis=1` (d, n_frames), with the d of the others; if
+        numbers are no features: not
         finite, beyond 1e15, the `_FillValue` or `missing_value` of netCDF, or integers
         that float32 does not hold; if there is no room
         for them.
@@ -71,6 +78,7 @@ def read_hdf5(path, *, out, first_frame=1):
     See Also
     --------
     read_lmdb : The same from LMDB files.
+    read_npy : The same from a folder of arrays.
     cut_clips : Cut clips out of the features.
 
     Examples
@@ -106,13 +114,13 @@ def read_hdf5(path, *, out, first_frame=1):
     with _reading(path):
         file = h5py.File(path, "r")
     with file:
-        videos, data, dtype = _data_sets(path, file, h5py)
-        counts = [frames.shape[0] for frames in data]
-        check_room(out, sum(counts), data[0].shape[1], dtype)
+        videos, data, dtype = _data_sets(path, file, h5py, time_axis)
+        counts = [frames.shape[time_axis] for frames in data]
+        check_room(out, sum(counts), data[0].shape[1 - time_axis], dtype)
         first = np.concatenate([[0], np.cumsum(counts)])
         frames = np.concatenate([np.arange(n) + first_frame for n in counts])
         key = "{video}, frame {frame}"
-        blocks = _blocks(path, data, dtype)
+        blocks = _blocks(path, data, dtype, time_axis)
         write_features(out, np.array(videos), first, frames, key, blocks)
     return open_features(out)
 
@@ -128,7 +136,7 @@ def _reading(path):
         ) from error
 
 
-def _data_sets(path, file, h5py):
+def _data_sets(path, file, h5py, time_axis):
     """Names, data sets and common floating-point type, seen to fit together."""
     with _reading(path):
         videos = sorted(file)
@@ -142,11 +150,11 @@ def _data_sets(path, file, h5py):
             data, trouble = _data_set(file, video, h5py)
         if trouble is not None:
             raise ValueError(f"{path} has {trouble}")
-        d, expected = data.shape[1], (sets or [data])[0].shape[1]
-        if d != expected:
+        trouble = other_width(data.shape, (sets or [data])[0].shape, time_axis)
+        if trouble:
             raise ValueError(
-                f"{path} has {d} features under {video!r}: expected {expected}, as "
-                f"under {videos[0]!r}."
+                f"{path} has {trouble[0]} features under {video!r}: expected "
+                f"{trouble[1]}, as under {videos[0]!r}.{trouble[2]}"
             )
         sets.append(data)
         dtypes.add(data.dtype if data.dtype.kind == "f" else np.dtype(np.float32))
@@ -189,13 +197,14 @@ def _is_whole(data):
     return data.id.get_num_chunks() >= math.prod(-(-n // chunk) for n, chunk in grid)
 
 
-def _blocks(path, sets, dtype):
+def _blocks(path, sets, dtype, time_axis):
     """Yield the frames of all videos, some at a time.   (k, d)."""
     for data in sets:
-        size = max(1, _BLOCK_BYTES // (data.shape[1] * dtype.itemsize))
-        for start in range(0, len(data), size):
+        n_frames, d = data.shape[time_axis], data.shape[1 - time_axis]
+        size = max(1, _BLOCK_BYTES // (d * dtype.itemsize))
+        for start in range(0, n_frames, size):
             with _reading(path):
-                block = data[start : start + size]
+                block = steps(data, start, start + size, time_axis)
             if reason := excess(block) or _filled(block, data.attrs):
                 raise ValueError(
                     f"{path} has numbers that are no features under {data.name!r} in "

@@ -11,6 +11,7 @@ from sklearn.utils.random import sample_without_replacement
 from skanticipate.data.missing import check_same_kind
 from skanticipate.data.numbers import Interval
 from skanticipate.datasets._segments import _checked_columns
+from skanticipate.datasets._times import frames_at, has_times
 
 
 @validate_params(
@@ -66,8 +67,9 @@ def unlabeled_pairs(
         its future clip, begins at most this before one of the training segments of
         its video and ends at most this after the same segment.
     fps : float, default=30
-        Frames per second of `segments`, `avoid` and `n_frames`. Durations are
-        rounded to whole frames.
+        Frames per second of `segments`, `avoid`, `n_frames` and of the pairs. A table
+        that has its times in seconds, as :func:`read_segments` gives official files,
+        is converted to this rate. Durations are rounded to whole frames.
     avoid : Bunch, mapping or DataFrame, default=None
         Segments, in a table with the same columns, that no unlabelled clip may
         touch: those of validation and test. Their videos may be others or the same.
@@ -146,7 +148,7 @@ def unlabeled_pairs(
             f"clip_duration={clip_duration} s is less than one frame at {fps} frames "
             "per second: make it longer."
         )
-    train = _columns(segments, "segments")
+    train = _columns(segments, "segments", fps)
     if -1 in train.action.tolist():
         raise ValueError(
             "segments holds the action -1, which marks unlabelled pairs: give that "
@@ -154,7 +156,7 @@ def unlabeled_pairs(
         )
     spans, held_out = _spans_of_videos(train), {}
     if avoid is not None:
-        away = _columns(avoid, "avoid")
+        away = _columns(avoid, "avoid", fps)
         check_same_kind(away.video, train.video, "video of avoid", "that of segments")
         held_out = _spans_of_videos(away)
     runs = [
@@ -166,10 +168,12 @@ def unlabeled_pairs(
     return _table_of_pairs(train, video, start, length, gap)
 
 
-def _columns(table, name):
+def _columns(table, name, fps):
     """Columns of a table of segments, in whole frames."""
     try:
         _, start, stop, action = _checked_columns(table)
+        if has_times(table):
+            start, stop = frames_at(table, start, stop, fps, fps)
     except ValueError as error:
         raise ValueError(f"{name} cannot be read: {error}") from error
     for frames in (start, stop):

@@ -1,4 +1,4 @@
-"""Readers of public annotation files: a csv file in, columns out."""
+"""Readers of lists of classes and actions: a csv file in, columns out."""
 
 import ast
 
@@ -13,12 +13,9 @@ from skanticipate.data.missing import (
     refuse_masked,
 )
 from skanticipate.datasets._class_names import names_of_ids
-from skanticipate.datasets._csv import CsvFile, is_whole_number
+from skanticipate.datasets._csv import CsvFile, named
 from skanticipate.datasets._halves import halves
 
-_RULSTM_COLUMNS = ("id", "video", "start_frame", "stop_frame", "verb", "noun", "action")
-_NEEDED_COLUMNS = ("video", "start_frame", "stop_frame", "action")
-_NUMBER_COLUMNS = ("start_frame", "stop_frame", "verb", "noun", "action")
 _CLASS_LIST_HEADERS = {  # the columns, sorted -> those with the ids
     ("verb",): ("verb",),
     ("noun",): ("noun",),
@@ -37,63 +34,6 @@ _CLASS_HEADERS = (  # EPIC-KITCHENS-55 verbs, nouns; EPIC-KITCHENS-100
     ("noun_id", "class_key", "nouns"),
     ("id", "key", "instances"),
 )
-
-
-def read_segments(path):
-    """Read a table of annotated segments from a csv file.
-
-    Two forms are read. Files as RULSTM publishes them have no header and the
-    seven columns `id, video, start_frame, stop_frame, verb, noun, action`. Files
-    with a header need `video`, `start_frame`, `stop_frame` and `action`; all their
-    other columns are kept under their own names.
-
-    Parameters
-    ----------
-    path : str or path-like
-        A csv file in UTF-8. Spaces after the commas do no harm.
-
-    Returns
-    -------
-    segments : Bunch
-        Columns of shape (n_segments,), in the order of the file. Frames and the
-        class ids `verb`, `noun` and `action` are integers, `video` is a string;
-        any other column is integer if all of it is (`"00330"` becomes 330), else
-        a string.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If the file is empty or a line is broken; names the file and the line.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> from skanticipate.datasets import read_segments
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = Path(folder) / "training.csv"
-    ...     _ = path.write_text("00330, P01_02, 0152, 0205, 000, 004, 0194")
-    ...     segments = read_segments(path)
-    >>> segments.video, segments.start_frame, segments.action
-    (array(['P01_02'], dtype='<U6'), array([152]), array([194]))
-    """
-    file = CsvFile(path)
-    if set(_NEEDED_COLUMNS).isdisjoint(file.rows[0]):
-        file.use_names(_RULSTM_COLUMNS)
-    else:
-        file.use_header(_NEEDED_COLUMNS)
-    return Bunch(**{name: _segment_column(file, name) for name in file.names})
-
-
-def _segment_column(file, name):
-    if name in _NUMBER_COLUMNS:
-        return file.integers(name)
-    texts = file.strings(name)
-    if name != "video" and all(map(is_whole_number, texts)):
-        return file.integers(name)
-    return np.array(texts)
 
 
 def read_actions(path, *, verbs=None, nouns=None):
@@ -150,7 +90,7 @@ def read_actions(path, *, verbs=None, nouns=None):
     >>> actions.label, actions.verb, actions.noun
     (array([7]), array(['take'], dtype='<U4'), array(['pan'], dtype='<U3'))
     """
-    file = CsvFile(path)
+    file = CsvFile.for_reader(path, "read_actions")
     if "id" in file.rows[0]:
         file.use_header(("id", "action", "verb", "noun"))
         ids = file.strings("verb"), file.strings("noun")
@@ -169,18 +109,20 @@ def read_actions(path, *, verbs=None, nouns=None):
 
 
 def read_classes(path):
-    r"""Read the names of the verb or noun classes of EPIC-KITCHENS.
+    r"""Read the names of the classes of EPIC-KITCHENS or EGTEA Gaze+.
 
     Parameters
     ----------
     path : str or path-like
         `EPIC_verb_classes.csv`, `EPIC_noun_classes.csv` or their EPIC_100
-        counterparts: the id, the name and the list of all the forms of a class.
+        counterparts: the id, the name and the list of all the forms of a class. Or
+        `action_idx.txt`, `verb_idx.txt` or `noun_idx.txt` of EGTEA: lines with a name
+        and a number, from 1.
 
     Returns
     -------
     classes : Bunch
-        Ordered by id. `id` : ndarray of int; `name` : ndarray of str, the class
+        Ordered by id, from 0. `id` : ndarray of int; `name` : ndarray of str, the class
         keys; `instances` : list of tuples of str, the forms in each class.
 
     Raises
@@ -204,7 +146,9 @@ def read_classes(path):
     >>> verbs.name, verbs.instances
     (array(['take'], dtype='<U4'), [('take', 'grab')])
     """
-    file = CsvFile(path)
+    file = CsvFile.for_reader(path, "read_classes")
+    if len(file.rows[0]) == 1 and " " in file.rows[0][0]:
+        return _numbered_names(file)
     fitting = [names for names in _CLASS_HEADERS if names[0] in file.rows[0]]
     id_name, key_name, forms_name = fitting[0] if fitting else _CLASS_HEADERS[-1]
     file.use_header((id_name, key_name, forms_name))
@@ -218,6 +162,24 @@ def read_classes(path):
         id=ids[order],
         name=np.array(file.strings(key_name))[order],
         instances=[instances[row] for row in order],
+    )
+
+
+def _numbered_names(file):
+    """Classes of EGTEA: "Cut tomato 3" is the class 2."""
+    file.use_names(("class",))
+    halves_of = [text.rpartition(" ")[::2] for text in file.strings("class")]
+    names, numbers = zip(*halves_of, strict=True)
+    ids = file.whole_numbers("number", numbers) - 1
+    for row, number in enumerate(ids.tolist()):
+        if number < 0 or number in ids[:row]:
+            raise file.error(
+                row, f"has the number {number + 1}: expected each once, from 1"
+            )
+    order = np.argsort(ids)
+    names = [names[row].strip() for row in order]
+    return Bunch(
+        id=ids[order], name=np.array(names), instances=[(name,) for name in names]
     )
 
 
@@ -275,7 +237,7 @@ def read_class_list(path):
         raise file.error(
             0,
             f"has the columns {', '.join(file.rows[0])}: expected those of a list of "
-            f"classes ({listed})",
+            f"classes ({listed}). {named(path)}",
         )
     names = _CLASS_LIST_HEADERS[header]
     file.use_header(names)
@@ -346,3 +308,53 @@ def many_shot_actions(actions, verbs, nouns, *, rule="and"):
         check_same_kind(listed, own, f"{name}s", f"{name}_id of actions")
         is_many_shot.append(label_mask(own, listed))
     return np.unique(np.asarray(list(pairs))[rules[rule](*is_many_shot)])
+
+
+def read_video_info(path):
+    r"""Read how many frames per second each video has, and how long it is.
+
+    Parameters
+    ----------
+    path : str or path-like
+        `EPIC_100_video_info.csv`, `EPIC_video_info.csv`, or a csv file with the columns
+        `video` (or `video_id`) and `fps`.
+
+    Returns
+    -------
+    info : Bunch
+        `video` and `fps`, columns of shape (n_videos,), which everything with `fps=`
+        takes as it is; `duration` in seconds, and other columns under their own names.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is empty, is of another kind, a line is broken, a video occurs twice
+        or a rate is not above 0; names the file and the line.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from skanticipate.datasets import read_video_info
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "EPIC_100_video_info.csv"
+    ...     _ = path.write_text("video_id,duration,fps\nP01_101,38.5,50.0")
+    ...     info = read_video_info(path)
+    >>> info.video, info.fps
+    (array(['P01_101'], dtype='<U7'), array([50.]))
+    """
+    file = CsvFile.for_reader(path, "read_video_info")
+    name = "video_id" if "video_id" in file.rows[0] else "video"
+    file.use_header((name, "fps"))
+    videos = file.strings(name)
+    for row, video in enumerate(videos):
+        if video in videos[:row]:
+            raise file.error(row, f"has the video {video!r}, which was listed before")
+    columns = {other: np.array(file.strings(other)) for other in file.names}
+    columns.pop(name)
+    columns["fps"] = file.numbers("fps", above=0)
+    if "duration" in columns:
+        columns["duration"] = file.numbers("duration", above=0)
+    return Bunch(video=np.array(videos), **columns)

@@ -3,13 +3,16 @@
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.utils._param_validation import StrOptions, validate_params
+from sklearn.utils._param_validation import HasMethods, StrOptions, validate_params
 
 from skanticipate.data.missing import as_list, is_never_a_name, refuse_masked
 from skanticipate.data.names import check_rows_alike
 from skanticipate.data.numbers import Interval
+from skanticipate.datasets._times import on_one_clock
 
 _LATEST_FRAME = 2**53  # beyond, floats skip whole numbers
+SPAN_COLUMNS = ("video", "start_frame", "stop_frame")
+_FPS = [Interval(Real, 0, None, closed="neither"), HasMethods("items"), None]
 
 
 @validate_params(
@@ -18,7 +21,7 @@ _LATEST_FRAME = 2**53  # beyond, floats skip whole numbers
         "history": [Interval(Integral, 1, None, closed="left")],
         "anticipation_time": [Interval(Real, 0, None, closed="left")],
         "rule": [StrOptions({"ended", "started", "all"})],
-        "fps": [Interval(Real, 0, None, closed="neither")],
+        "fps": _FPS,
     },
     prefer_skip_nested_validation=True,
 )
@@ -49,8 +52,12 @@ def label_history(segments, *, history=5, anticipation_time=1.0, rule="ended", f
           **`anticipation_time` is not used**: labels may stem from frames that
           an anticipating viewer has not seen.
 
-    fps : float, default=30
-        Frames per second of `start_frame` and `stop_frame`.
+    fps : float, mapping of video to float, table or None, default=30
+        Frames per second of `start_frame` and `stop_frame`: of all videos; of each; or
+        a table with the columns `video` and `fps`, as :func:`read_video_info` gives it.
+        Not used where the table has its times in seconds, in the columns
+        `start_seconds` and `stop_seconds`, as :func:`read_segments` gives them for
+        official files: those are the truth. None says that it must have them.
 
     Returns
     -------
@@ -65,7 +72,8 @@ def label_history(segments, *, history=5, anticipation_time=1.0, rule="ended", f
     ValueError
         If a column is missing or hides values behind a mask, the table is empty,
         columns differ in length, the name of a video is missing, a frame is not
-        finite, a segment stops before it starts or a parameter is out of its range.
+        finite, a segment stops before it starts, `fps` lacks a video or has 0 for one,
+        or a parameter is out of its range.
     TypeError
         If actions are neither all integers nor all strings.
 
@@ -95,8 +103,9 @@ def label_history(segments, *, history=5, anticipation_time=1.0, rule="ended", f
            [-1, -1]])
     """
     video, start, stop, action = _checked_columns(segments)
+    start, stop, per_second = on_one_clock(segments, start, stop, fps)
     # Rounded, or 25 fps * 0.28 s would be 7.000000000000001 frames.
-    limit = start - round(float(fps) * anticipation_time, 6)
+    limit = start - round(per_second * anticipation_time, 6)
     order = np.lexsort((stop, start, video))
     video, start, stop, limit = (c[order] for c in (video, start, stop, limit))
     if rule == "all":
@@ -145,7 +154,7 @@ def _walk_back(first, end, stop, stop_limit, history):
     {
         "segments": "no_validation",
         "max_gap": [Interval(Real, 0, None, closed="left"), None],
-        "fps": [Interval(Real, 0, None, closed="neither")],
+        "fps": _FPS,
     },
     prefer_skip_nested_validation=True,
 )
@@ -164,8 +173,12 @@ def label_sequences(segments, *, max_gap=None, fps=30):
         Seconds. A video is cut where the next segment starts more than this after
         all earlier ones have stopped, so that what lies on either side of a long
         gap is no transition. None never cuts.
-    fps : float, default=30
-        Frames per second of `start_frame` and `stop_frame`.
+    fps : float, mapping of video to float, table or None, default=30
+        Frames per second of `start_frame` and `stop_frame`: of all videos; of each; or
+        a table with the columns `video` and `fps`, as :func:`read_video_info` gives it.
+        Not used where the table has its times in seconds, in the columns
+        `start_seconds` and `stop_seconds`, as :func:`read_segments` gives them for
+        official files: those are the truth. None says that it must have them.
 
     Returns
     -------
@@ -208,7 +221,8 @@ def label_sequences(segments, *, max_gap=None, fps=30):
     [array([7]), array([7, 8]), array([9])]
     """
     video, start, stop, action = _checked_columns(segments)
-    longest = np.inf if max_gap is None else round(float(fps) * max_gap, 6)
+    start, stop, per_second = on_one_clock(segments, start, stop, fps)
+    longest = np.inf if max_gap is None else round(per_second * max_gap, 6)
     first_row = np.unique(video, return_index=True)[1][video]
     order = np.lexsort((stop, start, first_row))
     sequences = []
@@ -221,19 +235,30 @@ def label_sequences(segments, *, max_gap=None, fps=30):
 
 def _checked_columns(segments):
     """Video codes, start, stop and action of a table, all of one length."""
-    names = ("video", "start_frame", "stop_frame", "action")
+    video, start, stop, action = _columns(segments, (*SPAN_COLUMNS, "action"))
+    return video, start, stop, _label_column(action)
+
+
+def checked_spans(segments):
+    """Video codes, start and stop of a table that need not have labels."""
+    return _columns(segments, SPAN_COLUMNS)
+
+
+def _columns(segments, names):
     missing = [name for name in names if name not in segments]
     if missing:
+        hint = " Read an official file with read_segments." * ("video_id" in segments)
         raise ValueError(
             f"segments has no column {', '.join(map(repr, missing))}: expected a "
-            f"table with the columns {', '.join(names)}."
+            f"table with the columns {', '.join(names)}.{hint}"
         )
     check_rows_alike(**{name: segments[name] for name in names})
     check_videos(segments["video"], "video")
-    check_names(segments["action"], "action")
+    if "action" in names:
+        check_names(segments["action"], "action")
     for name in names[1:]:
         refuse_masked(segments[name], name, "Drop these segments, or fill them in.")
-    video, start, stop, action = columns = [np.asarray(segments[n]) for n in names]
+    video, start, stop, *rest = columns = [np.asarray(segments[n]) for n in names]
     shapes = {name: column.shape for name, column in zip(names, columns, strict=True)}
     if len(set(shapes.values())) > 1 or video.ndim != 1:
         raise ValueError(
@@ -244,7 +269,7 @@ def _checked_columns(segments):
         raise ValueError("segments is empty: expected at least one row.")
     start, stop = check_frames(start, "start_frame"), check_frames(stop, "stop_frame")
     _check_order(start, stop)
-    return _video_codes(video), start, stop, _label_column(action)
+    return _video_codes(video), start, stop, *rest
 
 
 def check_names(column, what):

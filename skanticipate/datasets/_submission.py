@@ -1,4 +1,4 @@
-"""Predictions written as a file for the EPIC-KITCHENS-100 challenge."""
+"""Predictions written as a file for the challenges of EPIC-KITCHENS."""
 
 import json
 import os
@@ -11,10 +11,9 @@ from skanticipate.data.names import check_label_names, check_row_names, check_ro
 from skanticipate.datasets._submission_check import (
     CHALLENGES,
     N_ACTIONS,
-    N_CLASSES,
-    VERSION,
     check_head,
     check_ids,
+    rules_of,
 )
 from skanticipate.metrics import marginalize
 from skanticipate.metrics.epic import verb_noun_ids
@@ -24,28 +23,29 @@ def write_submission(
     path,
     ids,
     *,
-    sls_pt,
-    sls_tl,
-    sls_td,
+    sls_pt=None,
+    sls_tl=None,
+    sls_td=None,
     action=None,
     classes=None,
     actions=None,
     verb=None,
     noun=None,
     challenge="action_anticipation",
+    dataset="epic100",
 ):
-    """Write predictions in the official JSON format of EPIC-KITCHENS-100.
+    """Write predictions in the official JSON format of EPIC-KITCHENS-100, or of -55.
 
     Parameters
     ----------
     path : str or path-like
         File to write; an old one is replaced once the new one is complete.
     ids : array-like of str of shape (n,)
-        The `narration_id` of each segment, such as `P01_11_0`. The challenge wants all
-        segments of its test set.
-    sls_pt, sls_tl, sls_td : int
+        The `narration_id` of each segment, such as `P01_11_0`; of "epic55" the `uid`,
+        strings or integers. The challenge wants all segments of its test set.
+    sls_pt, sls_tl, sls_td : int, default=None
         Supervision levels [1]_ of pre-training, training labels and training data,
-        each from 0 to 5.
+        each from 0 to 5. Needed for "epic100"; "epic55" has none.
     action : array-like of shape (n, C), default=None
         Scores of the actions, such as `predict_proba(X)`. The 100 best of each segment
         are written; of equal scores, those of the first columns. None leaves actions
@@ -57,11 +57,15 @@ def write_submission(
         Verb id and noun id of each action: what :func:`read_actions` returned, or a
         mapping from the action id to (verb id, noun id). Needed with `action`.
     verb, noun : array-like of shape (n, 97) and (n, 300), default=None
-        Scores of the verbs and nouns; the columns are their ids. None means the sums
+        Scores of the verbs and nouns, of "epic55" (n, 125) and (n, 352); the columns
+        are their ids. None means the sums
         over the actions that contain them, for which `action` must hold probabilities.
     challenge : {"action_anticipation", "action_recognition"}, \
             default="action_anticipation"
         The server that the file is for; both take the same format.
+    dataset : {"epic100", "epic55"}, default="epic100"
+        EPIC-KITCHENS-100, or -55, which wants two files in a zip archive: `seen.json`
+        of its first test set (S1), and `unseen.json` of its second (S2).
 
     Raises
     ------
@@ -101,36 +105,36 @@ def write_submission(
     >>> submission.verb.shape, submission.noun.shape, submission.action.shape
     ((2, 97), (2, 300), (2, 100))
     """
-    head = {
-        "version": VERSION,
-        "challenge": challenge,
-        "sls_pt": sls_pt,
-        "sls_tl": sls_tl,
-        "sls_td": sls_td,
-    }
-    check_head(head, "The submission", CHALLENGES)
+    rules = rules_of(dataset)
+    head = {"version": rules.version, "challenge": challenge}
+    levels = {"sls_pt": sls_pt, "sls_tl": sls_tl, "sls_td": sls_td}
+    head.update({name: level for name, level in levels.items() if level is not None})
+    check_head(head, "The submission", CHALLENGES, rules)
+    strange = [name for name in head if name in levels and name not in rules.levels]
+    if strange:
+        raise ValueError(f"A file of {dataset} has no {strange[0]}: leave it out.")
     check_rows_alike(ids=ids, action=action, verb=verb, noun=noun)
-    ids = check_ids(ids)
+    ids, limits = check_ids(ids, rules), rules.n_classes
     if action is None and (verb is None or noun is None):
         raise ValueError(
             "A submission needs scores of verbs and nouns: pass verb= and noun=, or "
             "action=, the probabilities of actions, to sum them from."
         )
-    scores, keys = {}, {task: _keys(n) for task, n in N_CLASSES.items()}
+    scores, keys = {}, {task: _keys(n) for task, n in limits.items()}
     if action is not None:
         columns = range(np.shape(action)[-1])
         classes = columns if classes is None else label_list(classes, "classes")
         pairs = list(zip(*verb_noun_ids(classes, actions), strict=True))
-        keys["action"] = _action_keys(pairs)
+        keys["action"] = _action_keys(pairs, limits)
         scores["action"] = _check_scores(action, ids, classes, "action")
     if verb is None or noun is None:
-        parts = {"verbs": range(N_CLASSES["verb"]), "nouns": range(N_CLASSES["noun"])}
+        parts = {"verbs": range(limits["verb"]), "nouns": range(limits["noun"])}
         table = dict(zip(classes, pairs, strict=True))
         sums = marginalize(scores["action"], classes, table, **parts)
         verb = sums.verb_proba if verb is None else verb
         noun = sums.noun_proba if noun is None else noun
-    scores["verb"] = _check_scores(verb, ids, range(N_CLASSES["verb"]), "verb")
-    scores["noun"] = _check_scores(noun, ids, range(N_CLASSES["noun"]), "noun")
+    scores["verb"] = _check_scores(verb, ids, range(limits["verb"]), "verb")
+    scores["noun"] = _check_scores(noun, ids, range(limits["noun"]), "noun")
     _write(path, head, ids, _entries(scores, keys))
 
 
@@ -138,7 +142,7 @@ def _keys(n):
     return [str(number) for number in range(n)]
 
 
-def _action_keys(pairs):
+def _action_keys(pairs, limits):
     """Key "verb,noun" of each action; all different and in range."""
     if len(pairs) < N_ACTIONS:
         raise ValueError(
@@ -148,10 +152,10 @@ def _action_keys(pairs):
         )
     seen = set()
     for verb, noun in pairs:
-        if not (0 <= verb < N_CLASSES["verb"] and 0 <= noun < N_CLASSES["noun"]):
+        if not (0 <= verb < limits["verb"] and 0 <= noun < limits["noun"]):
             raise ValueError(
                 f"actions holds the verb {verb} and the noun {noun}: expected ids "
-                f"below {N_CLASSES['verb']} and {N_CLASSES['noun']}, from 0."
+                f"below {limits['verb']} and {limits['noun']}, from 0."
             )
         if (verb, noun) in seen:
             raise ValueError(
@@ -188,7 +192,7 @@ def _entries(scores, keys):
     for row in range(len(scores["verb"])):
         entry = {
             task: dict(zip(keys[task], scores[task][row].tolist(), strict=True))
-            for task in N_CLASSES
+            for task in ("verb", "noun")
         }
         if "action" in scores:
             own = scores["action"][row].astype(np.float64)

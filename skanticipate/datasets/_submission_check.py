@@ -1,36 +1,63 @@
-"""Files of predictions for the EPIC-KITCHENS-100 challenge: their rules, checked."""
+"""Files of predictions for the EPIC-KITCHENS challenges: their rules, checked."""
 
 import functools
 import json
 import sys
 from collections import Counter
+from numbers import Integral
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.utils import Bunch
 
 from skanticipate.data.missing import label_list
+from skanticipate.datasets._csv import named
 
-VERSION = "0.2"
 CHALLENGES = ("action_anticipation", "action_recognition")
-N_CLASSES = {"verb": 97, "noun": 300}
 N_ACTIONS = 100
 _LEVELS = ("sls_pt", "sls_tl", "sls_td")
 
 
-def validate_submission(path, ids=None, *, challenge="action_anticipation"):
+class Rules(NamedTuple):
+    """What differs between the challenges of the two data sets."""
+
+    version: str
+    n_classes: dict
+    levels: tuple
+    id_name: str
+
+
+RULES = {
+    "epic100": Rules("0.2", {"verb": 97, "noun": 300}, _LEVELS, "narration_id"),
+    "epic55": Rules("0.1", {"verb": 125, "noun": 352}, (), "uid"),
+}
+
+
+def rules_of(dataset):
+    """Rules of a data set."""
+    if dataset not in RULES:
+        raise ValueError(f"dataset is {dataset!r}: expected one of {tuple(RULES)}.")
+    return RULES[dataset]
+
+
+def validate_submission(
+    path, ids=None, *, challenge="action_anticipation", dataset="epic100"
+):
     """Check a file of predictions by the rules of the official evaluation, and read it.
 
     Parameters
     ----------
     path : str or path-like
-        A JSON file as the EPIC-KITCHENS-100 challenge takes it.
+        A JSON file as the challenges of EPIC-KITCHENS take it.
     ids : array-like of str of shape (n,), default=None
-        The segments that must be in it, neither more nor less. None takes those of the
-        file.
+        The segments that must be in it, neither more nor less; of "epic55" their
+        `uid`, strings or integers. None takes those of the file.
     challenge : {"action_anticipation", "action_recognition"}, \
             default="action_anticipation"
         The server that the file is for.
+    dataset : {"epic100", "epic55"}, default="epic100"
+        EPIC-KITCHENS-100, or -55 with 125 verbs, 352 nouns and no supervision levels.
 
     Returns
     -------
@@ -38,7 +65,7 @@ def validate_submission(path, ids=None, *, challenge="action_anticipation"):
         `ids`, a list of n segments, in the order of the argument; `verb` (n, 97) and
         `noun` (n, 300), scores; `action` (n, 100), scores in the order of the file,
         and `pairs` (n, 100, 2), the verb and noun of each, or None for both if the
-        file has none; `sls_pt`, `sls_tl` and `sls_td`.
+        file has none; `sls_pt`, `sls_tl` and `sls_td` of "epic100".
 
     Raises
     ------
@@ -53,7 +80,8 @@ def validate_submission(path, ids=None, *, challenge="action_anticipation"):
     segment has a finite score for each of 97 verbs and 300 nouns; all segments or none
     have actions, exactly 100 of them, whose keys "verb,noun" are in range. Two things
     are checked that the official evaluation lets pass: NaN, and a key that is there
-    twice.
+    twice. EPIC-KITCHENS-55 has version "0.1", and two such files, `seen.json` and
+    `unseen.json`.
 
     References
     ----------
@@ -69,45 +97,49 @@ def validate_submission(path, ids=None, *, challenge="action_anticipation"):
     ...     _ = path.write_text('{"version": "0.1"}')
     ...     validate_submission(path)
     Traceback (most recent call last):
-    ValueError: ...test.json has the version '0.1': expected '0.2'.
+    ValueError: ...test.json has the version '0.1': expected '0.2'. Say ...epic55'.
     """
+    rules = rules_of(dataset)
     if challenge not in CHALLENGES:
         raise ValueError(f"challenge is {challenge!r}: expected one of {CHALLENGES}.")
     content = _object(_read(path), str(path))
-    check_head(content, str(path), (challenge,))
+    check_head(content, str(path), (challenge,), rules)
     results = _member(content, "results", str(path))
-    ids = list(results) if ids is None else check_ids(ids)
+    ids = list(results) if ids is None else check_ids(ids, rules)
     _check_segments(results, ids, path)
     entries = {f"{path}, segment {name!r},": results[name] for name in ids}
     submission = Bunch(ids=ids, action=None, pairs=None)
-    submission.update({level: content[level] for level in _LEVELS})
-    for task in N_CLASSES:
-        scores = [_class_scores(entries[where], task, where) for where in entries]
+    submission.update({level: content[level] for level in rules.levels})
+    limits = rules.n_classes
+    for task in limits:
+        scores = [_class_scores(entry, task, w, limits) for w, entry in entries.items()]
         submission[task] = np.array(scores)
     if "action" in results[ids[0]]:
-        scores = [_action_scores(entries[where], where) for where in entries]
+        scores = [_action_scores(entry, w, limits) for w, entry in entries.items()]
         submission.pairs, submission.action = map(np.array, zip(*scores, strict=True))
     return submission
 
 
-def check_head(head, where, challenges):
+def check_head(head, where, challenges, rules):
     """Check version, challenge and supervision levels."""
-    missing = [name for name in ("version", "challenge", *_LEVELS) if name not in head]
-    if "version" in head and head["version"] != VERSION:
+    needed = ("version", "challenge", *rules.levels)
+    missing = [name for name in needed if name not in head]
+    if "version" in head and head["version"] != rules.version:
+        other = next((k for k, r in RULES.items() if r.version == head["version"]), "")
         raise ValueError(
-            f"{where} has the version {head['version']!r}: expected {VERSION!r}."
+            f"{where} has the version {head['version']!r}: expected "
+            f"{rules.version!r}.{f' Say dataset={other!r}.' * bool(other)}"
         )
     if missing:
         raise ValueError(
-            f"{where} has no {missing[0]!r}: expected version, challenge, "
-            f"{', '.join(_LEVELS)} and results."
+            f"{where} has no {missing[0]!r}: expected {', '.join(needed)} and results."
         )
     if head["challenge"] not in challenges:
         raise ValueError(
             f"{where} has the challenge {head['challenge']!r}: expected "
             f"{' or '.join(map(repr, challenges))}."
         )
-    for name in _LEVELS:
+    for name in rules.levels:
         if type(head[name]) is not int or not 0 <= head[name] <= 5:
             raise ValueError(
                 f"{where} has the supervision level {name}={head[name]!r}: expected a "
@@ -115,13 +147,15 @@ def check_head(head, where, challenges):
             )
 
 
-def check_ids(ids):
+def check_ids(ids, rules=RULES["epic100"]):
     """Names of segments, none of them twice.   -> list of str."""
     ids = label_list(ids, "ids")
+    if rules.id_name == "uid":  # numbers, as the official csv has them
+        ids = [str(name) if isinstance(name, Integral) else name for name in ids]
     if not ids or not all(isinstance(name, str) for name in ids):
         raise ValueError(
-            "ids must hold the narration_id of at least one segment, strings such as "
-            f"'P01_11_0', got {ids[:3]}."
+            f"ids must hold the {rules.id_name} of at least one segment, strings such "
+            f"as 'P01_11_0', got {ids[:3]}."
         )
     if len(set(ids)) < len(ids):
         repeated = _first_repeated(ids)
@@ -151,7 +185,7 @@ def _read(path):
         try:
             return json.load(file, object_pairs_hook=_Object)
         except (ValueError, RecursionError) as error:
-            raise ValueError(f"{path} is no JSON ({error}).") from error
+            raise ValueError(f"{path} is no JSON ({error}). {named(path)}") from error
 
 
 def _object(value, where):
@@ -194,57 +228,57 @@ def _check_segments(results, ids, path):
             )
 
 
-def _class_scores(entry, task, where):
+def _class_scores(entry, task, where, limits):
     """Scores of all verbs or nouns, by id."""
     scores = _member(entry, task, where)
     by_id = {}
     for key in scores:
-        (number,) = _ids_of(key, (task,), where)
+        (number,) = _ids_of(key, (task,), where, limits)
         if number in by_id:
             raise ValueError(f"{where} has the {task} {number} twice.")
         by_id[number] = _score(scores, key, task, where)
-    missing = [number for number in range(N_CLASSES[task]) if number not in by_id]
+    missing = [number for number in range(limits[task]) if number not in by_id]
     if missing:
         raise ValueError(
             f"{where} has no score of the {task} {missing[0]}: expected "
-            f"{N_CLASSES[task]}, got {len(by_id)}."
+            f"{limits[task]}, got {len(by_id)}."
         )
-    return [by_id[number] for number in range(N_CLASSES[task])]
+    return [by_id[number] for number in range(limits[task])]
 
 
-def _action_scores(entry, where):
+def _action_scores(entry, where, limits):
     """Pairs (verb, noun) and their scores, in the order of the file."""
     scores = _member(entry, "action", where)
     if len(scores) != N_ACTIONS:
         raise ValueError(
             f"{where} has scores of {len(scores)} actions: expected {N_ACTIONS}."
         )
-    pairs = [_ids_of(key, ("verb", "noun"), where) for key in scores]
+    pairs = [_ids_of(key, ("verb", "noun"), where, limits) for key in scores]
     if len(set(pairs)) < len(pairs):
         raise ValueError(f"{where} has the action {_first_repeated(pairs)} twice.")
     return pairs, [_score(scores, key, "action", where) for key in scores]
 
 
-def _ids_of(key, tasks, where):
+def _ids_of(key, tasks, where, limits):
     """Ids in a key: "3" of a verb or noun, "3,14" of an action."""
-    ids = _parse_key(key, tasks)
+    bounds = tuple(limits[task] for task in tasks)
+    ids = _parse_key(key, bounds)
     if ids is None:
-        limits = " and ".join(str(N_CLASSES[task]) for task in tasks)
         raise ValueError(
             f"{where} has the key {key!r}: expected {','.join(tasks)}, with ids below "
-            f"{limits}, from 0."
+            f"{' and '.join(map(str, bounds))}, from 0."
         )
     return ids
 
 
 @functools.lru_cache(maxsize=2**16)  # all segments have much the same keys
-def _parse_key(key, tasks):
+def _parse_key(key, bounds):
     try:
         ids = tuple(map(int, key.split(",")))
     except ValueError:
         return None
-    in_range = len(ids) == len(tasks) and all(
-        0 <= number < N_CLASSES[task] for number, task in zip(ids, tasks, strict=True)
+    in_range = len(ids) == len(bounds) and all(
+        0 <= number < bound for number, bound in zip(ids, bounds, strict=True)
     )
     return ids if in_range else None
 

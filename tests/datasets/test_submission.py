@@ -208,3 +208,46 @@ def test_nothing_wrong_is_written(path, changes, match):
     with pytest.raises(ValueError, match=match):
         write(path, **changes)
     assert os.listdir(path.parent) == []
+
+
+# EPIC-KITCHENS-55
+
+
+def test_epic_55_has_a_version_and_classes_of_its_own(path):
+    uids = np.array([1924, 1925, 1926])
+    changes = {"sls_pt": None, "sls_tl": None, "sls_td": None, "dataset": "epic55"}
+    pairs = {label: (label % 12 + 110, 340 + label // 12) for label in range(N_ACTIONS)}
+    proba = np.full((3, N_ACTIONS), 1 / N_ACTIONS)
+    content = write(
+        path, uids, **changes, verb=None, noun=None, action=proba, actions=pairs
+    )
+    assert sorted(content) == ["challenge", "results", "version"]
+    assert content["version"] == "0.1"
+    assert list(content["results"]) == ["1924", "1925", "1926"]
+    entry = content["results"]["1924"]
+    assert [len(entry[task]) for task in ("verb", "noun", "action")] == [125, 352, 100]
+    assert entry["verb"]["110"] == pytest.approx(10 / N_ACTIONS)  # 10 of 120 actions
+    submission = validate_submission(path, uids, dataset="epic55")
+    assert submission.ids == ["1924", "1925", "1926"]
+    assert submission.verb.shape == (3, 125)
+    assert submission.pairs[0, 0].tolist() == [110, 340]
+    with pytest.raises(ValueError, match="'0.1': expected '0.2'. Say dataset='epic55'"):
+        validate_submission(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"dataset": "epic55"}, "A file of epic55 has no sls_pt: leave it out"),
+        ({"dataset": "egtea"}, "dataset is 'egtea': expected one of"),
+        ({"sls_pt": None}, "has no 'sls_pt'"),
+        (
+            {"dataset": "epic55", "sls_pt": None, "sls_tl": None, "sls_td": None},
+            r"verb are float64 of shape \(3, 97\): expected .* of shape \(3, 125\)",
+        ),
+        ({"ids": [1, 2, 3]}, "ids must hold the narration_id"),
+    ],
+)
+def test_files_of_the_other_data_set_are_refused(path, changes, match):
+    with pytest.raises(ValueError, match=match):
+        write(path, **changes)

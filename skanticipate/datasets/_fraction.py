@@ -1,0 +1,102 @@
+"""Early recognition: the first part of trimmed clips, and all of them."""
+
+from numbers import Real
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.utils._param_validation import validate_params
+
+from skanticipate.data.numbers import Interval
+from skanticipate.preprocessing.padding import pad_clips
+
+
+class EarlyClips(NamedTuple):
+    """What is seen of each clip, and all of it."""
+
+    X_past: np.ndarray
+    X_future: np.ndarray
+
+
+@validate_params(
+    {
+        "clips": ["array-like"],
+        "fraction": [Interval(Real, 0, 1, closed="right")],
+    },
+    prefer_skip_nested_validation=True,
+)
+def first_fraction(clips, fraction=0.2):
+    """Cut trimmed clips into what is seen of them and all of them, for a teacher.
+
+    Clips that show one action from its first frame to its last have no past: to
+    anticipate is to name the action early, from the first `fraction` of the clip.
+    The teacher sees the whole clip, as `X_future_unlabeled`.
+
+    Parameters
+    ----------
+    clips : ndarray of shape (n, T, d) or (n, T, ..., d), or list of n arrays (T_i, ...)
+        Features of the steps of each clip, the latest step last. Steps of NaN at the
+        start are padding, as :func:`skanticipate.pad_clips` adds it, and do not count.
+    fraction : float, default=0.2
+        Share of the steps that is seen, above 0 and at most 1.
+
+    Returns
+    -------
+    clips : EarlyClips
+        A pair, with names:
+
+        X_past : ndarray of shape (n, S, d) or (n, S, ..., d)
+            The first max(1, ceil(`fraction` T_i)) steps of each clip, S being the
+            largest such number; the others are padded on the left with NaN.
+        X_future : ndarray of shape (n, T, d) or (n, T, ..., d)
+            All steps, padded likewise.
+
+    Raises
+    ------
+    ValueError
+        If a clip has no step, or as :func:`skanticipate.pad_clips` says.
+
+    See Also
+    --------
+    cut_pairs : Past and future of clips of untrimmed videos.
+
+    Notes
+    -----
+    The protocol of JHMDB [1]_: fit on the training part of each of the three splits,
+    predict from the first 20 % of the frames, and average the three accuracies. Its
+    clips have 15 to 40 frames, so 20 % are 3 to 8. How the original fills clips of 8
+    frames from them is not said. Without labels, `y` is -1 for the clips whose label
+    is to be unknown; their futures still teach.
+
+    References
+    ----------
+    .. [1] Tran, Wang and Hoai, "Back to the Future: Knowledge Distillation for Human
+       Action Anticipation", arXiv 1904.04868.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skanticipate.datasets import first_fraction
+    >>> clips = [np.arange(1.0, 11.0)[:, None], np.arange(1.0, 5.0)[:, None]]
+    >>> early = first_fraction(clips, 0.2)  # of 10 steps and of 4
+    >>> early.X_past[:, :, 0]
+    array([[ 1.,  2.],
+           [nan,  1.]])
+    >>> early.X_future.shape
+    (2, 10, 1)
+    """
+    whole = pad_clips(clips)  # (n, T, ..., d)
+    padded = np.isnan(whole).all(axis=tuple(range(2, whole.ndim)))  # (n, T)
+    first = np.argmin(padded, axis=1)  # of the steps that are there
+    empty = np.flatnonzero(padded.all(axis=1))
+    if empty.size:
+        raise ValueError(
+            f"clip {empty[0]} has no step ({empty.size} such clips): drop them."
+        )
+    n_steps = whole.shape[1] - first
+    # Rounded, or 7 % of 100 would be 7.000000000000001 steps, and 8.
+    seen = np.maximum(np.ceil(np.round(fraction * n_steps, 6)), 1).astype(int)
+    parts = [
+        clip[start : start + n]
+        for clip, start, n in zip(whole, first, seen, strict=True)
+    ]
+    return EarlyClips(pad_clips(parts), whole)

@@ -1,0 +1,139 @@
+"""When segments start and stop: by the seconds of their table, or frames and a rate."""
+
+import re
+from numbers import Real
+
+import numpy as np
+
+from skanticipate.data.missing import refuse_masked
+
+TIME_COLUMNS = ("start_seconds", "stop_seconds")
+_TICKS = 1_000_000  # whole microseconds compare exactly, fractions of a second do not
+_TIMESTAMP = re.compile(r"(\d+):([0-5]?\d):([0-5]?\d(?:\.\d+)?)", re.ASCII)
+
+
+def seconds_of_timestamp(text):
+    """Seconds that "00:01:02.50" stands for; None where a text is no timestamp.
+
+    Examples
+    --------
+    >>> seconds_of_timestamp("00:01:02.50")
+    62.5
+    """
+    match = _TIMESTAMP.fullmatch(text.strip())
+    if match is None:
+        return None
+    hours, minutes, seconds = match.groups()
+    return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+
+
+def has_times(segments):
+    """Whether a table says its seconds itself, so that no rate is needed."""
+    return all(name in segments for name in TIME_COLUMNS)
+
+
+def on_one_clock(segments, start, stop, fps):
+    """Start and stop in one unit for all videos, and how many of it a second has.
+
+    Frames stay frames where one rate serves all; else they become microseconds.
+    """
+    if has_times(segments) or not isinstance(fps, Real):
+        return *map(_ticks, seconds(segments, start, stop, fps)), float(_TICKS)
+    return start, stop, float(fps)
+
+
+def _ticks(values):
+    return np.rint(values * _TICKS).astype(np.int64)
+
+
+def seconds(segments, start, stop, fps):
+    """Start and stop in seconds.   (n,), (n,) -> (n,), (n,) float64."""
+    rates = rate_of_rows(segments, fps, "fps")  # a wrong one is an error in any case
+    if has_times(segments):
+        return _own_seconds(segments)
+    if rates is None:
+        raise ValueError(
+            "fps is None and segments has no column "
+            f"{' and '.join(TIME_COLUMNS)}: give the frames per second of its frames."
+        )
+    return start / rates, stop / rates
+
+
+def frames_at(segments, start, stop, fps, rate):
+    """Whole frames of start and stop at another rate, counted from 1, rounded down.
+
+    As RULSTM converts the annotations to 30 frames per second.
+    """
+    return tuple(
+        np.maximum(np.floor(np.round(times * rate, 6)), 1).astype(np.int64)
+        for times in seconds(segments, start, stop, fps)
+    )
+
+
+def rate_of_rows(segments, fps, name):
+    """Frames per second of each row: a number, (n,), or None where there is none."""
+    if fps is None or isinstance(fps, Real):
+        return fps
+    rates = _rates(fps, name)
+    videos = [str(video) for video in np.asarray(segments["video"]).tolist()]
+    missing = sorted({video for video in videos if video not in rates})
+    if missing:
+        raise ValueError(
+            f"{name} has no entry for {len(missing)} videos of segments, such as "
+            f"{missing[0]!r}: give the frames per second of every video."
+        )
+    for video in dict.fromkeys(videos):
+        rate = rates[video]
+        if isinstance(rate, bool) or not isinstance(rate, Real) or not 0 < rate < 1e9:
+            raise ValueError(
+                f"{name} is {rate!r} for the video {video!r}: expected a number above "
+                "0, the frames per second."
+            )
+    return np.array([rates[video] for video in videos], dtype=np.float64)
+
+
+def _rates(fps, name):
+    """Mapping of video, as a string, to what a mapping or table says of it."""
+    column = next((c for c in ("video", "video_id") if c in fps and "fps" in fps), None)
+    if column is None:
+        return {str(video): rate for video, rate in fps.items()}
+    refuse_masked(fps["fps"], name, "Fill them in.")
+    pairs = zip(
+        np.asarray(fps[column]).astype(str).tolist(),
+        np.asarray(fps["fps"]).tolist(),
+        strict=True,
+    )
+    rates = {}
+    for video, rate in pairs:
+        if rates.setdefault(video, rate) != rate:
+            raise ValueError(
+                f"{name} gives the video {video!r} {rates[video]} and {rate} frames "
+                "per second: expected one rate for each video."
+            )
+    return rates
+
+
+def _own_seconds(segments):
+    """Check the columns of seconds of a table.   -> (n,), (n,) float64."""
+    columns = []
+    for name in TIME_COLUMNS:
+        refuse_masked(segments[name], name, "Drop these segments, or fill them in.")
+        column = np.asarray(segments[name])
+        if column.dtype.kind not in "iuf":
+            raise ValueError(f"{name} has dtype {column.dtype}: expected seconds.")
+        bad = np.flatnonzero(~(np.abs(column) <= 1e9))
+        if bad.size:
+            raise ValueError(
+                f"{name} is {column[bad[0]]} in row {bad[0]} ({bad.size} such rows): "
+                "expected finite seconds; drop segments without times."
+            )
+        columns.append(column.astype(np.float64))
+    start, stop = columns
+    bad = np.flatnonzero(stop < start)
+    if bad.size:
+        row = bad[0]
+        raise ValueError(
+            f"row {row} of segments stops at {stop[row]} s before it starts at "
+            f"{start[row]} s ({bad.size} such rows): swap or drop them."
+        )
+    return start, stop

@@ -1,0 +1,156 @@
+"""Features that lie the other way, in folders of arrays, or in memory."""
+
+import pickle
+
+import numpy as np
+import pytest
+from feature_files import numbered
+from numpy.testing import assert_array_equal
+
+from skanticipate.datasets import (
+    FeatureTable,
+    cut_clips,
+    open_features,
+    read_hdf5,
+    read_npy,
+)
+
+VIDEOS = {"P02_1": numbered(30, 2), "P01_10": numbered(7, 1), "P01_1": numbered(11, 0)}
+
+
+def write_npy(path, videos=VIDEOS, turned=False):
+    path.mkdir()
+    for name, frames in videos.items():
+        np.save(path / f"{name}.npy", frames.T if turned else frames)
+    return path
+
+
+def write_hdf5(path, videos=VIDEOS, turned=False):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(path, "w") as file:
+        for name, frames in videos.items():
+            file[name] = frames.T if turned else frames
+    return path
+
+
+def assert_is(table, first_frame=1):
+    assert sorted(table) == sorted(VIDEOS)
+    for name, frames in VIDEOS.items():
+        assert_array_equal(table[name], frames)
+        numbers = table.frames[table.rows([name], [[first_frame, first_frame + 6]])[0]]
+        assert numbers.tolist() == [first_frame, first_frame + 6]
+    assert np.isnan(table.array[-1]).all()
+
+
+@pytest.mark.parametrize("time_axis", [0, 1])
+def test_all_ways_give_one_table(tmp_path, time_axis):
+    turned = time_axis == 1
+    folder = write_npy(tmp_path / "npy", turned=turned)
+    assert_is(read_npy(folder, out=tmp_path / "a", time_axis=time_axis))
+    assert_is(open_features(tmp_path / "a"))
+    file = write_hdf5(tmp_path / "rgb.h5", turned=turned)
+    assert_is(read_hdf5(file, out=tmp_path / "b", time_axis=time_axis))
+    arrays = {name: frames.T if turned else frames for name, frames in VIDEOS.items()}
+    table = FeatureTable.from_arrays(arrays, time_axis=time_axis, first_frame=0)
+    assert_is(table, first_frame=0)
+    assert_is(pickle.loads(pickle.dumps(table)), first_frame=0)
+
+
+@pytest.mark.parametrize("time_axis", [0, 1])
+def test_long_videos_are_read_in_blocks(tmp_path, monkeypatch, time_axis):
+    from skanticipate.datasets import _hdf5, _npy
+
+    monkeypatch.setattr(_npy, "_BLOCK_BYTES", 60)
+    monkeypatch.setattr(_hdf5, "_BLOCK_BYTES", 60)
+    turned = time_axis == 1
+    folder = write_npy(tmp_path / "npy", turned=turned)
+    assert_is(read_npy(folder, out=tmp_path / "a", time_axis=time_axis))
+    file = write_hdf5(tmp_path / "rgb.h5", turned=turned)
+    assert_is(read_hdf5(file, out=tmp_path / "b", time_axis=time_axis))
+
+
+def test_clips_of_arrays_in_memory():
+    table = FeatureTable.from_arrays({"a": np.arange(1, 91)[:, None]})
+    assert table.array.dtype == np.float32
+    segments = {"video": ["a"], "start_frame": [60], "stop_frame": [80]}
+    data = cut_clips(table, segments, observation=0.5, anticipation=1.0, step=0.5)
+    assert np.asarray(data.X_past)[0, :, 0].tolist() == [15, 30, 45]
+    with pytest.raises(ValueError, match="features has no video 'b', which row 0 asks"):
+        cut_clips(table, {**segments, "video": ["b"]})
+    with pytest.raises(ValueError, match="features has no a, frame 94, which row 0"):
+        cut_clips(table, {**segments, "start_frame": [124], "stop_frame": [130]})
+
+
+def test_a_wrong_axis_is_guessed(tmp_path):
+    folder = write_npy(tmp_path / "npy", turned=True)
+    file = write_hdf5(tmp_path / "rgb.h5", turned=True)
+    arrays = {name: frames.T for name, frames in VIDEOS.items()}
+    for read in (
+        lambda: read_npy(folder, out=tmp_path / "out"),
+        lambda: read_hdf5(file, out=tmp_path / "out"),
+        lambda: FeatureTable.from_arrays(arrays),
+    ):
+        with pytest.raises(ValueError, match="has 7 features.*Say time_axis=1"):
+            read()
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("array", "match"),
+    [
+        (np.ones(3), r"float64 of shape \(3,\): expected real numbers"),
+        (np.ones((0, 3)), r"shape \(0, 3\)"),
+        (np.array([["a"]]), "<U1 of shape"),
+        (np.ones((2, 4)), "has 4 features.*expected 3"),
+        (np.array([[1, 2, np.inf]]), "no features"),
+        (np.array([[1, np.nan, 2]]), "no features"),
+    ],
+)
+def test_what_is_no_feature(tmp_path, array, match):
+    videos = {**VIDEOS, "P09_1": array}
+    with pytest.raises(ValueError, match=match):
+        FeatureTable.from_arrays(videos)
+    folder = write_npy(tmp_path / "npy", videos)
+    with pytest.raises(ValueError, match=match):
+        read_npy(folder, out=tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["npy"]
+
+
+def test_pickles_are_refused(tmp_path):
+    folder = write_npy(tmp_path / "npy")
+    objects = np.array([[1, None, "a"]], dtype=object)
+    np.save(folder / "P03.npy", objects, allow_pickle=True)
+    with pytest.raises(ValueError, match=r"P03\.npy holds Python objects.*np\.save"):
+        read_npy(folder, out=tmp_path / "out")
+    (folder / "P03.npy").write_bytes(pickle.dumps({"P03": np.ones(3)}))
+    with pytest.raises(ValueError, match=r"P03\.npy is a Python pickle.*np\.save"):
+        read_npy(folder, out=tmp_path / "out")
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "P03.pkl").write_bytes(pickle.dumps({"P03": np.ones(3)}))
+    with pytest.raises(
+        ValueError, match=r"has P03\.pkl in place of P03\.npy.*np\.save"
+    ):
+        read_npy(other, out=tmp_path / "out")
+
+
+def test_broken_files_are_named(tmp_path):
+    folder = write_npy(tmp_path / "npy")
+    content = (folder / "P02_1.npy").read_bytes()
+    for broken, match in (
+        (content[:-9], r"P02_1\.npy is damaged"),
+        (b"", r"P02_1\.npy is no array"),
+        (b"1.0 2.0", r"P02_1\.npy is no array"),
+    ):
+        (folder / "P02_1.npy").write_bytes(broken)
+        with pytest.raises(ValueError, match=match):
+            read_npy(folder, out=tmp_path / "out")
+    with pytest.raises(FileNotFoundError, match="no folder"):
+        read_npy(tmp_path / "none", out=tmp_path / "out")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"has no file <video>\.npy"):
+        read_npy(tmp_path / "empty", out=tmp_path / "out")
+    with pytest.raises(FileExistsError):
+        read_npy(folder, out=folder)
+    with pytest.raises(ValueError, match="features is empty"):
+        FeatureTable.from_arrays({})
