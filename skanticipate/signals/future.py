@@ -19,8 +19,9 @@ from skanticipate.data.validation import (
     check_teacher_proba,
 )
 from skanticipate.data.warn import warn
-from skanticipate.estimator.nested import names_of_columns
+from skanticipate.estimator.nested import names_of_columns, nested_estimators
 from skanticipate.estimator.prediction import PredictionMixin
+from skanticipate.networks.base import NetworkSpec
 from skanticipate.signals.asking import split_transforms
 from skanticipate.signals.maps import gives_map, map_source, map_width, weights_for
 from skanticipate.signals.signal import (
@@ -151,6 +152,7 @@ class FutureSignal(Signal):
             nothing_to_learn=_NOTHING_TO_LEARN,
             shared=shared,
         )
+        warn_of_early_answers(self.taught.teacher)
 
     def start(self, network, spec):
         """Give the network the weights of the teacher, where that is wanted."""
@@ -335,6 +337,29 @@ def warn_of_signed_labels(classes, marker):
             "y holds -1 and 1 only, which are read as two classes: pass "
             "unlabeled_label=-1 if -1 marks unlabelled rows.",
         )
+
+
+def warn_of_early_answers(teacher):
+    """Warn of a network of ours that does not see futures to their end.
+
+    Parameters
+    ----------
+    teacher : classifier
+        Fitted; the members of an ensemble count.
+    """
+    _, last = split_transforms(teacher)
+    for part in (last, *nested_estimators(last)):
+        network = getattr(part, "network_spec_", getattr(part, "network", None))
+        if not (isinstance(part, PredictionMixin) and isinstance(network, NetworkSpec)):
+            continue
+        stage, n_stages = network.answering_stage(), len(network.stage_times())
+        if stage < n_stages - 1:
+            warn(
+                f"The network of the teacher {type(part).__name__} answers at stage "
+                f"{stage + 1} of {n_stages}, before it has read clips of the future "
+                "to their end: set its anticipation_time=None."
+            )
+            return
 
 
 def _is_pretrained(teacher):
