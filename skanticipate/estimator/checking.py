@@ -29,6 +29,7 @@ from skanticipate.data.validation import (
 from skanticipate.estimator.blueprint import default_network
 from skanticipate.estimator.fit_key import check_can_go_on
 from skanticipate.estimator.nested import validate_nested, warn_if_reencoded
+from skanticipate.estimator.watching import check_watched
 from skanticipate.training.seeds import seeds_of
 
 # What seeds are derived for; the order decides on their numbers.
@@ -78,6 +79,7 @@ class FitChecks:
         rows = self._check_rows(X_past)
         X_val, y_val = whole_validation(X_val, y_val, len(rows))
         labels = self._check_labels(y, y_past, y_val)
+        check_watched(self, len(labels.classes))
         check_same_length(
             len(rows),
             y=labels.codes,

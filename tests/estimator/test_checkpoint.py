@@ -102,6 +102,7 @@ def epochs(monkeypatch):
     return Epochs(monkeypatch)
 
 
+@pytest.mark.filterwarnings("ignore:.* kept the weights of the first epoch")
 @pytest.mark.filterwarnings("ignore:feature_weight is positive")
 @pytest.mark.parametrize("name", FITS)
 def test_fit_that_is_ended_at_any_epoch_goes_on_bit_for_bit(name, epochs, tmp_path):
@@ -497,6 +498,7 @@ def test_generators_inside_are_refused(tmp_path):
         distilled(teacher=teacher, checkpoint=tmp_path).fit(X, SOME, FUTURE)
 
 
+@pytest.mark.filterwarnings("ignore:.* kept the weights of the first epoch")
 def test_functions_without_a_name_are_refused(tmp_path):
     model = smoothed(checkpoint=tmp_path, scoring=lambda *_: 0.0, **STOPPING)
     with pytest.warns(UserWarning, match="checkpoint is not used"):
