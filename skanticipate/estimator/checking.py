@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import clone
 
 from skanticipate.data.labels import check_labels, warn_dropped
-from skanticipate.data.layout import hint_other_scale
+from skanticipate.data.layout import hint_unscaled_validation
 from skanticipate.data.leaks import (
     warn_of_repeats,
     warn_ungrouped,
@@ -104,6 +104,11 @@ class FitChecks:
         """Check clips, and parameters of what is nested.   -> RowView."""
         validate_nested(self)
         if self._continues():
+            if changed := self._changed_network():
+                raise ValueError(
+                    f"{changed} warm_start continues with it: set the parameter back, "
+                    "or set warm_start=False."
+                )
             return self._check_like_fit(X_past, "X_past")
         return check_clips(X_past, name="X_past", estimator=self, reset=True)
 
@@ -175,7 +180,7 @@ class FitChecks:
         if X_val is not None:
             validation = self._check_validation(X_val, y_val)
             warn_of_repeats(validation.rows, samples.rows)
-            hint_other_scale(samples.rows, validation.rows, "X_val")
+            hint_unscaled_validation(samples.rows, validation.rows)
             return samples, validation
         if self.early_stopping:
             if samples.groups is None:

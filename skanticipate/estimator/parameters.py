@@ -106,7 +106,7 @@ _SHARED = {
         Epochs between two writes, at least: they are fewer where writing would take
         more than three hundredths of the time.
     warm_start : bool, default=False
-        Continue from the weights of the last fit; `network` is not read again.
+        Continue from the weights of the last fit, whose `network` must not be changed.
         Teachers are fitted anew.
     random_state : int, RandomState instance or None, default=None
         Seed of initial weights, shuffling, dropout and the held-out part. The same

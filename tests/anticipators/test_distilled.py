@@ -220,6 +220,7 @@ def test_a_fit_is_what_a_loop_in_torch_does(stages, frozen_width):
 # ------------------------------------------------------------------ without teacher
 
 
+@pytest.mark.filterwarnings("ignore:prior is set, but there is smoothing=0")
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
 def test_without_futures_it_is_a_smoothed_anticipator(smoothing):
     params = {"smoothing": smoothing, "prior": VerbNounPrior(DATA.actions)}
@@ -706,7 +707,8 @@ def test_feature_map_is_nan_at_padding():
 
 @pytest.mark.parametrize("own", [True, False])
 def test_a_student_is_saved_with_its_teacher(own, tmp_path):
-    model = student(teacher=None if own else LogisticRegression(), prior=UniformPrior())
+    model = student(teacher=None if own else LogisticRegression())
+    model.set_params(prior=UniformPrior(), smoothing=0.1)
     model.fit(PAST, Y, FUTURE)
     path = tmp_path / "student.safetensors"
     model.save(path)

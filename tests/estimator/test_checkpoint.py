@@ -21,6 +21,7 @@ from interrupted import (
     bits,
     nadam,
 )
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -369,6 +370,13 @@ def test_another_fit_is_another_entry(change, tmp_path):
     names = change.keys() & {"sample_weight", "groups"}
     signals = {name: change.pop(name) for name in names}
     smoothed(checkpoint=tmp_path, **change).fit(*data, **signals)
+    assert n_kept(tmp_path) == 2
+
+
+def test_a_fit_with_metadata_routing_is_another_entry(tmp_path):
+    for routing in (False, True, True):
+        with config_context(enable_metadata_routing=routing):
+            smoothed(checkpoint=tmp_path).fit(X, Y)
     assert n_kept(tmp_path) == 2
 
 
