@@ -8,13 +8,11 @@ import torch
 from sklearn.utils._param_validation import HasMethods, Options, StrOptions
 
 from skanticipate.data.numbers import Interval
-from skanticipate.data.warn import is_one_of_many
 from skanticipate.estimator.base import BaseAnticipator
 from skanticipate.estimator.fit_key import kept_beside
 from skanticipate.priors.labels import new_prior
 from skanticipate.signals.future import FutureSignal
 from skanticipate.signals.labels import LabelSignal
-from skanticipate.signals.signal import warn_of_silence
 from skanticipate.signals.text import TextSignal
 from skanticipate.teachers.history import HistoryTeacher
 from skanticipate.teachers.recognition import RecognitionTeacher
@@ -293,7 +291,6 @@ class DistilledAnticipator(BaseAnticipator):
 
     def _signals(self, *, X_future_unlabeled, past_actions, y_past, teacher_proba):
         folder = self._cache_folder()
-        self._warn_of_weights_of_zero()
         labels = LabelSignal(
             y_past,
             prior=new_prior(self.prior, self.classes),
@@ -328,17 +325,6 @@ class DistilledAnticipator(BaseAnticipator):
             folder=folder,
         )
         return [labels, future, text]
-
-    def _warn_of_weights_of_zero(self):
-        """Warn of what has no weight, unless this fit is one of a search, say."""
-        if is_one_of_many():
-            return
-        if self.smoothing == 0:
-            told = "smoothing=0: no label is mixed with it."
-            warn_of_silence(told, prior=self.prior is not None)
-        if self.teacher_weight == 0:
-            told = "teacher_weight=0: no labelled row is compared at it."
-            warn_of_silence(told, temperature=self.temperature != 1)
 
     def _cache_folder(self):
         if self.teacher_cache is not None and not isinstance(

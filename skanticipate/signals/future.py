@@ -18,7 +18,7 @@ from skanticipate.data.validation import (
     check_futures,
     check_teacher_proba,
 )
-from skanticipate.data.warn import warn
+from skanticipate.data.warn import is_one_of_many, warn
 from skanticipate.estimator.nested import names_of_columns, nested_estimators
 from skanticipate.estimator.prediction import PredictionMixin
 from skanticipate.networks.base import NetworkSpec
@@ -113,6 +113,7 @@ class FutureSignal(Signal):
             )
         if self.cross_fit and groups is None:
             warn_ungrouped(f"cross_fit={self.cross_fit} divides the rows")
+        warn_of_weights_of_zero(estimator)
         return found
 
     def has(self, samples):
@@ -337,6 +338,23 @@ def warn_of_signed_labels(classes, marker):
             "y holds -1 and 1 only, which are read as two classes: pass "
             "unlabeled_label=-1 if -1 marks unlabelled rows.",
         )
+
+
+def warn_of_weights_of_zero(estimator):
+    """Warn of what has no weight, unless this fit is one of a search, say.
+
+    Parameters
+    ----------
+    estimator : DistilledAnticipator
+    """
+    if is_one_of_many():
+        return
+    if estimator.smoothing == 0:
+        told = "smoothing=0: no label is mixed with it."
+        warn_of_silence(told, prior=estimator.prior is not None)
+    if estimator.teacher_weight == 0:
+        told = "teacher_weight=0: no labelled row is compared at it."
+        warn_of_silence(told, temperature=estimator.temperature != 1)
 
 
 def warn_of_early_answers(teacher):
