@@ -70,7 +70,7 @@ def vectors(path, words):
 
 READERS = {
     "top_k_accuracy": lambda v: top_k_accuracy(LETTERS, SCORES, k=1, classes=v),
-    "time_to_action": lambda v: time_to_action(LETTERS, [SCORES], [1.0], classes=v),
+    "time_to_action": lambda v: time_to_action(LETTERS, [SCORES], [1], k=1, classes=v),
     "recall classes": lambda v: recall(classes=v),
     "marginalize classes": lambda v: marginalize([[0.5, 0.5]], v, ACTIONS),
     "epic classes": epic,
@@ -89,7 +89,7 @@ READERS = {
 UNORDERED = {
     "recall labels": lambda v: recall(labels=v),
     "per class": lambda v: per_class_top_k_recall(
-        LETTERS, SCORES, labels=v, classes=["a", "b"]
+        LETTERS, SCORES, k=1, labels=v, classes=["a", "b"]
     ),
     "scorer": lambda v: mean_top_k_recall_scorer(labels=v),
 }

@@ -465,9 +465,9 @@ def test_the_curve_counts_labelled_rows_only():
     sequences = np.zeros((6, 3, 2))
     model = SmoothedAnticipator(max_epochs=1, random_state=0)
     model.fit(sequences, NUMBER_LABELS)
-    part = AnticipationCurveDisplay.from_estimator(model, sequences[:2], [0, 2])
+    part = AnticipationCurveDisplay.from_estimator(model, sequences[:2], [0, 2], k=1)
     whole = AnticipationCurveDisplay.from_estimator(
-        model, sequences[:4], [0, 2, -1, -1]
+        model, sequences[:4], [0, 2, -1, -1], k=1
     )
     for one, other in zip(part.lines_, whole.lines_, strict=True):
         assert_array_equal(one.get_ydata(), other.get_ydata())

@@ -328,6 +328,7 @@ def test_tran_fits_and_searches(name):
     assert set(search.best_estimator_.history_[0]) >= {"base", "feature"}
 
 
+@pytest.mark.filterwarnings("ignore:.* kept the weights of the first epoch")
 @pytest.mark.parametrize("name", ["camporese2020_lstm", "camporese2020_rulstm"])
 def test_camporese_fits_and_searches(name):
     kitchen = make_kitchen(8, 8, n_steps=14, n_features=16, random_state=0)

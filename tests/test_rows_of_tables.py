@@ -100,6 +100,7 @@ def test_displays_refuse_rows_in_another_order(unlabelled):
             scores(**{name: part.sort_index()})
 
 
+@pytest.mark.filterwarnings("ignore:k=2 with 2 classes")
 def test_curves_of_estimators_refuse_rows_in_another_order():
     pytest.importorskip("matplotlib").use("agg")
     clips = X.copy()  # a table that a Pipeline makes sequences of

@@ -52,10 +52,11 @@ class DistilledAnticipator(BaseAnticipator):
     teacher : classifier, default=None
         Cloned and fitted on the labelled rows of `X_future_unlabeled`: any classifier
         or Pipeline with `predict_proba`. A `FrozenEstimator` is used as it is. None
-        means `RecognitionTeacher` with the parameters of the student, but for a
-        `random_delay` of its network, trained for as many steps. Where its `fit` names
-        them, or it is a search, it gets `groups` and the weights of the rows; that it
-        does not get them is warned of where it matters.
+        means `RecognitionTeacher` with the parameters of the student, trained for as
+        many steps; its network reads futures to their end, whatever `random_delay` and
+        `anticipation_time` are. Where its `fit` names them, or it is a search, it gets
+        `groups` and the weights of the rows; that it does not get them is warned of
+        where it matters.
     alignment : {"weak", "student", "teacher", "direct", "pooled"}, default="weak"
         How the maps are compared: by attention from both sides, from the student's or
         the teacher's positions only, position by position, or by their means.
@@ -106,7 +107,8 @@ class DistilledAnticipator(BaseAnticipator):
         an integer `random_state`. None keeps nothing. Also told apart are the contents
         of a language model's folder and of other files that a teacher names, versions,
         and the code of classes of your own with the modules of yours that they import;
-        a class of a notebook has no file, and is not kept, with a warning. A complete
+        a class of a notebook has no file, and is not kept, with a warning. Not told
+        apart are data files that such a module reads when it is imported. A complete
         folder may be read-only.
     {shared parameters}
 

@@ -13,6 +13,7 @@ from skanticipate.anticipators.members import (
     check_columns_of_frozen,
     check_labels_alike,
     check_members,
+    check_times_alike,
     common_stages,
     fit_member,
     shown_to,
@@ -165,8 +166,8 @@ class LateFusion(SaveMixin, ClassifierMixin, _BaseComposition):
         ------
         ValueError, TypeError
             If a member is none, sees no channel, or disagrees with another about
-            classes; if an array does not fit the others; and what a member raises,
-            with a note of its name.
+            classes or about the time at which it answers; if an array does not fit
+            the others; and what a member raises, with a note of its name.
         """
         check_members(self.estimators, self.weights)
         check_futures_are_clips(X_future_unlabeled)
@@ -193,12 +194,14 @@ class LateFusion(SaveMixin, ClassifierMixin, _BaseComposition):
         clips = {"X_past": (X_past, rows)}
         for name in [k for k in ("X_future_unlabeled", "X_val") if k in given]:
             clips[name] = given[name], self._check_like_fit(given[name], name)
-        self.estimators_ = []
+        self.estimators_, named = [], {}
         for name, estimator, columns in self.estimators:
             seen = {k: shown_to(estimator, *v, columns) for k, v in clips.items()}
             own = seen.pop("X_past")
             member = fit_member(name, estimator, own, y, labels, given | seen)
             self.estimators_.append(member)
+            named[name] = member
+            check_times_alike(named)
         self.columns_ = {name: tuple(columns) for name, _, columns in self.estimators}
         self.anticipation_times_ = common_stages(self.estimators_)
         if self.anticipation_times_ is None:

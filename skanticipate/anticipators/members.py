@@ -250,6 +250,46 @@ def align(answer, member, classes):
     return aligned
 
 
+def check_times_alike(members):
+    """Refuse members that answer at different times before the action.
+
+    Those that all answer after their last step have seen the same, whatever seconds
+    they count; of a network that knows no times nothing is said.
+
+    Parameters
+    ----------
+    members : dict of str to classifier
+        Fitted ones, by their names.
+
+    Raises
+    ------
+    ValueError
+        If two answer at different times, and one of them before its last stage.
+    """
+    found = {name: _answers_at(member) for name, member in members.items()}
+    found = {name: own for name, own in found.items() if own is not None}
+    times = [seconds for seconds, _ in found.values()]
+    if all(is_last for _, is_last in found.values()) or np.allclose(times, times[0]):
+        return
+    told = (f"{name!r} {seconds:.4g} s" for name, (seconds, _) in found.items())
+    raise ValueError(
+        "The members of a LateFusion must answer at the same time, but before the "
+        f"action they answer at: {', '.join(told)}. Give all of their networks the "
+        "same time_step and anticipation_time."
+    )
+
+
+def _answers_at(member):
+    """Seconds before the action, and whether it is the last stage; or None."""
+    _, last = split_transforms(member)
+    last = getattr(last, "best_estimator_", last)
+    spec = getattr(last, "network_spec_", None)
+    if spec is None or np.isnan(spec.stage_times()).any():
+        return None
+    times, stage = spec.stage_times(), spec.answering_stage()
+    return float(times[stage]), stage == len(times) - 1
+
+
 def common_stages(members):
     """Seconds before the action of the stages (S,), if all members have the same."""
     lasts = [split_transforms(member)[1] for member in members]

@@ -64,7 +64,8 @@ def verbs_and_nouns(labels, actions=None):
     Warns
     -----
     UserWarning
-        If `actions` is None and a label has more than two words.
+        If `actions` is None and a label has more than two words; if two verbs or two
+        nouns differ in nothing but case and spaces.
 
     Examples
     --------
@@ -76,6 +77,8 @@ def verbs_and_nouns(labels, actions=None):
     ['cut']
     """
     pairs = verb_noun_pairs(labels, actions)
+    for kind, names in zip(("verb", "noun"), zip(*pairs, strict=True), strict=False):
+        _warn_of_twins(kind, names)
     if actions is None:
         warn_of_long_names(labels)
     table = np.empty((len(pairs), 2), dtype=object)
@@ -113,6 +116,20 @@ def verb_noun_pairs(labels, actions=None):
     pairs = [lookup(label) for label in labels]
     _check_pairs(labels, pairs, actions)
     return pairs
+
+
+def _warn_of_twins(kind, names):
+    """Warn of names that look like one, as "Cut" and "cut " do, but count as two."""
+    seen = {}
+    for name in dict.fromkeys(name for name in names if isinstance(name, str)):
+        twin = seen.setdefault(" ".join(name.split()).casefold(), name)
+        if twin != name:
+            warn(
+                f"The {kind}s {twin!r} and {name!r} differ in nothing but case and "
+                "spaces, and count as two: write them alike in actions= or the labels, "
+                "unless they are two."
+            )
+            return
 
 
 def warn_of_long_names(labels):

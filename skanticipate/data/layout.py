@@ -75,39 +75,89 @@ def hint_right_padding(histories):
 def hint_other_scale(past, others, name):
     """Warn of clips that cannot have gone through the same scaler as X_past.
 
+    They may show something else, or features of another network, so that only means
+    that are ten deviations away, and deviations of ten times as much, say something.
+
     Parameters
     ----------
     past, others : RowView of shape (n, ..., d)
-        Checked clips; the first of them are compared.
+        Checked clips; some of them are compared.
     name : str
         What the others are called.
     """
-    if "f" not in (past.dtype.kind, others.dtype.kind):  # codes have no scale
+    found = _moments(past, others)
+    if found is not None:
+        ratio, shift = _differences(*found)
+        if np.median(ratio) < 0.1 or np.median(shift) > 10:
+            _warn_of_scales(name, *found)
+
+
+def hint_unscaled_validation(past, others):
+    """Warn of X_val that seems not to have gone through the scaler of X_past.
+
+    It shows what X_past shows, so that means one deviation away, and deviations of
+    twice as much, say something already. Where rows are few they do not, nor does a
+    rare feature that is constant in one of the two.
+
+    Parameters
+    ----------
+    past, others : RowView of shape (n, ..., d)
+        Checked clips; some of them are compared.
+    """
+    if min(_n_compared(past), _n_compared(others)) < _N_LEAST:
+        hint_other_scale(past, others, "X_val")
         return
+    found = _moments(past, others)
+    if found is not None:
+        ratio, shift = _differences(*found)
+        vary = (found[1] > 0) & (found[3] > 0)
+        ratio, shift = np.where(vary, ratio, 1), np.where(vary, shift, 0)
+        if np.median(ratio) < 0.5 or np.median(shift) > 1:
+            _warn_of_scales("X_val", *found)
+
+
+def _moments(past, others):
+    """Means and deviations (d,) of features of both, None where they say nothing."""
+    if "f" not in (past.dtype.kind, others.dtype.kind):  # codes have no scale
+        return None
     past, others = _frames(past), _frames(others)
     if min(len(past), len(others)) < _FEWEST:  # a deviation of few says nothing
-        return
+        return None
+    with np.errstate(invalid="ignore"):
+        return *_moments_of(past), *_moments_of(others)
+
+
+def _moments_of(frames):
+    return frames.mean(axis=0), frames.std(axis=0)
+
+
+def _differences(mean, std, other_mean, other_std):
+    """Ratio of deviations, and distance of means in deviations.   (d,), (d,)."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean, std = past.mean(axis=0), past.std(axis=0)
-        other_mean, other_std = others.mean(axis=0), others.std(axis=0)
         spread = np.maximum(std, other_std)
         ratio = np.nan_to_num(np.minimum(std, other_std) / spread, nan=1.0)
-        shift = np.nan_to_num(np.abs(mean - other_mean) / spread)
-    if np.median(ratio) < 0.1 or np.median(shift) > 10:
-        warn(
-            f"X_past and {name} are on different scales: over the features, "
-            f"median standard deviation {np.median(std):.3g} and "
-            f"{np.median(other_std):.3g}, median mean {np.median(mean):.3g} and "
-            f"{np.median(other_mean):.3g}. A scaler in a Pipeline transforms {name} "
-            "only with metadata routing enabled and "
-            f"transform_input=['{name}'].",
-        )
+        return ratio, np.nan_to_num(np.abs(mean - other_mean) / spread)
+
+
+def _warn_of_scales(name, mean, std, other_mean, other_std):
+    warn(
+        f"X_past and {name} are on different scales: over the features, median "
+        f"standard deviation {np.median(std):.3g} and {np.median(other_std):.3g}, "
+        f"median mean {np.median(mean):.3g} and {np.median(other_mean):.3g}. A scaler "
+        f"in a Pipeline transforms {name} only with metadata routing enabled and "
+        f"transform_input=['{name}']."
+    )
+
+
+def _n_compared(clips):
+    row_bytes = max(1, clips.dtype.itemsize * int(np.prod(clips.shape[1:])))
+    return min(len(clips), max(1, _COMPARED // row_bytes))
 
 
 def _frames(clips):
-    """Feature vectors of the first clips that are no padding.   -> (m, d) float64."""
-    row_bytes = max(1, clips.dtype.itemsize * int(np.prod(clips.shape[1:])))
-    first = clips.take(np.arange(min(len(clips), max(1, _COMPARED // row_bytes))))
+    """Feature vectors of clips, from first to last, no padding.   -> (m, d) float64."""
+    drawn = np.linspace(0, len(clips) - 1, _n_compared(clips)).astype(np.intp)
+    first = clips.take(drawn)
     flat = first.reshape(-1, first.shape[-1]).astype(np.float64)
     return flat[~np.isnan(flat[:, 0])]
 

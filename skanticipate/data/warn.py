@@ -41,6 +41,12 @@ def is_called_by(module):
     return frame is not None
 
 
+def is_one_of_many():
+    """Whether a search, a cross-validation or `fit_many` waits for what calls this."""
+    names = ("sklearn.model_selection._validation", f"{_PACKAGE}.estimator.many")
+    return any(map(is_called_by, names))
+
+
 def calling_module():
     """Name of the module whose function has called into this package, or None."""
     frame = sys._getframe(1)

@@ -13,6 +13,7 @@ from skanticipate.estimator.epoch_score import EpochScore
 from skanticipate.estimator.fit_key import fit_key
 from skanticipate.estimator.parameters import SharedParameters
 from skanticipate.estimator.prediction import PredictionMixin
+from skanticipate.estimator.watching import warn_of_standstill
 from skanticipate.terms.labels import LabelTerm
 from skanticipate.terms.objective import Objective
 from skanticipate.training.batches import BatchReader, shuffled
@@ -306,6 +307,7 @@ class BaseAnticipator(
 
     def _finish(self, prepared):
         """Set the fitted attributes."""
+        warn_of_standstill(self, prepared.training.state)
         network = prepared.training.state.network.cpu()
         vars(self).update(self._attributes(prepared, network))
 

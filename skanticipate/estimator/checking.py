@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import clone
 
 from skanticipate.data.labels import check_labels, warn_dropped
-from skanticipate.data.layout import hint_other_scale
+from skanticipate.data.layout import hint_unscaled_validation
 from skanticipate.data.leaks import (
     warn_of_repeats,
     warn_ungrouped,
@@ -29,6 +29,7 @@ from skanticipate.data.validation import (
 from skanticipate.estimator.blueprint import default_network
 from skanticipate.estimator.fit_key import check_can_go_on
 from skanticipate.estimator.nested import validate_nested, warn_if_reencoded
+from skanticipate.estimator.watching import check_watched
 from skanticipate.training.seeds import seeds_of
 
 # What seeds are derived for; the order decides on their numbers.
@@ -78,6 +79,7 @@ class FitChecks:
         rows = self._check_rows(X_past)
         X_val, y_val = whole_validation(X_val, y_val, len(rows))
         labels = self._check_labels(y, y_past, y_val)
+        check_watched(self, len(labels.classes))
         check_same_length(
             len(rows),
             y=labels.codes,
@@ -102,6 +104,11 @@ class FitChecks:
         """Check clips, and parameters of what is nested.   -> RowView."""
         validate_nested(self)
         if self._continues():
+            if changed := self._changed_network():
+                raise ValueError(
+                    f"{changed} warm_start continues with it: set the parameter back, "
+                    "or set warm_start=False."
+                )
             return self._check_like_fit(X_past, "X_past")
         return check_clips(X_past, name="X_past", estimator=self, reset=True)
 
@@ -173,7 +180,7 @@ class FitChecks:
         if X_val is not None:
             validation = self._check_validation(X_val, y_val)
             warn_of_repeats(validation.rows, samples.rows)
-            hint_other_scale(samples.rows, validation.rows, "X_val")
+            hint_unscaled_validation(samples.rows, validation.rows)
             return samples, validation
         if self.early_stopping:
             if samples.groups is None:

@@ -5,6 +5,7 @@ import os
 from numbers import Integral
 
 import numpy as np
+from sklearn import get_config
 from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
 
@@ -138,6 +139,7 @@ def fit_key(estimator, samples, validation, shared=None):
     classes = describe([estimator.classes_, estimator.unlabeled_label_]).hex()
     return told | {
         "version": __version__,
+        "metadata routing": str(get_config()["enable_metadata_routing"]),
         "classes": classes,
         "data": _of_samples(samples, shared),
         "validation data": _of_samples(validation, shared),

@@ -56,7 +56,8 @@ _SHARED = {
         Validation figure by which early stopping goes: "loss", "accuracy" or
         "top_5_accuracy"; or any scorer, by its name in scikit-learn or as a function
         `(estimator, X, y)`, that is asked about the validation rows whose label is one
-        of the classes. Higher is better; only a "loss" is to fall.
+        of the classes. Higher is better; only a "loss" is to fall. Of five classes or
+        fewer "top_5_accuracy" is refused, which is always 1.
     loss : FocalLoss, default=None
         What takes the place of the cross-entropy in the base term, of labels and of
         answers in their place alike. None keeps it. The validation figure "loss" is the
@@ -105,7 +106,7 @@ _SHARED = {
         Epochs between two writes, at least: they are fewer where writing would take
         more than three hundredths of the time.
     warm_start : bool, default=False
-        Continue from the weights of the last fit; `network` is not read again.
+        Continue from the weights of the last fit, whose `network` must not be changed.
         Teachers are fitted anew.
     random_state : int, RandomState instance or None, default=None
         Seed of initial weights, shuffling, dropout and the held-out part. The same

@@ -15,7 +15,8 @@ from skanticipate.data.validation import (
     check_clips,
     check_same_length,
 )
-from skanticipate.estimator.blueprint import Blueprint
+from skanticipate.data.warn import warn
+from skanticipate.estimator.blueprint import Blueprint, changed_parameters
 from skanticipate.estimator.saving import SaveMixin
 from skanticipate.networks.inputs import check_codes
 from skanticipate.training.runtime import clip_reader, resolve_device, torch_threads
@@ -211,6 +212,8 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         of threads.
         """
         check_is_fitted(self)
+        if changed := self._changed_network():
+            warn(f"{changed} It has no effect before another fit.")
         rows = self._check_like_fit(X, "X")
         device, network = resolve_device(self.device), self.network_
         with torch_threads(self.n_threads, network):
@@ -224,6 +227,18 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
             if finish is not None:
                 finish(found)
         return found
+
+    def _changed_network(self):
+        """What to say of parameters of `network` that were set after the fit, or ""."""
+        if self.network is None:
+            return ""
+        names = changed_parameters(self.network, self.network_spec_)
+        if not names:
+            return ""
+        return (
+            f"{', '.join(sorted(names))} of network was changed after the fit, whose "
+            "network is network_spec_."
+        )
 
     def _blueprint(self):
         return Blueprint(self.network_spec_, self.input_shape_, len(self.classes_))

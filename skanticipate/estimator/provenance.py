@@ -41,7 +41,8 @@ def surroundings(value):
     what else they import; contents of the files it names. The same for all that
     `state.describe` walks through. Not the device: it changes answers by rounding
     only. Not told are a file that was edited between its import and the first call,
-    modules that `importlib.import_module` finds by a text, and values of classes and
+    modules that `importlib.import_module` finds by a text, data files that a module of
+    the user's reads when it is imported, and values of classes and
     modules that were changed at run time.
 
     Returns

@@ -13,13 +13,11 @@ from skanticipate.data.missing import (
     refuse_masked,
 )
 from skanticipate.data.names import check_label_names, check_rows_alike
-from skanticipate.metrics.scores import (
-    marginalize,
-    mean_top_k_recall_score,
-    top_k_accuracy,
-)
+from skanticipate.metrics.hits import check_hits, recalls
+from skanticipate.metrics.scores import marginalize
 
 _TASKS = ("verb", "noun", "action")
+_METRICS = ("mean_top5_recall", "top1_accuracy", "top5_accuracy")
 
 
 def epic100_metrics(
@@ -222,14 +220,12 @@ def _metrics(task, y_true, scores, columns, rows):
         )
     y_true, scores = y_true[rows], scores[rows]
 
-    def value(metric, k):
-        if not len(y_true):
-            return float("nan")
-        return metric(y_true, scores, k=k, classes=columns)
-
-    return {
-        "n_segments": len(y_true),
-        "mean_top5_recall": value(mean_top_k_recall_score, 5),
-        "top1_accuracy": value(top_k_accuracy, 1),
-        "top5_accuracy": value(top_k_accuracy, 5),
-    }
+    values = dict.fromkeys(_METRICS, float("nan"))
+    if len(y_true):
+        (_, first), (_, of_five) = (
+            check_hits(y_true, scores, k, columns) for k in (1, 5)
+        )
+        _, recall, _ = recalls(y_true, of_five)
+        means = [float(found.mean()) for found in (recall, first, of_five)]
+        values = dict(zip(_METRICS, means, strict=True))
+    return {"n_segments": len(y_true), **values}

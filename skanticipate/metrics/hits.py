@@ -62,6 +62,24 @@ def check_hits(y_true, y_score, k, classes):
     return y_true, (codes >= 0) & (ranks(scores, codes) < k)
 
 
+def recalls(y_true, hits):
+    """Share of hits of each label that occurs.   -> labels, recall, support (m,)."""
+    present, rows = np.unique(y_true, return_inverse=True)
+    support = np.bincount(rows)
+    return present, np.bincount(rows, weights=hits) / support, support
+
+
+def warn_of_sure_hits(k, y_score):
+    """Warn of scores (n, C) of which every class is among the k best."""
+    n_classes = np.shape(y_score)[1]
+    if k >= n_classes:
+        warn(
+            f"k={k} with {n_classes} classes: every answer is among the k best, so "
+            "all labels that are classes are hits, whatever the scores are. Choose a "
+            "smaller k."
+        )
+
+
 def _warn_of_marker(strangers):
     if unlabeled_mask(strangers, -1).any():
         warn(

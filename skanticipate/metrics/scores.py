@@ -15,7 +15,12 @@ from skanticipate.data.missing import (
 )
 from skanticipate.data.names import RowsAlike, check_label_names
 from skanticipate.data.validation import check_probabilities
-from skanticipate.metrics.hits import check_distinct, check_hits
+from skanticipate.metrics.hits import (
+    check_distinct,
+    check_hits,
+    recalls,
+    warn_of_sure_hits,
+)
 
 
 def top_k_accuracy(y_true, y_score, *, k=5, classes=None):
@@ -34,7 +39,7 @@ def top_k_accuracy(y_true, y_score, *, k=5, classes=None):
         than `y_true`; names that only count, 0, 1, ..., are none.
     k : int, default=5
         A k above C is allowed and means C, so that a fold with few classes can still
-        be scored.
+        be scored. A k of C or more is warned of: every answer is among the k best.
     classes : array-like of shape (C,), default=None
         The label of each column, as in `estimator.classes_`. None means that `y_true`
         holds the column numbers 0, ..., C - 1.
@@ -64,6 +69,7 @@ def top_k_accuracy(y_true, y_score, *, k=5, classes=None):
     0.5
     """
     _, hits = check_hits(y_true, y_score, k, classes)
+    warn_of_sure_hits(k, y_score)
     return float(hits.mean())
 
 
@@ -95,13 +101,9 @@ def per_class_top_k_recall(y_true, y_score, *, k=5, labels=None, classes=None):
     ([0, 1], [0.5, 1.0], [2, 1])
     """
     y_true, hits = check_hits(y_true, y_score, k, classes)
-    present, rows = np.unique(y_true, return_inverse=True)
-    support = np.bincount(rows)
-    result = {
-        "labels": present,
-        "recall": np.bincount(rows, weights=hits) / support,
-        "support": support,
-    }
+    warn_of_sure_hits(k, y_score)
+    present, recall, support = recalls(y_true, hits)
+    result = {"labels": present, "recall": recall, "support": support}
     if labels is None:
         return Bunch(**result)
     kept = label_mask(present, label_list(labels, "labels", ordered=False))
@@ -216,8 +218,10 @@ def time_to_action(y_true, staged_scores, anticipation_times, *, k=5, classes=No
     >>> time_to_action([0, 1, 1], [early, late], [2.0, 0.5], k=1)  # 2, 0.5 and never
     0.83...
     """
-    stages = RowsAlike().each(staged_scores, "staged_scores")
-    hits = [check_hits(y_true, scores, k, classes)[1] for scores in stages]
+    hits = []  # of one stage after the other: scores may be large
+    for scores in RowsAlike().each(staged_scores, "staged_scores"):
+        hits.append(check_hits(y_true, scores, k, classes)[1])
+        warn_of_sure_hits(k, scores)
     refuse_masked(anticipation_times, "anticipation_times", "Leave the stages out.")
     times = np.asarray(anticipation_times, dtype=np.float64)
     if times.shape != (len(hits),) or not hits:

@@ -7,10 +7,11 @@ import numpy as np
 from skanticipate.data.numbers import Interval
 from skanticipate.networks.base import NetworkSpec
 
+_ANSWERING = "anticipation_time"
 STAGE_CONSTRAINTS = {
     "time_step": [Interval(Real, 0, None, closed="neither")],
     "anticipation_steps": [Interval(Integral, 1, None, closed="left")],
-    "anticipation_time": [Interval(Real, 0, None, closed="neither"), None],
+    _ANSWERING: [Interval(Real, 0, None, closed="neither"), None],
 }
 
 
@@ -30,6 +31,15 @@ class StagedSpec(NetworkSpec):
                 f"{type(self).__name__} expects sequences of shape (n, T, d), got "
                 f"(n, {input_shape[0]}): use MLP for pooled features."
             )
+
+    def for_futures(self):
+        """Copy of the spec for clips of the action itself: it answers at their end.
+
+        So does each branch of a spec that is made of others.
+        """
+        spec = super().for_futures()
+        names = [n for n in spec.get_params() if n.split("__")[-1] == _ANSWERING]
+        return spec.set_params(**dict.fromkeys(names))
 
     def stage_times(self):
         """Seconds from each of the last steps to the start of the action."""

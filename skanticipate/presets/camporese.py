@@ -27,7 +27,8 @@ def camporese2020_lstm(prior=None, *, max_epochs=100, **parameters):
     max_epochs : int, default=100
         All of them are run, and the best is kept.
     **parameters
-        Parameters of the estimator, in place of these.
+        Parameters of the estimator, in place of these: of five classes or fewer, whose
+        top-5 accuracy says nothing, ``scoring="loss"``.
 
     Returns
     -------
@@ -81,7 +82,8 @@ def camporese2020_rulstm(prior=None, *, max_epochs=200, **parameters):
     max_epochs : int, default=200
         Epochs in all; the first half of them completes sequences.
     **parameters
-        Parameters of the estimator, in place of these.
+        Parameters of the estimator, in place of these: of five classes or fewer, whose
+        top-5 accuracy says nothing, ``scoring="loss"``.
 
     Returns
     -------

@@ -37,7 +37,8 @@ class TemporalPrior(BasePrior):
     sequences : list of label sequences, default=None
         Actions of each training video in the order of time; consecutive pairs are
         counted. With None, the pairs (`y_past`, `y`) given to `fit` are counted, which
-        keeps held-out rows out in cross-validation.
+        keeps held-out rows out in cross-validation. Rows count alike, whatever their
+        `sample_weight` in the fit of an anticipator.
     strength : float, default=0.0
         Pseudo-counts added to each row, spread evenly over all classes:
         (Occ + strength / C) / (sum + strength).
@@ -153,7 +154,8 @@ class TransitionPrior(BasePrior):
     sequences : list of label sequences, default=None
         Actions of each training video in the order of time; consecutive pairs are
         counted. With None, the pairs (`y_past`, `y`) given to `fit` are counted, which
-        keeps held-out rows out in cross-validation.
+        keeps held-out rows out in cross-validation. Rows count alike, whatever their
+        `sample_weight` in the fit of an anticipator.
 
     Attributes
     ----------

@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+from sklearn import get_config
 
 from skanticipate._version import __version__
 from skanticipate.data.rows import RowView
@@ -130,7 +131,9 @@ def key_of(teacher, clips, codes, classes, cross_fit, seed, signals):
             "level of a module file, and restart Python after an edit.",
         )
         return None
+    routed = get_config()["enable_metadata_routing"]  # which decides who gets signals
     inputs = (__version__, teacher, codes, classes, cross_fit, seed, signals, found)
+    inputs = (*inputs, routed)
     try:
         described = state.describe(inputs)
     except TypeError as error:

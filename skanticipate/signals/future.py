@@ -18,9 +18,10 @@ from skanticipate.data.validation import (
     check_futures,
     check_teacher_proba,
 )
-from skanticipate.data.warn import warn
-from skanticipate.estimator.nested import names_of_columns
+from skanticipate.data.warn import is_one_of_many, warn
+from skanticipate.estimator.nested import names_of_columns, nested_estimators
 from skanticipate.estimator.prediction import PredictionMixin
+from skanticipate.networks.base import NetworkSpec
 from skanticipate.signals.asking import split_transforms
 from skanticipate.signals.maps import gives_map, map_source, map_width, weights_for
 from skanticipate.signals.signal import (
@@ -112,6 +113,7 @@ class FutureSignal(Signal):
             )
         if self.cross_fit and groups is None:
             warn_ungrouped(f"cross_fit={self.cross_fit} divides the rows")
+        warn_of_weights_of_zero(estimator)
         return found
 
     def has(self, samples):
@@ -151,6 +153,7 @@ class FutureSignal(Signal):
             nothing_to_learn=_NOTHING_TO_LEARN,
             shared=shared,
         )
+        warn_of_early_answers(self.taught.teacher)
 
     def start(self, network, spec):
         """Give the network the weights of the teacher, where that is wanted."""
@@ -335,6 +338,46 @@ def warn_of_signed_labels(classes, marker):
             "y holds -1 and 1 only, which are read as two classes: pass "
             "unlabeled_label=-1 if -1 marks unlabelled rows.",
         )
+
+
+def warn_of_weights_of_zero(estimator):
+    """Warn of what has no weight, unless this fit is one of a search, say.
+
+    Parameters
+    ----------
+    estimator : DistilledAnticipator
+    """
+    if is_one_of_many():
+        return
+    if estimator.smoothing == 0:
+        told = "smoothing=0: no label is mixed with it."
+        warn_of_silence(told, prior=estimator.prior is not None)
+    if estimator.teacher_weight == 0:
+        told = "teacher_weight=0: no labelled row is compared at it."
+        warn_of_silence(told, temperature=estimator.temperature != 1)
+
+
+def warn_of_early_answers(teacher):
+    """Warn of a network of ours that does not see futures to their end.
+
+    Parameters
+    ----------
+    teacher : classifier
+        Fitted; the members of an ensemble count.
+    """
+    _, last = split_transforms(teacher)
+    for part in (last, *nested_estimators(last)):
+        network = getattr(part, "network_spec_", getattr(part, "network", None))
+        if not (isinstance(part, PredictionMixin) and isinstance(network, NetworkSpec)):
+            continue
+        stage, n_stages = network.answering_stage(), len(network.stage_times())
+        if stage < n_stages - 1:
+            warn(
+                f"The network of the teacher {type(part).__name__} answers at stage "
+                f"{stage + 1} of {n_stages}, before it has read clips of the future "
+                "to their end: set its anticipation_time=None."
+            )
+            return
 
 
 def _is_pretrained(teacher):

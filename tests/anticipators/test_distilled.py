@@ -1,4 +1,5 @@
 import functools
+import warnings
 
 import numpy as np
 import pytest
@@ -18,8 +19,12 @@ import skanticipate
 from skanticipate import (
     LSTM,
     MLP,
+    RULSTM,
+    AVTHead,
     DistilledAnticipator,
+    EncoderDecoderLSTM,
     FeatureMapNet,
+    ModalityAttention,
     NetworkSpec,
     Output,
     RecognitionTeacher,
@@ -215,6 +220,7 @@ def test_a_fit_is_what_a_loop_in_torch_does(stages, frozen_width):
 # ------------------------------------------------------------------ without teacher
 
 
+@pytest.mark.filterwarnings("ignore:prior is set, but there is smoothing=0")
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
 def test_without_futures_it_is_a_smoothed_anticipator(smoothing):
     params = {"smoothing": smoothing, "prior": VerbNounPrior(DATA.actions)}
@@ -701,7 +707,8 @@ def test_feature_map_is_nan_at_padding():
 
 @pytest.mark.parametrize("own", [True, False])
 def test_a_student_is_saved_with_its_teacher(own, tmp_path):
-    model = student(teacher=None if own else LogisticRegression(), prior=UniformPrior())
+    model = student(teacher=None if own else LogisticRegression())
+    model.set_params(prior=UniformPrior(), smoothing=0.1)
     model.fit(PAST, Y, FUTURE)
     path = tmp_path / "student.safetensors"
     model.save(path)
@@ -748,3 +755,65 @@ def test_a_schedule_out_of_range_is_refused_before_the_teacher_is_fitted():
     model = student(lr_schedule=StepSchedule(0))
     with pytest.raises(ValueError, match="step_size"):
         model.fit(PAST, Y, FUTURE)
+
+
+# ------------------------------------------------ teachers see futures to their end
+
+SEEN_LATE = make_kitchen(12, n_steps=8, n_features=8, random_state=0)
+
+
+def two_branches(**stages):
+    halves = [("a", (0, 4)), ("b", (4, 8))]
+    return ModalityAttention([(n, RULSTM(4, **stages), part) for n, part in halves])
+
+
+@pytest.mark.parametrize(
+    "network",
+    [functools.partial(kind, 4) for kind in (LSTM, RULSTM, EncoderDecoderLSTM)]
+    + [two_branches, functools.partial(AVTHead, 4)],
+    ids=["LSTM", "RULSTM", "EncoderDecoderLSTM", "ModalityAttention", "AVTHead"],
+)
+def test_the_own_teacher_answers_at_the_end_of_the_future(network):
+    stages = {"time_step": 0.25, "anticipation_steps": 4}  # 1, 0.75, 0.5, 0.25 s
+    spec = network(**stages, anticipation_time=1.0)
+    clips, futures, y = SEEN_LATE.X_past, SEEN_LATE.X_future, SEEN_LATE.y
+    model = student(spec, init_from_teacher=True).fit(clips, y, futures)
+    late = futures.copy()
+    late[:, -3:] = 5.0  # after the stage at 1 s
+    *_, last = model.teacher_.staged_predict_proba(futures)
+    answers = model.teacher_.predict_proba(futures)
+    assert_array_equal(answers, last)
+    differ = answers != model.teacher_.predict_proba(late)
+    assert differ.any(axis=1).all()
+    assert model.started_from_teacher_
+    assert model.network_spec_.answering_stage() == 0  # the student's stays
+
+
+def test_the_figure_of_the_own_teacher_is_that_of_its_last_stage():
+    # What the end of the future shows is the label; what comes before is noise.
+    rng = np.random.default_rng(0)
+    y = np.arange(120) % 3
+    futures = rng.normal(size=(120, 4, 3)).astype(np.float32)
+    futures[np.arange(120), -1, y] = 8.0
+    spec = LSTM(8, anticipation_steps=4, anticipation_time=1.0)
+    model = student(spec, early_stopping=True, max_epochs=30, lr=0.02)
+    model.fit(rng.normal(size=(120, 4, 3)), y, futures, groups=np.arange(120))
+    assert model.history_[-1]["teacher_val_accuracy"] > 0.9
+    assert model.teacher_.history_[-1]["val_accuracy"] > 0.9
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_teacher_that_answers_early_is_warned_of(frozen):
+    clips, futures, y = SEEN_LATE.X_past, SEEN_LATE.X_future, SEEN_LATE.y
+    early = RecognitionTeacher(
+        LSTM(4, anticipation_steps=4, anticipation_time=0.75),
+        max_epochs=1,
+        random_state=0,
+    )
+    given = FrozenEstimator(early.fit(futures, y)) if frozen else early
+    with pytest.warns(UserWarning, match="answers at stage 2 of 4, before it has read"):
+        student(LSTM(4), teacher=given).fit(clips, y, futures)
+    early.set_params(network__anticipation_time=None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        student(LSTM(4), teacher=early).fit(clips, y, futures)

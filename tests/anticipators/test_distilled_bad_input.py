@@ -7,11 +7,20 @@ from numpy.testing import assert_array_equal
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
-from skanticipate import LSTM, MLP, DistilledAnticipator, RecognitionTeacher, RowView
+from skanticipate import (
+    LSTM,
+    MLP,
+    BatchedGridSearchCV,
+    DistilledAnticipator,
+    RecognitionTeacher,
+    RowView,
+    UniformPrior,
+)
 from skanticipate.data.layout import hint_other_scale
 from skanticipate.datasets import make_kitchen
 
@@ -356,6 +365,39 @@ def test_futures_that_are_all_missing_are_warned_of():
     [message] = warned_of(model, PAST, LABELS, MISSING)
     assert "neither a row with a future in X_future_unlabeled" in message
     assert model.teacher_ is None
+
+
+@pytest.mark.parametrize(
+    ("params", "says", "remedy"),
+    [
+        (
+            {"prior": UniformPrior()},
+            "prior is set, but there is smoothing=0",
+            "smoothing",
+        ),
+        (
+            {"temperature": 4.0},
+            "temperature is set, but there is teacher_weight=0",
+            "teacher_weight",
+        ),
+    ],
+)
+def test_what_has_no_weight_is_warned_of(params, says, remedy):
+    plain = anticipator().fit(PAST, Y, FUTURE)
+    model = anticipator(**params)
+    [message] = warned_of(model, PAST, Y, FUTURE)
+    assert message.startswith(says)
+    assert_array_equal(model.predict_proba(PAST), plain.predict_proba(PAST))
+    assert warned_of(anticipator(**params, **{remedy: 0.5}), PAST, Y, FUTURE) == []
+
+
+@pytest.mark.parametrize("kind", [GridSearchCV, BatchedGridSearchCV])
+def test_a_weight_of_zero_among_those_searched_is_not_warned_of(kind):
+    model = anticipator(prior=UniformPrior(), classes=None)
+    search = kind(model, {"smoothing": [0.0, 0.1]}, cv=2, refit=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        search.fit(PAST, LABELS % 2)
 
 
 def test_without_futures_nothing_is_said_of_teachers():

@@ -24,6 +24,7 @@ from skanticipate import (
     LSTM,
     MLP,
     RULSTM,
+    AVTHead,
     DistilledAnticipator,
     FeatureMapNet,
     LateFusion,
@@ -850,3 +851,48 @@ def test_a_score_refuses_weights_behind_a_mask():
     for model in (fusion, SmoothedAnticipator(MLP(2), max_epochs=1).fit(X, y)):
         with pytest.raises(ValueError, match="sample_weight is a masked array"):
             model.score(X, y, sample_weight=weight)
+
+
+# ------------------------------------------------------------ the time of the answer
+
+
+def late(**stages):
+    stages = {"anticipation_steps": 4, **stages}
+    return smoothed(LSTM(4, **stages), max_epochs=1)
+
+
+def of_two(one, other):
+    return LateFusion([("rgb", one, RGB), ("flow", other, FLOW)])
+
+
+@pytest.mark.parametrize("how", ["alone", "pipeline", "frozen"])
+def test_members_that_answer_at_different_times_are_refused(how):
+    early = late(anticipation_time=1.0)
+    if how == "pipeline":
+        early = make_pipeline(PerFrame(StandardScaler()), early)
+    elif how == "frozen":
+        early = FrozenEstimator(early.fit(CLIPS.X_past[..., :6], CLIPS.y))
+    says = "must answer at the same time, .*'rgb' 1 s, 'flow' 0.25 s.*anticipation_time"
+    with pytest.raises(ValueError, match=says):
+        of_two(early, late()).fit(CLIPS.X_past, CLIPS.y)
+
+
+def test_members_that_answer_at_the_same_time_are_welcome():
+    alike = [
+        (late(anticipation_time=1.0), late(anticipation_time=1.0, time_step=0.5)),
+        (late(anticipation_time=0.25), late(anticipation_steps=1)),
+        (late(), smoothed(AVTHead(4, time_step=1.0), max_epochs=1)),  # both at the end
+        (late(anticipation_time=1.0), LogisticRegressionOfClips()),
+    ]
+    for one, other in alike:
+        of_two(one, other).fit(CLIPS.X_past, CLIPS.y)
+
+
+class LogisticRegressionOfClips(LogisticRegression):
+    """Whose stages nobody knows."""
+
+    def fit(self, X, y):
+        return super().fit(X.reshape(len(X), -1), y)
+
+    def predict_proba(self, X):
+        return super().predict_proba(X.reshape(len(X), -1))

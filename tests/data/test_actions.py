@@ -263,3 +263,30 @@ def test_pairs_may_be_mappings_wherever_actions_are_taken(kind):
     histories = [["go", "cut"], ["cut", "dice"]]
     codes = [HistoryEncoder(actions=a).fit_transform(histories) for a in (pairs, named)]
     assert_array_equal(*codes)
+
+
+@pytest.mark.parametrize("twin", ["Cut", "cut ", " cut", "CUT"])
+@pytest.mark.parametrize("kind", ["verb", "noun"])
+def test_names_that_differ_in_case_or_spaces_only_are_warned_of(kind, twin):
+    pairs = [("cut", "a"), (twin, "b"), ("wash", "a"), ("wash", "c")]
+    if kind == "noun":
+        pairs = [pair[::-1] for pair in pairs]
+    actions = dict(enumerate(pairs))
+    says = f"The {kind}s 'cut' and {twin!r} differ in nothing but case and spaces"
+    with pytest.warns(UserWarning, match=says):
+        verbs_and_nouns(range(4), actions)
+    y = np.arange(12) % 4
+    with pytest.warns(UserWarning, match=says):
+        VerbNounPrior(actions).fit(range(4), y)
+    for network, loss in ((MLP(2, head=VerbNounHead(actions)), None),) + (
+        (MLP(2), MarginalLoss(actions)),
+    ):
+        model = SmoothedAnticipator(network, marginal_loss=loss, max_epochs=1)
+        with pytest.warns(UserWarning, match=says):
+            model.fit(np.eye(12), y)
+
+
+def test_names_of_other_words_and_ids_are_no_twins():
+    pairs = {0: ("cut", "onion"), 1: ("cut off", "onions"), 2: (1, "1")}
+    verbs, _ = verbs_and_nouns(range(3), pairs)
+    assert verbs.tolist() == ["cut", "cut off", 1]

@@ -402,3 +402,55 @@ def test_a_teacher_that_does_not_scale_is_told_of_another_scale(teacher):
     student = DistilledAnticipator(MLP(3), teacher=teacher, max_epochs=1)
     (text,) = said(student, RNG.normal(size=(N, D)), Y, FAR)
     assert "on different scales" in text
+
+
+# ------------------------------------------------------------------ scales of X_val
+
+
+def said_of_validation(past, validation, network=None):
+    with warnings.catch_warnings(record=True) as record:
+        warnings.simplefilter("always")
+        model(network or MLP(3)).fit(
+            past,
+            np.arange(len(past)) % 2,
+            X_val=validation,
+            y_val=np.arange(len(validation)) % 2,
+        )
+    return [str(w.message) for w in record]
+
+
+POOLED = np.random.default_rng(0).normal(size=(80, 6))
+MORE = np.random.default_rng(1).normal(size=(40, 6))
+
+
+@pytest.mark.parametrize(
+    "unscaled", [3 * MORE, 0.3 * MORE, MORE + 2, 5 + 4 * MORE[:20], -30 * MORE[:9]]
+)
+def test_validation_clips_that_are_not_scaled_are_warned_of(unscaled):
+    [message] = said_of_validation(POOLED, unscaled)
+    assert message.startswith("X_past and X_val are on different scales")
+    assert "transform_input=['X_val']" in message
+
+
+@pytest.mark.parametrize(
+    "scaled",
+    [MORE, 1.6 * MORE, MORE + 0.7, MORE[:20], 3 * MORE[:19], MORE[:9] + 2],
+    ids=["alike", "wider", "shifted", "20 rows", "19 rows", "9 rows"],
+)
+def test_validation_clips_of_like_scales_are_not_warned_of(scaled):
+    assert said_of_validation(POOLED, scaled) == []
+
+
+def test_rare_features_that_are_constant_in_few_rows_are_not_warned_of():
+    objects = (np.random.default_rng(0).random((400, 300)) < 0.08) * 1.0
+    rare = (np.random.default_rng(1).random((20, 300)) < 0.08) * 1.0
+    assert said_of_validation(objects, rare) == []
+
+
+def test_a_scaler_of_a_pipeline_leaves_validation_clips_as_they_are():
+    raw = 4 + 3 * POOLED
+    fitted = make_pipeline(StandardScaler(), model(MLP(3)))
+    given = {"X_val": 4 + 3 * MORE, "y_val": np.arange(40) % 2}
+    given = {f"smoothedanticipator__{name}": value for name, value in given.items()}
+    with pytest.warns(UserWarning, match="X_past and X_val are on different scales"):
+        fitted.fit(raw, np.arange(80) % 2, **given)

@@ -595,7 +595,8 @@ def test_a_failed_fit_leaves_the_estimator_as_it_was(name, fitted, warm_start):
 def test_a_warm_start_that_fails_keeps_the_old_weights(after):
     model = anticipator(Linear(), warm_start=True).fit(X, Y)
     before, history = weights(model), list(model.history_)
-    model.network_spec_.set_params(error=KeyboardInterrupt(), after=after)
+    for spec in (model.network, model.network_spec_):
+        spec.set_params(error=KeyboardInterrupt(), after=after)
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, Y)
     assert same_weights(before, weights(model))

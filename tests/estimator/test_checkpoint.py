@@ -21,6 +21,7 @@ from interrupted import (
     bits,
     nadam,
 )
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -102,6 +103,7 @@ def epochs(monkeypatch):
     return Epochs(monkeypatch)
 
 
+@pytest.mark.filterwarnings("ignore:.* kept the weights of the first epoch")
 @pytest.mark.filterwarnings("ignore:feature_weight is positive")
 @pytest.mark.parametrize("name", FITS)
 def test_fit_that_is_ended_at_any_epoch_goes_on_bit_for_bit(name, epochs, tmp_path):
@@ -373,6 +375,13 @@ def test_another_fit_is_another_entry(change, tmp_path):
     assert n_kept(tmp_path) == 2
 
 
+def test_a_fit_with_metadata_routing_is_another_entry(tmp_path):
+    for routing in (False, True, True):
+        with config_context(enable_metadata_routing=routing):
+            smoothed(checkpoint=tmp_path).fit(X, Y)
+    assert n_kept(tmp_path) == 2
+
+
 def test_what_changes_no_bit_is_the_same_fit(tmp_path, capsys):
     for options in ({}, {"verbose": 1}, {"checkpoint_every": 7}, {"device": "cpu"}):
         smoothed(checkpoint=tmp_path, **options).fit(X.copy(), Y.tolist())
@@ -499,6 +508,7 @@ def test_generators_inside_are_refused(tmp_path):
         distilled(teacher=teacher, checkpoint=tmp_path).fit(X, SOME, FUTURE)
 
 
+@pytest.mark.filterwarnings("ignore:.* kept the weights of the first epoch")
 def test_functions_without_a_name_are_refused(tmp_path):
     model = smoothed(checkpoint=tmp_path, scoring=lambda *_: 0.0, **STOPPING)
     with pytest.warns(UserWarning, match="checkpoint is not used"):

@@ -42,6 +42,7 @@ def test_a_model_of_a_users_optimiser_is_that_of_the_optimiser(tmp_path):
     assert_array_equal(loaded.predict_proba(PAST), model.predict_proba(PAST))
 
 
+@pytest.mark.filterwarnings("ignore:.* kept the weights of the first epoch")
 def test_functions_of_teachers_are_left_out_too(tmp_path):
     model = DistilledAnticipator(
         MLP(4), scoring=get_scorer("f1_macro"), early_stopping=True, **PARAMS

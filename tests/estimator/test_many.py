@@ -344,6 +344,7 @@ def test_schedules_and_numbers_of_epochs():
     assert [m.n_iter_ for m in fitted] == 6 * [1, 3]
 
 
+@pytest.mark.filterwarnings("ignore:.* kept the weights of the first epoch")
 @pytest.mark.parametrize("how", ["held out", "groups", "X_val"])
 @pytest.mark.parametrize("network", [MLP(6), LSTM(5, dropout=0.2)], ids=str)
 def test_early_stopping(how, network):

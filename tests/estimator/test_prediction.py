@@ -12,9 +12,12 @@ from sklearn.preprocessing import StandardScaler
 from skanticipate import (
     LSTM,
     MLP,
+    RULSTM,
     AttentiveProbe,
+    ModalityAttention,
     RowView,
     SmoothedAnticipator,
+    VerbNounHead,
     VerbNounPrior,
 )
 from skanticipate.datasets import make_kitchen
@@ -356,3 +359,46 @@ def test_validation_data_that_no_scaler_saw_are_told_of():
     }
     with pytest.warns(UserWarning, match=r"X_past and X_val are on different scales"):
         pipe.fit(X, y, **given)
+
+
+# ------------------------------------------- parameters of the network, set afterwards
+
+
+def test_a_network_changed_after_fit_is_warned_of_and_has_no_effect():
+    model = anticipator(LSTM(4, anticipation_steps=4, head=VerbNounHead(DATA.actions)))
+    X = CLIPS.X_past
+    before = model.fit(X, CLIPS.y).predict_proba(X)
+    model.set_params(network__anticipation_time=1.0)
+    says = "anticipation_time of network was changed after the fit.* before another fit"
+    for ask in (model.predict, model.predict_proba, model.feature_map):
+        with pytest.warns(UserWarning, match=says):
+            ask(X)
+    with pytest.warns(UserWarning, match=says):
+        assert_array_equal(model.predict_proba(X), before)
+    model.set_params(network__anticipation_time=None, network__weights=None)
+    model.predict(X)
+    model.set_params(network__anticipation_time=1.0).fit(X, CLIPS.y)
+    first, *_ = model.staged_predict_proba(X)
+    assert_array_equal(model.predict_proba(X), first)
+
+
+def test_a_continued_fit_refuses_another_network():
+    model = anticipator(MLP(4), warm_start=True).fit(DATA.X_past, DATA.y)
+    model.fit(DATA.X_past, DATA.y)
+    model.set_params(network__dropout=0.5)
+    with pytest.raises(ValueError, match="dropout of network was changed after.*back"):
+        model.fit(DATA.X_past, DATA.y)
+    model.set_params(network=LSTM(4))
+    with pytest.raises(ValueError, match="network of network was changed|warm_start"):
+        model.fit(DATA.X_past, DATA.y)
+    model.set_params(network=MLP(4)).fit(DATA.X_past, DATA.y)
+
+
+def test_branches_and_heads_are_compared_too():
+    part = RULSTM(4, anticipation_steps=2)
+    halves = [("a", part, (0, 4)), ("b", part, (4, 8))]
+    model = anticipator(ModalityAttention(halves)).fit(CLIPS.X_past, CLIPS.y)
+    model.predict(CLIPS.X_past)
+    model.network.set_params(b__time_step=0.5)
+    with pytest.warns(UserWarning, match="branches of network was changed"):
+        model.predict(CLIPS.X_past)

@@ -72,6 +72,7 @@ def test_class_mean_recall_of_a_hand_made_example(k, expected):
     assert_allclose(mean_top_k_recall_score(Y, SCORES, k=k), expected)
 
 
+@pytest.mark.filterwarnings("ignore:k=. with . classes")
 @settings(max_examples=60, deadline=None)
 @given(tied_scores(), st.integers(1, 7))
 def test_scores_equal_a_naive_stable_sort(data, k):
@@ -83,6 +84,7 @@ def test_scores_equal_a_naive_stable_sort(data, k):
     )
 
 
+@pytest.mark.filterwarnings("ignore:k=. with . classes")
 @settings(max_examples=25, deadline=None)
 @given(tied_scores())
 def test_accuracy_never_falls_with_k_and_ends_at_one(data):
@@ -125,12 +127,14 @@ def test_columns_belong_to_classes_in_their_given_order():
     assert top_k_accuracy([7, 3], [[2, 1], [2, 1]], k=1, classes=[7, 3]) == 0.5
 
 
+@pytest.mark.filterwarnings("ignore:k=100 with 2 classes")
 def test_a_label_outside_classes_is_a_miss_even_for_a_huge_k():
     assert top_k_accuracy([0, 9], [[1, 0], [1, 0]], k=100, classes=[0, 1]) == 0.5
 
 
 def test_an_unseen_class_counts_as_recall_zero():
-    assert mean_top_k_recall_score([0, 9], [[1, 0], [1, 0]], classes=[0, 1]) == 0.5
+    given = {"classes": [0, 1], "k": 1}
+    assert mean_top_k_recall_score([0, 9], [[1, 0], [1, 0]], **given) == 0.5
 
 
 def test_minus_infinity_is_a_score():
@@ -195,7 +199,7 @@ def test_selecting_rows_of_tail_classes_equals_selecting_tail_labels():
 
 def test_labels_without_any_row_raise():
     with pytest.raises(ValueError, match="None of the 3 classes of y_true"):
-        mean_top_k_recall_score(Y, SCORES, labels=["0", "1"])
+        mean_top_k_recall_score(Y, SCORES, k=2, labels=["0", "1"])
 
 
 # time to action
@@ -238,7 +242,7 @@ def test_time_to_action_equals_a_naive_loop():
 )
 def test_bad_anticipation_times_raise(times, match):
     with pytest.raises(ValueError, match=match):
-        time_to_action([0, 1, 1], STAGES, times)
+        time_to_action([0, 1, 1], STAGES, times, k=1)
 
 
 def test_no_stage_raises():
@@ -417,6 +421,7 @@ class MarkerOfTheRows(Unlabelled):
         return self
 
 
+@pytest.mark.filterwarnings("ignore:k=2 with 2 classes")
 def test_one_fold_that_knows_the_marker_is_enough():
     X, y = np.arange(8.0)[:, None], np.array([0, 0, 0, 1, 0, 0, 1, -1])
     cv = list(KFold(2).split(X))
@@ -521,3 +526,14 @@ def test_sums_over_actions_are_of_probabilities():
     many = np.random.default_rng(0).dirichlet(np.ones(3000), 5).astype(np.float16)
     actions = {k: (k % 2, k) for k in range(3000)}
     assert marginalize(many, range(3000), actions).verb_proba.shape == (5, 2)
+
+
+@pytest.mark.parametrize("k", [3, 5])
+@pytest.mark.parametrize("metric", [top_k_accuracy, mean_top_k_recall_score])
+def test_a_k_of_all_classes_is_warned_of(metric, k):
+    scores = np.eye(3)[[1, 2, 0]]
+    with pytest.warns(
+        UserWarning, match=f"k={k} with 3 classes: every answer is among"
+    ):
+        assert metric([0, 1, 2], scores, k=k) == 1.0
+    assert metric([0, 1, 2], scores, k=2) == pytest.approx(1 / 3)

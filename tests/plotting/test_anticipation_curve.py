@@ -106,6 +106,7 @@ def test_the_name_of_a_single_estimator_is_its_class():
     assert list(draw(staged()).scores) == ["Staged"]
 
 
+@pytest.mark.filterwarnings("ignore:k=3 with 3 classes")
 def test_k_classes_may_be_named():
     wrong = staged(n_right=(0, 0))
     # the second best is the first of the other columns: right for "cut" alone
@@ -375,7 +376,7 @@ def test_no_labelled_row():
 def test_bad_anticipation_times(times, match):
     runs = {"a": [list(staged().staged_predict_proba(X))]}
     with pytest.raises(ValueError, match=match):
-        AnticipationCurveDisplay.from_predictions(Y, runs, times, classes=CLASSES)
+        AnticipationCurveDisplay.from_predictions(Y, runs, times, k=1, classes=CLASSES)
 
 
 @pytest.mark.parametrize("scores", [[0.1, 0.2], [[0.1]], [[], []]])

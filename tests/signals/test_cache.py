@@ -8,14 +8,16 @@ import signal
 import subprocess
 import sys
 import tracemalloc
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from safetensors import safe_open
+from sklearn import config_context
 from sklearn.decomposition import PCA
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import BaggingClassifier, RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -627,3 +629,19 @@ def test_maps_of_any_precision_are_kept(teacher, tmp_path):
     assert len({bits(model) for model in found}) == 1
     with safe_open(map_file(tmp_path), framework="numpy") as file:
         assert_array_equal(file.get_tensor("maps"), teacher.feature_map(FUTURE))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_teacher_is_not_shared_over_metadata_routing(tmp_path):
+    # A BaggingClassifier passes groups on with routing only.
+    held_out = {"early_stopping": True, "validation_fraction": 0.4}
+    inner = RecognitionTeacher(MLP(6), max_epochs=4, lr=0.05, **held_out)
+    teacher = BaggingClassifier(inner, n_estimators=2)
+    found = {}
+    for routing, folder in product((False, True), (tmp_path, None)):
+        with config_context(enable_metadata_routing=routing):
+            model = fitted(folder, teacher=teacher, signals={"groups": DATA.groups})
+        found[routing, folder] = model.teacher_.predict_proba(FUTURE)
+    for routing in (False, True):
+        assert_array_equal(found[routing, tmp_path], found[routing, None])
+    assert (found[False, None] != found[True, None]).any()
