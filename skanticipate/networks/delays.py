@@ -25,7 +25,12 @@ class RandomDelay:
         return self.random_delay > 0
 
     def check_delay(self, n_steps):
-        """Refuse a delay that a clip of so many steps does not survive."""
+        """Refuse a delay that clips of so many steps, or their labels, cannot have."""
+        if self.random_delay and self.past_weight:
+            raise ValueError(
+                "random_delay moves the steps of a clip, and past_weight compares them "
+                "with labels that stay: set one of the two to 0."
+            )
         if self.random_delay >= n_steps:
             raise ValueError(
                 f"random_delay={self.random_delay} may cut off a clip of {n_steps} "

@@ -295,8 +295,13 @@ class _ModalityAttention(nn.Module):
         self.branches = nn.ModuleList(branches)
         self.slices = slices
         self.mlp = mlp
-        self.branch_epochs = self.n_preparing = branch_epochs
+        self.branch_epochs = branch_epochs
         self.apart = False  # whether training asks each branch by itself
+
+    @property
+    def n_preparing(self):
+        """Number of epochs in which the attention does not learn."""
+        return self.branch_epochs
 
     def begin_epoch(self, epoch, max_epochs):
         """Take note that training begins another epoch, of which `epoch` are done."""

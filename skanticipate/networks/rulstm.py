@@ -147,13 +147,18 @@ class _RULSTM(nn.Module):
     def __init__(self, spec, input_shape, n_classes):
         super().__init__()
         self.n_stages = int(spec.anticipation_steps)
-        self.pretrain_epochs = self.n_preparing = spec.pretrain_epochs
+        self.pretrain_epochs = spec.pretrain_epochs
         self.completes = False  # whether training unrolls over the rest of the clip
         self.input = clip_input(spec, input_shape)
         self.dropout = Dropout(spec.dropout)
         self.rolling = lstm_weights(self.input.n_outputs, spec.hidden_size)
         self.unrolling = lstm_weights(self.input.n_outputs, spec.hidden_size)
         self.classifier = classifier(spec, spec.hidden_size, n_classes)
+
+    @property
+    def n_preparing(self):
+        """Number of epochs that are not yet practice of what is asked."""
+        return self.pretrain_epochs
 
     def begin_epoch(self, epoch, max_epochs):
         """Take note that training begins another epoch, of which `epoch` are done."""

@@ -203,11 +203,6 @@ class AVTHead(RandomDelay, StagedSpec):
         self._validate_params()
         self.check_stages(input_shape)
         self.check_delay(input_shape[0])
-        if self.random_delay and self.past_weight:
-            raise ValueError(
-                "random_delay moves the steps of a clip, and past_weight compares them "
-                "with labels that stay: set one of the two to 0."
-            )
         check_heads(self.inner_size, self.n_heads, "inner_size")
         network = initialize(_AVTHead(self, input_shape, n_classes), generator)
         start_small(network.blocks, SMALL, generator)

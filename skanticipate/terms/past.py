@@ -38,6 +38,12 @@ class PastTerm(Term):
                 "Output(..., past_logits=...) in training while scores_past is True."
             )
         codes = self.codes[samples]  # (B', T)
+        if logits.shape[1] != codes.shape[1]:
+            raise ValueError(
+                f"past_logits score {logits.shape[1]} steps of a clip, but y_past has "
+                f"{codes.shape[1]} labels: past_weight needs one score for each step, "
+                "and no crop that takes steps away."
+            )
         losses = functional.cross_entropy(
             logits.flatten(0, 1), codes.flatten(), ignore_index=-1, reduction="none"
         )

@@ -709,3 +709,21 @@ def test_sizes_may_be_numpy_integers_as_searches_draw_them():
     spec = two(branch(sizes[2]), columns=((sizes[0], sizes[1]), (sizes[2], sizes[3])))
     network = built(spec.set_params(branch_epochs=sizes[1]))
     assert network(random_clips()).logits.shape == (3, S, C)
+
+
+def test_early_stopping_keeps_no_epoch_of_branches_alone():
+    figures = iter([0.9, 0.8, 0.1, 0.3, 0.2])
+
+    def asked(estimator, X, y):
+        return next(figures)
+
+    def fitted(max_epochs, **params):
+        model = SmoothedAnticipator(
+            small(branch_epochs=2), max_epochs=max_epochs, random_state=0, **params
+        )
+        val = {"X_val": CLIPS.X_past[:9], "y_val": CLIPS.y[9:18]} if params else {}
+        return model.fit(CLIPS.X_past[9:], CLIPS.y[9:], **val).network_.state_dict()
+
+    found = fitted(5, early_stopping=True, n_iter_no_change=5, scoring=asked)
+    for name, expected in fitted(4).items():
+        assert torch.equal(found[name], expected)

@@ -309,3 +309,16 @@ def test_labels_that_look_numbered_anew_are_told_of():
     steps[0] = numbers[0]
     with pytest.warns(UserWarning, match="y_past has other numbers too, such as 77"):
         model().fit(X, numbers, y_past=steps)
+
+
+class Cutting(AVTHead):
+    """Reads all steps but the first."""
+
+    def crop(self, past, future, generator):
+        return past[:, 1:], future
+
+
+def test_a_crop_that_takes_steps_away_is_named():
+    spec = Cutting(8, n_heads=2, past_weight=0.1)
+    with pytest.raises(ValueError, match=f"score {T - 1} steps .* has {T} labels"):
+        model(spec).fit(X, Y, y_past=STEPS)
