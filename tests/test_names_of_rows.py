@@ -172,3 +172,23 @@ def test_searches_cut_all_rows_alike():
     assert search.best_estimator_.score(X, Y) >= 0
     teacher = LogisticRegression()
     assert student(teacher=teacher).fit(X, Y, X + 1).teacher_.n_features_in_ == 3
+
+
+@pytest.mark.filterwarnings("ignore:HistoryTeacher holds rows out:UserWarning")
+def test_scores_of_teachers_refuse_rows_in_another_order():
+    ids = [f"P01_{k}" for k in range(12)]
+    past = pd.DataFrame(np.arange(36).reshape(12, 3) % 5, index=ids)
+    y = pd.Series(np.arange(12) % 3, index=ids)
+    alone = HistoryTeacher(n_networks=1, max_epochs=1, random_state=0)
+    for teacher in (alone, TeacherEnsemble([alone])):
+        teacher.fit(past.to_numpy(), y.to_numpy())
+        expected = np.mean(teacher.predict(past.to_numpy()) == y.to_numpy())
+        assert teacher.score(past, y) == expected
+        with pytest.raises(ValueError, match="rows of y, next to X, have the names"):
+            teacher.score(past, y[::-1])
+        weights = pd.Series(np.ones(12), index=ids[::-1])
+        with pytest.raises(ValueError, match="rows of sample_weight, next to X"):
+            teacher.score(past, y, weights)
+        hidden = np.ma.array(np.ones(12), mask=[True] + [False] * 11)
+        with pytest.raises(ValueError, match="masked array that hides 1"):
+            teacher.score(past, y, hidden)

@@ -9,6 +9,7 @@ from sklearn.utils.validation import _check_feature_names
 from skanticipate.data.missing import as_list
 
 _WHOLE = re.compile(r"(-?\d+)\.0+")
+_PLACE = re.compile(r"_\d+")  # for a name that no field of a tuple can have
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _TRUTHS = {"True": "1", "False": "0"}  # as numpy and Python compare them
 
@@ -51,16 +52,55 @@ def first_table(X):
 
 
 def column_names(table):
-    """What a table calls its columns.   -> list, or None of what has no names."""
+    """What a table calls its columns, or a list of rows the entries of each.
+
+    -> list, or None of what has no names
+    """
+    if isinstance(table, list | tuple):
+        return _names_within(table)
     # Of pyarrow, whose columns are data. A column of pandas may have the name.
     has_own = hasattr(type(table), "column_names")
     names = table.column_names if has_own else getattr(table, "columns", None)
     return None if names is None else as_list(names) or None
 
 
+def _names_within(rows):
+    """What rows, such as `iterrows` of pandas gives, all call their entries, or None.
+
+    Two rows of the same names in different orders are an error.
+    """
+    first = _entries_of(rows[0]) if rows else None
+    if first is None:
+        return None
+    index, same = getattr(rows[0], "index", None), True
+    for k, row in enumerate(rows):
+        if getattr(row, "index", None) is index:  # that of their table
+            continue
+        found = _entries_of(row)
+        if found is not None and found != first:
+            same = False
+            check_order(found, first, f"The entries of row {k}, next to row 0,")
+    return first if same else None
+
+
+def _entries_of(row):
+    """What a Series, or a tuple with names, calls its entries.   -> list, or None."""
+    fields = list(getattr(row, "_fields", ()))
+    if fields and not any(map(_PLACE.fullmatch, fields)):
+        return fields
+    return None if hasattr(row, "columns") else index_of(row)
+
+
 def row_names(table):
-    """What a table or Series calls its rows.   -> list, or None if it counts them."""
+    """What a table or Series calls its rows.   -> list, or None if it counts them.
+
+    In a list of Series each has the name of its row.
+    """
     names = index_of(table)
+    first = table[0] if isinstance(table, list | tuple) and table else None
+    if index_of(first) is not None and not hasattr(first, "columns"):
+        names = [getattr(row, "name", None) for row in table]
+        names = None if None in names else names
     return None if names is None or names == list(range(len(names))) else names
 
 

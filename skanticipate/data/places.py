@@ -1,8 +1,18 @@
 """Rows that are taken by their places, and what an index says of that."""
 
+from itertools import pairwise
+from numbers import Integral
+
 import numpy as np
 
-from skanticipate.data.names import check_order, index_of
+from skanticipate.data.formats import not_as_stored
+from skanticipate.data.missing import refuse_masked
+from skanticipate.data.names import (
+    check_order,
+    check_tables_alike,
+    index_of,
+    row_names,
+)
 
 
 def check_chosen_rows(chosen, tables, *, name, rows=None):
@@ -85,6 +95,55 @@ def check_even(table, name):
             "is missing, as table.reindex does; or pass table.to_numpy(), if the index "
             "does not count steps."
         )
+
+
+def check_frames_by_place(tables, name, first_frame):
+    """Refuse arrays of frames that are not to be read by their places.
+
+    Parameters
+    ----------
+    tables : dict of str to array-like of shape (n_frames, d)
+    name : str
+        What the dict is called.
+    first_frame : int
+        The number of the frame in the first row of each.
+
+    Raises
+    ------
+    ValueError
+        If tables name their columns otherwise than each other, one hides values behind
+        a mask, or its numbers are not as stored; if the index of one skips frames, does
+        not rise, or holds other whole numbers than those of the frames, or 0, 1, ...
+    """
+    check_tables_alike(tables, name)
+    for key, table in tables.items():
+        what = f"{name}[{key!r}]"
+        refuse_masked(
+            table, what, "Pass .filled(np.nan) where whole frames are hidden."
+        )
+        check_even(table, what)
+        if trouble := not_as_stored(getattr(table, "attrs", {})):
+            raise ValueError(f"{what} has {trouble}")
+        _check_frame_numbers(row_names(table), what, first_frame)
+
+
+def _check_frame_numbers(found, what, first_frame):
+    """Refuse an index of whole numbers that are not those of frames one by one."""
+    if found is None or not all(isinstance(number, Integral) for number in found):
+        return
+    if found[0] != first_frame:
+        raise ValueError(
+            f"The index of {what} begins with {found[0]}, but its first row is read as "
+            f"frame {first_frame}: pass first_frame={found[0]}, the same for all "
+            "videos; or table.to_numpy(), if the index counts no frames."
+        )
+    for before, after in pairwise(found):
+        if after != before + 1:
+            raise ValueError(
+                f"The index of {what} goes from {before} to {after}, but frames are "
+                "read one by one: pass features of every frame; or table.to_numpy(), "
+                "if the index counts no frames."
+            )
 
 
 def _times(table):

@@ -9,6 +9,7 @@ from string import Formatter
 
 import numpy as np
 
+from skanticipate.data.places import check_frames_by_place
 from skanticipate.datasets._plausible import excess
 from skanticipate.datasets._segments import check_names
 
@@ -74,8 +75,10 @@ class FeatureTable(Mapping):
         Raises
         ------
         ValueError
-            If there is no video, an array has not two axes, frames or real finite
-            numbers, or its d is not that of the others.
+            If there is no video, or two have one name as text; if an array has not two
+            axes, frames or real finite numbers, or its d is not that of the others; if
+            one hides numbers behind a mask; if tables name their columns otherwise than
+            each other, or the index of one says other frames.
 
         Examples
         --------
@@ -88,7 +91,7 @@ class FeatureTable(Mapping):
 
     def __getitem__(self, video):
         code = np.searchsorted(self.videos, str(video))
-        if code == len(self.videos) or self.videos[code] != video:
+        if code == len(self.videos) or self.videos[code] != str(video):
             raise KeyError(video)
         return self.array[self.first[code] : self.first[code + 1]]
 
@@ -172,8 +175,18 @@ class FeatureTable(Mapping):
 def _joined(features, first_frame, time_axis):
     """Arrays of all videos as the parts of a table."""
     names = {str(video): video for video in features}
+    if len(names) < len(features):
+        twice = next(v for v in features if names[str(v)] != v)
+        raise ValueError(
+            f"features has two videos of the name {str(twice)!r}, which numbers and "
+            "texts share: rename one of them."
+        )
     videos = sorted(names)
     check_names(videos, "features")
+    tables = {video: features[names[video]] for video in videos}
+    if time_axis == 1:  # of a table frames are the columns then
+        tables = {v: t.T if hasattr(t, "columns") else t for v, t in tables.items()}
+    check_frames_by_place(tables, "features", first_frame)
     if not videos:
         raise ValueError("features is empty: expected at least one video.")
     arrays = [np.asarray(features[names[video]]) for video in videos]

@@ -1,7 +1,7 @@
 """One label for each frame, as MS-TCN has it: files of lines become segments."""
 
 from collections.abc import Mapping
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 
 import numpy as np
@@ -146,7 +146,7 @@ def _bundle(path):
 def _numbers(mapping):
     """Number of each label, none of them twice."""
     if isinstance(mapping, Mapping):
-        return {str(label): int(number) for label, number in mapping.items()}
+        return _numbers_given(mapping)
     numbers, seen = {}, set()
     for line, text in enumerate(read_text(mapping).splitlines(), start=1):
         if not text.strip():
@@ -167,6 +167,24 @@ def _numbers(mapping):
         seen.add(int(number))
     if not numbers:
         raise ValueError(f"{mapping} is empty: expected a number and a label a line.")
+    return numbers
+
+
+def _numbers_given(mapping):
+    """Number of each label of a mapping, none of them twice."""
+    numbers = {}
+    for label, number in mapping.items():
+        if isinstance(number, bool) or not isinstance(number, Integral):
+            raise ValueError(
+                f"mapping gives the label {label!r} {number!r}: expected its number, a "
+                "whole one."
+            )
+        if str(label) in numbers or int(number) in numbers.values():
+            raise ValueError(
+                f"mapping gives {label!r} the number {number}, one of which is there "
+                "twice: expected a number of its own for each label."
+            )
+        numbers[str(label)] = int(number)
     return numbers
 
 

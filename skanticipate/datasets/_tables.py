@@ -83,7 +83,7 @@ def read_segments(path, *, actions=None):
     ValueError
         If the file is empty, of a kind that another function reads, separated
         otherwise, lacks a column, or a line is broken; names the file and the line. If
-        `actions` lacks a pair of the file.
+        `actions` lacks a pair of the file, or gives two ids the same one.
 
     See Also
     --------
@@ -189,7 +189,14 @@ def _actions(file, verb, noun, actions):
     if "verb_id" in actions and "noun_id" in actions:
         columns = (("label", "label"), ("verb", "verb_id"), ("noun", "noun_id"))
         actions = {part: actions[name] for part, name in columns}
-    known = {tuple(pair): label for label, pair in as_mapping(actions).items()}
+    known = {}
+    for label, pair in as_mapping(actions).items():
+        if known.setdefault(tuple(pair), label) != label:
+            raise ValueError(
+                f"actions gives both {known[tuple(pair)]!r} and {label!r} the verb "
+                f"{pair[0]} and the noun {pair[1]}: expected one id for each pair, by "
+                "which official files name an action. Leave one of the two out."
+            )
     repeated = [pair for pair, n in Counter(pairs).items() if pair not in known]
     if repeated:
         row = pairs.index(repeated[0])

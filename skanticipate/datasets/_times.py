@@ -96,20 +96,22 @@ def _rates(fps, name):
     """Mapping of video, as a string, to what a mapping or table says of it."""
     column = next((c for c in ("video", "video_id") if c in fps and "fps" in fps), None)
     if column is None:
-        return {str(video): rate for video, rate in fps.items()}
-    refuse_masked(fps["fps"], name, "Fill them in.")
-    pairs = zip(
-        np.asarray(fps[column]).astype(str).tolist(),
-        np.asarray(fps["fps"]).tolist(),
-        strict=True,
-    )
+        pairs = ((str(video), rate) for video, rate in fps.items())
+    else:
+        refuse_masked(fps["fps"], name, "Fill them in.")
+        pairs = zip(
+            np.asarray(fps[column]).astype(str).tolist(),
+            np.asarray(fps["fps"]).tolist(),
+            strict=True,
+        )
     rates = {}
     for video, rate in pairs:
-        if rates.setdefault(video, rate) != rate:
+        if video in rates and rates[video] != rate:
             raise ValueError(
                 f"{name} gives the video {video!r} {rates[video]} and {rate} frames "
                 "per second: expected one rate for each video."
             )
+        rates[video] = rate
     return rates
 
 

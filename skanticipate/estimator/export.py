@@ -154,7 +154,7 @@ def _trace(estimator, staged):
     if any_length and shape[0] > 1:  # an axis of length 1 is never free
         free[1] = "steps"
     try:
-        with torch.no_grad(), _quiet():
+        with torch.no_grad(), _quiet(), _fresh_kernels():
             return torch.onnx.export(
                 answers.eval(),
                 (clips,),
@@ -171,6 +171,24 @@ def _trace(estimator, staged):
             "without branches on values, without len() of a tensor and without "
             "torch.autograd.Function, and the same for any number of rows."
         ) from error
+
+
+@contextmanager
+def _fresh_kernels():
+    """Let torch look up how LSTM and GRU are traced, before and after.
+
+    For clips of any length `torch.onnx` puts other kernels in their place for a while,
+    but an operator that was traced before remembers the one that it found.
+    """
+    operators = [torch.ops.aten.lstm.input, torch.ops.aten.gru.input]
+    caches = [getattr(operator, "_dispatch_cache", {}) for operator in operators]
+    for cache in caches:
+        cache.clear()
+    try:
+        yield
+    finally:
+        for cache in caches:
+            cache.clear()
 
 
 @contextmanager

@@ -61,7 +61,7 @@ def write(path, value, *, teacher=True):
 def describe(value):
     """Hash that is equal for equal estimators and containers, in every process.
 
-    Of functions it tells the name.
+    Of functions it tells the name, of objects that are called their class and state.
     """
     beside = Beside({}, {}, set())
     tree = encode(value, beside, type(value).__name__)
@@ -86,6 +86,12 @@ def _described(part, where):
     if isinstance(part, partial):
         given = describe([part.args, part.keywords]).hex()
         return [_described(part.func, where), given]
+    if is_called_object(part):
+        own = {
+            name: _described(v, where) if callable(v) else describe(v).hex()
+            for name, v in _state_of_called(part).items()
+        }
+        return [_described(type(part), where), sorted(own.items())]
     if not is_importable(part):
         raise TypeError(
             f"{where} is {part!r}, which cannot be imported by its name: define it at "
@@ -106,7 +112,23 @@ def _as_array(weights):
 
 def functions_in(value):
     """Functions, or classes, that a value of `functions_of` calls.   -> list."""
-    return functions_in(value.func) if isinstance(value, partial) else [value]
+    if isinstance(value, partial):
+        return functions_in(value.func)
+    if not is_called_object(value):
+        return [value]
+    inner = filter(callable, _state_of_called(value).values())
+    return [type(value), *(f for part in inner for f in functions_in(part))]
+
+
+def is_called_object(value):
+    """Whether this is an object that `vars` tells all of, such as a scorer."""
+    slots = any(getattr(kind, "__slots__", ()) for kind in type(value).__mro__)
+    return not (slots or hasattr(value, "__qualname__")) and hasattr(value, "__dict__")
+
+
+def _state_of_called(value):
+    """What an object holds, but for what others pass on to it.   -> dict."""
+    return {k: v for k, v in vars(value).items() if k != "_metadata_request"}
 
 
 def is_importable(function):

@@ -19,7 +19,7 @@ from skanticipate.data.missing import (
     missing_mask,
     number_names,
 )
-from skanticipate.data.names import check_history_columns
+from skanticipate.data.names import check_history_columns, check_tables_alike
 from skanticipate.data.rows import RowView
 from skanticipate.data.validation import refuse_sparse
 
@@ -41,6 +41,7 @@ class HistoryInputMixin:
 
         Where they are noted, rows that look padded on the right are told too.
         """
+        check_tables_alike(X, "past_actions")
         if reset:
             refuse_sparse(X)
             hint_right_padding(RowView(as_array(X)))

@@ -8,7 +8,7 @@ from sklearn.frozen import FrozenEstimator
 
 from skanticipate.data.layout import hint_right_padding
 from skanticipate.data.missing import as_array, missing_mask
-from skanticipate.data.names import check_history_order
+from skanticipate.data.names import check_history_order, check_tables_alike
 from skanticipate.data.rows import RowView
 from skanticipate.estimator.nested import names_of_columns
 from skanticipate.signals.candidates import Candidates
@@ -169,6 +169,7 @@ def check_past_actions(past_actions):
     ValueError
         If the rows are lists of unequal length, or the array has other axes.
     """
+    check_tables_alike(past_actions, "past_actions")
     array = None if _are_unlike(past_actions) else as_array(past_actions)
     ragged = array is None or _holds_lists(array)
     if ragged or array.ndim not in (1, 2, 3) or array.size == 0:

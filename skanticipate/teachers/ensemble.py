@@ -3,7 +3,7 @@
 from numbers import Integral
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import _check_n_features, check_is_fitted
@@ -14,6 +14,7 @@ from skanticipate.data.names import (
     check_history_columns,
     check_names,
     check_rows_alike,
+    check_tables_alike,
     forget_names,
 )
 from skanticipate.data.numbers import Interval
@@ -26,9 +27,10 @@ from skanticipate.estimator.nested import validate_nested
 from skanticipate.estimator.saving import SaveMixin
 from skanticipate.signals.asking import Lesson, ask, fit_teachers, seeded
 from skanticipate.signals.candidates import log_of, normalised
+from skanticipate.teachers.labels import TeacherMixin
 
 
-class TeacherEnsemble(SaveMixin, ClassifierMixin, BaseEstimator):
+class TeacherEnsemble(SaveMixin, TeacherMixin, BaseEstimator):
     """Several teachers that are fitted on the same clips and answer as one.
 
     An ensemble has no feature map and no weights to start from: it teaches by its soft
@@ -185,6 +187,7 @@ class TeacherEnsemble(SaveMixin, ClassifierMixin, BaseEstimator):
     def _check_rows(self, X, reset):
         """What the members see, who check it.   -> RowView (n, ...)."""
         refuse_sparse(X)
+        check_tables_alike(X, "X")
         if reset:
             forget_names(self)
         rows = X if isinstance(X, RowView) else _rows(X)

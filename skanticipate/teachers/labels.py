@@ -1,8 +1,10 @@
-"""What the fits of text teachers check alike: all that comes with the past actions."""
+"""What teachers check alike: all that comes with the past actions, and with scores."""
 
+from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import _num_samples
 
 from skanticipate.data.labels import check_labels
+from skanticipate.data.missing import refuse_masked
 from skanticipate.data.names import check_rows_alike
 from skanticipate.data.samples import check_weights
 from skanticipate.data.validation import check_groups, check_same_length
@@ -32,3 +34,33 @@ def check_labelled(estimator, past_actions, y, groups, sample_weight):
     )
     weights = check_weights(labels.codes, sample_weight)
     return labels.classes, labels.codes, check_groups(groups), weights
+
+
+class TeacherMixin(ClassifierMixin):
+    """Of teachers: a score of rows that go together."""
+
+    def score(self, X, y, sample_weight=None):
+        """Accuracy.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, ...)
+            What the teacher reads, as in `fit`.
+        y : array-like of shape (n,)
+            Labels.
+        sample_weight : array-like of shape (n,), default=None
+            Weight of each row.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError
+            If tables name the same rows in different orders, or weights are hidden
+            behind a mask.
+        """
+        refuse_masked(sample_weight, "sample_weight", "Give every row a weight.")
+        check_rows_alike(X=X, y=y, sample_weight=sample_weight)
+        return super().score(X, y, sample_weight)

@@ -154,3 +154,57 @@ def test_broken_files_are_named(tmp_path):
         read_npy(folder, out=folder)
     with pytest.raises(ValueError, match="features is empty"):
         FeatureTable.from_arrays({})
+
+
+# ------------------------------------------------ arrays that say how they are read
+
+
+def test_tables_in_memory_are_read_by_their_names():
+    pd = pytest.importorskip("pandas")
+    a = pd.DataFrame({"x": [1.0, 2.0, 3.0], "y": [4.0, 5.0, 6.0]})
+    for index in (None, [1, 2, 3], ["f1", "f2", "f3"], [0.0, 0.5, 1.0]):
+        table = FeatureTable.from_arrays(
+            {"a": a if index is None else a.set_axis(index)}
+        )
+        assert_array_equal(table["a"], a.to_numpy())
+    assert FeatureTable.from_arrays({"a": a.T}, time_axis=1).array.shape == (4, 2)
+    later = FeatureTable.from_arrays({"a": a.set_axis([5, 6, 7])}, first_frame=5)
+    assert later.frames.tolist() == [5, 6, 7]
+    columns = [
+        {"a": a, "b": a[["y", "x"]]},
+        {"a": a, "b": a.rename(columns={"y": "z"})},
+    ]
+    for features in columns:
+        with pytest.raises(ValueError, match=r"columns of features\['b'\]"):
+            FeatureTable.from_arrays(features)
+    turned = {video: table.T for video, table in columns[0].items()}
+    with pytest.raises(ValueError, match=r"columns of features\['b'\]"):
+        FeatureTable.from_arrays(turned, time_axis=1)
+    for index, match in (
+        ([3, 2, 1], "does not rise"),
+        ([1, 2, 4], "goes from 2 to 4, but frames are read one by one"),
+        ([1, 5, 9], "goes from 1 to 5, but frames are read one by one"),
+        ([5, 6, 7], "begins with 5, but its first row is read as frame 1"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            FeatureTable.from_arrays({"a": a.set_axis(index)})
+
+
+def test_what_is_hidden_or_packed_is_no_feature(tmp_path):
+    hidden = np.ma.array([[1.0, 2.0], [3.0, 4.0]], mask=[[False, True], [False, False]])
+    with pytest.raises(ValueError, match="masked array that hides 1 of 4"):
+        FeatureTable.from_arrays({"a": hidden})
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "packed.h5", "w") as file:
+        file["a"] = np.ones((3, 2), dtype=np.int16)
+        file["a"].attrs["scale_factor"] = 0.5
+        with pytest.raises(ValueError, match=r"features\['a'\] has numbers packed"):
+            FeatureTable.from_arrays(file)
+
+
+def test_a_number_and_its_text_are_one_name():
+    features = {1: np.ones((2, 1)), 10: np.ones((2, 1)), 2: np.full((2, 1), 2.0)}
+    table = FeatureTable.from_arrays(features)
+    assert table[2].tolist() == table["2"].tolist() == [[2.0], [2.0]]
+    with pytest.raises(ValueError, match="two videos of the name '1'"):
+        FeatureTable.from_arrays({**features, "1": np.zeros((2, 1))})

@@ -100,6 +100,19 @@ def test_broken_mappings(root, text, match):
         read_framewise(root / "groundTruth", mapping=root / "mapping.txt")
 
 
+@pytest.mark.parametrize(
+    ("mapping", "match"),
+    [
+        ({"SIL": 0, "take_cup": 1, "pour_milk": 1}, "'pour_milk' the number 1"),
+        ({"SIL": 0, "take_cup": 1.7, "pour_milk": 2}, "'take_cup' 1.7: expected its"),
+        ({0: "SIL", 1: "take_cup"}, "label 0 'SIL': expected its number"),
+    ],
+)
+def test_mappings_that_are_none(root, mapping, match):
+    with pytest.raises(ValueError, match=match):
+        read_framewise(root / "groundTruth", mapping=mapping)
+
+
 def test_what_is_not_there_is_named(root):
     mapping, labels = root / "mapping.txt", root / "groundTruth"
     with pytest.raises(FileNotFoundError, match="groundTruth is one"):

@@ -75,6 +75,13 @@ def test_actions_number_the_pairs(write):
         read_segments(write(published.EPIC100), actions=pairs)
 
 
+def test_actions_that_share_a_pair_number_nothing(write):
+    path = write(published.EPIC100)
+    actions = {40: (0, 5), 41: (1, 5), 42: (2, 5), 43: (0, 5)}
+    with pytest.raises(ValueError, match="both 40 and 43 the verb 0 and the noun 5"):
+        read_segments(path, actions=actions)
+
+
 def test_uda_files_keep_both_ids(write):
     segments = read_segments(write(published.UDA))
     assert segments.format == "epic100"
@@ -299,6 +306,7 @@ def test_pairs_of_a_table_in_seconds_are_at_their_rate():
         ({"a": 50, "b": None}, "fps is None for the video 'b'"),
         ({"a": 50, "b": "60"}, "fps is '60' for the video 'b'"),
         ({"video": ["b", "a", "b"], "fps": [60, 50, 30]}, "gives the video 'b' 60 and"),
+        ({"a": 50, "b": 60, 7: 50, "7": 25}, "gives the video '7' 50 and 25"),
         (0, "'fps' parameter"),
         (None, "fps is None and segments has no column start_seconds"),
         ("info.csv", "'fps' parameter"),

@@ -204,6 +204,18 @@ def test_export_changes_nothing_else(tmp_path):
     assert_allclose(answer(session, clips)[0], before, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.filterwarnings("ignore:The tensor attributes:UserWarning")  # of nn.LSTM
+def test_clips_are_of_any_length_after_other_exports(cell, tmp_path):
+    model = anticipator(LSTM(2, cell=cell)).fit(FEATURES, Y)
+    torch.export.export(model.network_, (torch.from_numpy(FEATURES[:2]),))
+    export_onnx(model, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    longer = np.concatenate([FEATURES[:4]] * 3, axis=1)
+    (proba,) = answer(session, longer)
+    assert_allclose(proba, model.predict_proba(longer), rtol=0, atol=1e-5)
+
+
 # ----------------------------------------------------------------- torch.export
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
-from sklearn.metrics import get_scorer
+from sklearn.metrics import accuracy_score, fbeta_score, get_scorer, make_scorer
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 
 import skanticipate
@@ -16,6 +16,11 @@ from skanticipate import MLP, BatchedGridSearchCV, DistilledAnticipator
 from skanticipate import SmoothedAnticipator as Smoothed
 from skanticipate.datasets import make_kitchen
 from skanticipate.estimator import state
+from skanticipate.metrics import (
+    labelled_scorer,
+    mean_top_k_recall_scorer,
+    top_k_scorer,
+)
 
 DATA = make_kitchen(6, 10, n_features=6, random_state=0)
 PAST, FUTURE, Y = DATA.X_past, DATA.X_future, DATA.y
@@ -80,6 +85,46 @@ def test_a_function_is_told_by_its_name():
     assert same == again != another
     with pytest.raises(TypeError, match="optimizer is <function .*cannot be imported"):
         state.describe(Smoothed(optimizer=lambda p, lr: rmsprop(p, lr)))
+
+
+SCORERS = [
+    lambda: make_scorer(fbeta_score, beta=1, average="macro"),
+    lambda: make_scorer(fbeta_score, beta=2, average="macro"),
+    lambda: make_scorer(accuracy_score),
+    lambda: make_scorer(accuracy_score, greater_is_better=False),
+    lambda: top_k_scorer(1),
+    lambda: top_k_scorer(2),
+    lambda: mean_top_k_recall_scorer(2),
+    lambda: mean_top_k_recall_scorer(2, labels=[0, 1]),
+    lambda: labelled_scorer("accuracy"),
+    lambda: labelled_scorer("balanced_accuracy"),
+    lambda: labelled_scorer(make_scorer(accuracy_score, greater_is_better=False)),
+]
+
+
+def test_scorers_are_told_by_what_they_hold():
+    told = [state.describe(Smoothed(scoring=scorer())) for scorer in SCORERS]
+    assert told == [state.describe(Smoothed(scoring=scorer())) for scorer in SCORERS]
+    assert len(set(told)) == len(SCORERS)
+    mine = make_scorer(lambda y, answer: 0.0)
+    with pytest.raises(TypeError, match="scoring is <function .*cannot be imported"):
+        state.describe(Smoothed(scoring=mine))
+
+
+@pytest.mark.filterwarnings("ignore:.* kept the weights of the first epoch")
+def test_fits_that_watch_a_scorer_are_kept(tmp_path):
+    options = {"early_stopping": True, "checkpoint": tmp_path, **PARAMS}
+    for number, scorer in enumerate((top_k_scorer(1), top_k_scorer(2))):
+        model = Smoothed(MLP(4), scoring=scorer, **options)
+        expected = clone(model).set_params(checkpoint=None)
+        expected.fit(PAST, Y, groups=DATA.groups)
+        for _ in range(2):  # trained, then read
+            found = clone(model).fit(PAST, Y, groups=DATA.groups)
+            assert found.history_ == expected.history_
+            assert len(list(tmp_path.iterdir())) == number + 1
+    mine = make_scorer(lambda y, answer: 0.0)
+    with pytest.warns(UserWarning, match="checkpoint is not used: .*lambda"):
+        clone(model).set_params(scoring=mine).fit(PAST, Y, groups=DATA.groups)
 
 
 def test_a_cache_keeps_teachers_of_functions_that_can_be_imported(tmp_path):

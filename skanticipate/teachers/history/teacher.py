@@ -5,7 +5,7 @@ from numbers import Integral, Real
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import _safe_indexing
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
@@ -24,7 +24,7 @@ from skanticipate.preprocessing.history import HistoryEncoder, HistoryInputMixin
 from skanticipate.teachers.history.mixture import mixture_weights
 from skanticipate.teachers.history.ngrams import BackOffNGrams, latest_first
 from skanticipate.teachers.history.templates import ActionTemplates
-from skanticipate.teachers.labels import check_labelled
+from skanticipate.teachers.labels import TeacherMixin, check_labelled
 from skanticipate.teachers.recognition import RecognitionTeacher
 from skanticipate.training.runtime import all_or_nothing
 from skanticipate.training.schedules import CosineSchedule
@@ -35,7 +35,7 @@ _STEPS_IN_EPOCH = 64  # few rows come in small batches, or ten epochs were few s
 _BATCH_SIZES = 16, 256
 
 
-class HistoryTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimator):
+class HistoryTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator):
     """Anticipate from the labels of the past actions; no text, no features.
 
     Up to three models read the histories, and the answer is a mixture of theirs:

@@ -4,7 +4,7 @@ import os
 from numbers import Integral, Real
 
 import torch
-from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
@@ -19,7 +19,7 @@ from skanticipate.estimator.provenance import versions
 from skanticipate.estimator.saving import SaveMixin
 from skanticipate.preprocessing.history import HistoryInputMixin
 from skanticipate.preprocessing.text import HistoryText, refuse_labels, texts_of
-from skanticipate.teachers.labels import check_labelled
+from skanticipate.teachers.labels import TeacherMixin, check_labelled
 from skanticipate.teachers.language.embedding import TextReader
 from skanticipate.teachers.language.encoder import check_files, model_files
 from skanticipate.teachers.language.heads import (
@@ -33,7 +33,7 @@ from skanticipate.training.schedules import Schedule
 from skanticipate.training.seeds import seeds_of
 
 
-class LanguageTeacher(HistoryInputMixin, SaveMixin, ClassifierMixin, BaseEstimator):
+class LanguageTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator):
     """Anticipate from the past actions, read as a text by a language model.
 
     The labels of the past actions become a text (see `HistoryText`), an encoder of

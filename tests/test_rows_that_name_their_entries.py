@@ -1,0 +1,112 @@
+"""Lists of rows of pandas, which name their entries: they are read by their place."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from skanticipate import (
+    MLP,
+    DistilledAnticipator,
+    HistoryEncoder,
+    HistoryTeacher,
+    SmoothedAnticipator,
+    TeacherEnsemble,
+)
+from skanticipate.metrics import top_k_accuracy
+
+pd = pytest.importorskip("pandas")
+
+RNG = np.random.default_rng(0)
+Y = np.arange(24) % 3
+TABLE = pd.DataFrame(RNG.normal(size=(24, 4)), columns=list("abcd"))
+SCORES = pd.DataFrame(np.eye(3), columns=["cut", "peel", "wash"])
+PROBA = pd.DataFrame(RNG.dirichlet(np.ones(3), 24), columns=["cut", "peel", "wash"])
+REFUSED = "have the names that are expected in another order"
+
+
+def series(table):
+    return [row for _, row in table.iterrows()]
+
+
+def tuples(table):
+    return list(table.itertuples(index=False))
+
+
+def turned(table):
+    return table[table.columns[::-1]]
+
+
+def student(**params):
+    return SmoothedAnticipator(MLP(4), max_epochs=2, random_state=0, **params)
+
+
+@pytest.mark.parametrize("rows", [series, tuples])
+@pytest.mark.filterwarnings("ignore:X .* feature names:UserWarning")
+def test_features_come_in_the_order_of_fit(rows):
+    expected = student().fit(TABLE.to_numpy(), Y).predict_proba(TABLE.to_numpy())
+    for model in (student().fit(rows(TABLE), Y), student().fit(TABLE, Y)):
+        assert_array_equal(model.predict_proba(rows(TABLE)), expected)
+        with pytest.raises(ValueError, match=REFUSED):
+            model.predict_proba(rows(turned(TABLE)))
+    with pytest.raises(ValueError, match=r"entries of row 12.*in another order"):
+        student().fit(rows(TABLE[:12]) + rows(turned(TABLE[12:])), Y)
+
+
+@pytest.mark.parametrize("rows", [series, tuples])
+def test_scores_are_those_of_their_labels(rows):
+    classes = list(SCORES)
+    assert top_k_accuracy(classes, rows(SCORES), k=1, classes=classes) == 1
+    with pytest.raises(ValueError, match=REFUSED):
+        top_k_accuracy(classes, rows(turned(SCORES)), k=1, classes=classes)
+
+
+def test_answers_and_priors_are_those_of_their_labels():
+    y = np.array(list(PROBA), dtype=object)[Y]
+    partly = np.where(np.arange(24) % 2, y, -1)
+    model = DistilledAnticipator(MLP(4), max_epochs=1, classes=list(PROBA))
+    model.fit(TABLE.to_numpy(), partly, teacher_proba=series(PROBA))
+    with pytest.raises(ValueError, match=REFUSED):
+        model.fit(TABLE.to_numpy(), partly, teacher_proba=series(turned(PROBA)))
+    matrix = series(turned(PROBA[:3]))
+    with pytest.raises(ValueError, match=REFUSED):
+        student(prior=matrix, classes=list(PROBA)).fit(TABLE.to_numpy(), y)
+
+
+def test_rows_may_have_names_too():
+    ids = [f"P01_{k}" for k in range(24)]
+    rows = series(TABLE.set_axis(ids))
+    student().fit(rows, pd.Series(Y, index=ids))
+    with pytest.raises(ValueError, match=r"rows of y, next to X_past, have the names"):
+        student().fit(rows, pd.Series(Y, index=ids[::-1]))
+
+
+def test_other_names_say_nothing():
+    own = [[f"{k}{name}" for name in TABLE] for k in range(24)]
+    rows = [
+        pd.Series(row, names) for row, names in zip(TABLE.to_numpy(), own, strict=True)
+    ]
+    expected = student().fit(TABLE.to_numpy(), Y).predict_proba(TABLE.to_numpy())
+    assert_array_equal(student().fit(rows, Y).predict_proba(rows), expected)
+    counted = tuples(TABLE.set_axis(["take pan", "cut", "a b", "d"], axis=1))
+    assert counted[0]._fields == ("_0", "cut", "_2", "d")  # places, and no names
+    assert top_k_accuracy([0] * 24, counted, k=3, classes=[5, 7, 9, 0]) < 1
+
+
+ACTIONS = {k: (f"v{k % 3}", f"n{k % 2}") for k in range(3)}
+PAST = pd.DataFrame(RNG.integers(0, 3, (24, 3)), columns=["third", "second", "last"])
+
+
+@pytest.mark.filterwarnings("ignore:HistoryTeacher holds rows out:UserWarning")
+def test_actions_of_the_past_come_in_one_order():
+    mixed = series(PAST[:12]) + series(turned(PAST[12:]))
+    with pytest.raises(ValueError, match=REFUSED):
+        HistoryEncoder(ACTIONS).fit(mixed)
+    teacher = HistoryTeacher(ACTIONS, n_networks=1, max_epochs=1, random_state=0)
+    with pytest.raises(ValueError, match=REFUSED):
+        TeacherEnsemble([teacher]).fit(mixed, Y)
+    model = DistilledAnticipator(MLP(4), max_epochs=1, text_teacher=teacher)
+    two = [PAST.iloc[[k, k - 1]] for k in range(24)]  # candidates, (n, 2, 3)
+    model.fit(TABLE.to_numpy(), Y, past_actions=two)
+    for histories in (mixed, [*two[:12], *map(turned, two[12:])]):
+        with pytest.raises(ValueError, match=REFUSED):
+            model.fit(TABLE.to_numpy(), Y, past_actions=histories)
