@@ -28,6 +28,7 @@ extensions = [
     "mathml",
     "own_members",
     "repository_links",
+    "trimmed_blocks",
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "auto_examples/**/*.ipynb"]
@@ -54,7 +55,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
     "filename_pattern": "/plot_",
-    "within_subsection_order": "FileNameSortKey",
+    "within_subsection_order": "example_file.QuickStartFirst",
     "abort_on_example_error": True,
     "reset_modules": ("matplotlib", "example_file.tell_file"),
     "download_all_examples": False,
@@ -62,7 +63,7 @@ sphinx_gallery_conf = {
     "show_memory": False,
     "show_signature": False,
     "min_reported_time": 5,
-    "parallel": int(os.environ.get("SKANTICIPATE_DOCS_JOBS", "1")),
+    "parallel": 2,
 }
 
 html_theme = "pydata_sphinx_theme"
@@ -81,4 +82,4 @@ html_theme_options = {
     "footer_end": ["sphinx-version"],
     "secondary_sidebar_items": {"**": ["page-toc"], "index": []},
 }
-html_sidebars = {"index": [], "install": [], "tutorial": [], "faq": []}
+html_sidebars = {"*": []}  # pages at the top have no others beside them
