@@ -4,7 +4,7 @@ from importlib.util import find_spec
 
 import pytest
 
-collect_ignore = ["conf.py", "_ext", "_build", "auto_examples", "api"]
+collect_ignore = ["conf.py", "conftest.py", "_ext", "_build", "auto_examples", "api"]
 NEEDED = {"guide/production.md": "onnxruntime", "guide/progress.md": "sklearn.callback"}
 collect_ignore += [page for page, module in NEEDED.items() if find_spec(module) is None]
 
