@@ -13,7 +13,7 @@ def inline(translator, node):
 def block(translator, node):
     """Write a formula of its own line."""
     formula = tex2mathml(node.astext(), as_block=True)
-    translator.body.append(f'<div class="math">{formula}</div>\n')
+    translator.body.append(f'<div class="formula">{formula}</div>\n')
     raise nodes.SkipNode
 
 
