@@ -3,7 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test lint examples benchmarks
+.PHONY: demo test lint docs examples benchmarks
 
 demo: .venv/installed
 	$(BIN)/python examples/plot_quickstart.py
@@ -14,6 +14,10 @@ test: .venv/installed
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# Runs the examples too, for their pictures. The pages lie in docs/_build/html/index.html.
+docs: .venv/installed
+	$(BIN)/python -m sphinx -W --keep-going -q -d docs/_build/doctrees docs docs/_build/html
 
 examples: .venv/installed
 	for file in examples/plot_*.py; do echo $$file; $(BIN)/python $$file || exit 1; done

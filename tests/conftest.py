@@ -10,6 +10,8 @@ import torch
 
 torch.set_num_threads(1)
 
+collect_ignore = ["conftest.py"]  # no module: docs has one of the same name
+
 
 def pytest_collection_modifyitems(items):
     reasons = {}

@@ -1,4 +1,4 @@
-"""The README's table: which meta-estimators understand rows without a label."""
+"""The guide's table: which meta-estimators understand rows without a label."""
 
 import re
 import warnings
@@ -318,10 +318,10 @@ ROWS = {
 
 
 def table():
-    """Names and verdicts of the README's table.   -> {name: verdict}."""
-    readme = Path(__file__).parent.parent / "README.md"
+    """Names and verdicts of the guide's table.   -> {name: verdict}."""
+    page = Path(__file__).parent.parent / "docs" / "guide" / "unlabelled.md"
     rows, verdicts = {}, {verdict for verdict, _ in ROWS.values()}
-    for line in readme.read_text(encoding="utf-8").splitlines():
+    for line in page.read_text(encoding="utf-8").splitlines():
         cells = [cell.strip() for cell in line.strip("| ").split("|")]
         verdict = cells[1].partition(":")[0] if len(cells) == 3 else None
         if verdict in verdicts:

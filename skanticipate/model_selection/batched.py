@@ -252,7 +252,7 @@ _SHARED = {
         Labels that the best estimator knows.
     n_features_in_ : int
         Number of features that it was fitted on, if it tells.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (d,)
         Their names, if it was fitted on a table that has some.""",
     "{shared notes}": """\
     All fitted candidates of all folds are in memory until they are scored.

@@ -152,7 +152,7 @@ class NetworkSpec(BaseEstimator):
         Returns
         -------
         torch.nn.Module
-            Maps clips (B, *input_shape), NaN in padding steps, to `Output`. One that
+            Maps clips (B, ...), NaN in padding steps, to `Output`. One that
             learns in phases may have a method ``begin_epoch(epoch, max_epochs)``, which
             is called before each epoch of training with the number of epochs done, and
             a number ``n_preparing`` of epochs of which early stopping keeps none.
