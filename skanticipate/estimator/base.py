@@ -13,6 +13,7 @@ from skanticipate.estimator.epoch_score import EpochScore
 from skanticipate.estimator.fit_key import fit_key
 from skanticipate.estimator.parameters import SharedParameters
 from skanticipate.estimator.prediction import PredictionMixin
+from skanticipate.estimator.telling import who
 from skanticipate.estimator.watching import warn_of_standstill
 from skanticipate.terms.labels import LabelTerm
 from skanticipate.terms.objective import Objective
@@ -145,8 +146,9 @@ class BaseAnticipator(
             X_val=X_val,
             y_val=y_val,
         )
-        task.begin(self._labelled)
-        with torch_threads(self.n_threads):
+        asking = [signal.asks(checked.samples) for signal in checked.signals]
+        task.begin(self._labelled, n_teachers=sum(asking))
+        with task.whole.entered(), torch_threads(self.n_threads):
             prepared = self._prepare(checked)
             self._run(prepared, task)
             self._finish(prepared)
@@ -302,7 +304,7 @@ class BaseAnticipator(
                 self._report(record)
                 yield record
 
-        with torch_threads(self.n_threads, state.network):
+        with task.student.entered(), torch_threads(self.n_threads, state.network):
             run(training, watch)
 
     def _finish(self, prepared):
@@ -331,7 +333,8 @@ class BaseAnticipator(
         if self.verbose:
             epoch, *figures = record.items()
             figures = ", ".join(f"{name} {value:.4g}" for name, value in figures)
-            print(f"epoch {epoch[1]}/{self.max_epochs}: {figures}")
+            name = f"{who()}: " if who() else ""
+            print(f"{name}epoch {epoch[1]}/{self.max_epochs}: {figures}")
 
     def __sklearn_tags__(self):
         """Clips may have three axes."""

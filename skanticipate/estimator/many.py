@@ -16,6 +16,7 @@ from skanticipate.data.warn import warn
 from skanticipate.estimator.base import BaseAnticipator
 from skanticipate.estimator.callbacks import has_callbacks
 from skanticipate.estimator.state import describe, parts
+from skanticipate.estimator.telling import Part, handed_to, here, within
 from skanticipate.estimator.wanted import listed, wanted_jobs
 from skanticipate.training.checkpoint import UnusableCheckpoint
 from skanticipate.training.loop import run
@@ -244,9 +245,10 @@ def _fit_group(jobs, width):
 
 
 def _fit_alone(job):
-    start = time.perf_counter()
+    start, estimator = time.perf_counter(), job.estimator
     try:
-        fitted, error = job.estimator.fit(job.X, job.y, **job.signals), None
+        with within(job.name), handed_to(estimator):
+            fitted, error = estimator.fit(job.X, job.y, **job.signals), None
     except Exception as failure:
         fitted, error = None, failure
     return Outcome(fitted, error, time.perf_counter() - start)
@@ -256,6 +258,8 @@ def _train(fits):
     """Train what is prepared, and set the fitted attributes."""
     start, first = time.perf_counter(), fits[0]
     trainings = [fit.prepared.training for fit in fits]
+    for fit in fits:
+        fit.part.begin(fit.prepared.training.max_epochs)
     with torch_threads(first.estimator.n_threads, trainings[0].state.network):
         try:
             errors = run_together(trainings) if len(fits) > 1 else [_run_alone(first)]
@@ -269,6 +273,7 @@ def _train(fits):
             elif fit.prepared is not None:
                 fit.estimator._finish(fit.prepared)
     for fit in fits:
+        fit.part.end()
         fit.prepared = None  # moments of optimisers, targets: no longer needed
         fit.seconds += (time.perf_counter() - start) / len(fits)
 
@@ -296,8 +301,11 @@ class _Fit:
         start = time.perf_counter()
         self.estimator, self.error, self.kind = job.estimator, None, None
         self.before, self.job = dict(vars(self.estimator)), job
+        self.part = Part(job.name, here())
         try:
-            self.prepared = self._prepare(job, shared)
+            with self.part.entered():
+                self.prepared = self._prepare(job, shared)
+            self.prepared.training.told = self.part.note_epoch
         except Exception as error:
             self.fail(error)
         else:

@@ -112,7 +112,8 @@ _SHARED = {
         Seed of initial weights, shuffling, dropout and the held-out part. The same
         integer gives the same bits, in threads and processes too.
     verbose : int, default=0
-        Whether to print a line each epoch.""",
+        Whether to print a line each epoch. It begins with who is training where that is
+        not the estimator alone: "teacher, fold 2 of 5", "student", "fit 3 of 12".""",
     "{shared attributes}": """\
     classes_ : ndarray of shape (C,)
         Labels, in the order of the columns of `predict_proba`.

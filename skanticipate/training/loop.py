@@ -163,6 +163,10 @@ def initial_state(modules, optimizer, seeds, *, schedule=None, stopping=None):
     )
 
 
+def nobody_listens(record):
+    """Stands for one who is told of each epoch."""
+
+
 @dataclass(eq=False)
 class Training:
     """A training that is prepared: what is left is to run it.
@@ -185,6 +189,8 @@ class Training:
         where that is not the generator "dropout".
     checkpoint : Checkpoint or NoCheckpoint
         Where the state is kept, for the same training to go on from it.
+    told : callable
+        Called with the record of each epoch, as soon as it is there.
     """
 
     state: TrainingState
@@ -194,6 +200,7 @@ class Training:
     score: Callable | None = None
     randomness: Callable = nullcontext
     checkpoint: Checkpoint | NoCheckpoint = NoCheckpoint()
+    told: Callable = nobody_listens
 
 
 def run(training, watch=iter):
@@ -297,6 +304,7 @@ def end_epoch(training, lr, means):
         if state.stopping is not None and begun:
             state.stopping.update(watched, record["epoch"], state.network)
     state.history.append(record)
+    training.told(record)
     return record
 
 
