@@ -1,6 +1,8 @@
-"""What tells that a file is still the one that was read."""
+"""What tells that a file is still the one that was read, and still whole."""
 
 import os
+
+import numpy as np
 
 
 def file_marks(path):
@@ -10,3 +12,37 @@ def file_marks(path):
     """
     stat = os.stat(path)
     return stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+
+
+def check_whole_map(array):
+    """Refuse to read a memory map whose file was cut short.
+
+    The system does not refuse: it ends the process (SIGBUS). It still does if the file
+    is cut between this look at its size and the reading, or fails on its device.
+
+    Parameters
+    ----------
+    array : ndarray
+        A memory map or a view of one; of any other array nothing is looked at.
+
+    Raises
+    ------
+    OSError
+        If the file, whatever its name is by now, ends before the map does.
+    """
+    root = None
+    while isinstance(array, np.ndarray):
+        if isinstance(array, np.memmap):
+            root = array  # of slices of a map the largest: only it knows its offset
+        array = array.base
+    mapped = getattr(root, "_mmap", None)
+    if mapped is not None and mapped.size() < root.offset + root.nbytes:
+        raise cut_short(root.filename)
+
+
+def cut_short(path):
+    """Error of a file that became shorter than the memory map of it."""
+    return OSError(
+        f"{path} ended before the rows that its memory map promises: the file was "
+        "cut short; write it again."
+    )
