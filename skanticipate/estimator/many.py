@@ -76,7 +76,8 @@ def fit_jobs(jobs, *, n_jobs=None, width="auto"):
             for part in parts
         )
     except BrokenProcessPool as error:
-        raise RuntimeError(_WORKER_DIED.format(n_jobs)) from error
+        # Of joblib's kind, as a GridSearchCV would raise it.
+        raise type(error)(_WORKER_DIED.format(n_jobs)) from error
     outcomes = [None] * len(jobs)
     for part, own in zip(parts, found, strict=True):
         for k, outcome in zip(part, own, strict=True):
@@ -154,6 +155,8 @@ def fit_many(
         first fit that fails raises; it tells which one that is.
     TypeError
         If `estimators` is a single one, or a mapping, or holds what is no estimator.
+    RuntimeError
+        If a process of `n_jobs` dies, as where memory runs out.
 
     Examples
     --------
