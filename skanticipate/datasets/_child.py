@@ -47,19 +47,11 @@ def in_child(function, files, *args, **kwargs):
         "function": [function.__module__, function.__name__],
         "args": args,
         "kwargs": kwargs,
-        "sys_path": sys.path,
+        "sys_path": [path for path in sys.path if isinstance(path, str)],
         "imports": [name for name in _FILTERS if name in sys.modules],
         "memory": _AT_LEAST + _TIMES * sum(map(_size, files)),
     }
-    # Isolated from modules that lie beside the program; its path is that of this one.
-    command = [os.fsdecode(get_executable()), "-P", os.fspath(_PROGRAM)]
-    ended = subprocess.run(
-        command,
-        input=json.dumps(told).encode(),
-        capture_output=True,
-        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # whose memory counts
-        check=False,
-    )
+    ended = _run(json.dumps(told).encode())
     names = ", ".join(map(str, files))
     try:
         error = json.loads(ended.stdout)["error"]
@@ -67,6 +59,22 @@ def in_child(function, files, *args, **kwargs):
         raise _error_of_death(ended, names) from None
     if error is not None:
         raise _error_of(error, names)
+
+
+def _run(told):
+    """Start the program, and wait for its end.   -> CompletedProcess."""
+    # Without the modules that lie beside it; its path will be that of this process.
+    command = [os.fsdecode(get_executable()), "-P", os.fspath(_PROGRAM)]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    threads = {"OPENBLAS_NUM_THREADS": "1"}  # whose memory counts
+    with subprocess.Popen(command, env=os.environ | threads, **pipes) as process:
+        try:
+            said, complained = process.communicate(told)
+        except BaseException:
+            process.kill()
+            process.wait()  # else it might still write
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, said, complained)
 
 
 def _size(path):

@@ -173,8 +173,8 @@ def test_an_interrupt_ends_both_and_leaves_nothing(hdf5, library, tmp_path):
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)  # to the parent alone, as a notebook does
     assert process.wait(timeout=30) == 7
-    with pytest.raises(ProcessLookupError):
-        os.killpg(process.pid, 0)  # nobody of them is left
+    with pytest.raises(ProcessLookupError):  # nobody of them is left
+        os.killpg(process.pid, 0)
     assert left_in(tmp_path) == ["rgb.h5", "started"]
 
 
