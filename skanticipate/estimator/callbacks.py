@@ -84,7 +84,10 @@ class FitTask:
         while not (stop or finished()):
             epoch = self.student.context.subcontext(task_name="epoch")
             epoch.call_on_fit_task_begin(**self.told)
-            yield next(records)
+            record = next(records, None)
+            if record is None:  # training went astray: this epoch has no end
+                return
+            yield record
             stop = epoch.call_on_fit_task_end(
                 **self.told, reconstruction_attributes=attributes
             )

@@ -58,6 +58,11 @@ _SHARED = {
         `(estimator, X, y)`, that is asked about the validation rows whose label is one
         of the classes. Higher is better; only a "loss" is to fall. Of five classes or
         fewer "top_5_accuracy" is refused, which is always 1.
+    on_divergence : {"raise", "best"}, default="raise"
+        What becomes of a fit whose loss or weights are no longer finite. "raise": an
+        error, and the estimator is as it was before. "best": training ends with a
+        `ConvergenceWarning`, and the weights of the best epoch so far are kept, as
+        early stopping does, which has to be on; if there was none it is an error too.
     loss : FocalLoss, default=None
         What takes the place of the cross-entropy in the base term, of labels and of
         answers in their place alike. None keeps it. The validation figure "loss" is the
@@ -187,6 +192,7 @@ class SharedParameters(BaseEstimator):
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "scoring": [StrOptions({*WATCHED, *get_scorer_names()}), callable],
+        "on_divergence": [StrOptions({"raise", "best"})],
         "loss": [FocalLoss, None],
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "marginal_loss": [MarginalLoss, None],
@@ -221,6 +227,7 @@ class SharedParameters(BaseEstimator):
         n_iter_no_change=10,
         tol=1e-4,
         scoring="loss",
+        on_divergence="raise",
         loss=None,
         class_weight=None,
         marginal_loss=None,
@@ -251,6 +258,7 @@ class SharedParameters(BaseEstimator):
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
         self.scoring = scoring
+        self.on_divergence = on_divergence
         self.loss = loss
         self.class_weight = class_weight
         self.marginal_loss = marginal_loss
@@ -272,4 +280,10 @@ class SharedParameters(BaseEstimator):
             raise ValueError(
                 "nesterov=True needs a momentum above 0, got momentum=0: Nesterov's "
                 "step looks ahead along it."
+            )
+        if self.on_divergence == "best" and not self.early_stopping:
+            raise ValueError(
+                "on_divergence='best' needs early_stopping=True, whose validation "
+                "score tells which weights are the best: set it, or "
+                "on_divergence='raise'."
             )
