@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 import sklearn
-import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import StackingClassifier, VotingClassifier
