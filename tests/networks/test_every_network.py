@@ -6,7 +6,7 @@ import inspect
 import numpy as np
 import pytest
 import torch
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from skanticipate import RULSTM, networks
 
@@ -119,3 +119,17 @@ def test_steps_of_padding_in_front_change_nothing(name, n_steps):
     assert plain.keys() == padded.keys()
     for part, value in plain.items():
         assert_allclose(padded[part], value, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_a_stage_does_not_look_ahead(name):
+    spec, network, clips = built(name)
+    if len(spec.stage_times()) == 1:
+        pytest.skip("one stage, which sees all")
+    network.eval()
+    later = clips.double()
+    later[:, -1] += 1
+    with torch.inference_mode():
+        before, after = (network(x.double()).logits for x in (clips, later))
+    assert_array_equal(before[:, :-1], after[:, :-1])  # (B, S, C)
+    assert (before[:, -1] != after[:, -1]).all()
