@@ -42,24 +42,21 @@ PROBA = RNG.dirichlet(np.ones(20), N)
 
 def student():
     """One that counts, weighs, holds rows out, and asks all teachers there are."""
+    reader = HistoryTeacher(KITCHEN.actions, hidden_size=4, n_networks=1, max_epochs=1)
     return DistilledAnticipator(
         MLP(4),
-        **{
-            "text_teacher": HistoryTeacher(
-                KITCHEN.actions, hidden_size=4, n_networks=1, max_epochs=1
-            ),
-            "prior": MixturePrior(PRIORS),
-            "smoothing": 0.3,
-            "teacher_weight": 0.5,
-            "cross_fit": 2,
-            "class_weight": "balanced",
-            "logit_adjustment": 0.5,
-            "early_stopping": True,
-            "validation_fraction": 0.3,
-            "classes": range(20),
-            "max_epochs": 1,
-            "random_state": 0,
-        },
+        text_teacher=reader,
+        prior=MixturePrior(PRIORS),
+        smoothing=0.3,
+        teacher_weight=0.5,
+        cross_fit=2,
+        class_weight="balanced",
+        logit_adjustment=0.5,
+        early_stopping=True,
+        validation_fraction=0.3,
+        classes=range(20),
+        max_epochs=1,
+        random_state=0,
     )
 
 

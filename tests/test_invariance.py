@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from networks.test_every_network import SMALL, SPECS
+from every_network import SMALL, SPECS
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skanticipate import (
