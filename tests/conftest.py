@@ -52,12 +52,12 @@ def pytest_make_collect_report(collector):
 
 
 def skip_for_want(error):
-    """Skip a test that needs such a package, be it itself or as the library says.
+    """Skip a test that needs such a package, be it itself or as a library says.
 
-    A package that the library imports without a word stays an error.
+    A package that a library imports without a word stays an error.
     """
     by_the_test = Path(traceback.extract_tb(error.__traceback__)[-1].filename)
-    worded = "pip install" in str(error) and error.__cause__ is not None
+    worded = isinstance(error.__cause__, ImportError)
     name = (error.__cause__ if worded else error).name
     if name in MISSING and (worded or HERE in by_the_test.parents):
         pytest.skip(f"needs {name}")
