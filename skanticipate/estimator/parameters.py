@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import StrOptions
 
+from skanticipate.data.docs import filled
 from skanticipate.data.numbers import N_THREADS, Interval
 from skanticipate.networks.base import NetworkSpec
 from skanticipate.terms.focal import FocalLoss
@@ -166,7 +167,7 @@ class SharedParameters(BaseEstimator):
         super().__init_subclass__(**options)
         for mark, paragraphs in _SHARED.items():
             if cls.__doc__ is not None:
-                cls.__doc__ = cls.__doc__.replace(f"    {mark}", paragraphs)
+                cls.__doc__ = filled(cls.__doc__, mark, paragraphs)
 
     @classmethod
     @cache
