@@ -48,13 +48,14 @@ def mutated_tree(tree, rng):
     (parent, key), (other, k) = rng.choice(inner), rng.choice(inner)
     way = rng.randrange(5)
     if way == 0:
-        parent[key] = rng.choice(STRANGE)
+        parent[key] = copy.deepcopy(rng.choice(STRANGE))  # or others would share it
     elif way == 1:
         parent[key] = copy.deepcopy(other[k])
     elif way == 2:
         del parent[key]
     elif way == 3 and isinstance(parent, dict):
-        parent[rng.choice(["", "tensor", "class", f"{key}2"])] = parent[key]
+        name = rng.choice(["", "tensor", "class", f"{key}2"])
+        parent[name] = copy.deepcopy(parent[key])
     elif isinstance(parent, list):
         parent.insert(key, copy.deepcopy(other[k]))
     elif isinstance(parent[key], int):

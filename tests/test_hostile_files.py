@@ -14,8 +14,11 @@ import pytest
 import torch
 from toy_submission import IDS, write
 
-from skanticipate import MLP
+from skanticipate import MLP, SmoothedAnticipator
 from skanticipate.datasets import (
+    FeatureTable,
+    cut_clips,
+    label_history,
     open_features,
     read_actions,
     read_framewise,
@@ -239,3 +242,27 @@ def test_a_cached_teacher_is_whole(tmp_path, name):
     state.write(tmp_path / "k.teacher.safetensors", entry)
     with pytest.raises(ValueError, match=r"k\.teacher\.safetensors is damaged"):
         TeacherCache(tmp_path).teacher("k", (), None)
+
+
+# -------------------------------------------------------------- values of other kinds
+
+
+@pytest.mark.parametrize("name", ["video", "start_frame", "action"])
+@pytest.mark.parametrize("value", [True, 1.5, None, np.array(3)])
+def test_a_column_has_entries(name, value):
+    segments = {"video": ["a"], "start_frame": [1], "stop_frame": [9], "action": [0]}
+    with pytest.raises(ValueError, match=f"as {name}: expected a column"):
+        label_history(segments | {name: value})
+
+
+def test_clips_of_ages_are_refused():
+    features = FeatureTable.from_arrays({"a": np.ones((50, 2))})
+    segments = {"video": ["a"], "start_frame": [40], "stop_frame": [50], "action": [0]}
+    with pytest.raises(ValueError, match="observation=1e.30 s has more than 1,000,000"):
+        cut_clips(features, segments, observation=1e30)
+
+
+def test_futures_are_no_number():
+    model = SmoothedAnticipator(MLP(2), max_epochs=1)
+    with pytest.raises(ValueError, match="X_future_unlabeled, .* holds 5"):
+        model.fit(np.eye(4), [0, 1, 0, 1], 5)

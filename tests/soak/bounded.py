@@ -23,7 +23,17 @@ import numpy as np
 SECONDS = 5  # of one input, of the processor; a child that stops is killed later
 STOPPED = 60  # seconds without an end of an input, after which a child is killed
 MEMORY, PER_BYTE = 64 * 2**20, 16  # bytes beside what is there, and for each of a file
-KINDS = ("answered", "refused", "undocumented", "hang", "over memory", "crash")
+KINDS = (
+    "answered",
+    "refused",
+    "child ended",
+    "undocumented",
+    "hang",
+    "over memory",
+    "crash",
+)
+GOOD = KINDS[:3]
+CRASHES = ("SIGSEGV", "SIGBUS", "SIGABRT", "SIGFPE", "SIGILL")
 _NEXT = len(KINDS)  # where the number of the next input stands
 _KEPT = 3  # inputs of each failure that are written out
 
@@ -38,7 +48,7 @@ class Reader:
     name = None
     refusals = (ValueError, OSError)
     names_file = True  # whether what is refused is named
-    in_child = False  # whether it reads in a process of its own
+    in_child = False  # whether it reads in a process of its own, whose end is an error
 
     def prepare(self, folder):
         """Make what inputs are made from, and import what is imported late."""
@@ -70,6 +80,8 @@ def try_inputs(reader, n_inputs, seed, folder, start=0):
         k = int(counts[_NEXT])
         if ended is not None:
             kind = "hang" if ended == "stopped" else "crash"
+            if reader.in_child and ended in CRASHES:
+                kind = "child ended"
             _note(counts, log, kind, k, ended, "")
             counts[_NEXT] = k + 1
     failures = [json.loads(text) for text in log.read_text().splitlines()]
@@ -162,9 +174,11 @@ def outcome(reader, place, rng):
     except Hang:
         raise
     except MemoryError as error:
+        if reader.in_child:  # whose memory is limited
+            return "refused", "", ""
         return "over memory", repr(error), place_of(error)
     except reader.refusals as error:
-        if any(isinstance(cause, MemoryError) for cause in causes(error)):
+        if not reader.in_child and any(map(ran_out, causes(error))):
             return "over memory", repr(error)[:300], place_of(error)
         if type(error) is UnicodeError or not told_well(error, reader, place):
             return "undocumented", f"unnamed {error!r}"[:300], place_of(error)
@@ -172,6 +186,13 @@ def outcome(reader, place, rng):
     except BaseException as error:
         return "undocumented", repr(error)[:300], place_of(error)
     return "answered", "", ""
+
+
+def ran_out(error):
+    """Whether an error is one of memory, and none of Python's parser."""
+    frames = traceback.extract_tb(error.__traceback__)
+    parsing = frames and Path(frames[-1].filename).name == "ast.py"
+    return isinstance(error, MemoryError) and not parsing
 
 
 def told_well(error, reader, place):
@@ -193,7 +214,7 @@ def place_of(error):
 
 def _note(counts, log, kind, k, error, where):
     counts[KINDS.index(kind)] += 1
-    if kind not in ("answered", "refused"):
+    if kind not in GOOD:
         record = {"kind": kind, "input": k, "error": error, "where": where}
         with open(log, "a") as file:
             file.write(json.dumps(record) + "\n")

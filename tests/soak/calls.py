@@ -30,17 +30,10 @@ NAMES = [f"{verb} {noun}" for verb in VERBS for noun in NOUNS]
 ACTIONS = {k: tuple(name.split()) for k, name in enumerate(NAMES)}
 VECTORS = {w: [float(k), 1.0, k % 2] for k, w in enumerate([*VERBS, *NOUNS])}
 WRONG = [None, -1, 0, 1.5, float("nan"), float("inf"), "bad", (), [], {}, object()]
-WRONG += [
-    True,
-    10**30,
-    np.float32(2),
-    np.array([1, 2]),
-    b"x",
-    "",
-    -0.0,
-    2**70,
-    [[1], [1, 2]],
-]
+WRONG += [True, np.float32(2), np.array([1, 2]), b"x", "", -0.0, [[1], [1, 2]]]
+WRONG += [10**30, 2**70]
+HUGE = 2  # of them: right for some parameters, which then take for ever
+
 
 # What parameters may be, by their name; the same name means the same everywhere.
 PARAMETERS = {
@@ -310,7 +303,7 @@ def parameters(rng, kind, chance=0.2, wrong=0.01):
     given = {}
     for name in kind._get_param_names():
         if rng.random() < wrong:
-            given[name] = rng.choice(WRONG)
+            given[name] = rng.choice(WRONG[:-HUGE])
         elif name in PARAMETERS and rng.random() < chance:
             given[name] = rng.choice(PARAMETERS[name])
     given.pop("verbose", None)
@@ -424,7 +417,10 @@ def fit_prior(rng):
     y = labels(rng, n, names)
     y_past = maybe(rng, 0.9, lambda: labels(rng, n, names))
     classes = pick(rng, [NAMES if names else range(9)], [*WRONG, NAMES[:1], NAMES * 2])
-    matrix = prior(rng).fit(classes, y, y_past).matrix_
+    fitted = prior(rng).fit(classes, y, y_past)
+    matrix = getattr(fitted, "matrix_", None)
+    if matrix is None:  # of a mixture that is keyed by past actions
+        return
     assert np.isfinite(matrix).all()
     np.testing.assert_allclose(matrix.sum(axis=1), 1, atol=1e-4)
 
@@ -536,7 +532,7 @@ def loss(rng):
         value = losses.pooled_loss(*maps, form=form, reduction=reduction)
     else:
         value = losses.focal_loss(logits, proba, gamma=2.0, reduction=reduction)
-    assert value.shape == (() if reduction == "mean" else (b,))
+    assert value.shape == ((b,) if reduction == "none" else ())
     assert torch.isfinite(value).all()
 
 

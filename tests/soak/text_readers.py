@@ -1,6 +1,7 @@
 """Readers of text: tables of segments and classes, word vectors, submissions."""
 
 import bz2
+import functools
 import gzip
 import io
 import json
@@ -187,7 +188,14 @@ _LINES = [
     b"the 1\ncut 2\npan 3\nwash 4\n",
 ]
 _WORDS = ["cut", "pan", "the", "wash", "onion", "at home", "\u00e9plucher"]
-_BOMBS = [b"0", b"\n", b"cut 0 ", b"0 ", b"cut 1 2 3\n", b"a", b"\0"]
+_BOMBS = [
+    (start, piece, n)
+    for piece, n in [
+        *((p, 10**6) for p in (b"0", b"\n", b"cut 0 ", b"cut 1 2 3\n", b"a", b"\0")),
+        *((p, 10**8) for p in (b"0 ", b"\n")),
+    ]
+    for start in (b"", b"the 1 2 3\n")
+]
 
 
 class VectorReader(Reader):
@@ -208,12 +216,6 @@ class VectorReader(Reader):
         self.others = [(folder / "binary").read_bytes()]
         vectors.save(str(folder / "kv"))
         self.others.append((folder / "kv").read_bytes())
-        bombs = [(piece, 10**6) for piece in _BOMBS] + [(b"0 ", 10**8), (b"\n", 10**8)]
-        self.bombs = [
-            gzip.compress(start + piece * (size // len(piece)), 1)
-            for piece, size in bombs
-            for start in (b"", b"the 1 2 3\n")
-        ]
 
     def make(self, rng):
         text = changed_text(rng.choice(self.texts), rng, self.texts)
@@ -231,7 +233,7 @@ class VectorReader(Reader):
         if way < 99 or rng.random() < 0.9:
             compress = rng.choice([bz2.compress, lzma.compress, _zipped])
             return {"vectors.bz2": compress(text)}
-        return {"vectors.gz": rng.choice(self.bombs)}
+        return {"vectors.gz": _bomb(*rng.choice(_BOMBS))}
 
     def read(self, folder, rng):
         (path,) = folder.iterdir()
@@ -250,6 +252,12 @@ class VectorReader(Reader):
         assert set(found.index_to_key) <= set(words)
         assert found.vectors.dtype == np.float32
         assert np.isfinite(found.vectors).all()
+
+
+@functools.cache
+def _bomb(start, piece, n_bytes):
+    """A small archive of a large text."""
+    return gzip.compress(start + piece * (n_bytes // len(piece)), 1)
 
 
 def _zipped(content):
