@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import time
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -112,6 +113,14 @@ def test_a_small_archive_of_a_large_line_is_refused(file, start):
         read_word_vectors(path, ["cut"])
 
 
+def test_an_archive_of_nothing_is_not_read_for_ever(file):
+    path = file(gzip.compress(b"the 1 2\n" + b"\n" * 10**8, 1), "a.gz")
+    start = time.process_time()
+    with pytest.raises(ValueError, match=r"a\.gz unpacks to more than 30 times"):
+        read_word_vectors(path, ["cut"])
+    assert time.process_time() - start < 5
+
+
 def test_numbers_beyond_float32_are_refused_and_nothing_else_is_said(file):
     path = file("the 1 2\ncut 1e39 1\n", "a.txt")
     with pytest.raises(ValueError, match=r"a\.txt, line 2: .*finite numbers"):
@@ -190,6 +199,19 @@ def test_names_of_frames_fill_no_memory(features, key):
     written(features, members(features) | {"key.npy": of(np.array(key))})
     with pytest.raises(ValueError, match=r"index\.npz is damaged"):
         open_features(features)
+
+
+@pytest.mark.parametrize("name", ["a.npy", "features/features.npy"])
+def test_a_header_is_no_longer_than_its_file(features, tmp_path, name):
+    (tmp_path / name).write_bytes(b"\x93NUMPY\2\0" + b"\xff\xff\xff\x7f" + b"{" * 90)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=rf"{name} is damaged"):
+        open_features(features) if "/" in name else read_npy(
+            tmp_path, out=tmp_path / "o"
+        )
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10_000_000  # it was two gigabytes
 
 
 def test_names_of_videos_are_text(features):

@@ -10,7 +10,7 @@ from string import Formatter
 
 import numpy as np
 
-from skanticipate.datasets._packed import unpacked
+from skanticipate.datasets._packed import check_header, unpacked
 from skanticipate.datasets._plausible import excess
 from skanticipate.datasets._segments import check_names
 
@@ -239,6 +239,7 @@ def open_features(path):
             )
     videos, first, frames, key = _read_index(path / _INDEX)
     try:
+        check_header(path / _FEATURES)
         array = np.lib.format.open_memmap(path / _FEATURES, mode="r")
     except Exception as error:  # whatever damage makes of a header
         raise _damaged(path / _FEATURES, error) from error

@@ -16,6 +16,7 @@ from skanticipate.datasets._features import (
     steps,
     write_features,
 )
+from skanticipate.datasets._packed import check_header
 from skanticipate.datasets._plausible import excess
 
 _BLOCK_BYTES = 1 << 22
@@ -133,6 +134,7 @@ def _open(file):
     if found != "an array that numpy has saved (.npy)":
         raise ValueError(f"{file} is {found or 'no array'}: expected one of np.save.")
     try:
+        check_header(file)
         array = np.load(file, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # whatever damage makes of a header
         if "Python objects" in str(error):

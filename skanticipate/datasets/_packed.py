@@ -2,6 +2,7 @@
 
 import io
 import math
+import os
 import sys
 import zipfile
 
@@ -28,6 +29,25 @@ def unpacked(path, names):
     """
     with zipfile.ZipFile(path) as archive:
         return [_array(archive, f"{name}.npy") for name in names]
+
+
+def check_header(path):
+    """Refuse an array in a file whose header says that it is longer than the file.
+
+    NumPy takes memory for it before it reads.
+
+    Raises
+    ------
+    ValueError
+        If it is.
+    """
+    with open(path, "rb") as file:
+        start = file.read(12)
+    if (
+        start[6:7] > b"\1"
+        and int.from_bytes(start[8:], "little") > os.stat(path).st_size
+    ):
+        raise ValueError("its header is longer than the file")
 
 
 def _array(archive, name):

@@ -1,6 +1,7 @@
 """Read the vectors of a few words out of a text file of word vectors."""
 
 import gzip
+import os
 import zlib
 from codecs import getincrementaldecoder
 from collections import Counter
@@ -15,6 +16,7 @@ from skanticipate.data.missing import label_list
 
 _N_PROBED_LINES = 100
 _N_PROBED_BYTES = 4096
+_RATIO, _SMALL = 30, 2**22  # times, and bytes, that an archive may unpack to
 _LONGEST = 2**18  # bytes of a line: some ten thousand numbers
 
 
@@ -113,8 +115,15 @@ def _lines(path, file):
 
     An archive of a megabyte may hold a line of a gigabyte.
     """
+    most, n_bytes = os.stat(path).st_size * _RATIO + _SMALL, 0
     lines = iter(partial(file.readline, _LONGEST), b"")
     for number, line in enumerate(lines, start=1):
+        n_bytes += len(line)
+        if n_bytes > most:
+            raise ValueError(
+                f"{path} unpacks to more than {_RATIO} times its size, as no word "
+                "vectors do: get the file again, or unpack it yourself if it is right."
+            )
         if len(line) == _LONGEST:
             raise ValueError(
                 f"{path}, line {number}, has {_LONGEST:,} bytes or more: expected a "

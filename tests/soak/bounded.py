@@ -135,6 +135,7 @@ def _all(reader, stop, seed, folder, counts):
             kind, error, where = "hang", "", place_of(hang)
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)
+            signal.alarm(0)
             resource.setrlimit(resource.RLIMIT_AS, (most, most))
         _note(counts, log, kind, k, error, where)
         counts[_NEXT] = k + 1
