@@ -3,7 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test lint docs examples benchmarks
+.PHONY: demo test lint docs examples benchmarks soak
 
 demo: .venv/installed
 	$(BIN)/python examples/plot_quickstart.py
@@ -28,6 +28,13 @@ examples: .venv/installed
 # Sizes that only show that a benchmark runs; the numbers mean nothing.
 benchmarks: .venv/installed
 	for file in benchmarks/[a-z]*.py; do echo $$file; $(BIN)/python $$file --tiny || exit 1; done
+
+# Hours: inputs of every reader, calls, flipped bits, kills. SEED=1 tries others.
+SEED ?= 0
+soak: .venv/installed
+	$(BIN)/python tests/soak/fuzz.py --seed $(SEED)
+	$(BIN)/python tests/soak/flips.py
+	$(BIN)/python benchmarks/kills.py --kills 50 --seed $(SEED)
 
 .venv/installed: setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -29,40 +29,35 @@ STRANGE = [
 ]
 
 
-def places(node, path=()):
-    """Where the values of a tree stand."""
-    yield path
-    if isinstance(node, dict):
-        for key, value in node.items():
-            yield from places(value, (*path, key))
-    elif isinstance(node, list):
-        for k, value in enumerate(node):
-            yield from places(value, (*path, k))
-
-
-def at(tree, path):
-    for key in path:
-        tree = tree[key]
-    return tree
+def places(tree):
+    """Where the values of a tree stand.   -> list of (container, key or index)."""
+    found, open_ = [], [tree]
+    while open_:
+        node = open_.pop()
+        inner = node.items() if isinstance(node, dict) else enumerate(node)
+        for key, value in inner:
+            found.append((node, key))
+            if isinstance(value, dict | list):
+                open_.append(value)
+    return found
 
 
 def mutated_tree(tree, rng):
-    """A tree with a value replaced, swapped with another, taken out or given twice."""
-    tree = copy.deepcopy(tree)
-    inner = [path for path in places(tree) if path]
-    (*path, key), other = rng.choice(inner), rng.choice(inner)
-    parent, value = at(tree, path), copy.deepcopy(at(tree, other))
+    """A value of a tree replaced, swapped with another, taken out or given twice."""
+    inner = places(tree)
+    (parent, key), (other, k) = rng.choice(inner), rng.choice(inner)
     way = rng.randrange(5)
     if way == 0:
-        parent[key] = rng.choice(STRANGE)
+        parent[key] = copy.deepcopy(rng.choice(STRANGE))  # or others would share it
     elif way == 1:
-        parent[key] = value
+        parent[key] = copy.deepcopy(other[k])
     elif way == 2:
         del parent[key]
     elif way == 3 and isinstance(parent, dict):
-        parent[rng.choice(["", "tensor", "class", f"{key}2"])] = parent[key]
+        name = rng.choice(["", "tensor", "class", f"{key}2"])
+        parent[name] = copy.deepcopy(parent[key])
     elif isinstance(parent, list):
-        parent.insert(key, value)
+        parent.insert(key, copy.deepcopy(other[k]))
     elif isinstance(parent[key], int):
         parent[key] += rng.choice([-8, -1, 1, 8, 2**32, 2**64])
     return tree

@@ -301,7 +301,8 @@ def check_futures_are_clips(X_future_unlabeled):
     shape = getattr(X_future_unlabeled, "shape", None)
     if X_future_unlabeled is None or (shape is not None and len(shape) != 1):
         return
-    for entry in X_future_unlabeled:
+    entries = X_future_unlabeled
+    for entry in entries if hasattr(entries, "__iter__") else [entries]:
         is_value = isinstance(entry, Number | np.generic | str | bytes)
         if is_value and not is_never_a_name(entry):
             raise ValueError(

@@ -12,6 +12,8 @@ from skanticipate.datasets._features import FeatureTable
 from skanticipate.datasets._segments import _checked_columns, checked_spans
 from skanticipate.datasets._times import frames_at, has_times, rate_of_rows
 
+_MOST_STEPS = 1_000_000  # of a clip, which nobody reaches
+
 
 @validate_params(
     {
@@ -205,7 +207,12 @@ def _feature_frames(segments, start, stop, fps, feature_rate):
 
 
 def _whole_steps(name, seconds, step):
-    n_steps = round(seconds / step)
+    n_steps = round(min(seconds / step, 2 * _MOST_STEPS))
+    if n_steps > _MOST_STEPS:
+        raise ValueError(
+            f"{name}={seconds} s has more than {_MOST_STEPS:,} steps of step={step} s: "
+            "expected seconds."
+        )
     if abs(seconds / step - n_steps) > 1e-6:
         raise ValueError(
             f"{name}={seconds} s is no multiple of step={step} s: the nearest one is "

@@ -4,11 +4,11 @@ import re
 
 import numpy as np
 
-from skanticipate.datasets._csv import CsvFile
+from skanticipate.datasets._csv import CsvFile, is_whole_number
 
 _FPS = 30  # of the frames that the list lacks: RULSTM's tables have them at this rate
 _CELLS = ("id", "clip", "video", "start", "stop", "action", "verb", "nouns")
-_CLIP = re.compile(r"(.+)-(\d+)-(\d+)-F(\d+)-F(\d+)", re.ASCII)
+_CLIP = re.compile(r"(.+)-(\d{1,18})-(\d{1,18})-F(\d{1,18})-F(\d{1,18})", re.ASCII)
 
 
 def read_egtea_list(path):
@@ -46,7 +46,7 @@ def read_egtea_split(path):
                 row,
                 f"has {clip!r} as clip: expected session-start-stop-Fframe-Fframe",
             )
-        if len(numbers) < 3 or not all(n.isdigit() and int(n) > 0 for n in numbers):
+        if len(numbers) < 3 or not all(map(_is_class, numbers)):
             raise file.error(
                 row,
                 f"has the classes {' '.join(numbers)!r}: expected action, verb and "
@@ -72,6 +72,10 @@ def read_egtea_split(path):
         "action": action,
         "all_nouns": np.array(nouns),
     }
+
+
+def _is_class(text):
+    return is_whole_number(text) and int(text) > 0
 
 
 def _check_order(file, start, stop):

@@ -1,5 +1,6 @@
 """Features of the frames of videos: one memory-mapped file with an index."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from string import Formatter
@@ -10,8 +11,11 @@ from skanticipate.data.files import check_whole_map
 from skanticipate.data.places import check_frames_by_place
 from skanticipate.datasets._folder import FEATURES, INDEX
 from skanticipate.datasets._names import check_names
+from skanticipate.datasets._packed import check_header, unpacked
 from skanticipate.datasets._plausible import excess
 from skanticipate.datasets._time_axis import other_width
+
+_STRANGE_SPEC = re.compile(r"\d{4}|\{")  # of a width that fills memory
 
 
 class FeatureTable(Mapping):
@@ -248,6 +252,7 @@ def open_features(path):
             )
     videos, first, frames, key = _read_index(path / INDEX)
     try:
+        check_header(path / FEATURES)
         array = np.lib.format.open_memmap(path / FEATURES, mode="r")
     except Exception as error:  # whatever damage makes of a header
         raise _damaged(path / FEATURES, error) from error
@@ -266,10 +271,9 @@ def open_features(path):
 def _read_index(path):
     """Return videos, first, frames and key of an index that fits together."""
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as index:
-            names = ("videos", "first", "frames", "key")
-            videos, first, frames, key = (index[name] for name in names)
-            is_index = _fits(videos, first, frames, str(key))
+        names = ("videos", "first", "frames", "key")
+        videos, first, frames, key = unpacked(path, names)
+        is_index = _fits(videos, first, frames, str(key))
     except Exception as error:  # whatever damage makes of an archive
         raise _damaged(path, error) from error
     if not is_index:
@@ -291,14 +295,17 @@ def _fits(videos, first, frames, key):
         and (np.diff(first) > 0).all()
         and (videos[:-1] < videos[1:]).all()
         and ascending.all()
-        and _fields_of(key) == ["frame", "video"]
+        and _is_pattern(key)
     )
 
 
-def _fields_of(pattern):
-    """Names of the fields of a format, sorted."""
-    return sorted(
-        name for _, name, _, _ in Formatter().parse(pattern) if name is not None
+def _is_pattern(key):
+    """Whether a text is a format of video and frame, which gives a short name."""
+    fields = [field[1:3] for field in Formatter().parse(key) if field[1] is not None]
+    return (
+        sorted(name for name, _ in fields) == ["frame", "video"]
+        and not any(_STRANGE_SPEC.search(spec) for _, spec in fields)
+        and len(key.format(video="a", frame=1)) < 10_000
     )
 
 

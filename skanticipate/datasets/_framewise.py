@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils._param_validation import HasMethods, validate_params
 
 from skanticipate.data.numbers import Interval
-from skanticipate.datasets._csv import line_error, read_text
+from skanticipate.datasets._csv import is_whole_number, line_error, read_text
 from skanticipate.datasets._formats import complaint
 from skanticipate.datasets._tables import Segments
 from skanticipate.datasets._times import rate_of_rows
@@ -152,7 +152,7 @@ def _numbers(mapping):
         if not text.strip():
             continue
         number, *label = text.split(maxsplit=1)
-        if not (number.isascii() and number.isdigit() and label):
+        if not (is_whole_number(number) and int(number) >= 0 and label):
             raise line_error(
                 mapping, line, f"is {text[:40]!r}: expected a number and a label"
             )

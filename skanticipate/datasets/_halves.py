@@ -3,6 +3,8 @@
 import re
 from collections import Counter
 
+_LONGEST = 300  # characters of an action
+
 
 def halves(file, name, *ids):
     """Split the texts of a column into verbs and nouns.
@@ -27,8 +29,16 @@ def halves(file, name, *ids):
     ValueError
         If a text has no halves; names the file and the line.
     """
-    splits = [_splits(text) for text in file.strings(name)]
-    for row, text in enumerate(file.strings(name)):
+    texts = file.strings(name)
+    for row, text in enumerate(texts):
+        if len(text) > _LONGEST:  # with halves at all of its spaces
+            raise file.error(
+                row,
+                f"has {len(text)} characters as {name}: expected verb_noun or verb "
+                f"noun, of at most {_LONGEST}",
+            )
+    splits = [_splits(text) for text in texts]
+    for row, text in enumerate(texts):
         if not splits[row]:
             raise file.error(
                 row, f"has {text!r} as {name}: expected verb_noun or verb noun"

@@ -131,6 +131,10 @@ def _index(reader, path, pattern, expression):
     codes = np.argsort(order)[np.frombuffer(codes, dtype=np.int32)]
     frames = np.frombuffer(frames, dtype=np.int64)
     by_video = np.lexsort((frames, codes))
+    again = np.diff(codes[by_video]) == 0
+    again &= np.diff(frames[by_video]) == 0
+    if again.any():
+        raise ValueError(f"{path} has a key twice: it is damaged, get it again.")
     counts = np.bincount(codes, minlength=len(videos))
     return videos[order], np.concatenate([[0], np.cumsum(counts)]), frames[by_video]
 

@@ -12,6 +12,7 @@ from skanticipate.data.numbers import Interval
 from skanticipate.data.whole_folder import whole_folder
 from skanticipate.datasets._features import open_features
 from skanticipate.datasets._folder import absent, check_room, room_for, write_features
+from skanticipate.datasets._packed import check_header
 from skanticipate.datasets._plausible import excess
 from skanticipate.datasets._time_axis import other_width, steps
 
@@ -130,6 +131,7 @@ def _open(file):
     if found != "an array that numpy has saved (.npy)":
         raise ValueError(f"{file} is {found or 'no array'}: expected one of np.save.")
     try:
+        check_header(file)
         array = np.load(file, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # whatever damage makes of a header
         if "Python objects" in str(error):

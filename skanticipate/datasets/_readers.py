@@ -171,11 +171,13 @@ def _numbered_names(file):
     halves_of = [text.rpartition(" ")[::2] for text in file.strings("class")]
     names, numbers = zip(*halves_of, strict=True)
     ids = file.whole_numbers("number", numbers) - 1
+    seen = set()
     for row, number in enumerate(ids.tolist()):
-        if number < 0 or number in ids[:row]:
+        if number < 0 or number in seen:
             raise file.error(
                 row, f"has the number {number + 1}: expected each once, from 1"
             )
+        seen.add(number)
     order = np.argsort(ids)
     names = [names[row].strip() for row in order]
     return Bunch(
@@ -349,9 +351,11 @@ def read_video_info(path):
     name = "video_id" if "video_id" in file.rows[0] else "video"
     file.use_header((name, "fps"))
     videos = file.strings(name)
+    seen = set()
     for row, video in enumerate(videos):
-        if video in videos[:row]:
+        if video in seen:
             raise file.error(row, f"has the video {video!r}, which was listed before")
+        seen.add(video)
     columns = {other: np.array(file.strings(other)) for other in file.names}
     columns.pop(name)
     columns["fps"] = file.numbers("fps", above=0)

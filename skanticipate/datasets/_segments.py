@@ -253,6 +253,13 @@ def _columns(segments, names):
             f"segments has no column {', '.join(map(repr, missing))}: expected a "
             f"table with the columns {', '.join(names)}.{hint}"
         )
+    for name in names:
+        column = segments[name]
+        if not hasattr(column, "__len__") or getattr(column, "ndim", 1) == 0:
+            raise ValueError(
+                f"segments has {column!r:.40} as {name}: expected a column, with one "
+                "entry for each segment."
+            )
     check_rows_alike(**{name: segments[name] for name in names})
     check_videos(segments["video"], "video")
     if "action" in names:

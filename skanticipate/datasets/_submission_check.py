@@ -113,10 +113,12 @@ def validate_submission(
     limits = rules.n_classes
     for task in limits:
         scores = [_class_scores(entry, task, w, limits) for w, entry in entries.items()]
-        submission[task] = np.array(scores)
+        submission[task] = np.array(scores, dtype=np.float64)
     if "action" in results[ids[0]]:
         scores = [_action_scores(entry, w, limits) for w, entry in entries.items()]
-        submission.pairs, submission.action = map(np.array, zip(*scores, strict=True))
+        pairs, scores = zip(*scores, strict=True)
+        submission.pairs = np.array(pairs)
+        submission.action = np.array(scores, dtype=np.float64)
     return submission
 
 

@@ -9,7 +9,7 @@ from skanticipate.data.missing import refuse_masked
 
 TIME_COLUMNS = ("start_seconds", "stop_seconds")
 _TICKS = 1_000_000  # whole microseconds compare exactly, fractions of a second do not
-_TIMESTAMP = re.compile(r"(\d+):([0-5]?\d):([0-5]?\d(?:\.\d+)?)", re.ASCII)
+_TIMESTAMP = re.compile(r"(\d{1,9}):([0-5]?\d):([0-5]?\d(?:\.\d+)?)", re.ASCII)
 
 
 def seconds_of_timestamp(text):

@@ -70,6 +70,7 @@ def distillation_kl(
         if logits.ndim == 3:
             kept = kept.unsqueeze(1).expand(-1, logits.shape[1], -1)  # (B, S, k)
         logits = logits.gather(-1, kept)
+    temperature = float(temperature)  # of whole numbers torch takes those of 64 bits
     # Relative to the largest, a small T does not make every power vanish.
     targets = (teacher / teacher.amax(-1, keepdim=True)).pow(1 / temperature)
     targets = targets / targets.sum(-1, keepdim=True)

@@ -1,6 +1,7 @@
 """What all label priors share: a matrix of soft targets and the row of each sample."""
 
 from collections import Counter
+from collections.abc import Hashable
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
@@ -147,6 +148,8 @@ def check_classes(classes):
             f"classes must be a 1-D array of labels, got shape {array.shape}."
         )
     labels = as_list(array)
+    if not all(isinstance(label, Hashable) for label in labels):
+        raise ValueError("classes holds a list: expected labels, one for each class.")
     if len(set(labels)) < len(labels):
         twice = next(label for label, n in Counter(labels).items() if n > 1)
         raise ValueError(

@@ -1,9 +1,11 @@
 """Read the vectors of a few words out of a text file of word vectors."""
 
 import gzip
+import os
 import zlib
 from codecs import getincrementaldecoder
 from collections import Counter
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from skanticipate.data.missing import label_list
 
 _N_PROBED_LINES = 100
 _N_PROBED_BYTES = 4096
+_RATIO, _SMALL = 30, 2**22  # times, and bytes, that an archive may unpack to
+_LONGEST = 2**18  # bytes of a line: some ten thousand numbers
 
 
 def read_word_vectors(path, words):
@@ -86,10 +90,11 @@ def _read(path, file, wanted, first_tokens):
     """Vectors of the wanted words, by word in bytes, and their dimension."""
     _check_format(path, file.read(_N_PROBED_BYTES))
     file.seek(0)
-    found, probed = {}, list(islice(file, _N_PROBED_LINES))
+    lines = _lines(path, file)
+    found, probed = {}, list(islice(lines, _N_PROBED_LINES))
     probed[:1] = [line.removeprefix(UTF8_MARK) for line in probed[:1]]
     dimension, n_header_lines = _layout(probed, path)
-    lines = islice(chain(probed, file), n_header_lines, None)
+    lines = islice(chain(probed, lines), n_header_lines, None)
     for number, line in enumerate(lines, start=n_header_lines + 1):
         if len(found) == len(wanted):
             break
@@ -103,6 +108,28 @@ def _read(path, file, wanted, first_tokens):
                 raise _broken_line(path, number, line, dimension)
             found.setdefault(word, vector)
     return found, dimension
+
+
+def _lines(path, file):
+    """Lines of a file, none of which is longer than vectors are.
+
+    An archive of a megabyte may hold a line of a gigabyte.
+    """
+    most, n_bytes = os.stat(path).st_size * _RATIO + _SMALL, 0
+    lines = iter(partial(file.readline, _LONGEST), b"")
+    for number, line in enumerate(lines, start=1):
+        n_bytes += len(line)
+        if n_bytes > most:
+            raise ValueError(
+                f"{path} unpacks to more than {_RATIO} times its size, as no word "
+                "vectors do: get the file again, or unpack it yourself if it is right."
+            )
+        if len(line) == _LONGEST:
+            raise ValueError(
+                f"{path}, line {number}, has {_LONGEST:,} bytes or more: expected a "
+                "word and its numbers. Get the file again."
+            )
+        yield line
 
 
 def _check_format(path, head):
@@ -151,7 +178,8 @@ def _layout(probed, path):
     lengths = [len(line.split()) for line in probed]
     header = probed[0].split() if probed else []
     dimension, n_header_lines = 0, 0
-    if len(header) == 2 and all(map(bytes.isdigit, header)) and lengths[1:2] != [2]:
+    counts = len(header) == 2 and all(map(_is_count, header))
+    if counts and lengths[1:2] != [2]:
         dimension, n_header_lines = int(header[1]), 1
     elif any(lengths):
         dimension = Counter(filter(None, lengths)).most_common(1)[0][0] - 1
@@ -165,6 +193,10 @@ def _layout(probed, path):
             "separated by spaces."
         )
     return dimension, n_header_lines
+
+
+def _is_count(token):
+    return token.isdigit() and len(token) <= 400
 
 
 def _split(line, dimension):
@@ -189,7 +221,8 @@ def _parse(numbers, dimension):
     """Vector of float32, or None where the tokens are no `dimension` finite numbers."""
     if len(numbers) != dimension or not all(map(_is_number, numbers)):
         return None
-    vector = np.array([float(token) for token in numbers], dtype=np.float32)
+    with np.errstate(over="ignore"):  # what float32 does not hold becomes infinite
+        vector = np.array([float(token) for token in numbers]).astype(np.float32)
     return vector if np.isfinite(vector).all() else None
 
 

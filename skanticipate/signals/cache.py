@@ -24,6 +24,8 @@ from skanticipate.estimator.fit_key import without_places
 from skanticipate.estimator.provenance import surroundings
 from skanticipate.signals.maps import map_batches
 
+_ENTRY = ("key", "teacher", "proba")
+
 
 class TeacherCache:
     """Teachers and maps by what they were made from.
@@ -58,7 +60,8 @@ class TeacherCache:
             entry = state.read(path, trusted)
         except ValueError as error:
             raise ValueError(_damaged(path)) from error
-        if not isinstance(entry, dict) or entry.get("key") != key:
+        is_entry = isinstance(entry, dict) and entry.keys() == {*_ENTRY}
+        if not is_entry or entry["key"] != key:
             raise ValueError(_damaged(path))
         return entry["teacher"], entry["proba"]
 

@@ -8,6 +8,7 @@ caller's.
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from numbers import Real
 
 import torch
 
@@ -91,8 +92,8 @@ class TrainingState:
         for name, generator in self.generators.items():
             generator.set_state(state["generators"][name])
         if self.stopping is not None:
-            vars(self.stopping).update(state["stopping"])
-        self.history = [dict(record) for record in state["history"]]
+            self.stopping.load(state["stopping"])
+        self.history = _records(state["history"])
 
     def end_dict(self):
         """What is left of a training that has ended, as `state_dict`."""
@@ -107,7 +108,7 @@ class TrainingState:
         for name, module in self.modules.items():
             module.load_state_dict(state["modules"][name])
         self.network.eval()
-        self.history = [dict(record) for record in state["history"]]
+        self.history = _records(state["history"])
         self.astray = state["astray"]
 
 
@@ -138,10 +139,37 @@ class EarlyStopping:
             self.best_score, self.best_epoch = score, epoch
             self.best_weights = snapshot(network)
 
+    def load(self, state):
+        """Be as far as another, of which `state` holds the attributes."""
+        own, best = vars(self), state["best_weights"]
+        others = {name: value for name, value in state.items() if name in own}
+        numbers = [value for name, value in others.items() if name != "best_weights"]
+        if len(others) < len(own) or not all(isinstance(n, Real) for n in numbers):
+            raise ValueError("what early stopping has seen is not whole")
+        if best is not None and not all(map(torch.is_tensor, best.values())):
+            raise ValueError("the best weights are no tensors")
+        own.update(others)
+
     def restore(self, network):
         """Put the best weights back."""
         if self.best_weights is not None:
             network.load_state_dict(self.best_weights)
+
+
+def _records(history):
+    """Records of epochs that were kept, seen to be such.   -> list of dict.
+
+    Raises
+    ------
+    ValueError
+        If they are none.
+    """
+    for epoch, record in enumerate(history, start=1):
+        values = record.values() if isinstance(record, dict) else [None]
+        are_numbers = all(isinstance(value, Real) for value in values)
+        if not are_numbers or record.get("epoch") != epoch or "loss" not in record:
+            raise ValueError(f"the record of epoch {epoch} is none")
+    return [dict(record) for record in history]
 
 
 def snapshot(module):
