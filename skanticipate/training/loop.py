@@ -109,6 +109,8 @@ class TrainingState:
             module.load_state_dict(state["modules"][name])
         self.network.eval()
         self.history = _records(state["history"])
+        if not isinstance(state["astray"], str | None):
+            raise ValueError("what is said to have ended the training is no text")
         self.astray = state["astray"]
 
 
