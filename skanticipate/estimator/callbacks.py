@@ -42,7 +42,12 @@ class FitTask:
         """
         if self.context is None:
             return
-        labelled = find_labelled(self.told["y"])
+        if has_callbacks(self.told["estimator"]):
+            self._tell_labelled(find_labelled(self.told["y"]))
+        self.context.call_on_fit_task_begin(**self.told)
+
+    def _tell_labelled(self, labelled):
+        """Tell of some rows (n,) only."""
         if not labelled.all():
             rows = np.flatnonzero(labelled)
             y = np.asarray(self.told["y"], dtype=object)[rows]
@@ -53,7 +58,6 @@ class FitTask:
                 "y": np.array(y.tolist()),  # the marker may have made it objects
                 "metadata": metadata or None,
             }
-        self.context.call_on_fit_task_begin(**self.told)
 
     def epochs(self, records, attributes, finished):
         """Pass records on, telling callbacks when an epoch begins and ends.
