@@ -63,7 +63,15 @@ def check_label_array(y, *, estimator, name="y"):
             f"{title(estimator)} requires {name} to be passed, but the target {name} "
             "is None"
         )
-    return column_or_1d(as_column(y), warn=True)
+    return y if _are_whole(y) else column_or_1d(as_column(y), warn=True)
+
+
+def _are_whole(y):
+    """Whether y is an array of whole numbers, one a row: nothing can be wrong with it.
+
+    scikit-learn would look several times whether it is a data frame.
+    """
+    return type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in "iu"
 
 
 def labelled_rows(y, unlabeled_label, classes=None, *, estimator, name="y"):
@@ -88,7 +96,8 @@ def labelled_rows(y, unlabeled_label, classes=None, *, estimator, name="y"):
     if missing.any():
         _refuse_missing(y[missing].tolist()[0], estimator, name)
     labels = of_one_kind(y[labelled], name)
-    assert_all_finite(labels, input_name=name, estimator_name=title(estimator))
+    if not _are_whole(labels):
+        assert_all_finite(labels, input_name=name, estimator_name=title(estimator))
     said = classes is not None or (unlabeled_label is None and _has_marker(estimator))
     if not said and resolve_marker(labels, "auto") == -1:
         warn(
@@ -135,6 +144,8 @@ def check_label_kind(y):
     which is what action labels are like; so does `type_of_target` of scikit-learn 1.7,
     unless each label is there twice.
     """
+    if _are_whole(y):
+        return
     kind = type_of_target(np.concatenate([y, y]), input_name="y")
     if kind not in ("binary", "multiclass"):
         raise ValueError(

@@ -123,7 +123,10 @@ class RowView:
 
     def _read(self, rows):
         """Rows of the base, in an array of their own.   (...) int -> (..., d)."""
-        base, flat = self.base, rows.ravel()
+        base = self.base
+        if type(base) is np.ndarray and rows.ndim > 0:
+            return base[rows]
+        flat = rows.ravel()
         mapped = _mapped_file(base, self._inode)
         if mapped is not None:
             taken = _read_map(*mapped, base, np.where(flat < 0, flat + len(base), flat))
@@ -195,6 +198,8 @@ def _is_array(base):
 
 def _as_index(rows, n):
     """Row numbers of an index or a mask over n rows.   -> array of int."""
+    if type(rows) is np.ndarray and rows.dtype == np.intp:  # as in every step
+        return rows
     refuse_masked(rows, "rows", "Drop them.")
     check_chosen_rows(rows, (), name="the mask of a RowView")
     rows = np.asarray(rows)

@@ -53,7 +53,16 @@ class FitTask:
             self.student = Part("student", self.whole)
         if self.context is None:
             return
-        labelled = find_labelled(self.told["y"])
+        if has_callbacks(self.told["estimator"]):
+            self._tell_labelled(find_labelled(self.told["y"]))
+        if n_teachers:
+            self.context.max_subtasks = self.whole.room = n_teachers + 1
+        self.whole.context = self.context
+        self.whole.told = {"estimator": self.told["estimator"]}
+        self.context.call_on_fit_task_begin(**self.told)
+
+    def _tell_labelled(self, labelled):
+        """Tell of some rows (n,) only."""
         if not labelled.all():
             rows = np.flatnonzero(labelled)
             y = np.asarray(self.told["y"], dtype=object)[rows]
@@ -64,11 +73,6 @@ class FitTask:
                 "y": np.array(y.tolist()),  # the marker may have made it objects
                 "metadata": metadata or None,
             }
-        if n_teachers:
-            self.context.max_subtasks = self.whole.room = n_teachers + 1
-        self.whole.context = self.context
-        self.whole.told = {"estimator": self.told["estimator"]}
-        self.context.call_on_fit_task_begin(**self.told)
 
     def epochs(self, records, attributes, finished):
         """Pass records on, telling callbacks when an epoch begins and ends.

@@ -233,7 +233,7 @@ def _fit_group(jobs, width):
     """Fit jobs of one group, those of one kind together.   -> list of Outcome."""
     if len(jobs) == 1:
         return [_fit_alone(*jobs)]
-    shared, fits, waiting = {}, [], defaultdict(list)
+    shared, fits, waiting, widths = {}, [], defaultdict(list), {}
     for job in jobs:
         fit = _Fit(job, shared)
         fits.append(fit)
@@ -244,10 +244,9 @@ def _fit_group(jobs, width):
             continue
         alike = waiting[fit.kind]
         alike.append(fit)
-        most = width
-        if width == "auto":
-            with torch_threads(fit.estimator.n_threads):
-                most = usual_width(alike[0].prepared.training)
+        if fit.kind not in widths:
+            widths[fit.kind] = width if width != "auto" else _usual_width(fit)
+        most = widths[fit.kind]
         if len(alike) >= most:
             _train(waiting.pop(fit.kind))
         elif sum(map(len, waiting.values())) >= 2 * most:  # what waits takes memory
@@ -255,6 +254,11 @@ def _fit_group(jobs, width):
     for alike in waiting.values():
         _train(alike)
     return [fit.outcome() for fit in fits]
+
+
+def _usual_width(fit):
+    with torch_threads(fit.estimator.n_threads):
+        return usual_width(fit.prepared.training)
 
 
 def _fit_alone(job):

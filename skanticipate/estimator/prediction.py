@@ -28,8 +28,9 @@ _ROWS = 512  # that are normalised at a time
 
 def check_no_nan(scores, first):
     """Refuse scores (b, ...) of rows from `first` on that are no numbers."""
-    broken = scores.isnan().flatten(1).any(1)
+    broken = scores.isnan()
     if broken.any():
+        broken = broken.flatten(1).any(1)
         raise ValueError(
             f"The network gives NaN for row {first + int(broken.nonzero()[0])} of X: "
             "its values are too large for the precision of the network. Prepare X as "
@@ -63,15 +64,14 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         ValueError
             If the clips are not of the kind seen in fit, here and in all that predicts.
         """
-        check_is_fitted(self)
-        stage = self.network_spec_.answering_stage()
 
         def part(output, samples):
-            scores = output.logits[:, stage].cpu()
+            scores = self._answers(output).cpu()
             check_no_nan(scores, int(samples[0]))
             return self._adjusted(scores).argmax(-1)
 
-        return self.classes_[self._predict(X, part).numpy()]
+        codes = self._predict(X, part)
+        return self.classes_[codes.numpy()]
 
     def predict_proba(self, X):
         """Probability of each class, at the network's `anticipation_time`.
@@ -88,7 +88,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         ndarray of shape (n, C)
             Columns in the order of `classes_`.
         """
-        return self._proba(X, torch.softmax)
+        return self._proba(X, torch.softmax, self._answers)
 
     def predict_log_proba(self, X):
         """Logarithm of `predict_proba`, without the loss of small numbers.
@@ -102,7 +102,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         -------
         ndarray of shape (n, C)
         """
-        return self._proba(X, torch.log_softmax)
+        return self._proba(X, torch.log_softmax, self._answers)
 
     def staged_predict_proba(self, X):
         """Probabilities at each of `anticipation_times_`, the earliest first.
@@ -116,7 +116,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         ------
         ndarray of shape (n, C)
         """
-        staged = self._proba(X, torch.softmax, slice(None))  # (n, S, C)
+        staged = self._proba(X, torch.softmax, lambda output: output.logits)
         for stage in range(staged.shape[1]):
             yield np.ascontiguousarray(staged[:, stage])
 
@@ -181,23 +181,25 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         return self._check_labels_like_fit(y, "y")[0]
 
     @torch.inference_mode()
-    def _proba(self, X, normalize, stage=None):
-        """Normalised scores (n, C) of the stage that answers, or (n, S, C) of a slice.
+    def _proba(self, X, normalize, scores_of):
+        """Scores (n, ..., C) of outputs, normalised.
 
         In place, some rows at a time: the answer may be as large as the memory allows.
         """
-        if stage is None:
-            check_is_fitted(self)
-            stage = self.network_spec_.answering_stage()
 
         def normalise(scores):
             # logits -> probabilities, (b, C) or (b, S, C) at a time
-            for k, part in enumerate(scores.split(_ROWS)):
-                check_no_nan(part, k * _ROWS)
+            for first in range(0, len(scores), _ROWS):
+                part = scores[first : first + _ROWS]
+                check_no_nan(part, first)
                 part.copy_(normalize(self._adjusted(part), -1))
 
-        scores = self._predict(X, lambda output, _: output.logits[:, stage], normalise)
+        scores = self._predict(X, lambda output, _: scores_of(output), normalise)
         return scores.numpy()
+
+    def _answers(self, output):
+        """Scores of the stage that answers.   -> (B, C)."""
+        return output.logits[:, self.network_spec_.answering_stage()]
 
     def _adjusted(self, scores):
         """Scores (..., C) without what the frequency of a class adds to them."""

@@ -1,6 +1,7 @@
 """What teachers answer: parts of the targets of unlabelled samples, and terms."""
 
 import numpy as np
+import torch
 
 from skanticipate.losses import soft_cross_entropy
 from skanticipate.terms.labels import Part
@@ -41,6 +42,8 @@ class AnswerTerm(Term):
     top_k : int or None, default=None
         Number of classes that are compared; None means all.
     """
+
+    is_closed = True
 
     def __init__(
         self,
@@ -103,3 +106,17 @@ class AnswerTerm(Term):
         targets = self.table.index_select(0, index)
         losses = soft_cross_entropy(logits, targets, reduction="none")
         return (losses - self.entropy[index]) * self.temperature**2
+
+    def slopes(self, logits, samples):
+        """Divergence of each row that is taken, and its gradient."""
+        index = self.index[samples]
+        kept = None if self.kept is None else self.kept[index]  # (B', k)
+        compared = logits if kept is None else logits.gather(1, kept)
+        log_proba = (compared / self.temperature).log_softmax(1)
+        targets = self.table.index_select(0, index)
+        losses = torch.linalg.vecdot(log_proba, targets).add_(self.entropy[index])
+        slopes = log_proba.exp_().mul_(targets.sum(1, keepdim=True)).sub_(targets)
+        slopes *= self.temperature
+        if kept is not None:
+            slopes = torch.zeros_like(logits).scatter_(1, kept, slopes)
+        return losses.mul_(-(self.temperature**2)), slopes

@@ -7,7 +7,7 @@ from torch import nn
 
 from skanticipate.losses import direct_loss, pooled_loss, weakly_aligned_loss
 from skanticipate.networks.bare import skip_init
-from skanticipate.terms.objective import Term, joined_weights, taken
+from skanticipate.terms.objective import Term, joined_weights, spread, taken
 
 
 def _direct(student, teacher, *, student_mask, teacher_mask, teacher_pooled, alpha):
@@ -104,10 +104,7 @@ class FeatureTerm(Term):
         samples = taken(batch.samples, rows).to(self.compute.device)
         sums = self._sum(losses, samples, rows, batch)
         slope *= self._share(samples, rows, sums[1], batch, weight) * factor
-        if rows is None:
-            return sums, None, slope
-        places = rows.to(slope.device)
-        return sums, None, torch.zeros_like(found.features).index_add_(0, places, slope)
+        return sums, None, spread(slope, rows, found.features)
 
     def __call__(self, output, batch):
         """Sum of the weighted distances and of the weights; None without two maps."""

@@ -54,6 +54,7 @@ class Targets:
                 by_label = np.array_equal(part.index, labels.index)
                 index = self.codes if by_label else compute.indices(part.index)
                 self.tables.append((table, index, _share(part.share, compute)))
+        self.sums = [table.sum(1, keepdim=True) for table, *_ in self.tables]  # (R, 1)
 
     def take(self, samples):
         """Codes (B,) where there is nothing but labels, else distributions (B, C)."""
@@ -66,16 +67,58 @@ class Targets:
             rows = table.index_select(0, own)  # (B, C)
             rows *= share if isinstance(share, float) else share[samples].unsqueeze(1)
             targets = rows if targets is None else targets.add_(rows)
-        places = codes.unsqueeze(1)
-        if isinstance(self.share, float):
-            share = targets.new_full(places.shape, self.share)
-        else:
-            share = self.share[samples].unsqueeze(1)
-        return targets.scatter_add_(1, places, share)
+        share = _column(self.share, samples, targets)
+        return targets.scatter_add_(1, codes.unsqueeze(1), share)
+
+    def slopes(self, logits, samples):
+        """Cross-entropy of samples, and its gradient, without their targets as a whole.
+
+        Parameters
+        ----------
+        logits : tensor of shape (B, C)
+        samples : tensor of shape (B,)
+
+        Returns
+        -------
+        losses : tensor of shape (B,)
+        slopes : tensor of shape (B, C)
+            ``sum(targets) * softmax(logits) - targets``
+        """
+        log_proba = logits.log_softmax(1)  # (B, C)
+        codes = self.codes.index_select(0, samples).unsqueeze(1)
+        losses, parts = log_proba.gather(1, codes), []
+        if not self.tables:  # nothing but labels
+            slopes = log_proba.exp_()
+            minus = slopes.new_full(codes.shape, -1.0)
+            return losses.squeeze(1).neg_(), slopes.scatter_add_(1, codes, minus)
+        share = total = _column(self.share, samples, logits)  # (B, 1)
+        losses *= share
+        for (table, index, shares), sums in zip(self.tables, self.sums, strict=True):
+            own = _column(shares, samples, logits)
+            if len(table) == 1:  # the row of all
+                rows, products = table, log_proba @ table.T
+            else:
+                index = index.index_select(0, samples)
+                rows, sums = table.index_select(0, index), sums.index_select(0, index)
+                products = torch.linalg.vecdot(log_proba, rows).unsqueeze(1)
+            losses.addcmul_(products, own)
+            total = total.addcmul(sums, own)  # rows of float32 have sums of nearly 1
+            parts.append((rows, own))
+        slopes = log_proba.exp_().mul_(total)
+        for rows, own in parts:
+            slopes.addcmul_(rows, own, value=-1)
+        return losses.squeeze(1).neg_(), slopes.scatter_add_(1, codes, -share)
 
 
 def _share(share, compute):
     return float(share) if np.ndim(share) == 0 else compute.floats(share)
+
+
+def _column(share, samples, like):
+    """Share of each sample.   -> (B, 1)."""
+    if isinstance(share, float):
+        return like.new_full((len(samples), 1), share)
+    return share.index_select(0, samples).unsqueeze(1)
 
 
 class LabelTerm(Term):
@@ -91,6 +134,8 @@ class LabelTerm(Term):
     has, sample_weight, compute : object
         As in `Term`.
     """
+
+    is_closed = True
 
     def __init__(self, parts, has, sample_weight, compute):
         super().__init__("base", 1.0, has, sample_weight, compute)
@@ -112,35 +157,12 @@ class LabelTerm(Term):
         parts = stack_parts([term.parts for term in terms])
         return cls(parts, *joined_weights(terms), terms[0].compute)
 
-    @property
-    def is_closed(self):
-        """Every sample has a target."""
-        return self.has is None
-
-    def with_gradient(self, found, batch, weight):
-        """Sums as by a call, and the gradient by logits of one stage."""
-        samples = batch.samples.to(self.compute.device)
-        targets = self.targets.take(samples)
-        log_proba = found.logits.log_softmax(1)  # (B, C)
-        is_soft = targets.ndim == 2
-        if is_soft:
-            losses = torch.linalg.vecdot(log_proba, targets).neg_()
-        else:
-            codes = targets.unsqueeze(1)
-            losses = log_proba.gather(1, codes).squeeze(1).neg_()
-        if self.entropy is not None:
-            losses -= self.entropy[samples]
-        sums = self._sum(losses, samples, None, batch)
-        share = self._share(samples, None, sums[1], batch, weight)
-        gradient = log_proba.exp_()  # (softmax - targets) * share
-        if is_soft:
-            gradient.mul_(targets.sum(1, keepdim=True).mul_(share))
-            return sums, gradient.sub_(targets.mul_(share)), None
-        minus = -share
-        if not torch.is_tensor(minus):
-            minus = gradient.new_full(codes.shape, minus)
-        gradient.mul_(share).scatter_add_(1, codes, minus.expand_as(codes))
-        return sums, gradient, None
+    def slopes(self, logits, samples):
+        """Cross-entropy, less the entropy of answers, and its gradient."""
+        losses, slopes = self.targets.slopes(logits, samples)
+        return losses if self.entropy is None else losses - self.entropy[
+            samples
+        ], slopes
 
     def losses(self, output, batch, samples, rows):
         """Cross-entropy, less the entropy of answers.   -> (B,)."""

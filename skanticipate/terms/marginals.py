@@ -106,6 +106,8 @@ class MarginalTerm(Term):
         Code of the verb, or the noun, of each class.
     """
 
+    is_closed = True
+
     def __init__(self, name, weight, sample_weight, compute, *, codes, part_of):
         super().__init__(
             name, weight, codes >= 0, sample_weight, compute, n_classes=len(part_of)
@@ -137,3 +139,12 @@ class MarginalTerm(Term):
         members = self.part_of == self.parts[samples].unsqueeze(1)  # (B', C)
         logits = taken(output.logits, rows)
         return marginal_cross_entropy(logits, members, reduction="none")
+
+    def slopes(self, logits, samples):
+        """Loss of each row that is taken, and its gradient."""
+        others = self.part_of != self.parts[samples].unsqueeze(1)  # (B', C)
+        log_proba = logits.log_softmax(1)
+        among = log_proba.masked_fill(others, -float("inf"))
+        log_sums = among.logsumexp(1, keepdim=True)
+        slopes = log_proba.exp_().sub_(among.sub_(log_sums).exp_())
+        return log_sums.squeeze(1).neg_(), slopes

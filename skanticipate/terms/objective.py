@@ -164,7 +164,7 @@ class Term:
 
     modules = {}  # name -> torch.nn.Module: what is trained beside the network
     take_futures = None  # samples (B,) -> futures, which a batch must bring along
-    is_closed = False  # whether it has a method `with_gradient`
+    is_closed = False  # whether it writes `slopes`, or `with_gradient`
     cuts = False  # whether to cut batches to the rows that have the signal, always
 
     def __init__(self, name, weight, has, sample_weight, compute, *, n_classes=0):
@@ -192,14 +192,26 @@ class Term:
 
     def __call__(self, output, batch):
         """Sum of the weighted losses and sum of the weights; None without any row."""
-        rows, samples = self._rows(output, batch), batch.samples
-        if rows is not None:
-            if not len(rows):
-                return None
-            samples = samples[rows]
-        samples = samples.to(self.compute.device)
+        rows = self._rows(output, batch)
+        if rows is not None and not len(rows):
+            return None
+        samples = taken(batch.samples, rows).to(self.compute.device)
         losses = self.losses(output, batch, samples, rows)  # (B,), or (B',) of rows
         return self._sum(losses, samples, rows, batch)
+
+    def with_gradient(self, found, batch, weight):
+        """Sums as by a call, and the gradients by logits (B, C) and by features.
+
+        `weight` is that of the term, of each model. None without any row.
+        """
+        rows = self._rows(None, batch)
+        if rows is not None and not len(rows):
+            return None
+        samples = taken(batch.samples, rows).to(self.compute.device)
+        losses, slopes = self.slopes(taken(found.logits, rows), samples)
+        sums = self._sum(losses, samples, rows, batch)
+        slopes *= self._share(samples, rows, sums[1], batch, weight)
+        return sums, spread(slopes, rows, found.logits), None
 
     def _sum(self, losses, samples, rows, batch):
         """Sum of the weighted losses of samples (B',), and sum of the weights.
@@ -249,6 +261,26 @@ class Term:
         """
         raise NotImplementedError
 
+    def slopes(self, logits, samples):
+        """Loss of each row that is taken, of one stage, and its gradient by the logits.
+
+        Where a term writes it, training need not follow its `losses` by autograd.
+
+        Parameters
+        ----------
+        logits : tensor of shape (B', C)
+            Is left as it is.
+        samples : tensor of shape (B',) of int64
+            Numbers of the samples, on the device.
+
+        Returns
+        -------
+        losses : tensor of shape (B',)
+        slopes : tensor of shape (B', C)
+            May be changed.
+        """
+        raise NotImplementedError
+
     def _rows(self, output, batch):
         """Rows of the batch that are taken (B',); None means all of them."""
         if self.has is None:
@@ -264,6 +296,13 @@ def taken(values, rows):
     if values is None or rows is None:
         return values
     return values[rows.to(values.device)]
+
+
+def spread(values, rows, like):
+    """Values (B', d) of some rows of a batch, zeros of the others.   -> (B, d)."""
+    if rows is None:
+        return values
+    return torch.zeros_like(like).index_add_(0, rows.to(values.device), values)
 
 
 def _sums_by_model(losses, weights, rows, batch):

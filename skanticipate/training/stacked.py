@@ -9,7 +9,6 @@ finished or gone astray leaves the stack after it.
 import copy
 from numbers import Real
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -105,13 +104,14 @@ class Stack:
         self.alike = runs_of(settings)
         self.scheduled = any(state.schedule is not None for state in states)
         self.bound, self.optimizers = {}, {}
+        self.now = None  # models whose weights the modules hold
 
     def epoch(self):
         """Train all for an epoch.   -> {Training that is done: its error or None}."""
         batches = [t.draw(t.state.generators["shuffle"]) for t in self.trainings]
-        orders, sizes = [b.order for b in batches], np.array([b.size for b in batches])
-        lengths = np.array([len(order) for order in orders])
-        numbers = torch.zeros(len(orders), lengths.max(), dtype=torch.int64)  # samples
+        orders, sizes = [b.order for b in batches], [b.size for b in batches]
+        lengths = [len(order) for order in orders]
+        numbers = torch.zeros(len(orders), max(lengths), dtype=torch.int64)  # samples
         for row, order, start in zip(numbers, orders, self.reader.starts, strict=True):
             row[: len(order)] = order + start
         self.reader.note_alike(orders)
@@ -119,11 +119,14 @@ class Stack:
         sums = StackedSums([len(b) for b in batches], names)
         for step in range(max(sums.n_steps)):
             self._set_rates(step, sums.n_steps)
-            firsts = np.minimum(step * sizes, lengths)
-            lasts = np.minimum(firsts + sizes, lengths)
-            for start, stop in runs_of(np.stack([firsts, lasts])):
-                if firsts[start] < lasts[start]:
-                    taken = numbers[start:stop, firsts[start] : lasts[start]]
+            spans = [
+                (step * size, min((step + 1) * size, length))
+                for size, length in zip(sizes, lengths, strict=True)
+            ]
+            for start, stop in runs_of(spans):
+                first, last = spans[start]
+                if first < last:
+                    taken = numbers[start:stop, first:last]
                     for a, b, terms in self._steps(start, stop, taken):
                         sums.put(step, a, b, terms)
         return self._note(sums)
@@ -165,7 +168,7 @@ class Stack:
         if self.learned is None or (told := self.learned[samples].any(1)).all():
             yield start, stop, self._step(start, stop, samples)
             return
-        for a, b in runs_of(told.numpy()):
+        for a, b in runs_of(told.tolist()):
             first, last, own = start + a, start + b, samples[a:b]
             if told[a]:
                 yield first, last, self._step(first, last, own)
@@ -237,6 +240,9 @@ class Stack:
 
     def _bind(self, start, stop):
         """Let the modules be those of some models.   -> their weights, as leaves."""
+        if self.now == (start, stop):
+            return self.bound[start, stop]
+        self.now = start, stop
         if (start, stop) not in self.bound:
             leaves = [nn.Parameter(weight[start:stop]) for weight in self.weights]
             self.bound[start, stop] = leaves

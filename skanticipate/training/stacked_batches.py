@@ -36,6 +36,7 @@ class StackedReader:
             first.setdefault((source, _bytes(order)), k)
             for k, (source, order) in enumerate(zip(self.sources, orders, strict=True))
         ]
+        self.plans = {}
 
     def take(self, start, samples):
         """Clips (K B, ...) of samples (K, B), of the models from `start` on.
@@ -52,25 +53,35 @@ class StackedReader:
 
     def _whole(self, start, samples):
         """Clips (K B, ...) before any is cut."""
-        leaders = self.leaders[start : start + len(samples)]
-        own = {leader: k for k, leader in reversed(list(enumerate(leaders)))}
-        own = sorted(own.values())  # first model of each leader
-        place = {leaders[k]: row for row, k in enumerate(own)}
-        clips = self._read([start + k for k in own], samples[own])
-        if len(own) == len(samples):
+        span = start, start + len(samples)
+        if span not in self.plans:
+            self.plans[span] = self._plan(*span)
+        reads, places = self.plans[span]
+        clips = [read((samples[own] - first).flatten()) for read, own, first in reads]
+        clips = clips[0] if len(clips) == 1 else torch.cat(clips)
+        if places is None:
             return clips
-        clips = clips.unflatten(0, (len(own), -1))
-        rows = torch.tensor([place[leader] for leader in leaders], device=clips.device)
-        return clips.index_select(0, rows).flatten(0, 1)
+        clips = clips.view(-1, samples.shape[1], *clips.shape[1:])
+        return clips.index_select(0, places).flatten(0, 1)
 
-    def _read(self, models, samples):
-        """Clips (K B, ...) of samples (K, B) of some models, in order."""
-        clips = []
+    def _plan(self, start, stop):
+        """How clips of some models are read, those of each leader once.
+
+        -> list of (reader, models from `start` on, number of its first sample), and
+        which of the read clips each model sees (K,), None where all do their own
+        """
+        leaders = self.leaders[start:stop]
+        own = [k for k, leader in enumerate(leaders) if leader not in leaders[:k]]
+        reads = []
         for first, last, read in self.parts:
-            rows = [k for k, model in enumerate(models) if first <= model < last]
-            if rows:
-                clips.append(read((samples[rows] - self.starts[first]).flatten()))
-        return clips[0] if len(clips) == 1 else torch.cat(clips)
+            models = [k for k in own if first <= start + k < last]
+            if models:
+                reads.append((read, torch.tensor(models), self.starts[first]))
+        if len(own) == len(leaders):
+            return reads, None
+        rows = {leaders[k]: row for row, k in enumerate(own)}
+        device = self.readers[0].compute.device
+        return reads, torch.tensor([rows[leader] for leader in leaders], device=device)
 
 
 def _bytes(numbers):
@@ -85,7 +96,6 @@ def _rows_of(views):
 
 
 def runs_of(values):
-    """Start and stop of each run of equal values, or equal columns.   (..., K)."""
-    values = np.atleast_2d(values)
-    edges = np.flatnonzero((values[:, 1:] != values[:, :-1]).any(0)) + 1
-    return list(pairwise([0, *edges.tolist(), values.shape[1]]))
+    """Start and stop of each run of equal values."""
+    edges = [k for k in range(1, len(values)) if values[k] != values[k - 1]]
+    return list(pairwise([0, *edges, len(values)]))

@@ -224,3 +224,28 @@ def test_stages_share_the_targets_of_their_row():
         for s in range(3)
     ]
     assert_allclose(total, sum(each) / 3)
+
+
+@pytest.mark.parametrize("n_rows", [[], [1], [4], [1, 4]])
+@pytest.mark.parametrize("by_sample", [False, True])
+def test_slopes_are_the_gradient_of_the_cross_entropy(n_rows, by_sample):
+    rng = np.random.default_rng(2)
+    n, n_classes = 7, 5
+    codes, samples = rng.integers(0, n_classes, n), [6, 0, 0, 3]
+    share = rng.random(n) if by_sample else 0.7
+    parts = [Part(None, codes, share if n_rows else 1.0)]
+    tables = [0.9 * rng.dirichlet(np.ones(n_classes), size=size) for size in n_rows]
+    parts += [Part(t, rng.integers(0, len(t), n), share) for t in tables]
+    expected = np.zeros((len(samples), n_classes))
+    for b, sample in enumerate(samples):
+        for part in parts:
+            rows = np.eye(n_classes)[codes] if part.table is None else part.table
+            place = sample if part.table is None else part.index[sample]
+            expected[b] += np.broadcast_to(part.share, n)[sample] * rows[place]
+    logits = torch.tensor(rng.normal(size=expected.shape), requires_grad=True)
+    losses = -(torch.tensor(expected) * logits.log_softmax(1)).sum(1)
+    (gradient,) = torch.autograd.grad(losses.sum(), logits)
+    targets = Targets(parts, CPU64)
+    found, slopes = targets.slopes(logits.detach(), torch.tensor(samples))
+    assert_allclose(found, losses.detach(), rtol=1e-12)
+    assert_allclose(slopes, gradient, rtol=1e-12, atol=1e-15)
