@@ -135,7 +135,9 @@ def _check_durations(segments, start, stop, fps):
 
 def _video_column(table):
     """Name of the column of videos of a table of rates; None where it is a mapping."""
-    return next((c for c in ("video", "video_id") if c in table and "fps" in table), None)
+    return next(
+        (c for c in ("video", "video_id") if c in table and "fps" in table), None
+    )
 
 
 def _rates(fps, name):

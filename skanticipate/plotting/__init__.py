@@ -6,6 +6,7 @@ from skanticipate.plotting.anticipation_curve import (
 )
 from skanticipate.plotting.attention_map import AttentionMapDisplay
 from skanticipate.plotting.label_fraction import LabelFractionDisplay
+from skanticipate.plotting.observation_ratio import ObservationRatioDisplay
 from skanticipate.plotting.prior import PriorDisplay
 from skanticipate.plotting.top_predictions import TopPredictionsDisplay
 
@@ -13,6 +14,7 @@ __all__ = [
     "AnticipationCurveDisplay",
     "AttentionMapDisplay",
     "LabelFractionDisplay",
+    "ObservationRatioDisplay",
     "PriorDisplay",
     "TopPredictionsDisplay",
     "results_table",
