@@ -232,7 +232,9 @@ def test_rows_that_do_not_fit():
     with pytest.raises(ValueError, match="no labelled rows"):
         draw(early(marker=""), y=np.full(4, ""))
     with pytest.raises(ValueError, match="'a' has 1 arrays of scores in run 0: expect"):
-        ObservationRatioDisplay.from_predictions([0], {"a": [[[[1.0, 0.0]]]]}, [0.1, 0.2])
+        ObservationRatioDisplay.from_predictions(
+            [0], {"a": [[[[1.0, 0.0]]]]}, [0.1, 0.2]
+        )
     with pytest.raises(ValueError, match="run is a list of one"):
         ObservationRatioDisplay.from_predictions([0], {"a": [[[1.0, 0.0]]]}, [0.1])
     with pytest.raises(TypeError, match="scores must be a dict of names"):
