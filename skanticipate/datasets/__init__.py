@@ -3,6 +3,7 @@
 from skanticipate.datasets._clips import cut_pairs
 from skanticipate.datasets._cut import cut_clips
 from skanticipate.datasets._drift import make_drifting_maps
+from skanticipate.datasets._ego4d import read_ego4d, read_ego4d_classes
 from skanticipate.datasets._epic import load_epic
 from skanticipate.datasets._features import FeatureTable, open_features
 from skanticipate.datasets._fetch import fetch_egtea, fetch_epic55, fetch_epic100
@@ -43,6 +44,8 @@ __all__ = [
     "read_actions",
     "read_class_list",
     "read_classes",
+    "read_ego4d",
+    "read_ego4d_classes",
     "read_framewise",
     "read_hdf5",
     "read_lmdb",
