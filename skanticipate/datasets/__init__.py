@@ -14,6 +14,7 @@ from skanticipate.datasets._kitchen import make_kitchen
 from skanticipate.datasets._lmdb import read_lmdb
 from skanticipate.datasets._npy import read_npy
 from skanticipate.datasets._pairs import unlabeled_pairs
+from skanticipate.datasets._participants import participant_split
 from skanticipate.datasets._readers import (
     many_shot_actions,
     read_actions,
@@ -25,6 +26,7 @@ from skanticipate.datasets._segments import label_history, label_sequences
 from skanticipate.datasets._submission import write_submission
 from skanticipate.datasets._submission_check import validate_submission
 from skanticipate.datasets._tables import read_segments
+from skanticipate.datasets._trimmed import trimmed_pairs
 
 __all__ = [
     "FeatureTable",
@@ -41,6 +43,7 @@ __all__ = [
     "make_kitchen",
     "many_shot_actions",
     "open_features",
+    "participant_split",
     "read_actions",
     "read_class_list",
     "read_classes",
@@ -52,6 +55,7 @@ __all__ = [
     "read_npy",
     "read_segments",
     "read_video_info",
+    "trimmed_pairs",
     "unlabeled_pairs",
     "validate_submission",
     "write_submission",
