@@ -352,10 +352,11 @@ def read_video_info(path):
     file = CsvFile.for_reader(path, "read_video_info")
     name = "video_id" if "video_id" in file.rows[0] else "video"
     file.use_header((name, "fps"))
-    videos = file.strings(name)
+    videos, seen = file.strings(name), set()
     for row, video in enumerate(videos):
-        if video in videos[:row]:
+        if video in seen:
             raise file.error(row, f"has the video {video!r}, which was listed before")
+        seen.add(video)
     columns = {other: np.array(file.strings(other)) for other in file.names}
     columns.pop(name)
     columns["fps"] = file.numbers("fps", above=0)
