@@ -2,9 +2,9 @@
 Early recognition of trimmed clips
 ==================================
 
-Clips that show one action from their first step to their last have no past: to anticipate
-is to name the action early, from a share of the clip. Few clips have a label; of the others
-the whole clip teaches, through a teacher that has seen it.
+Clips that show one action from their first step to their last have no past: to
+anticipate is to name the action early, from a share of the clip. Few clips have a
+label; of the others the whole clip teaches, through a teacher that has seen it.
 """
 
 from pathlib import Path
@@ -38,9 +38,9 @@ y, y_test = labels[:320].copy(), labels[320:]
 y[80:] = -1  # a label on every fourth clip
 
 # %%
-# `first_fraction` cuts clips with a label and clips without alike: what is seen of them,
-# and all of them, which the teacher is shown. One network answers for any share; here it
-# is fitted on the first 20 %, and a second one on the whole clips.
+# `first_fraction` cuts clips with a label and clips without alike: what is seen of
+# them, and all of them, which the teacher is shown. One network answers for any share;
+# here it is fitted on the first 20 %, and a second one on the whole clips.
 past, whole = first_fraction(train, 0.2)
 settings = {"max_epochs": 15, "batch_size": 32}
 models = {"labels, first 20 %": [], "labels, whole clips": [], "and clips without": []}

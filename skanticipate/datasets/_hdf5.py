@@ -68,11 +68,12 @@ def read_hdf5(path, *, out, first_frame=1, time_axis=0):
     ValueError
         If the file is no HDF5, damaged or cut short; if a data set is missing, lies in
         another file, was never written as a whole, holds no numbers, has attributes by
-        which they are packed (netCDF) or transposed (MATLAB, whose files of version 7.3
-        are refused with what to do), or has not the shape (n_frames, d), for
-        `time_axis=1` (d, n_frames), with the d of the others; if numbers are no
-        features: not finite, beyond 1e15, the `_FillValue` or `missing_value` of
-        netCDF, or integers that float32 does not hold; if there is no room for them.
+        which they are packed (netCDF) or transposed (MATLAB), or has not the shape
+        (n_frames, d), for `time_axis=1` (d, n_frames), with the d of the others; if
+        numbers are no features: not
+        finite, beyond 1e15, the `_FillValue` or `missing_value` of netCDF, or integers
+        that float32 does not hold; if there is no room
+        for them.
 
     See Also
     --------
@@ -106,7 +107,10 @@ def read_hdf5(path, *, out, first_frame=1, time_axis=0):
     path, out = Path(path), check_absent(out)
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
-    _check_kind(path)
+    with open(path, "rb") as head:
+        found = foreign_format(head.read(512))
+    if found not in (None, "an HDF5 file"):
+        raise ValueError(f"{path} is {found}: expected an HDF5 file.")
     with _reading(path):
         file = h5py.File(path, "r")
     with file:
@@ -119,25 +123,6 @@ def read_hdf5(path, *, out, first_frame=1, time_axis=0):
         blocks = _blocks(path, data, dtype, time_axis)
         write_features(out, np.array(videos), first, frames, key, blocks)
     return open_features(out)
-
-
-def _check_kind(path):
-    """Refuse a file of another kind, and HDF5 of MATLAB, in which rows are columns."""
-    with open(path, "rb") as file:
-        head = file.read(512)
-    found = foreign_format(head)
-    if found in (None, "an HDF5 file"):
-        return
-    remedy = ""
-    if found == "a MATLAB file":
-        remedy = " Give the arrays of scipy.io.loadmat to FeatureTable.from_arrays."
-        if head.startswith(b"MATLAB 7.3"):
-            found += " of version 7.3, HDF5 in which rows are columns"
-            remedy = (
-                " Write it again, new[video] = old[video][:].T for each video, with "
-                "old = h5py.File(path) and new = h5py.File('features.h5', 'w')."
-            )
-    raise ValueError(f"{path} is {found}: expected an HDF5 file of h5py.{remedy}")
 
 
 @contextmanager
