@@ -7,8 +7,6 @@ anticipate is to name the action early, from a share of the clip. Few clips have
 label; of the others the whole clip teaches, through a teacher that has seen it.
 """
 
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -60,7 +58,4 @@ display = ObservationRatioDisplay.from_estimator(models, test, y_test)
 print(display.to_markdown(baseline="labels, first 20 %"))
 display.ax_.axhline(100 / N_CLASSES, color="0.6", linestyle=":")
 display.ax_.set_title("Early recognition; dotted: chance")
-picture = Path(__file__).with_suffix(".png")
-display.figure_.savefig(picture, dpi=100)
-plt.close(display.figure_)
-print(f"picture saved to {picture}")
+plt.show()
