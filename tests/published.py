@@ -52,6 +52,17 @@ INFO = (
 VERBS = "id,key,instances\n0,take,\"['take', 'grab']\"\n"
 ACTIONS = "id,action,verb,noun\n0, take_pan,0,5\n"
 TAIL = "verb\n3\n7\n"
+EGO4D_LTA = (
+    '{"version": "v2", "date": "230208", "description": "LTA", "split": "train", '
+    '"clips": [{"action_clip_start_sec": 2.0, "action_clip_end_sec": 5.0, '
+    '"action_clip_start_frame": 60, "action_clip_end_frame": 150, "action_idx": 0, '
+    '"verb": "cut_(trim,_slice)", "noun": "onion", "verb_label": 7, "noun_label": 2, '
+    '"clip_uid": "c-1", "clip_id": 12, "video_uid": "v-1", '
+    '"clip_parent_start_sec": 30.0, "clip_parent_end_sec": 330.0, '
+    '"clip_parent_start_frame": 900, "clip_parent_end_frame": 9900, '
+    '"interval_start_sec": 0.0, "interval_end_sec": 300.0, '
+    '"interval_start_frame": 0, "interval_end_frame": 9000}]}'
+)
 
 SEGMENTS = {  # what read_segments calls the format -> content
     "epic100": EPIC100,
@@ -71,4 +82,5 @@ OTHERS = {  # function that reads it -> content
     "read_class_list": TAIL,
     "read_framewise": "0 SIL\n1 take_cup\n",
     "validate_submission": '{"version": "0.2"}',
+    "read_ego4d": EGO4D_LTA,
 }

@@ -23,7 +23,15 @@ _FORMATS = [
             "a Python pickle",
         ),
         (rb"\x89HDF\r\n\x1a\n", "an HDF5 file"),
-        (rb"MATLAB 5\.0 MAT-file", "a MATLAB file"),
+        (
+            rb"MATLAB 5\.0 MAT-file",
+            "a MATLAB file (scipy.io.loadmat has arrays for FeatureTable.from_arrays)",
+        ),
+        (
+            rb"MATLAB 7\.3 MAT-file",
+            "a MATLAB file of version 7.3 (HDF5 in which rows are columns: write it "
+            "again with h5py, new[video] = old[video][:].T)",
+        ),
         (rb"\x89PNG\r\n\x1a\n", "a PNG image"),
         (rb"\xff\xd8\xff[\xc0-\xfe]", "a JPEG image"),
         (rb"RIFF....(WEBP|AVI )", "an image or a video"),

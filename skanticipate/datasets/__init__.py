@@ -4,6 +4,7 @@ from skanticipate.datasets._clips import cut_pairs
 from skanticipate.datasets._converted import read_hdf5, read_lmdb
 from skanticipate.datasets._cut import cut_clips
 from skanticipate.datasets._drift import make_drifting_maps
+from skanticipate.datasets._ego4d import read_ego4d, read_ego4d_classes
 from skanticipate.datasets._epic import load_epic
 from skanticipate.datasets._features import FeatureTable, open_features
 from skanticipate.datasets._fetch import fetch_egtea, fetch_epic55, fetch_epic100
@@ -12,6 +13,7 @@ from skanticipate.datasets._framewise import read_framewise
 from skanticipate.datasets._kitchen import make_kitchen
 from skanticipate.datasets._npy import read_npy
 from skanticipate.datasets._pairs import unlabeled_pairs
+from skanticipate.datasets._participants import participant_split
 from skanticipate.datasets._readers import (
     many_shot_actions,
     read_actions,
@@ -23,6 +25,7 @@ from skanticipate.datasets._segments import label_history, label_sequences
 from skanticipate.datasets._submission import write_submission
 from skanticipate.datasets._submission_check import validate_submission
 from skanticipate.datasets._tables import read_segments
+from skanticipate.datasets._trimmed import trimmed_pairs
 
 __all__ = [
     "FeatureTable",
@@ -39,15 +42,19 @@ __all__ = [
     "make_kitchen",
     "many_shot_actions",
     "open_features",
+    "participant_split",
     "read_actions",
     "read_class_list",
     "read_classes",
+    "read_ego4d",
+    "read_ego4d_classes",
     "read_framewise",
     "read_hdf5",
     "read_lmdb",
     "read_npy",
     "read_segments",
     "read_video_info",
+    "trimmed_pairs",
     "unlabeled_pairs",
     "validate_submission",
     "write_submission",

@@ -146,7 +146,7 @@ def named(path):
     return "" if layout is None else f"It is {layout.what}{remedy(layout)}"
 
 
-def read_text(path):
+def read_text(path, what="a csv file in UTF-8"):
     """Content of a text file in UTF-8, without a byte-order mark."""
     path = Path(path)
     if not path.is_file():
@@ -154,7 +154,7 @@ def read_text(path):
     content = path.read_bytes()
     found = foreign_text(content[:4096])
     if found is not None:
-        raise ValueError(f"{path} is {found}: expected a csv file in UTF-8.")
+        raise ValueError(f"{path} is {found}: expected {what}.")
     if b"\0" in content:
         line = content.count(b"\n", 0, content.index(b"\0")) + 1
         raise line_error(path, line, "has a NUL character: expected text")

@@ -71,7 +71,7 @@ def cut_clips(
         Seconds from one step to the next.
     fps : float, mapping of video to float, table or None, default=30
         Frames per second of `segments`, as in :func:`label_history`: not used where
-        the table has its times in seconds.
+        the table has its times in seconds. A column `duration` is compared with them.
     feature_rate : float, mapping of video to float or table, default=None
         Frames per second of `features`. None means `fps` where that is one number,
         else 30. Where the segments are at another rate, or in seconds, their start and

@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import validate_params
 
 from skanticipate.data.numbers import Interval
 from skanticipate.datasets import _sources
+from skanticipate.datasets._participants import participants_of
 from skanticipate.datasets._readers import (
     many_shot_actions,
     read_actions,
@@ -182,14 +183,9 @@ def fetch_epic100(*, data_home=None, download_if_missing=True):
             noun=tail_nouns,
             action=many_shot_actions(actions, tail_verbs, tail_nouns, rule="or"),
         ),
-        unseen=~np.isin(_participants(validation), _participants(train)),
+        unseen=~np.isin(participants_of(validation), participants_of(train)),
         DESCR=_sources.DESCRIPTIONS["epic100"],
     )
-
-
-def _participants(segments):
-    """Person of each segment: `P01` of the video `P01_11`."""
-    return np.array([video.partition("_")[0] for video in segments.video])
 
 
 @validate_params(

@@ -78,11 +78,15 @@ _HEADERS = (  # columns that must be there, the most telling first
     ),
 )
 _SEPARATORS = ((";", "semicolons"), ("\t", "tabs"), ("|", "bars"), (" ", "spaces"))
-_LONGEST = 1000  # characters of a line that begins a list
+_LONGEST = 4096  # characters of a line that are looked at: JSON may be a single one
 _NUMBER = r"\s*\d{1,18}\s*"
 _LINES = tuple(
     (re.compile(pattern, re.ASCII), layout)
     for pattern, layout in (
+        (
+            r'\s*\{.*"(clips|video_metadata|annotations|verbs)"',
+            Layout("ego4d", "JSON of Ego4D", "read_ego4d"),
+        ),
         (
             r"\s*[{\[]",
             Layout("submission", "JSON, as of a submission", "validate_submission"),
@@ -135,6 +139,7 @@ def recognise(line, separator=","):
     >>> recognise("330, P01_02, 152, 205, 0, 4, 194").name
     'rulstm'
     """
+    line = line[:_LONGEST]
     names = [name.strip().strip('"') for name in line.split(separator)]
     for columns, layout in _HEADERS:
         if columns.issubset(names):

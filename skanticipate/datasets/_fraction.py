@@ -1,5 +1,6 @@
 """Early recognition: the first part of trimmed clips, and all of them."""
 
+import math
 from numbers import Real
 from typing import NamedTuple
 
@@ -57,15 +58,19 @@ def first_fraction(clips, fraction=0.2):
 
     See Also
     --------
+    trimmed_pairs : Short clips at two places of each, to fit on.
     cut_pairs : Past and future of clips of untrimmed videos.
+    skanticipate.plotting.ObservationRatioDisplay : Accuracy over the fraction.
 
     Notes
     -----
     The protocol of JHMDB [1]_: fit on the training part of each of the three splits,
     predict from the first 20 % of the frames, and average the three accuracies. Its
     clips have 15 to 40 frames, so 20 % are 3 to 8. How the original fills clips of 8
-    frames from them is not said. Without labels, `y` is -1 for the clips whose label
-    is to be unknown; their futures still teach.
+    frames from them is not said.
+
+    Clips without labels go into the same call, and their label is -1: what a fit needs
+    of them is `X_future`.
 
     References
     ----------
@@ -83,20 +88,41 @@ def first_fraction(clips, fraction=0.2):
            [nan,  1.]])
     >>> early.X_future.shape
     (2, 10, 1)
+
+    Clips with and without labels, and a fit of them, with the clip as its group:
+
+    >>> from skanticipate import DistilledAnticipator
+    >>> rng = np.random.default_rng(0)
+    >>> labelled = [rng.normal(size=(8, 3)) for _ in range(12)]
+    >>> unlabelled = [rng.normal(size=(10, 3)) for _ in range(20)]
+    >>> early = first_fraction(labelled + unlabelled, 0.2)
+    >>> y = np.concatenate([np.arange(12) % 3, np.full(20, -1)])
+    >>> model = DistilledAnticipator(max_epochs=2, random_state=0)
+    >>> model.fit(early.X_past, y, early.X_future, groups=np.arange(32)).n_unlabeled_
+    20
     """
     whole = pad_clips(clips)  # (n, T, ..., d)
+    parts = []
+    for steps in steps_of_clips(whole):
+        # Rounded, or 7 % of 100 would be 7.000000000000001 steps, and 8.
+        seen = max(1, math.ceil(round(fraction * len(steps), 6)))
+        parts.append(steps[:seen])
+    return EarlyClips(pad_clips(parts), whole)
+
+
+def steps_of_clips(whole):
+    """The steps of each clip that are no padding.   (n, T, ..., d) -> n (T_i, ..., d).
+
+    Raises
+    ------
+    ValueError
+        If a clip has none.
+    """
     padded = np.isnan(whole).all(axis=tuple(range(2, whole.ndim)))  # (n, T)
-    first = np.argmin(padded, axis=1)  # of the steps that are there
     empty = np.flatnonzero(padded.all(axis=1))
     if empty.size:
         raise ValueError(
             f"clip {empty[0]} has no step ({empty.size} such clips): drop them."
         )
-    n_steps = whole.shape[1] - first
-    # Rounded, or 7 % of 100 would be 7.000000000000001 steps, and 8.
-    seen = np.maximum(np.ceil(np.round(fraction * n_steps, 6)), 1).astype(int)
-    parts = [
-        clip[start : start + n]
-        for clip, start, n in zip(whole, first, seen, strict=True)
-    ]
-    return EarlyClips(pad_clips(parts), whole)
+    first = np.argmin(padded, axis=1)
+    return [clip[start:] for clip, start in zip(whole, first, strict=True)]

@@ -106,6 +106,7 @@ def unlabeled_pairs(
     See Also
     --------
     cut_pairs : The features of the clips.
+    trimmed_pairs : Pairs out of trimmed clips, with their features.
     skanticipate.SemiSupervisedSplit : Cross-validation with unlabelled rows.
 
     Notes

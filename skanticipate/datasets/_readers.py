@@ -13,7 +13,8 @@ from skanticipate.data.missing import (
     refuse_masked,
 )
 from skanticipate.datasets._class_names import names_of_ids
-from skanticipate.datasets._csv import CsvFile, named
+from skanticipate.datasets._csv import CsvFile, first_line, line_error, named
+from skanticipate.datasets._formats import complaint
 from skanticipate.datasets._halves import halves
 
 _CLASS_LIST_HEADERS = {  # the columns, sorted -> those with the ids
@@ -232,6 +233,9 @@ def read_class_list(path):
     ...     read_class_list(path)
     array([0, 1])
     """
+    line, number = first_line(path)
+    if line.startswith(("{", "[")):
+        raise line_error(path, number, complaint(line, "read_class_list"))
     file = CsvFile(path)
     header = tuple(sorted(file.rows[0]))
     if header not in _CLASS_LIST_HEADERS:
@@ -350,8 +354,7 @@ def read_video_info(path):
     file = CsvFile.for_reader(path, "read_video_info")
     name = "video_id" if "video_id" in file.rows[0] else "video"
     file.use_header((name, "fps"))
-    videos = file.strings(name)
-    seen = set()
+    videos, seen = file.strings(name), set()
     for row, video in enumerate(videos):
         if video in seen:
             raise file.error(row, f"has the video {video!r}, which was listed before")

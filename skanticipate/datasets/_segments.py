@@ -58,7 +58,9 @@ def label_history(segments, *, history=5, anticipation_time=1.0, rule="ended", f
         a table with the columns `video` and `fps`, as :func:`read_video_info` gives it.
         Not used where the table has its times in seconds, in the columns
         `start_seconds` and `stop_seconds`, as :func:`read_segments` gives them for
-        official files: those are the truth. None says that it must have them.
+        official files: those are the truth. None says that it must have them. A table
+        that has the seconds of each video, too, in the column `duration`, is compared
+        with the segments.
 
     Returns
     -------
@@ -74,9 +76,15 @@ def label_history(segments, *, history=5, anticipation_time=1.0, rule="ended", f
         If a column is missing or hides values behind a mask, the table is empty,
         columns differ in length, the name of a video is missing, a frame is not
         finite, a segment stops before it starts, `fps` lacks a video or has 0 for one,
-        or a parameter is out of its range.
+        a segment starts after the `duration` of its video, or a parameter is out of its
+        range.
     TypeError
         If actions are neither all integers nor all strings.
+
+    Warns
+    -----
+    UserWarning
+        If a segment only stops after the `duration` of its video.
 
     See Also
     --------
@@ -179,7 +187,9 @@ def label_sequences(segments, *, max_gap=None, fps=30):
         a table with the columns `video` and `fps`, as :func:`read_video_info` gives it.
         Not used where the table has its times in seconds, in the columns
         `start_seconds` and `stop_seconds`, as :func:`read_segments` gives them for
-        official files: those are the truth. None says that it must have them.
+        official files: those are the truth. None says that it must have them. A table
+        that has the seconds of each video, too, in the column `duration`, is compared
+        with the segments.
 
     Returns
     -------

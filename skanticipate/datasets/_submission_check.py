@@ -16,6 +16,7 @@ from skanticipate.datasets._csv import named
 
 CHALLENGES = ("action_anticipation", "action_recognition")
 N_ACTIONS = 100
+_OF_EGO4D = ("clips", "annotations", "verbs", "videos")  # in place of results
 _LEVELS = ("sls_pt", "sls_tl", "sls_td")
 
 
@@ -103,6 +104,8 @@ def validate_submission(
     if challenge not in CHALLENGES:
         raise ValueError(f"challenge is {challenge!r}: expected one of {CHALLENGES}.")
     content = _object(_read(path), str(path))
+    if "results" not in content and not content.keys().isdisjoint(_OF_EGO4D):
+        raise ValueError(f"{path} is JSON of Ego4D: read it with read_ego4d.")
     check_head(content, str(path), (challenge,), rules)
     results = _member(content, "results", str(path))
     ids = list(results) if ids is None else check_ids(ids, rules)

@@ -89,6 +89,7 @@ def read_segments(path, *, actions=None):
     --------
     read_video_info : Frames per second of each video.
     read_framewise : Files with one label for each frame.
+    read_ego4d : The JSON files of Ego4D.
 
     Examples
     --------
@@ -161,7 +162,9 @@ def _official(file, format, actions):
         columns[ours] = _timestamps(file, name)
     if has_labels:
         verb, noun = (file.integers(name) for name in _CLASSES)
-        columns.update(verb=verb, noun=noun, action=_actions(file, verb, noun, actions))
+        columns.update(
+            verb=verb, noun=noun, action=action_ids(file, verb, noun, actions)
+        )
     ours = {"verb": "verb_text", "noun": "noun_text"}
     for name in file.names:
         if name not in needed:
@@ -181,8 +184,11 @@ def _timestamps(file, name):
     return np.array(values)
 
 
-def _actions(file, verb, noun, actions):
-    """Id of the action of each row, or its key "verb,noun".   (n,)."""
+def action_ids(file, verb, noun, actions):
+    """Id of the action of each row, or its key "verb,noun".   (n,).
+
+    `file.error(row, complaint)` makes the error about a row.
+    """
     pairs = list(zip(verb.tolist(), noun.tolist(), strict=True))
     if actions is None:
         return np.array([f"{v},{n}" for v, n in pairs])

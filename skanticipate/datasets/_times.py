@@ -6,6 +6,7 @@ from numbers import Real
 import numpy as np
 
 from skanticipate.data.missing import refuse_masked
+from skanticipate.data.warn import warn
 
 TIME_COLUMNS = ("start_seconds", "stop_seconds")
 _TICKS = 1_000_000  # whole microseconds compare exactly, fractions of a second do not
@@ -50,13 +51,16 @@ def seconds(segments, start, stop, fps):
     """Start and stop in seconds.   (n,), (n,) -> (n,), (n,) float64."""
     rates = rate_of_rows(segments, fps, "fps")  # a wrong one is an error in any case
     if has_times(segments):
-        return _own_seconds(segments)
-    if rates is None:
+        start, stop = _own_seconds(segments)
+    elif rates is None:
         raise ValueError(
             "fps is None and segments has no column "
             f"{' and '.join(TIME_COLUMNS)}: give the frames per second of its frames."
         )
-    return start / rates, stop / rates
+    else:
+        start, stop = start / rates, stop / rates
+    _check_durations(segments, start, stop, fps)
+    return start, stop
 
 
 def frames_at(segments, start, stop, fps, rate):
@@ -92,9 +96,53 @@ def rate_of_rows(segments, fps, name):
     return np.array([rates[video] for video in videos], dtype=np.float64)
 
 
+def _check_durations(segments, start, stop, fps):
+    """Compare segments with how long their videos are, where the table of rates says.
+
+    One that starts after the end is an error of rate or table; one that only stops
+    after it, as annotators sometimes have it, is warned of.
+    """
+    column = None if fps is None or isinstance(fps, Real) else _video_column(fps)
+    if column is None or "duration" not in fps:
+        return
+    names = np.asarray(fps[column]).astype(str).tolist()
+    durations = np.asarray(fps["duration"])
+    if durations.dtype.kind not in "iuf":
+        raise ValueError(
+            f"fps has a column duration of dtype {durations.dtype}: expected seconds. "
+            "Convert it, or leave it out."
+        )
+    duration_of = dict(zip(names, durations.tolist(), strict=True))
+    videos = np.asarray(segments["video"]).tolist()
+    end = np.array([duration_of[str(video)] for video in videos])
+    for what, times in (("starts", start), ("stops", stop)):
+        beyond = np.flatnonzero(times > end)  # never, where a duration is NaN
+        if not beyond.size:
+            continue
+        row = beyond[0]
+        found = (
+            f"row {row} of segments {what} at {times[row]:.2f} s, after the end of its "
+            f"video {str(videos[row])!r}, which lasts {end[row]:.2f} s "
+            f"({beyond.size} such rows)"
+        )
+        if what == "starts":
+            raise ValueError(
+                f"{found}: check that fps and the table of videos are those of these "
+                "segments, or drop them."
+            )
+        warn(f"{found}: check fps and stop_frame, or cut the segments off there.")
+
+
+def _video_column(table):
+    """Name of the column of videos of a table of rates; None where it is a mapping."""
+    return next(
+        (c for c in ("video", "video_id") if c in table and "fps" in table), None
+    )
+
+
 def _rates(fps, name):
     """Mapping of video, as a string, to what a mapping or table says of it."""
-    column = next((c for c in ("video", "video_id") if c in fps and "fps" in fps), None)
+    column = _video_column(fps)
     if column is None:
         pairs = ((str(video), rate) for video, rate in fps.items())
     else:

@@ -7,6 +7,7 @@ from skanticipate.plotting.anticipation_curve import (
 from skanticipate.plotting.attention_map import AttentionMapDisplay
 from skanticipate.plotting.history import HistoryDisplay
 from skanticipate.plotting.label_fraction import LabelFractionDisplay
+from skanticipate.plotting.observation_ratio import ObservationRatioDisplay
 from skanticipate.plotting.prior import PriorDisplay
 from skanticipate.plotting.top_predictions import TopPredictionsDisplay
 
@@ -15,6 +16,7 @@ __all__ = [
     "AttentionMapDisplay",
     "HistoryDisplay",
     "LabelFractionDisplay",
+    "ObservationRatioDisplay",
     "PriorDisplay",
     "TopPredictionsDisplay",
     "results_table",

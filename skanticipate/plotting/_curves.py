@@ -80,15 +80,9 @@ def _with_stages(estimator, X):
 
 def curve(y_true, staged_scores, anticipation_times, k, classes, name):
     """Accuracy at each time.   -> {seconds: accuracy}."""
-    accuracies = []
-    for scores in staged_scores:
-        if np.ndim(scores) != 2:
-            raise ValueError(
-                f"A stage of {name!r} has scores of shape {np.shape(scores)}: expected "
-                "(n, C). Give a list of runs, each of them a list of such stages; a "
-                f"single run is a list of one, {{{name!r}: [stages]}}."
-            )
-        accuracies.append(top_k_accuracy(y_true, scores, k=k, classes=classes))
+    accuracies = [
+        accuracy(y_true, scores, k, classes, name) for scores in staged_scores
+    ]
     # equal times of different steps must be equal numbers: 3 * 0.1 is not 0.3
     times = np.round(np.asarray(anticipation_times, dtype=float), 6)
     if times.shape != (len(accuracies),):
@@ -107,17 +101,34 @@ def curve(y_true, staged_scores, anticipation_times, k, classes, name):
     return dict(zip(times.tolist(), accuracies, strict=True))
 
 
+def accuracy(y_true, scores, k, classes, name):
+    """Accuracy of the scores of one stage.   (n,), (n, C) -> float."""
+    if np.ndim(scores) != 2:
+        raise ValueError(
+            f"A stage of {name!r} has scores of shape {np.shape(scores)}: expected "
+            "(n, C). Give a list of runs, each of them a list of such stages; a "
+            f"single run is a list of one, {{{name!r}: [stages]}}."
+        )
+    return top_k_accuracy(y_true, scores, k=k, classes=classes)
+
+
 def by_time(curves):
-    """Scores on one grid of times, and the grid.   name -> (S, R), (S,)."""
+    """Scores on one grid of times, the longest first.   name -> (S, R), (S,)."""
+    scores, times = on_one_grid(curves, "AnticipationCurveDisplay")
+    return {name: rows[::-1] for name, rows in scores.items()}, times[::-1]
+
+
+def on_one_grid(curves, display):
+    """Scores on one grid of places, ascending, and the grid.   name -> (S, R), (S,)."""
     empty = [name for name, runs in curves.items() if not runs]
     if empty or not curves:
         raise ValueError(
-            "AnticipationCurveDisplay needs at least one estimator"
+            f"{display} needs at least one estimator"
             + (f", and {empty[0]!r} has an empty list." if empty else ", got none.")
         )
-    times = sorted({t for runs in curves.values() for run in runs for t in run})[::-1]
+    places = sorted({at for runs in curves.values() for run in runs for at in run})
     scores = {
-        name: np.array([[run.get(time, np.nan) for run in runs] for time in times])
+        name: np.array([[run.get(at, np.nan) for run in runs] for at in places])
         for name, runs in curves.items()
     }
-    return scores, np.array(times)
+    return scores, np.array(places)

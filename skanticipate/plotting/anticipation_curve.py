@@ -4,21 +4,16 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from skanticipate.data.missing import as_list
-from skanticipate.data.names import (
-    RowsAlike,
-    check_row_names,
-    column_names,
-    index_of,
-    names_of,
-)
+from skanticipate.data.names import RowsAlike
+from skanticipate.plotting._curve_display import CurveDisplay
 from skanticipate.plotting._curves import by_time, curve, curves_of_estimators
-from skanticipate.plotting._look import legend_beside, line_style, wrapped
-from skanticipate.plotting._pyplot import import_pyplot
 
 
-class AnticipationCurveDisplay:
+class AnticipationCurveDisplay(CurveDisplay):
     """Top-k accuracy at each anticipation time, one curve an estimator.
+
+    The time falls to the right, as in the tables of the field: the action starts at the
+    right edge.
 
     Create it with `AnticipationCurveDisplay.from_estimator` or `from_predictions`, or
     with scores of your own. All parameters are stored as attributes.
@@ -44,6 +39,7 @@ class AnticipationCurveDisplay:
 
     See Also
     --------
+    ObservationRatioDisplay : The same over the share of a clip that is seen.
     results_table : The same numbers as a table, without a picture.
     skanticipate.metrics.time_to_action : One number for a whole curve.
 
@@ -69,6 +65,8 @@ class AnticipationCurveDisplay:
     | smoothed | 32.00 | 49.00 |
     | improvement over LSTM, % points | +2.00 | -1.00 |
     """
+
+    _at, _what = "anticipation_times", "anticipation time"
 
     def __init__(self, scores, anticipation_times, *, k=5):
         self.scores = scores
@@ -171,134 +169,17 @@ class AnticipationCurveDisplay:
             ]
         return cls(*by_time(curves), k=k).plot(ax=ax, **kwargs)
 
-    def plot(self, ax=None, *, legend=True, **kwargs):
-        """Draw the mean of each estimator over its runs, and the spread.
-
-        The time falls to the right, as in the tables of the field: the action starts
-        at the right edge. Colours, dashes and markers tell the lines apart, the last
-        two without colours too.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            None makes a figure. The legend stands at the right of the axes: give a
-            figure of yours ``layout="constrained"``, which leaves room for it.
-        legend : bool, default=True
-            Whether to name the lines.
-        **kwargs
-            Arguments of `Axes.plot`, for all lines.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If scores do not have one row for each time, or name them otherwise.
-        """
-        plt = import_pyplot()
-        curves = list(self._summary())
-        if ax is None:
-            size = _figure_size([name for name, _, _ in curves], legend)
-            _, ax = plt.subplots(figsize=size, layout="constrained")
-        self.ax_, self.figure_ = ax, ax.figure
-        self.lines_, self.bands_ = [], []
-        n_before = len(ax.lines)  # of another display, perhaps
+    def _places(self):
+        """Times, and their order from left to right: the time falls, as in tables."""
         times = np.asarray(self.anticipation_times, dtype=float)
-        order = np.argsort(-times)
-        for k, (name, mean, spread) in enumerate(curves, start=n_before):
-            # a line goes on over times at which this estimator has no stage
-            drawn = order[~np.isnan(mean[order])]
-            options = {**line_style(k), "label": name, **kwargs}
-            (line,) = ax.plot(times[drawn], mean[drawn], **options)
-            self.lines_.append(line)
-            if spread is not None:
-                band = ax.fill_between(
-                    times[drawn],
-                    (mean - spread)[drawn],
-                    (mean + spread)[drawn],
-                    color=line.get_color(),
-                    alpha=0.15,
-                    linewidth=0,
-                )
-                self.bands_.append(band)
-        self._name_axes()
-        if legend:
-            legend_beside(ax)
-        return self
+        return times, np.argsort(-times)
 
-    def to_markdown(self, baseline=None):
-        """Table of the scores in per cent: estimators by anticipation times.
+    def _head(self, time):
+        return f"{time:g} s"
 
-        Parameters
-        ----------
-        baseline : str, default=None
-            Name of the estimator that the others are compared with. A last row then
-            has, at each time, the best mean of the others minus that of the baseline,
-            in percentage points. None means no such row.
-
-        Returns
-        -------
-        table : str
-            Markdown. Mean ± standard deviation over the runs (n - 1 in the
-            denominator), the mean alone for a single run, and an empty cell where an
-            estimator has no stage.
-
-        Raises
-        ------
-        ValueError
-            If scores do not have one row for each time, `baseline` is none of the
-            names, or there are no others.
-
-        Notes
-        -----
-        Differences are taken before means are rounded. The best is chosen anew at each
-        time, on the rows that it is reported on: the more estimators compete, the more
-        of the improvement is luck.
-        """
-        times = np.asarray(self.anticipation_times, dtype=float)
-        order = np.argsort(-times)
-        head = [f"top-{self.k} accuracy, %", *(f"{times[i]:g} s" for i in order)]
-        rows, means = [head], {}
-        for name, mean, spread in self._summary():
-            rows.append([name, *(_cell(mean, spread, i) for i in order)])
-            means[name] = mean
-        if baseline is not None:
-            gains = _improvements(means, baseline)
-            cells = ("" if np.isnan(gains[i]) else f"{gains[i]:+.2f}" for i in order)
-            rows.append([f"improvement over {baseline}, % points", *cells])
-        cells = ([cell.replace("|", "\\|") for cell in row] for row in rows)
-        lines = [f"| {' | '.join(row)} |" for row in cells]
-        return "\n".join([lines[0], f"|---{'|---:' * len(times)}|", *lines[1:]])
-
-    def _summary(self):
-        """Yield name, mean (S,) and spread (S,) of each estimator, in per cent."""
-        n_times = len(self.anticipation_times)
-        for name, scores in self.scores.items():
-            what = f"the scores of {name!r}"
-            check_row_names(scores, list(self.anticipation_times), name=what)
-            _refuse_transposed(scores, self.anticipation_times, what)
-            scores = 100 * np.asarray(scores, dtype=float)
-            if scores.ndim != 2 or len(scores) != n_times or scores.shape[1] == 0:
-                raise ValueError(
-                    f"The scores of {name!r} have shape {scores.shape}: expected "
-                    f"({n_times}, R), one row for each anticipation time and one "
-                    "column for each of R runs."
-                )
-            has_spread = scores.shape[1] > 1
-            spread = scores.std(axis=1, ddof=1) if has_spread else None
-            yield name, scores.mean(axis=1), spread
-
-    def _name_axes(self):
-        self.ax_.xaxis.set_inverted(True)
-        self.ax_.set(
-            xlabel="anticipation time, seconds before the action",
-            ylabel=f"top-{self.k} accuracy, per cent",
-        )
-        self.ax_.grid(axis="y", color="0.9")
-        self.ax_.set_axisbelow(True)
-        self.ax_.spines[["top", "right"]].set_visible(False)
+    def _name_axis(self, ax):
+        ax.xaxis.set_inverted(True)
+        ax.set_xlabel("anticipation time, seconds before the action")
 
 
 def results_table(estimators, X, y, *, k=5, baseline=None):
@@ -346,49 +227,3 @@ def results_table(estimators, X, y, *, k=5, baseline=None):
     """
     curves = curves_of_estimators(estimators, X, y, k)
     return AnticipationCurveDisplay(*by_time(curves), k=k).to_markdown(baseline)
-
-
-def _figure_size(names, legend):
-    """Width and height in inches: the legend does not take from the axes."""
-    if not legend:
-        return 5.5, 4
-    lines = [line for name in names for line in wrapped(name, 28).split("\n")]
-    longest = max(map(len, lines), default=0)
-    return 5.5 + 0.7 + 0.085 * longest, max(4, 0.6 + 0.22 * len(lines))
-
-
-def _improvements(means, baseline):
-    """Best mean of the others minus that of the baseline, at each time.   -> (S,)."""
-    if baseline not in means:
-        raise ValueError(
-            f"baseline must be one of the estimators, {list(means)}, got {baseline!r}."
-        )
-    others = [mean for name, mean in means.items() if name != baseline]
-    if not others:
-        raise ValueError(
-            f"There is no other estimator to compare with {baseline!r}: add one, or "
-            "leave baseline=None."
-        )
-    # of what has no stage at a time fmax takes the other; NaN if there is none
-    gains = np.fmax.reduce(others) - means[baseline]
-    return gains.round(2) + 0.0  # there is no -0.0
-
-
-def _refuse_transposed(scores, times, what):
-    """Refuse a table whose columns are named by times, and its rows are not."""
-    expected = set(names_of(as_list(times)))
-    columns, rows = (
-        None if names is None else set(names_of(names))
-        for names in (column_names(scores), index_of(scores))
-    )
-    if columns == expected and rows is not None and rows != expected:
-        raise ValueError(
-            f"The columns of {what} are named by the anticipation times, which are "
-            "those of its rows: transpose it, scores.T."
-        )
-
-
-def _cell(mean, spread, at):
-    if np.isnan(mean[at]):
-        return ""
-    return f"{mean[at]:.2f}" + ("" if spread is None else f" ± {spread[at]:.2f}")

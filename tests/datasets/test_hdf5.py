@@ -10,7 +10,7 @@ pytest.importorskip("lmdb")
 import h5py
 from feature_files import numbered
 
-from skanticipate.datasets import read_hdf5
+from skanticipate.datasets import FeatureTable, read_hdf5
 
 VIDEOS = {"P02_1": numbered(30, 2), "P01_10": numbered(7, 1), "P01_1": numbered(11, 0)}
 
@@ -98,3 +98,34 @@ def test_hdf5_that_is_empty_missing_or_truncated(write_hdf5, tmp_path):
 def test_hdf5_first_frame_is_a_number(write_hdf5, tmp_path):
     with pytest.raises(ValueError, match="'first_frame'"):
         read_hdf5(write_hdf5(a=numbered(4)), out=tmp_path / "out", first_frame=-1)
+
+
+def test_files_of_matlab_are_read_after_what_the_error_says(tmp_path):
+    """Version 7.3 is HDF5 behind 512 bytes, with the axes of a matrix reversed."""
+    path, array = tmp_path / "a.mat", numbered(5)
+    with h5py.File(path, "w", userblock_size=512) as file:
+        file["a"] = array.T
+        file["a"].attrs["MATLAB_class"] = np.bytes_("double")
+    head = b"MATLAB 7.3 MAT-file, Platform: GLNXA64, HDF5 schema 1.00 .".ljust(124)
+    with open(path, "r+b") as file:
+        file.write(head + b"\0\2IM")
+    for axis in (0, 1):
+        with pytest.raises(
+            ValueError, match=r"7.3 \(HDF5 in which rows .*\[:\]\.T\): exp"
+        ):
+            read_hdf5(path, out=tmp_path / "out", time_axis=axis)
+    assert_nothing_is_left(tmp_path)
+    with h5py.File(path) as old, h5py.File(tmp_path / "features.h5", "w") as new:
+        new["a"] = old["a"][:].T
+    features = read_hdf5(tmp_path / "features.h5", out=tmp_path / "out")
+    assert_array_equal(features["a"], array)
+
+
+def test_older_files_of_matlab_have_their_remedy_too(tmp_path):
+    io = pytest.importorskip("scipy.io")
+    io.savemat(tmp_path / "a.mat", {"a": numbered(5)})
+    with pytest.raises(ValueError, match="a MATLAB file .scipy.io.loadmat .*FeatureT"):
+        read_hdf5(tmp_path / "a.mat", out=tmp_path / "out")
+    arrays = io.loadmat(tmp_path / "a.mat")
+    features = FeatureTable.from_arrays({"a": arrays["a"]})
+    assert_array_equal(features["a"], numbered(5))
