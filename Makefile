@@ -11,6 +11,9 @@ demo: .venv/installed
 test: .venv/installed
 	$(BIN)/python -m pytest
 
+# Pictures are drawn, and no window opens.
+examples: export MPLBACKEND := agg
+
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -7,8 +7,6 @@ actions. Here a recurrent network reads them. We look at what counts as past, at
 table that a transition prior teaches from, and at what it changes for single clips.
 """
 
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -68,31 +66,24 @@ for name, value in scores.items():
     print(f"{name:24} top-3 {value:.1f} per cent")
 
 # %%
+# The table of the prior: a row is the action seen last, the dark cells of it are what
+# mostly follows. What has been washed is peeled or cut, what was taken is put.
 names = {label: " ".join(pair) for label, pair in actions.items()}
 shown = np.unique(table.action)[:12].tolist()
-fig, (left, right) = plt.subplots(
-    1, 2, figsize=(13, 5), layout="constrained", width_ratios=(3, 2)
-)
-PriorDisplay.from_prior(model.prior_, labels=shown, ax=left)
-left.set_yticks(range(len(shown)), [names[label] for label in shown])
-left.set_xticks(range(len(names)), names.values(), rotation=90)
-left.set(title="What follows the action seen last", xlabel="next", ylabel="seen last")
-right.barh(list(scores), list(scores.values()), color="tab:blue")
-right.set(xlabel="top-3 accuracy, per cent", title="What counts as past")
-right.invert_yaxis()
-picture = Path(__file__).with_suffix(".png")
-fig.savefig(picture, dpi=100)
+display = PriorDisplay.from_prior(model.prior_, labels=shown)
+display.ax_.set_yticks(range(len(shown)), [names[label] for label in shown])
+display.ax_.set_xticks(range(len(names)), names.values(), rotation=90)
+display.ax_.set(title="What follows the action seen last", xlabel="", ylabel="")
+display.figure_.set_size_inches(6.5, 4.2)
 
 # %%
 # Two test clips: the ten most probable actions, and the rank of the true one, which in
 # the second clip is far beyond them.
-display = TopPredictionsDisplay.from_predictions(
+TopPredictionsDisplay.from_predictions(
     table.action[test],
     {"hard labels": hard_proba, "transition prior": proba},
     model.classes_,
     clip=[17, 5],
     class_names=actions,
 )
-clips = picture.with_name("plot_next_action_clips.png")
-display.figure_.savefig(clips, dpi=100)
-print(f"pictures saved to {picture.name} and {clips.name}")
+plt.show()

@@ -5,12 +5,24 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+import re
+import traceback
+from importlib.util import find_spec
+from pathlib import Path
+
 import pytest
 import torch
 
 torch.set_num_threads(1)
 
 collect_ignore = ["conftest.py"]  # no module: docs has one of the same name
+
+HERE = Path(__file__).parent
+OPTIONAL = {
+    *("h5py", "huggingface_hub", "lmdb", "matplotlib", "pandas", "pooch", "rich"),
+    *("onnx", "onnxruntime", "onnxscript", "tokenizers", "transformers"),
+}
+MISSING = {name for name in OPTIONAL if find_spec(name) is None}
 
 
 def pytest_collection_modifyitems(items):
@@ -25,3 +37,47 @@ def pytest_collection_modifyitems(items):
         for marker, reason in reasons.items():
             if item.get_closest_marker(marker):  # a folder may have the name of one
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+# --------------------------------------------- without the optional packages: skipped
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    """Skip a file of tests that imports an optional package that is not there."""
+    report = yield
+    said = re.search(r"No module named '(\w+)", str(report.longrepr))
+    if report.failed and said and said[1] in MISSING:
+        report.outcome = "skipped"
+        report.longrepr = str(collector.path), 0, f"Skipped: needs {said[1]}"
+    return report
+
+
+def skip_for_want(error):
+    """Skip a test that needs such a package, be it itself or as a library says.
+
+    A package that a library imports without a word stays an error.
+    """
+    by_the_test = Path(traceback.extract_tb(error.__traceback__)[-1].filename)
+    worded = isinstance(error.__cause__, ImportError)
+    name = (error.__cause__ if worded else error).name
+    if name in MISSING and (worded or HERE in by_the_test.parents):
+        pytest.skip(f"needs {name}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item):
+    try:
+        return (yield)
+    except ImportError as error:
+        skip_for_want(error)
+        raise
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    try:
+        return (yield)
+    except ImportError as error:
+        skip_for_want(error)
+        raise

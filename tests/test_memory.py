@@ -218,3 +218,42 @@ def test_a_stack_takes_no_more_than_its_models_and_a_batch():
     # The heap has its own; weights and moments twice would be 93 more.
     assert one < models / 8 + batch / 8 + 48
     assert eight < models + batch + 48
+
+
+MANY_FITS = """
+import ctypes, gc
+import numpy as np
+from skanticipate import LSTM, MLP, SmoothedAnticipator, fit_many
+
+X = np.random.default_rng(0).normal(size=(200, 4, 16)).astype(np.float32)
+y = np.arange(200) % 5
+
+def held():
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1])
+
+def turn(seed):
+    for network, clips in ((MLP(32), X[:, 0]), (LSTM(8), X)):
+        model = SmoothedAnticipator(network, max_epochs=2, random_state=seed)
+        model.fit(clips, y).predict_proba(clips)
+        fit_many([model, model], clips, y)
+        try:
+            model.set_params(lr=1e38, optimizer="sgd").fit(clips, y)
+        except ValueError:
+            pass
+
+for seed in range(10):
+    turn(seed)
+first = held()
+for seed in range(10, 50):
+    turn(seed)
+assert held() < 1.02 * first, (first, held())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="memory as Linux tells it")
+def test_memory_of_many_fits_does_not_grow():
+    subprocess.run([sys.executable, "-c", MANY_FITS], check=True)

@@ -30,6 +30,7 @@ from skanticipate.data.validation import (
 )
 from skanticipate.estimator.nested import validate_nested
 from skanticipate.estimator.saving import SaveMixin
+from skanticipate.estimator.telling import within
 from skanticipate.metrics import labelled_scorer
 from skanticipate.preprocessing.slices import check_channels
 from skanticipate.signals.asking import seen_by_last_step, split_transforms
@@ -198,7 +199,8 @@ class LateFusion(SaveMixin, ClassifierMixin, _BaseComposition):
         for name, estimator, columns in self.estimators:
             seen = {k: shown_to(estimator, *v, columns) for k, v in clips.items()}
             own = seen.pop("X_past")
-            member = fit_member(name, estimator, own, y, labels, given | seen)
+            with within(f"member {name!r}"):
+                member = fit_member(name, estimator, own, y, labels, given | seen)
             self.estimators_.append(member)
             named[name] = member
             check_times_alike(named)

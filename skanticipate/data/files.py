@@ -1,6 +1,9 @@
-"""What tells that a file is still the one that was read."""
+"""What tells that a file is still the one that was read, and still whole."""
 
+import contextlib
 import os
+
+import numpy as np
 
 
 def file_marks(path):
@@ -8,5 +11,43 @@ def file_marks(path):
 
     -> (inode, size, time of the last change of the contents, and of the file's entry)
     """
+    with open(path, "rb") as file, contextlib.suppress(OSError):
+        # What a writable map changes gets a date only where its page is on the disk;
+        # a file system in memory gives it none.
+        os.fsync(file.fileno())
     stat = os.stat(path)
     return stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+
+
+def check_whole_map(array):
+    """Refuse to read a memory map whose file was cut short.
+
+    The system does not refuse: it ends the process (SIGBUS). It still does if the file
+    is cut between this look at its size and the reading, or fails on its device.
+
+    Parameters
+    ----------
+    array : ndarray
+        A memory map or a view of one; of any other array nothing is looked at.
+
+    Raises
+    ------
+    OSError
+        If the file, whatever its name is by now, ends before the map does.
+    """
+    root = None
+    while isinstance(array, np.ndarray):
+        if isinstance(array, np.memmap):
+            root = array  # of slices of a map the largest: only it knows its offset
+        array = array.base
+    mapped = getattr(root, "_mmap", None)
+    if mapped is not None and mapped.size() < root.offset + root.nbytes:
+        raise cut_short(root.filename)
+
+
+def cut_short(path):
+    """Error of a file that became shorter than the memory map of it."""
+    return OSError(
+        f"{path} ended before the rows that its memory map promises: the file was "
+        "cut short; write it again."
+    )

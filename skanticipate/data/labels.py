@@ -132,9 +132,10 @@ def check_label_kind(y):
     """Refuse continuous and multi-column targets.
 
     `check_classification_targets` would also warn of many classes with few rows each,
-    which is what action labels are like.
+    which is what action labels are like; so does `type_of_target` of scikit-learn 1.7,
+    unless each label is there twice.
     """
-    kind = type_of_target(y, input_name="y")
+    kind = type_of_target(np.concatenate([y, y]), input_name="y")
     if kind not in ("binary", "multiclass"):
         raise ValueError(
             f"Unknown label type: {kind}. Expected one class label a row: strings, or "

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 
-from skanticipate.data.files import file_marks
+from skanticipate.data.files import check_whole_map, cut_short, file_marks
 from skanticipate.data.formats import not_as_stored
 from skanticipate.data.missing import refuse_masked
 from skanticipate.data.places import check_chosen_rows
@@ -128,6 +128,7 @@ class RowView:
         if mapped is not None:
             taken = _read_map(*mapped, base, np.where(flat < 0, flat + len(base), flat))
         elif isinstance(base, np.ndarray | _Channels):
+            check_whole_map(base)
             taken = np.asarray(base[flat])
         else:
             taken = _read_dataset(base, flat)
@@ -147,6 +148,7 @@ class RowView:
     def __array__(self, dtype=None, copy=None):
         in_memory = isinstance(self.base, np.ndarray)
         if self.rows is None and in_memory and not copy:
+            check_whole_map(self.base)
             return np.asarray(self.base, dtype=dtype)
         if copy is False:
             raise ValueError("The rows of a RowView cannot be given without a copy.")
@@ -301,7 +303,7 @@ def _read_map(filename, start, array, rows):
     if len(rows) * n_bytes < _SHORT_RUN * (len(breaks) + 1):
         # The map does not notice that its file was cut short: it ends the process.
         if len(rows) and os.stat(filename).st_size < start + (rows.max() + 1) * n_bytes:
-            raise _cut_short(filename)
+            raise cut_short(filename)
         return np.asarray(array[rows])
     out = np.empty((len(rows), *array.shape[1:]), array.dtype)
     raw = memoryview(out.reshape(-1).view(np.uint8))
@@ -316,15 +318,8 @@ def _read_exactly(file, buffer):
     while len(buffer):
         count = file.readinto(buffer)
         if not count:
-            raise _cut_short(file.name)
+            raise cut_short(file.name)
         buffer = buffer[count:]
-
-
-def _cut_short(filename):
-    return OSError(
-        f"{filename} ended before the rows that its memory map promises: the file was "
-        "cut short; write it again."
-    )
 
 
 # Marks are there for what hashes pickles, as joblib.Memory: a file that was written

@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import secrets
+import shutil
 import stat
 import time
 from contextlib import contextmanager, suppress
@@ -37,30 +38,30 @@ def whole_file(path):
     mode = _mode_of(path, target)
     unfinished = unfinished_name(folder)
     try:
-        with _worded(path):
+        with worded(path):
             file = open(unfinished, "xb", opener=_creating(mode))  # noqa: SIM115
         try:
             yield lambda data: _write(file, data, path)
-            with _worded(path):
+            with worded(path):
                 file.flush()
                 os.fsync(file.fileno())
         finally:
             with suppress(OSError):  # what is not written is written in vain
                 file.close()
-        with _worded(path):
+        with worded(path):
             if mode is not None:
                 os.chmod(unfinished, mode)
             os.replace(unfinished, target)
     finally:
         with suppress(OSError):
             os.unlink(unfinished)
-    with _worded(path, "it was written, but a loss of power may undo that"):
-        _sync_folder(folder)
-    _sweep(folder)
+    with worded(path, "it was written, but a loss of power may undo that"):
+        sync_folder(folder)
+    sweep(folder)
 
 
 def _write(file, data, path):
-    with _worded(path):  # and not what the block does between two of these
+    with worded(path):  # and not what the block does between two of these
         file.write(data)
 
 
@@ -99,7 +100,7 @@ def _creating(mode):
 
 
 @contextmanager
-def _worded(path, state="it was not written, and what was there before is as it was"):
+def worded(path, state="it was not written, and what was there before is as it was"):
     """Name the file in errors that do not, such as those of a full disk."""
     try:
         yield
@@ -112,7 +113,7 @@ def _worded(path, state="it was not written, and what was there before is as it 
         ) from error
 
 
-def _sync_folder(folder):
+def sync_folder(folder):
     """Let the name of a new file outlast a loss of power too."""
     if os.name != "posix":
         return
@@ -129,12 +130,24 @@ def _sync_folder(folder):
         os.close(descriptor)
 
 
-def _sweep(folder):
+def sweep(folder):
     """Delete what writers left that were killed. None of it was ever believed."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if not _UNFINISHED.fullmatch(entry.name):
                 continue
             with suppress(OSError):
-                if time.time() - entry.stat().st_mtime > _DEAD_AFTER:
+                if time.time() - _last_write(entry) < _DEAD_AFTER:
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry)
+                else:
                     os.unlink(entry)
+
+
+def _last_write(entry):
+    """Time of the last write to a file, or to one of a folder."""
+    files = [entry]
+    if entry.is_dir(follow_symlinks=False):
+        files += os.scandir(entry)
+    return max(file.stat(follow_symlinks=False).st_mtime for file in files)

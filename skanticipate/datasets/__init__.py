@@ -1,6 +1,7 @@
 """Annotated action segments: reading, fetching, history, clips; synthetic sets."""
 
 from skanticipate.datasets._clips import cut_pairs
+from skanticipate.datasets._converted import read_hdf5, read_lmdb
 from skanticipate.datasets._cut import cut_clips
 from skanticipate.datasets._drift import make_drifting_maps
 from skanticipate.datasets._epic import load_epic
@@ -8,9 +9,7 @@ from skanticipate.datasets._features import FeatureTable, open_features
 from skanticipate.datasets._fetch import fetch_egtea, fetch_epic55, fetch_epic100
 from skanticipate.datasets._fraction import first_fraction
 from skanticipate.datasets._framewise import read_framewise
-from skanticipate.datasets._hdf5 import read_hdf5
 from skanticipate.datasets._kitchen import make_kitchen
-from skanticipate.datasets._lmdb import read_lmdb
 from skanticipate.datasets._npy import read_npy
 from skanticipate.datasets._pairs import unlabeled_pairs
 from skanticipate.datasets._readers import (

@@ -5,9 +5,9 @@ from pathlib import Path
 from sklearn.utils import Bunch
 
 from skanticipate.data.warn import warn
+from skanticipate.datasets._converted import read_lmdb
 from skanticipate.datasets._cut import cut_clips
 from skanticipate.datasets._features import open_features
-from skanticipate.datasets._lmdb import read_lmdb
 from skanticipate.datasets._tables import read_segments
 
 

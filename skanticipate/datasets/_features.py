@@ -1,19 +1,17 @@
 """Features of the frames of videos: one memory-mapped file with an index."""
 
-import os
-import secrets
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from string import Formatter
 
 import numpy as np
 
+from skanticipate.data.files import check_whole_map
 from skanticipate.data.places import check_frames_by_place
+from skanticipate.datasets._folder import FEATURES, INDEX
+from skanticipate.datasets._names import check_names
 from skanticipate.datasets._plausible import excess
-from skanticipate.datasets._segments import check_names
-
-_FEATURES, _INDEX = "features.npy", "index.npz"
+from skanticipate.datasets._time_axis import other_width
 
 
 class FeatureTable(Mapping):
@@ -93,6 +91,7 @@ class FeatureTable(Mapping):
         code = np.searchsorted(self.videos, str(video))
         if code == len(self.videos) or self.videos[code] != str(video):
             raise KeyError(video)
+        check_whole_map(self.array)
         return self.array[self.first[code] : self.first[code + 1]]
 
     def __iter__(self):
@@ -243,25 +242,25 @@ def open_features(path):
     See :func:`read_hdf5`.
     """
     path = Path(path).absolute()
-    for name in (_FEATURES, _INDEX):
+    for name in (FEATURES, INDEX):
         if not (path / name).is_file():
             raise FileNotFoundError(
                 f"There is no file {path / name}: expected a folder that read_lmdb or "
                 "read_hdf5 has written."
             )
-    videos, first, frames, key = _read_index(path / _INDEX)
+    videos, first, frames, key = _read_index(path / INDEX)
     try:
-        array = np.lib.format.open_memmap(path / _FEATURES, mode="r")
+        array = np.lib.format.open_memmap(path / FEATURES, mode="r")
     except Exception as error:  # whatever damage makes of a header
-        raise _damaged(path / _FEATURES, error) from error
+        raise _damaged(path / FEATURES, error) from error
     if array.ndim != 2 or len(array) != len(frames) + 1:
         raise _damaged(
-            path / _FEATURES,
+            path / FEATURES,
             f"shape {array.shape}, the index lists {len(frames)} frames",
         )
     if array.dtype.kind != "f" or not np.isnan(array[-1]).all():
         raise _damaged(
-            path / _FEATURES, f"{array.dtype}: expected floats, and a last row of NaN"
+            path / FEATURES, f"{array.dtype}: expected floats, and a last row of NaN"
         )
     return FeatureTable(path, array, videos, first, frames, key)
 
@@ -310,82 +309,3 @@ def _damaged(path, reason):
         f"{path} is damaged ({reason}), or neither read_lmdb nor read_hdf5 has written "
         "it: convert the features again."
     )
-
-
-def other_width(shape, expected, time_axis):
-    """Features of a frame, those expected, and a hint, where they differ; or None."""
-    d, wanted = shape[1 - time_axis], expected[1 - time_axis]
-    if d == wanted:
-        return None
-    turned = shape[time_axis] == expected[time_axis]
-    return d, wanted, f" Say time_axis={1 - time_axis} if they lie so." * turned
-
-
-def steps(array, start, stop, time_axis):
-    """Frames start, ..., stop - 1 of an array, in rows.   (k, d)."""
-    return array[start:stop] if time_axis == 0 else array[:, start:stop].T
-
-
-def check_absent(out):
-    """Refuse to write over what is there.   -> Path."""
-    out = Path(out)
-    if out.exists():
-        raise FileExistsError(
-            f"{out} exists: open it with open_features, remove it, or choose another "
-            "out."
-        )
-    return out
-
-
-def check_room(out, n_frames, d, dtype):
-    """Refuse to write more than there is room for, before anything is written."""
-    needed = (n_frames + 1) * d * dtype.itemsize + 8 * n_frames
-    folder = next(p for p in out.absolute().parents if p.exists())
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise ValueError(
-            f"{n_frames} frames of {d} x {dtype} need {needed / 1e9:,.1f} GB, and "
-            f"{folder} has {free / 1e9:,.1f} GB left: expected room for them. Choose "
-            "another out, or get the file again if it has not as many."
-        )
-
-
-def write_features(out, videos, first, frames, key, blocks):
-    """Write a folder of features, which appears once it is complete.
-
-    Parameters
-    ----------
-    out : Path
-    videos, first, frames : ndarray
-        As in :class:`FeatureTable`.
-    key : str
-        Format of the name of a frame, of `video` and `frame`.
-    blocks : iterable of ndarray of shape (k, d)
-        All frames in order, in blocks of one floating-point type and one d.
-    """
-    unfinished = out.with_name(f"{out.name}.{secrets.token_hex(4)}.tmp")
-    unfinished.mkdir(parents=True)
-    try:
-        np.savez(
-            unfinished / _INDEX, videos=videos, first=first, frames=frames, key=key
-        )
-        with open(unfinished / _FEATURES, "wb", buffering=1 << 20) as file:
-            for number, block in enumerate(blocks):
-                if number == 0:
-                    padding = np.full_like(block[:1], np.nan)
-                    _write_header(file, padding, len(frames) + 1)
-                file.write(np.ascontiguousarray(block))
-            file.write(padding)
-        os.replace(unfinished, out)
-    except BaseException:  # Ctrl-C too: what is half written goes
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
-
-
-def _write_header(file, row, n_rows):
-    header = {
-        "descr": np.lib.format.dtype_to_descr(row.dtype),
-        "fortran_order": False,
-        "shape": (n_rows, row.shape[1]),
-    }
-    np.lib.format.write_array_header_1_0(file, header)

@@ -1,110 +1,42 @@
-"""Features in an HDF5 file, converted to one mapped file."""
+"""Features in an HDF5 file as a folder of features.
+
+Run in a process of its own, see `_child`: neither torch nor scikit-learn is imported.
+"""
 
 import math
 from contextlib import contextmanager
-from numbers import Integral
 from pathlib import Path
 
 import numpy as np
-from sklearn.utils._param_validation import validate_params
 
 from skanticipate.data.formats import foreign_format, not_as_stored
-from skanticipate.data.numbers import Interval
-from skanticipate.datasets._features import (
-    check_absent,
-    check_room,
-    open_features,
-    other_width,
-    steps,
-    write_features,
-)
+from skanticipate.datasets._folder import Room, check_room, write_features
 from skanticipate.datasets._plausible import excess
+from skanticipate.datasets._time_axis import other_width, steps
 
 _BLOCK_BYTES = 1 << 22
 _INSIDE = "expected a data set of shape (n_frames, d) in this file."
 
 
-@validate_params(
-    {
-        "path": "no_validation",
-        "out": "no_validation",
-        "first_frame": [Interval(Integral, 0, None, closed="left")],
-        "time_axis": [Interval(Integral, 0, 1, closed="both")],
-    },
-    prefer_skip_nested_validation=True,
-)
-def read_hdf5(path, *, out, first_frame=1, time_axis=0):
-    """Convert features of frames in an HDF5 file to one memory-mapped file.
+def convert(path, folder, room, *, first_frame, time_axis):
+    """Write what is in an HDF5 file into a folder.
 
     Parameters
     ----------
-    path : str or path-like
-        File with one data set (n_frames, d) for each video, under its name. All that is
-        read is in this file: links to others are refused.
-    out : str or path-like
-        Folder to be written. It must not exist, and appears once it is complete.
-    first_frame : int, default=1
-        The number of the frame in the first row of each data set; the others follow
-        without gaps.
-    time_axis : {0, 1}, default=0
-        Which axis of a data set counts the frames: 1 for (d, n_frames), as MS-TCN and
-        others store features.
-
-    Returns
-    -------
-    features : FeatureTable
-        What :func:`open_features` gives for `out`. Floats keep their type, the widest
-        one if they differ, and at most float64; integers become float32. Frames that
-        are all NaN stand for padding.
+    path, folder : str
+        The file, and an empty folder.
+    room : Room, or a list of its parts
+        Where it will be, and what is free there.
+    first_frame, time_axis : int
 
     Raises
     ------
-    ImportError
-        If h5py is not installed.
-    FileNotFoundError
-        If there is no such file.
-    FileExistsError
-        If `out` exists.
-    ValueError
-        If the file is no HDF5, damaged or cut short; if a data set is missing, lies in
-        another file, was never written as a whole, holds no numbers, has attributes by
-        which they are packed (netCDF) or transposed (MATLAB), or has not the shape
-        (n_frames, d), for `time_axis=1` (d, n_frames), with the d of the others; if
-        numbers are no features: not
-        finite, beyond 1e15, the `_FillValue` or `missing_value` of netCDF, or integers
-        that float32 does not hold; if there is no room
-        for them.
-
-    See Also
-    --------
-    read_lmdb : The same from LMDB files.
-    read_npy : The same from a folder of arrays.
-    cut_clips : Cut clips out of the features.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> import h5py
-    >>> import numpy as np
-    >>> from skanticipate.datasets import open_features, read_hdf5
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> path = Path(folder.name)
-    >>> with h5py.File(path / "rgb.h5", "w") as file:
-    ...     file["P01_01"] = np.zeros((30, 4), dtype=np.float32)
-    >>> _ = read_hdf5(path / "rgb.h5", out=path / "rgb_features")
-    >>> features = open_features(path / "rgb_features")
-    >>> features["P01_01"].shape, features.frames[:3]
-    ((30, 4), array([1, 2, 3]))
-    >>> folder.cleanup()
+    OSError, ValueError
+        As `read_hdf5`.
     """
-    try:
-        import h5py
-    except ImportError as error:
-        raise ImportError(
-            'Reading HDF5 files needs h5py: pip install "skanticipate[io]".'
-        ) from error
-    path, out = Path(path), check_absent(out)
+    import h5py
+
+    path, room = Path(path), Room(*room)
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
     with open(path, "rb") as head:
@@ -116,13 +48,12 @@ def read_hdf5(path, *, out, first_frame=1, time_axis=0):
     with file:
         videos, data, dtype = _data_sets(path, file, h5py, time_axis)
         counts = [frames.shape[time_axis] for frames in data]
-        check_room(out, sum(counts), data[0].shape[1 - time_axis], dtype)
+        check_room(room, sum(counts), data[0].shape[1 - time_axis], dtype)
         first = np.concatenate([[0], np.cumsum(counts)])
         frames = np.concatenate([np.arange(n) + first_frame for n in counts])
         key = "{video}, frame {frame}"
         blocks = _blocks(path, data, dtype, time_axis)
-        write_features(out, np.array(videos), first, frames, key, blocks)
-    return open_features(out)
+        write_features(folder, room.out, np.array(videos), first, frames, key, blocks)
 
 
 @contextmanager

@@ -1,189 +1,68 @@
-"""Features in LMDB files, as RULSTM publishes them, converted to one mapped file."""
+"""Features in LMDB files, as RULSTM publishes them, as a folder of features.
+
+Run in a process of its own, see `_child`: neither torch nor scikit-learn is imported.
+"""
 
 import re
 from array import array
 from contextlib import ExitStack
-from numbers import Integral
 from pathlib import Path
 from string import Formatter
 
 import numpy as np
-from sklearn.utils._param_validation import validate_params
 
 from skanticipate.data.formats import foreign_format
-from skanticipate.data.numbers import Interval
-from skanticipate.datasets._features import (
-    check_absent,
-    check_room,
-    open_features,
-    write_features,
-)
+from skanticipate.datasets._folder import Room, check_room, write_features
+from skanticipate.datasets._names import check_names
 from skanticipate.datasets._plausible import check_bytes, excess
-from skanticipate.datasets._segments import check_names
 
 _BLOCK_BYTES = 1 << 22
 _TEXT = re.compile(rb"[\t\n\r -~]{16,}")
 
 
-@validate_params(
-    {
-        "path": "no_validation",
-        "out": "no_validation",
-        "pattern": [str],
-        "dtype": "no_validation",
-        "d": ["array-like", Interval(Integral, 1, None, closed="left"), None],
-    },
-    prefer_skip_nested_validation=True,
-)
-def read_lmdb(
-    path, *, out, pattern="{video}_frame_{frame:010d}.jpg", dtype="<f4", d=None
-):
-    """Convert features of frames in LMDB files to one memory-mapped file.
-
-    An LMDB environment cannot be opened twice in a process, does not pickle, and is
-    slow to read at random. So it is opened once, converted and closed.
+def convert(paths, folder, room, *, pattern, dtype, counts):
+    """Write what is in LMDB files into a folder.
 
     Parameters
     ----------
-    path : str or path-like, or list of them
-        Folder with a `data.mdb`, or the file itself. One value is the bytes of the
-        features of one frame, and nothing else. Several are several modalities of the
-        same frames: their features are joined in this order, and
-        :class:`skanticipate.LastAxisSlice` picks one of them again.
-    out : str or path-like
-        Folder to be written. It must not exist, and appears once it is complete.
-    pattern : str, default="{video}_frame_{frame:010d}.jpg"
-        How the name of the video and the number of the frame make a key. The default
-        is that of RULSTM.
-    dtype : dtype, default="<f4"
-        Type of the numbers in a value: floats or integers, with their byte order. The
-        default is float32, little-endian, as RULSTM has it. Bytes do not say what they
-        are, so values that are hardly of this type are refused.
-    d : int or list of int, default=None
-        Number of features of a frame in each file, or in all of them. None takes what
-        the bytes of the first frame give, with zeros around the features, if there are
-        any: only `d` tells these from features that are always 0.
-
-    Returns
-    -------
-    features : FeatureTable
-        What :func:`open_features` gives for `out`. Floats keep their type; integers
-        become float32.
+    paths : list of str
+    folder : str
+        An empty one.
+    room : Room, or a list of its parts
+        Where it will be, and what is free there.
+    pattern : str
+    dtype : str
+        Of floats or integers.
+    counts : list of int or None
+        Number of features in each file.
 
     Raises
     ------
-    ImportError
-        If lmdb is not installed.
-    FileNotFoundError
-        If there is no such file.
-    FileExistsError
-        If `out` exists.
-    ValueError
-        If a file is no LMDB, is cut short, is open in this process or has no entries;
-        if a key does not follow the pattern, is not in all of several files, or
-        has features of another length than the first or than `d`; if values begin like
-        another format (a saved array, a pickle, an image, ...) or are hardly numbers of
-        `dtype`, for which the error names a likelier one; if there is no room for the
-        features.
-
-    See Also
-    --------
-    read_hdf5 : The same from HDF5 files.
-    cut_clips : Cut clips out of the features.
-
-    Notes
-    -----
-    Needs as much disk as the features, and 16 bytes of memory for a frame.
-
-    Numbers are hardly features if they are not finite, beyond 1e15 or all below 1e-30,
-    or if a sample of them spreads far less in the other byte order or reads as numbers
-    of half or of twice the size; `d` rules the latter out, and so it does for bytes
-    before or after the features that read as numbers below 1e-30, such as a length.
-    Frames that are all NaN stand for padding. Features of few digits, or few of them,
-    may look like both; so may float16 and bfloat16, which NumPy does not have, where
-    all features are positive, and int8 and uint8 always. Complex numbers read as twice
-    as many features, of any size: `d` refuses them.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> import lmdb
-    >>> import numpy as np
-    >>> from skanticipate.datasets import read_lmdb
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> path = Path(folder.name)
-    >>> with lmdb.open(str(path / "rgb")) as env, env.begin(write=True) as transaction:
-    ...     for frame in (1, 2, 3):
-    ...         key = f"P01_01_frame_{frame:010d}.jpg".encode()
-    ...         value = np.full(4, frame, dtype=np.float32)
-    ...         _ = transaction.put(key, value.tobytes())
-    >>> features = read_lmdb(path / "rgb", out=path / "rgb_features")
-    >>> features
-    FeatureTable(1 videos, 3 frames, 4 x float32)
-    >>> np.asarray(features["P01_01"][1])
-    array([2., 2., 2., 2.], dtype=float32)
-    >>> folder.cleanup()
+    OSError, ValueError
+        As `read_lmdb`.
     """
-    lmdb = _import_lmdb()
-    out, dtype = check_absent(out), _number_type(dtype)
-    paths = [Path(p) for p in (path if isinstance(path, list | tuple) else [path])]
-    expression = _key_expression(pattern)
+    import lmdb
+
+    room = Room(*room)
+    paths, dtype = [Path(path) for path in paths], np.dtype(dtype)
+    expression = key_expression(pattern)
     with ExitStack() as stack:
         try:
             readers = [stack.enter_context(_open(lmdb, p)) for p in paths]
             readers = [stack.enter_context(env.begin(buffers=True)) for env in readers]
             index = _index(readers[0], paths[0], pattern, expression)
             frames = _Frames(readers, paths, index, pattern, dtype)
-            n_features = frames.check(_per_file(d, paths))
-            check_room(out, len(frames), n_features, frames.stored)
-            write_features(out, *index, pattern, frames.blocks())
+            n_features = frames.check(counts)
+            check_room(room, len(frames), n_features, frames.stored)
+            write_features(folder, room.out, *index, pattern, frames.blocks())
         except lmdb.Error as error:
             raise ValueError(
                 f"LMDB cannot read {', '.join(map(str, paths))} ({error}): close it "
-                "where it is open in this process, or get the file again."
+                "where it is written, or get the file again."
             ) from error
-    return open_features(out)
 
 
-def _import_lmdb():
-    try:
-        import lmdb
-    except ImportError as error:
-        raise ImportError(
-            'Reading LMDB files needs lmdb: pip install "skanticipate[epic]".'
-        ) from error
-    return lmdb
-
-
-def _number_type(dtype):
-    """Type of floats or integers of at most 8 bytes.   -> numpy.dtype."""
-    try:
-        found = None if dtype is None else np.dtype(dtype)
-    except TypeError:
-        found = None
-    if found is None or found.kind not in "fiu" or found.itemsize > 8:
-        raise ValueError(
-            f"dtype is {dtype!r}: expected a type of floats or integers such as '<f4', "
-            "'<f8', '<f2' or '>f4'."
-        )
-    return found
-
-
-def _per_file(d, paths):
-    """Number of features in each file.   -> list of int or None."""
-    counts = [d] * len(paths) if d is None or isinstance(d, Integral) else list(d)
-    number = Interval(Integral, 1, None, closed="left")
-    whole = all(n is None or number.is_satisfied_by(n) for n in counts)
-    if len(counts) != len(paths) or not whole:
-        raise ValueError(
-            f"d is {d!r}: expected the number of features of a frame in each of the "
-            f"{len(paths)} files."
-        )
-    return counts
-
-
-def _key_expression(pattern):
+def key_expression(pattern):
     """Regular expression of the keys, with the groups video and frame."""
     groups = {"video": "(?P<video>.+)", "frame": "(?P<frame>[0-9]+)"}
     parts, named = [], []

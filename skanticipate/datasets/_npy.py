@@ -6,17 +6,14 @@ from pathlib import Path
 import numpy as np
 from sklearn.utils._param_validation import validate_params
 
+from skanticipate.data.files import check_whole_map
 from skanticipate.data.formats import foreign_format
 from skanticipate.data.numbers import Interval
-from skanticipate.datasets._features import (
-    check_absent,
-    check_room,
-    open_features,
-    other_width,
-    steps,
-    write_features,
-)
+from skanticipate.data.whole_folder import whole_folder
+from skanticipate.datasets._features import open_features
+from skanticipate.datasets._folder import absent, check_room, room_for, write_features
 from skanticipate.datasets._plausible import excess
+from skanticipate.datasets._time_axis import other_width, steps
 
 _BLOCK_BYTES = 1 << 22
 _PICKLES = {".pkl", ".pickle", ".pt", ".pth", ".npz"}
@@ -85,7 +82,7 @@ def read_npy(path, *, out, first_frame=1, time_axis=0):
     FeatureTable(1 videos, 30 frames, 4 x float64)
     >>> folder.cleanup()
     """
-    path, out = Path(path), check_absent(out)
+    path, out = Path(path), absent(out)
     files = _files(path)
     arrays = [_open(file) for file in files]
     for file, array in zip(files, arrays, strict=True):
@@ -97,15 +94,15 @@ def read_npy(path, *, out, first_frame=1, time_axis=0):
     kinds = {a.dtype if a.dtype.kind == "f" else np.dtype("f4") for a in arrays}
     dtype = min(np.result_type(*kinds), np.dtype("f8"), key=lambda x: x.itemsize)
     counts = [array.shape[time_axis] for array in arrays]
-    check_room(out, sum(counts), arrays[0].shape[1 - time_axis], dtype)
-    write_features(
-        out,
-        np.array([file.stem for file in files]),
-        np.concatenate([[0], np.cumsum(counts)]),
-        np.concatenate([np.arange(n) + first_frame for n in counts]),
-        "{video}, frame {frame}",
-        _blocks(files, arrays, dtype, time_axis),
-    )
+    d = arrays[0].shape[1 - time_axis]
+    check_room(room_for(out), sum(counts), d, dtype)
+    videos = np.array([file.stem for file in files])
+    first = np.concatenate([[0], np.cumsum(counts)])
+    frames = np.concatenate([np.arange(n) + first_frame for n in counts])
+    key = "{video}, frame {frame}"
+    blocks = _blocks(files, arrays, dtype, time_axis)
+    with whole_folder(out) as folder:
+        write_features(folder, out, videos, first, frames, key, blocks)
     return open_features(out)
 
 
@@ -151,6 +148,7 @@ def _blocks(files, arrays, dtype, time_axis):
     for file, array in zip(files, arrays, strict=True):
         size = max(1, _BLOCK_BYTES // (array.shape[1 - time_axis] * dtype.itemsize))
         for start in range(0, array.shape[time_axis], size):
+            check_whole_map(array)
             block = np.asarray(steps(array, start, start + size, time_axis))
             if reason := excess(block):
                 raise ValueError(

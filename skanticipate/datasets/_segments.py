@@ -8,6 +8,7 @@ from sklearn.utils._param_validation import HasMethods, StrOptions, validate_par
 from skanticipate.data.missing import as_list, is_never_a_name, refuse_masked
 from skanticipate.data.names import check_rows_alike
 from skanticipate.data.numbers import Interval
+from skanticipate.datasets._names import check_names
 from skanticipate.datasets._times import on_one_clock
 
 _LATEST_FRAME = 2**53  # beyond, floats skip whole numbers
@@ -270,18 +271,6 @@ def _columns(segments, names):
     start, stop = check_frames(start, "start_frame"), check_frames(stop, "stop_frame")
     _check_order(start, stop)
     return _video_codes(video), start, stop, *rest
-
-
-def check_names(column, what):
-    """Refuse names that end in NUL: numpy drops it, and two names become one."""
-    if isinstance(column, np.ndarray) and column.dtype != object:
-        return  # dropped before we see it
-    for row, name in enumerate(as_list(column)):
-        if isinstance(name, str) and name.endswith("\0"):
-            raise ValueError(
-                f"{what} has the name {name!r} in row {row}: expected names that do "
-                "not end in NUL, which numpy drops. Strip or replace it everywhere."
-            )
 
 
 def check_videos(column, what):

@@ -11,9 +11,11 @@ from skanticipate.estimator import callbacks
 from skanticipate.estimator.checking import FitChecks
 from skanticipate.estimator.epoch_score import EpochScore
 from skanticipate.estimator.fit_key import fit_key
+from skanticipate.estimator.memory import naming_memory
 from skanticipate.estimator.parameters import SharedParameters
 from skanticipate.estimator.prediction import PredictionMixin
-from skanticipate.estimator.watching import warn_of_standstill
+from skanticipate.estimator.telling import who
+from skanticipate.estimator.watching import warn_of_end
 from skanticipate.terms.labels import LabelTerm
 from skanticipate.terms.objective import Objective
 from skanticipate.training.batches import BatchReader, shuffled
@@ -131,6 +133,11 @@ class BaseAnticipator(
         ValueError
             If an array has a wrong shape, misses values or does not fit the others,
             if there are fewer than two classes, or if a loss is not finite.
+        MemoryError
+            If there is too little of it; says what was asked for and what to lower.
+        OSError
+            If a file that is read was cut short, or one that is kept, in `checkpoint`
+            or a cache, cannot be written, as on a full disk.
         """
         task = callbacks.FitTask(self, self.max_epochs, X_past, y, sample_weight)
         checked = self._check(
@@ -145,8 +152,13 @@ class BaseAnticipator(
             X_val=X_val,
             y_val=y_val,
         )
-        task.begin(self._labelled)
-        with torch_threads(self.n_threads):
+        asking = [signal.asks(checked.samples) for signal in checked.signals]
+        task.begin(self._labelled, n_teachers=sum(asking))
+        with (
+            task.whole.entered(),
+            torch_threads(self.n_threads),
+            naming_memory(self, checked.samples.rows),
+        ):
             prepared = self._prepare(checked)
             self._run(prepared, task)
             self._finish(prepared)
@@ -263,6 +275,7 @@ class BaseAnticipator(
         state = initial_state(
             modules, optimizer, seeds, schedule=self.lr_schedule, stopping=stopping
         )
+        state.keeps_best = self.on_divergence == "best"
         if self.network_spec_.uses_global_rng:  # within `randomness` they are its own
             state.generators |= global_streams(state.generators["dropout"].device)
         return state
@@ -302,12 +315,12 @@ class BaseAnticipator(
                 self._report(record)
                 yield record
 
-        with torch_threads(self.n_threads, state.network):
+        with task.student.entered(), torch_threads(self.n_threads, state.network):
             run(training, watch)
 
     def _finish(self, prepared):
         """Set the fitted attributes."""
-        warn_of_standstill(self, prepared.training.state)
+        warn_of_end(self, prepared.training.state)
         network = prepared.training.state.network.cpu()
         vars(self).update(self._attributes(prepared, network))
 
@@ -331,7 +344,8 @@ class BaseAnticipator(
         if self.verbose:
             epoch, *figures = record.items()
             figures = ", ".join(f"{name} {value:.4g}" for name, value in figures)
-            print(f"epoch {epoch[1]}/{self.max_epochs}: {figures}")
+            name = f"{who()}: " if who() else ""
+            print(f"{name}epoch {epoch[1]}/{self.max_epochs}: {figures}")
 
     def __sklearn_tags__(self):
         """Clips may have three axes."""

@@ -3,6 +3,8 @@
 import numpy as np
 from sklearn.utils import _safe_indexing
 
+from skanticipate.estimator.telling import Part, here
+
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
 except ImportError:
@@ -16,7 +18,10 @@ except ImportError:
 
 
 class FitTask:
-    """The tasks that callbacks hear of: one fit, and an epoch below it for each epoch.
+    """The tasks that callbacks hear of: one fit, its teachers, and each epoch.
+
+    Below a fit that asks teachers stand "teacher", "text teacher" and "student", which
+    has the epochs; in other fits the epochs stand below it.
 
     Parameters
     ----------
@@ -30,16 +35,22 @@ class FitTask:
 
     def __init__(self, estimator, max_epochs, X, y, sample_weight):
         start = getattr(estimator, "_init_callback_context", None)
+        self.max_epochs = max_epochs
+        self.whole = self.student = Part("", here())
         self.context = None if start is None else start(max_subtasks=max_epochs)
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         self.told = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
+        if not self.whole.names:
+            self.whole.names = _place_in_search(self.context)
 
-    def begin(self, find_labelled):
+    def begin(self, find_labelled, n_teachers=0):
         """Tell that the fit begins, and from here on of its labelled rows only.
 
         To a scorer a row without a label is a mistake, or no label that it can read.
         `find_labelled(y)` gives their mask (n,); it is asked only if somebody listens.
         """
+        if n_teachers:
+            self.student = Part("student", self.whole)
         if self.context is None:
             return
         labelled = find_labelled(self.told["y"])
@@ -53,6 +64,10 @@ class FitTask:
                 "y": np.array(y.tolist()),  # the marker may have made it objects
                 "metadata": metadata or None,
             }
+        if n_teachers:
+            self.context.max_subtasks = self.whole.room = n_teachers + 1
+        self.whole.context = self.context
+        self.whole.told = {"estimator": self.told["estimator"]}
         self.context.call_on_fit_task_begin(**self.told)
 
     def epochs(self, records, attributes, finished):
@@ -64,14 +79,20 @@ class FitTask:
         if self.context is None:
             yield from records
             return
+        self.student.begin(self.max_epochs)
         stop = False
         while not (stop or finished()):
-            epoch = self.context.subcontext(task_name="epoch")
+            epoch = self.student.context.subcontext(task_name="epoch")
             epoch.call_on_fit_task_begin(**self.told)
-            yield next(records)
+            record = next(records, None)
+            if record is None:  # training went astray: this epoch has no end
+                return
+            yield record
             stop = epoch.call_on_fit_task_end(
                 **self.told, reconstruction_attributes=attributes
             )
+        if self.student is not self.whole:
+            self.student.end()
 
     def end(self):
         """Tell that the fit is over."""
@@ -84,3 +105,16 @@ class FitTask:
 def has_callbacks(estimator):
     """Whether somebody listens to the fits of an estimator."""
     return bool(getattr(estimator, "_skl_callbacks", ()))
+
+
+def _place_in_search(context):
+    """Names of the fit of scikit-learn's search that a task belongs to.   -> tuple."""
+    while context is not None:
+        task = context.source_task_name
+        if task == "candidate-split-evaluation":
+            n_fits = context.parent.max_subtasks
+            return (f"fit {context.task_id + 1} of {n_fits}",)
+        if task == "refit-with-best-params":
+            return ("refit",)
+        context = context.parent
+    return ()

@@ -3,6 +3,7 @@
 import os
 import time
 from collections import defaultdict
+from concurrent.futures.process import BrokenProcessPool
 from numbers import Integral
 from traceback import format_exception
 from typing import NamedTuple
@@ -15,7 +16,9 @@ from skanticipate.data.numbers import Interval
 from skanticipate.data.warn import warn
 from skanticipate.estimator.base import BaseAnticipator
 from skanticipate.estimator.callbacks import has_callbacks
+from skanticipate.estimator.memory import naming_memory
 from skanticipate.estimator.state import describe, parts
+from skanticipate.estimator.telling import Part, handed_to, here, within
 from skanticipate.estimator.wanted import listed, wanted_jobs
 from skanticipate.training.checkpoint import UnusableCheckpoint
 from skanticipate.training.loop import run
@@ -23,6 +26,11 @@ from skanticipate.training.runtime import torch_threads
 from skanticipate.training.stackable import kind_of, usual_width
 from skanticipate.training.stacked import run_together
 
+_WORKER_DIED = (
+    "A process of n_jobs={} ended before its fits did: the system killed it, as it "
+    "does where memory runs out, or a library crashed in it. Lower n_jobs, width or "
+    "batch_size. With checkpoint, what was done is kept, and the same call goes on."
+)
 _WIDTH = Interval(Integral, 1, None, closed="left")
 _OPTIONAL = (
     *("X_future_unlabeled", "past_actions", "y_past", "teacher_proba"),
@@ -63,10 +71,14 @@ def fit_jobs(jobs, *, n_jobs=None, width="auto"):
         for group in groups.values()
         for part in np.array_split(group, min(len(group), effective_n_jobs(n_jobs)))
     ]
-    found = Parallel(n_jobs=n_jobs)(
-        delayed(_fit_part)([jobs[k] for k in part], width, os.getpid())
-        for part in parts
-    )
+    try:
+        found = Parallel(n_jobs=n_jobs)(
+            delayed(_fit_part)([jobs[k] for k in part], width, os.getpid())
+            for part in parts
+        )
+    except BrokenProcessPool as error:
+        # Of joblib's kind, as a GridSearchCV would raise it.
+        raise type(error)(_WORKER_DIED.format(n_jobs)) from error
     outcomes = [None] * len(jobs)
     for part, own in zip(parts, found, strict=True):
         for k, outcome in zip(part, own, strict=True):
@@ -144,6 +156,8 @@ def fit_many(
         first fit that fails raises; it tells which one that is.
     TypeError
         If `estimators` is a single one, or a mapping, or holds what is no estimator.
+    RuntimeError
+        If a process of `n_jobs` dies, as where memory runs out.
 
     Examples
     --------
@@ -244,9 +258,10 @@ def _fit_group(jobs, width):
 
 
 def _fit_alone(job):
-    start = time.perf_counter()
+    start, estimator = time.perf_counter(), job.estimator
     try:
-        fitted, error = job.estimator.fit(job.X, job.y, **job.signals), None
+        with within(job.name), handed_to(estimator):
+            fitted, error = estimator.fit(job.X, job.y, **job.signals), None
     except Exception as failure:
         fitted, error = None, failure
     return Outcome(fitted, error, time.perf_counter() - start)
@@ -256,12 +271,14 @@ def _train(fits):
     """Train what is prepared, and set the fitted attributes."""
     start, first = time.perf_counter(), fits[0]
     trainings = [fit.prepared.training for fit in fits]
+    for fit in fits:
+        fit.part.begin(fit.prepared.training.max_epochs)
     with torch_threads(first.estimator.n_threads, trainings[0].state.network):
-        try:
-            errors = run_together(trainings) if len(fits) > 1 else [_run_alone(first)]
-        except UnusableCheckpoint as error:  # of all of them
-            errors = [error] * len(fits)
-        except Exception:  # that one of them raised, such as its schedule
+        errors = _run_together(trainings) if len(fits) > 1 else [_run_alone(first)]
+        if errors is None:
+            trainings = None  # whose memory is needed
+            for fit in fits:
+                fit.prepared = None
             errors = [fit.again() for fit in fits]
         for fit, error in zip(fits, errors, strict=True):
             if error is not None:
@@ -269,13 +286,26 @@ def _train(fits):
             elif fit.prepared is not None:
                 fit.estimator._finish(fit.prepared)
     for fit in fits:
+        fit.part.end()
         fit.prepared = None  # moments of optimisers, targets: no longer needed
         fit.seconds += (time.perf_counter() - start) / len(fits)
 
 
-def _run_alone(fit):
+def _run_together(trainings):
+    """Run trainings as one.   -> list of error or None; None if that cannot be done."""
     try:
-        run(fit.prepared.training)
+        return run_together(trainings)
+    except UnusableCheckpoint as error:  # of all of them
+        return [error] * len(trainings)
+    except Exception:  # that one of them raised, such as its schedule, or all of them
+        return None
+
+
+def _run_alone(fit):
+    training = fit.prepared.training
+    try:
+        with naming_memory(fit.estimator, training.step.take_batch.rows):
+            run(training)
     except Exception as error:
         return error
     return None
@@ -296,8 +326,11 @@ class _Fit:
         start = time.perf_counter()
         self.estimator, self.error, self.kind = job.estimator, None, None
         self.before, self.job = dict(vars(self.estimator)), job
+        self.part = Part(job.name, here())
         try:
-            self.prepared = self._prepare(job, shared)
+            with self.part.entered():
+                self.prepared = self._prepare(job, shared)
+            self.prepared.training.told = self.part.note_epoch
         except Exception as error:
             self.fail(error)
         else:
@@ -312,13 +345,13 @@ class _Fit:
         estimator._validate_params()
         given = dict.fromkeys(_OPTIONAL) | job.signals
         checked = estimator._check(job.X, job.y, **given)
-        with torch_threads(estimator.n_threads):
+        rows = checked.samples.rows
+        with torch_threads(estimator.n_threads), naming_memory(estimator, rows):
             return estimator._prepare(checked, shared)
 
     def again(self):
         """Fit from the start, alone.   -> the error of it, or None."""
         self.fail(None)
-        self.prepared = None
         return _fit_alone(self.job).error
 
     def fail(self, error):

@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import StrOptions
 
+from skanticipate.data.docs import filled
 from skanticipate.data.numbers import N_THREADS, Interval
 from skanticipate.networks.base import NetworkSpec
 from skanticipate.terms.focal import FocalLoss
@@ -58,6 +59,11 @@ _SHARED = {
         `(estimator, X, y)`, that is asked about the validation rows whose label is one
         of the classes. Higher is better; only a "loss" is to fall. Of five classes or
         fewer "top_5_accuracy" is refused, which is always 1.
+    on_divergence : {"raise", "best"}, default="raise"
+        What becomes of a fit whose loss or weights are no longer finite. "raise": an
+        error, and the estimator is as it was before. "best": training ends with a
+        `ConvergenceWarning`, and the weights of the best epoch so far are kept, as
+        early stopping does, which has to be on; if there was none it is an error too.
     loss : FocalLoss, default=None
         What takes the place of the cross-entropy in the base term, of labels and of
         answers in their place alike. None keeps it. The validation figure "loss" is the
@@ -112,7 +118,8 @@ _SHARED = {
         Seed of initial weights, shuffling, dropout and the held-out part. The same
         integer gives the same bits, in threads and processes too.
     verbose : int, default=0
-        Whether to print a line each epoch.""",
+        Whether to print a line each epoch. It begins with who is training where that is
+        not the estimator alone: "teacher, fold 2 of 5", "student", "fit 3 of 12".""",
     "{shared attributes}": """\
     classes_ : ndarray of shape (C,)
         Labels, in the order of the columns of `predict_proba`.
@@ -160,7 +167,7 @@ class SharedParameters(BaseEstimator):
         super().__init_subclass__(**options)
         for mark, paragraphs in _SHARED.items():
             if cls.__doc__ is not None:
-                cls.__doc__ = cls.__doc__.replace(f"    {mark}", paragraphs)
+                cls.__doc__ = filled(cls.__doc__, mark, paragraphs)
 
     @classmethod
     @cache
@@ -186,6 +193,7 @@ class SharedParameters(BaseEstimator):
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "scoring": [StrOptions({*WATCHED, *get_scorer_names()}), callable],
+        "on_divergence": [StrOptions({"raise", "best"})],
         "loss": [FocalLoss, None],
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "marginal_loss": [MarginalLoss, None],
@@ -220,6 +228,7 @@ class SharedParameters(BaseEstimator):
         n_iter_no_change=10,
         tol=1e-4,
         scoring="loss",
+        on_divergence="raise",
         loss=None,
         class_weight=None,
         marginal_loss=None,
@@ -250,6 +259,7 @@ class SharedParameters(BaseEstimator):
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
         self.scoring = scoring
+        self.on_divergence = on_divergence
         self.loss = loss
         self.class_weight = class_weight
         self.marginal_loss = marginal_loss
@@ -271,4 +281,10 @@ class SharedParameters(BaseEstimator):
             raise ValueError(
                 "nesterov=True needs a momentum above 0, got momentum=0: Nesterov's "
                 "step looks ahead along it."
+            )
+        if self.on_divergence == "best" and not self.early_stopping:
+            raise ValueError(
+                "on_divergence='best' needs early_stopping=True, whose validation "
+                "score tells which weights are the best: set it, or "
+                "on_divergence='raise'."
             )

@@ -17,6 +17,7 @@ from skanticipate.data.validation import (
 )
 from skanticipate.data.warn import warn
 from skanticipate.estimator.blueprint import Blueprint, changed_parameters
+from skanticipate.estimator.memory import naming_memory_of_answers
 from skanticipate.estimator.saving import SaveMixin
 from skanticipate.networks.inputs import check_codes
 from skanticipate.training.runtime import clip_reader, resolve_device, torch_threads
@@ -216,7 +217,10 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
             warn(f"{changed} It has no effect before another fit.")
         rows = self._check_like_fit(X, "X")
         device, network = resolve_device(self.device), self.network_
-        with torch_threads(self.n_threads, network):
+        with (
+            torch_threads(self.n_threads, network),
+            naming_memory_of_answers(self, rows),
+        ):
             if device.type != "cpu":
                 network = self._blueprint().load(network.state_dict()).to(device)
             dtype = next(network.parameters()).dtype

@@ -34,12 +34,15 @@ class Job:
         their teachers.
     signals : dict
         What else `fit` is given, cut to the same rows.
+    name : str
+        What it is called where its training is told of.
     """
 
     estimator: object
     X: object
     y: object
     signals: dict = field(default_factory=dict)
+    name: str = ""
 
 
 def listed(estimators):
@@ -123,7 +126,8 @@ def wanted_jobs(estimators, by_row, validation, train):
             parts[key] = _cut(by_row, rows)
         X, y, signals = parts[key]
         signals = _as_fit_names_them(estimator, signals | validation, k)
-        jobs.append(Job(clone(estimator), X, y, signals))
+        name = f"fit {k + 1} of {len(estimators)}"
+        jobs.append(Job(clone(estimator), X, y, signals, name))
     return jobs
 
 

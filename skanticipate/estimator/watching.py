@@ -1,4 +1,6 @@
-"""The figure that early stopping watches, and whether it tells epochs apart."""
+"""How training ended, and whether the figure that it watched tells epochs apart."""
+
+from sklearn.exceptions import ConvergenceWarning
 
 from skanticipate.data.warn import warn
 from skanticipate.training.scoring import WATCHED
@@ -27,16 +29,27 @@ def check_watched(estimator, n_classes):
         )
 
 
-def warn_of_standstill(estimator, state):
-    """Warn where the watched figure was the same in all epochs.
+def warn_of_end(estimator, state):
+    """Warn of a training that went astray, or could not tell its epochs apart.
 
     Parameters
     ----------
     estimator : BaseAnticipator
-        Whose `early_stopping` and `scoring` matter.
     state : TrainingState
         At the end of training.
     """
+    if state.astray is None:
+        _warn_of_standstill(estimator, state)
+        return
+    warn(
+        f"{type(estimator).__name__} ended early, with the best weights of "
+        f"{state.epoch} epochs: {state.astray}",
+        ConvergenceWarning,
+    )
+
+
+def _warn_of_standstill(estimator, state):
+    """Warn where the watched figure was the same in all epochs."""
     if not estimator.early_stopping:
         return
     watched = estimator.scoring if estimator.scoring in WATCHED else "score"

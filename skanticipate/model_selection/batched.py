@@ -11,6 +11,7 @@ from sklearn.model_selection import (
 )
 from sklearn.utils._param_validation import StrOptions
 
+from skanticipate.data.docs import filled
 from skanticipate.data.numbers import Interval
 from skanticipate.model_selection.together import TrainedTogether
 
@@ -264,4 +265,4 @@ _SHARED = {
 for _search in (BatchedGridSearchCV, BatchedRandomizedSearchCV):
     if _search.__doc__ is not None:
         for _mark, _text in _SHARED.items():
-            _search.__doc__ = _search.__doc__.replace(f"    {_mark}", _text)
+            _search.__doc__ = filled(_search.__doc__, _mark, _text)

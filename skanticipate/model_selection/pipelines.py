@@ -6,7 +6,7 @@ those of all candidates can be trained together.
 """
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -32,15 +32,18 @@ class Fit:
         The parameters that its candidate sets, by name.
     source : Fold or Received
         The rows.
+    name : str
+        What it is called where its training is told of.
     """
 
     estimator: object
     values: dict
     source: Fold | Received
+    name: str = ""
 
     def job(self):
         """What is to be done.   -> Job."""
-        return self.source.job(self.estimator)
+        return replace(self.source.job(self.estimator), name=self.name)
 
 
 class Recorder(BaseEstimator):
@@ -188,4 +191,4 @@ def _last_step(fit, begun):
     }
     if name in fit.values:  # another last step, whose own first steps are others
         values[""] = fit.values[name]
-    return Fit(last, values, begun.steps[-1][1].received_)
+    return Fit(last, values, begun.steps[-1][1].received_, fit.name)

@@ -20,6 +20,7 @@ from skanticipate.data.rows import RowView
 from skanticipate.data.warn import warn
 from skanticipate.estimator.callbacks import has_callbacks
 from skanticipate.estimator.many import fit_jobs
+from skanticipate.estimator.telling import within
 from skanticipate.model_selection.folds import Fold, shares_input
 from skanticipate.model_selection.lookup import (
     Candidate,
@@ -34,6 +35,8 @@ class TrainedTogether:
 
     The search says what they are in `_candidates`.
     """
+
+    _slower_if_watched = True  # callbacks follow fits that are done one by one
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None, **params):
@@ -149,7 +152,10 @@ def _fitted_candidates(search, values, splits, X, y, signals):
     folds = [Fold(X, y, signals, np.asarray(train)) for train, _ in splits]
     candidates = [Candidate(i, v, _with(base, v)) for i, v in enumerate(values)]
     places = [(candidate, fold) for candidate in candidates for fold in folds]
-    fits = [Fit(_with(base, c.params), c.params, fold) for c, fold in places]
+    fits = []
+    for k, (candidate, fold) in enumerate(places, start=1):
+        params, name = candidate.params, f"fit {k} of {len(places)}"
+        fits.append(Fit(_with(base, params), params, fold, name))
     run = partial(fit_jobs, n_jobs=search.n_jobs, width=search.width)
     outcomes = fit_all(fits, run)
     for (candidate, fold), outcome in zip(places, outcomes, strict=True):
@@ -187,10 +193,11 @@ def _take_over(search, found):
 def _refit(search, X, y, signals):
     best = _with(clone(search.estimator), search.best_params_)
     start = time.perf_counter()
-    if y is None:
-        best.fit(X, **signals)
-    else:
-        best.fit(X, y, **signals)
+    with within("refit"):
+        if y is None:
+            best.fit(X, **signals)
+        else:
+            best.fit(X, y, **signals)
     search.refit_time_ = time.perf_counter() - start
     search.best_estimator_ = best
     if hasattr(best, "feature_names_in_"):

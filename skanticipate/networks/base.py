@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, clone
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from skanticipate.data.docs import filled
 from skanticipate.data.layout import (
     hint_channels_before_steps,
     hint_channels_first,
@@ -124,7 +125,7 @@ class NetworkSpec(BaseEstimator):
         """Complete the docstring of a subclass."""
         super().__init_subclass__(**options)
         if cls.__doc__ is not None:
-            cls.__doc__ = cls.__doc__.replace("    {weights}", WEIGHTS_PARAGRAPH)
+            cls.__doc__ = filled(cls.__doc__, "{weights}", WEIGHTS_PARAGRAPH)
 
     @classmethod
     @cache

@@ -5,6 +5,7 @@ from skanticipate.plotting.anticipation_curve import (
     results_table,
 )
 from skanticipate.plotting.attention_map import AttentionMapDisplay
+from skanticipate.plotting.history import HistoryDisplay
 from skanticipate.plotting.label_fraction import LabelFractionDisplay
 from skanticipate.plotting.prior import PriorDisplay
 from skanticipate.plotting.top_predictions import TopPredictionsDisplay
@@ -12,6 +13,7 @@ from skanticipate.plotting.top_predictions import TopPredictionsDisplay
 __all__ = [
     "AnticipationCurveDisplay",
     "AttentionMapDisplay",
+    "HistoryDisplay",
     "LabelFractionDisplay",
     "PriorDisplay",
     "TopPredictionsDisplay",

@@ -42,12 +42,16 @@ def wrapped(text, width, n_lines=3):
     return "\n".join(lines)
 
 
-def legend_beside(ax, width=28):
-    """Name the lines at the right of the axes, where no data are."""
-    handles, labels = ax.get_legend_handles_labels()
+def legend_beside(ax, width=28, handles=None):
+    """Name the lines at the right of the axes, where no data are.
+
+    `handles` are lines of other axes too; None: those of the axes.
+    """
+    if handles is None:
+        handles, _ = ax.get_legend_handles_labels()
     return ax.legend(
         handles,
-        [wrapped(label, width) for label in labels],
+        [wrapped(handle.get_label(), width) for handle in handles],
         loc="upper left",
         bbox_to_anchor=(1.02, 1),
         borderaxespad=0,

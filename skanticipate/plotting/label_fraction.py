@@ -13,6 +13,7 @@ from skanticipate.data.names import check_row_names, check_rows_alike
 from skanticipate.data.numbers import Interval, check_count
 from skanticipate.data.validation import check_same_length
 from skanticipate.plotting._curves import by_name
+from skanticipate.plotting._look import legend_beside, line_style
 from skanticipate.plotting._pyplot import import_pyplot
 from skanticipate.signals.asking import seeded
 
@@ -178,10 +179,14 @@ class LabelFractionDisplay:
     def plot(self, ax=None, *, legend=True, **kwargs):
         """Draw the mean of each estimator over the repeats, and its spread.
 
+        Colours, dashes and markers tell the lines apart, the last two without colours
+        too.
+
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            None makes a figure.
+            None makes a figure. The legend stands at the right of the axes: give a
+            figure of yours ``layout="constrained"``, which leaves room for it.
         legend : bool, default=True
             Whether to name the lines.
         **kwargs
@@ -198,11 +203,13 @@ class LabelFractionDisplay:
         """
         plt = import_pyplot()
         if ax is None:
-            _, ax = plt.subplots(figsize=(5.5, 4), layout="constrained")
+            size = 5.5 + 2.2 * legend, 4
+            _, ax = plt.subplots(figsize=size, layout="constrained")
         self.ax_, self.figure_ = ax, ax.figure
         self.lines_, self.bands_ = [], []
+        n_before = len(ax.lines)  # of another display, perhaps
         percent = 100 * np.asarray(self.fractions, dtype=float)
-        for name, scores in self.scores.items():
+        for k, (name, scores) in enumerate(self.scores.items(), start=n_before):
             what = f"the scores of {name!r}"
             check_row_names(scores, list(self.fractions), name=what)
             scores = np.asarray(scores, dtype=float)
@@ -213,7 +220,7 @@ class LabelFractionDisplay:
                     "for each of R repeats."
                 )
             mean = scores.mean(axis=1)
-            options = {"marker": "o", "label": name, **kwargs}
+            options = {**line_style(k), "label": name, **kwargs}
             (line,) = ax.plot(percent, mean, **options)
             self.lines_.append(line)
             if scores.shape[1] > 1:
@@ -229,7 +236,7 @@ class LabelFractionDisplay:
                 self.bands_.append(band)
         self._name_axes(percent)
         if legend:
-            ax.legend(frameon=False)
+            legend_beside(ax)
         return self
 
     def _name_axes(self, percent):

@@ -23,6 +23,7 @@ from skanticipate.data.warn import warn
 from skanticipate.estimator.base import BaseAnticipator
 from skanticipate.estimator.many import fit_jobs, fitted_of
 from skanticipate.estimator.nested import nested_estimators
+from skanticipate.estimator.telling import handed_to, within
 from skanticipate.estimator.wanted import Job
 from skanticipate.signals.candidates import Candidates, mean_of_candidates
 from skanticipate.training.runtime import callers_threads
@@ -64,7 +65,7 @@ def fit_teacher(teacher, clips, y, *, groups=None, sample_weight=None):
     fitted = clone(teacher)
     if not isinstance(fitted, FrozenEstimator):
         lesson = Lesson(teacher, clips, y, groups, sample_weight)
-        _, clips, y, *signals = _one_by_one(lesson)
+        _, clips, y, *signals, _ = _one_by_one(lesson)
         named = zip(("groups", "sample_weight"), signals, strict=True)
         given = {name: s for name, s in named if s is not None}
         with callers_threads():
@@ -80,6 +81,7 @@ class Lesson(NamedTuple):
     y: np.ndarray  # (n,)
     groups: np.ndarray | None = None
     sample_weight: np.ndarray | None = None
+    name: str = ""  # for those who follow the training
 
 
 def fit_teachers(lessons):
@@ -88,17 +90,19 @@ def fit_teachers(lessons):
     list of Lesson -> list of fitted classifiers
     """
     if not all(isinstance(lesson.teacher, BaseAnticipator) for lesson in lessons):
-        return [
-            fit_teacher(*given, groups=groups, sample_weight=weights)
-            for *given, groups, weights in lessons
-        ]
+        fitted = []
+        for *given, groups, weights, name in lessons:
+            with within(name):
+                done = fit_teacher(*given, groups=groups, sample_weight=weights)
+            fitted.append(done)
+        return fitted
     jobs = []
-    for teacher, clips, y, *signals in map(_one_by_one, lessons):
+    for teacher, clips, y, *signals, name in map(_one_by_one, lessons):
         named = zip(("groups", "sample_weight"), signals, strict=True)
         # Rows of numbers stay views, so that those of one array are read at once.
         is_view = clips.rows is not None and clips.dtype.kind in "fiu"
         seen = clips if is_view else as_given(clips)
-        jobs.append(Job(clone(teacher), seen, y, dict(named)))
+        jobs.append(Job(clone(teacher), seen, y, dict(named), name))
     with callers_threads():
         return fitted_of(fit_jobs(jobs))
 
@@ -109,7 +113,7 @@ def _one_by_one(lesson):
     The weight of a row is divided among its candidates, so that it counts once, and
     they are of one group, so that nobody divides them.
     """
-    teacher, clips, y, groups, weights = lesson
+    teacher, clips, y, groups, weights, name = lesson
     if not isinstance(clips, Candidates):
         return lesson
     histories, owner = clips.one_by_one()
@@ -125,7 +129,7 @@ def _one_by_one(lesson):
         shares = shares * weights[owner]
     elif not _takes(last, "sample_weight") and (shares == shares[0]).all():
         shares = None  # rows count alike in any case
-    return Lesson(teacher, histories, y[owner], groups[owner], shares)
+    return Lesson(teacher, histories, y[owner], groups[owner], shares, name)
 
 
 def fit_with_signals(estimator, clips, y, signals, *, y_of_steps):
@@ -148,7 +152,8 @@ def fit_with_signals(estimator, clips, y, signals, *, y_of_steps):
     if not isinstance(estimator, Pipeline):
         taken = [name for name in signals if _takes(estimator, name)]
         _warn_of_lost(estimator, signals.keys() - taken)
-        estimator.fit(clips, y, **{name: signals[name] for name in taken})
+        with handed_to(estimator):
+            estimator.fit(clips, y, **{name: signals[name] for name in taken})
         return
     if len(estimator) > 1:
         before = estimator[:-1]

@@ -79,9 +79,10 @@ class TeacherCache:
             probe.unlink()
         except OSError as error:
             raise OSError(
+                error.errno,
                 f"teacher_cache={str(self.folder)!r} cannot be written ({error}), and "
                 "it does not hold what this fit needs: name a folder of your own, or "
-                "None for no cache."
+                "None for no cache.",
             ) from error
 
 

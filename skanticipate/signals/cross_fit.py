@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
 
+from skanticipate.estimator.telling import expect_parts
 from skanticipate.signals.asking import Lesson, ask, fit_teachers
 
 
@@ -55,19 +56,23 @@ def cross_fitted(
             "teacher_proba= takes such answers about futures."
         )
 
-    def lesson(rows):
+    def lesson(rows, name):
         return Lesson(
             teacher,
             clips[rows],
             classes[codes[rows]],
             groups=None if groups is None else groups[rows],
             sample_weight=None if sample_weight is None else sample_weight[rows],
+            name=name,
         )
 
     labelled = np.flatnonzero(codes >= 0)
     folds = list(_folds(labelled, codes, groups, n_folds, seed))
-    parts = [labelled, *(training for training, _ in folds)]
-    on_all, *others = fit_teachers([lesson(rows) for rows in parts])
+    parts = {"all rows": labelled}
+    for k, (training, _) in enumerate(folds, start=1):
+        parts[f"fold {k} of {n_folds}"] = training
+    expect_parts(len(parts))
+    on_all, *others = fit_teachers([lesson(rows, k) for k, rows in parts.items()])
     proba, n_answers = None, np.zeros(len(codes))
     for fitted, (training, held) in zip(others, folds, strict=True):
         answered = np.union1d(held, _unseen(training, codes, groups))

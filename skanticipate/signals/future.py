@@ -21,6 +21,7 @@ from skanticipate.data.validation import (
 from skanticipate.data.warn import is_one_of_many, warn
 from skanticipate.estimator.nested import names_of_columns, nested_estimators
 from skanticipate.estimator.prediction import PredictionMixin
+from skanticipate.estimator.telling import within
 from skanticipate.networks.base import NetworkSpec
 from skanticipate.signals.asking import split_transforms
 from skanticipate.signals.maps import gives_map, map_source, map_width, weights_for
@@ -129,30 +130,37 @@ class FutureSignal(Signal):
 
     # ---------------------------------------------------------------------- ask
 
+    def asks(self, samples):
+        """Whether somebody wants answers, maps or weights of a teacher."""
+        looked_at = self.feature_weight or self.init_from_teacher is True
+        if "answers" in samples.signals and not looked_at:
+            return False
+        return bool(np.any(samples.signals.get("has_future", False)))
+
     def ask(self, samples, classes, seeds, shared=None):
         """Fit the teacher and ask it about all futures, where that is of use."""
         self.labels = classes
         self.answers = samples.signals.get("answers")  # (n, C)
-        has_future = samples.signals.get("has_future", np.zeros(len(samples), bool))
-        looked_at = self.feature_weight or self.init_from_teacher is True
-        if not has_future.any() or (self.answers is not None and not looked_at):
+        if not self.asks(samples):
             return
+        has_future = samples.signals["has_future"]
         teacher = self.teacher
         if teacher is None:
             n_taught = int((has_future & (samples.codes >= 0)).sum())
             teacher = self.default_teacher(len(samples), n_taught)
-        self.taught = teach(
-            teacher,
-            samples.signals["future"],
-            has_future,
-            samples,
-            classes,
-            cross_fit=self.cross_fit,
-            seed=seeds["teacher"],
-            folder=self.folder,
-            nothing_to_learn=_NOTHING_TO_LEARN,
-            shared=shared,
-        )
+        with within("teacher"):
+            self.taught = teach(
+                teacher,
+                samples.signals["future"],
+                has_future,
+                samples,
+                classes,
+                cross_fit=self.cross_fit,
+                seed=seeds["teacher"],
+                folder=self.folder,
+                nothing_to_learn=_NOTHING_TO_LEARN,
+                shared=shared,
+            )
         warn_of_early_answers(self.taught.teacher)
 
     def start(self, network, spec):

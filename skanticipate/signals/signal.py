@@ -54,6 +54,10 @@ class Signal:
         """Samples that something can be learnt from by this signal.   -> (n,) bool."""
         return np.zeros(len(samples), dtype=bool)
 
+    def asks(self, samples):
+        """Whether `ask` has a teacher to fit or to ask, for callbacks.   -> bool."""
+        return False
+
     def ask(self, samples, classes, seeds, shared=None):
         """Fit the teacher and ask it about all samples, where there is a use for it.
 

@@ -11,6 +11,7 @@ from skanticipate.data.missing import as_array, missing_mask
 from skanticipate.data.names import check_history_order, check_tables_alike
 from skanticipate.data.rows import RowView
 from skanticipate.estimator.nested import names_of_columns
+from skanticipate.estimator.telling import within
 from skanticipate.signals.candidates import Candidates
 from skanticipate.signals.maps import map_width
 from skanticipate.signals.members import ask_members, features_of_members, weighed
@@ -85,10 +86,14 @@ class TextSignal(Signal):
             return super().has(samples)
         return samples.signals["has_history"]
 
+    def asks(self, samples):
+        """Whether there are histories that count."""
+        return bool(self.has(samples).any())
+
     def ask(self, samples, classes, seeds, shared=None):
         """Fit the teacher that reads, and ask it about all histories."""
         self.classes = classes
-        if not self.has(samples).any():
+        if not self.asks(samples):
             return
         if self.top_k is not None and self.top_k > len(classes):
             raise ValueError(
@@ -96,7 +101,8 @@ class TextSignal(Signal):
                 "lower it, or set it to None."
             )
         try:
-            self.taught = self._teach(samples, seeds["text_teacher"], shared)
+            with within("text teacher"):
+                self.taught = self._teach(samples, seeds["text_teacher"], shared)
         except ValueError as error:
             if self.teacher is None:
                 error.add_note(

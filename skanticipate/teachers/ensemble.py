@@ -149,10 +149,11 @@ class TeacherEnsemble(SaveMixin, TeacherMixin, BaseEstimator):
         check_label_kind(y)
         random_state = check_random_state(self.random_state)
         lessons = []
-        for teacher in self.teachers:
+        for k, teacher in enumerate(self.teachers, start=1):
             seed = random_state.randint(np.iinfo(np.int32).max)
             member = seeded(teacher, seed)
-            lessons.append(Lesson(member, rows, y, groups, sample_weight))
+            name = f"member {k} of {len(self.teachers)}"
+            lessons.append(Lesson(member, rows, y, groups, sample_weight, name))
         self.teachers_ = fit_teachers(lessons)
         self.classes_ = np.unique(y)
         return self

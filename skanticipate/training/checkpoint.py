@@ -190,7 +190,7 @@ class Checkpoint:
     def finish(self, state):
         """Keep the end of the training, without what only its epochs needed."""
         self.end.write(state.end_dict())
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # who reads the end tries again
             self.state.path.unlink()
 
 
@@ -219,7 +219,8 @@ def holding(folder, key, end):
         except OSError as error:
             if not end.exists():
                 raise OSError(
+                    error.errno,
                     f"checkpoint={str(folder)!r} cannot be written ({error}): name a "
-                    "folder of your own, or None to keep nothing."
+                    "folder of your own, or None to keep nothing.",
                 ) from error
         yield

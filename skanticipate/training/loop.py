@@ -13,7 +13,7 @@ import torch
 
 from skanticipate.networks.base import lend_generator
 from skanticipate.training.checkpoint import Checkpoint, NoCheckpoint
-from skanticipate.training.sums import EpochSums, diverged
+from skanticipate.training.sums import Diverged, EpochSums, diverged
 
 
 @dataclass
@@ -36,6 +36,10 @@ class TrainingState:
         Watches the validation score and keeps the best weights.
     history : list of dict
         One record an epoch.
+    keeps_best : bool
+        Whether training that goes astray ends with the best weights so far.
+    astray : str or None
+        What was not finite, if it ended so.
     """
 
     modules: dict
@@ -45,6 +49,8 @@ class TrainingState:
     generators: dict
     stopping: "EarlyStopping | None" = None
     history: list = field(default_factory=list)
+    keeps_best: bool = False
+    astray: str | None = None
 
     @property
     def network(self):
@@ -59,7 +65,13 @@ class TrainingState:
     def finished(self, max_epochs):
         """Whether there is nothing left to train."""
         exhausted = self.stopping is not None and self.stopping.exhausted
-        return exhausted or self.epoch >= max_epochs
+        return exhausted or self.epoch >= max_epochs or self.astray is not None
+
+    def go_astray(self, error):
+        """Let training end here with the best weights, or raise where it must not."""
+        if not self.keeps_best or not (self.stopping and self.stopping.best_weights):
+            raise error
+        self.astray = str(error)
 
     def state_dict(self):
         """Everything as plain containers of tensors and numbers."""
@@ -87,6 +99,7 @@ class TrainingState:
         return {
             "modules": {k: snapshot(m) for k, m in self.modules.items()},
             "history": [dict(record) for record in self.history],
+            "astray": self.astray,
         }
 
     def load_end(self, state):
@@ -95,6 +108,7 @@ class TrainingState:
             module.load_state_dict(state["modules"][name])
         self.network.eval()
         self.history = [dict(record) for record in state["history"]]
+        self.astray = state["astray"]
 
 
 @dataclass
@@ -163,6 +177,10 @@ def initial_state(modules, optimizer, seeds, *, schedule=None, stopping=None):
     )
 
 
+def nobody_listens(record):
+    """Stands for one who is told of each epoch."""
+
+
 @dataclass(eq=False)
 class Training:
     """A training that is prepared: what is left is to run it.
@@ -185,6 +203,8 @@ class Training:
         where that is not the generator "dropout".
     checkpoint : Checkpoint or NoCheckpoint
         Where the state is kept, for the same training to go on from it.
+    told : callable
+        Called with the record of each epoch, as soon as it is there.
     """
 
     state: TrainingState
@@ -194,6 +214,7 @@ class Training:
     score: Callable | None = None
     randomness: Callable = nullcontext
     checkpoint: Checkpoint | NoCheckpoint = NoCheckpoint()
+    told: Callable = nobody_listens
 
 
 def run(training, watch=iter):
@@ -240,7 +261,11 @@ def _run_from(training, watch):
 
 def end(state):
     """Look at the weights, and keep the best."""
-    check_finite(state.network, state.epoch)
+    try:
+        check_finite(state.network, state.epoch)
+    except Diverged as error:
+        if state.astray is None:
+            state.go_astray(error)
     if state.stopping is not None:
         state.stopping.restore(state.network)
     state.network.eval()
@@ -280,7 +305,12 @@ def training_epochs(training):
             done = state.epoch + (k + 0.5) / len(batches)
             lr = set_lr(state, done, training.max_epochs)
             sums.put(k, step(samples))
-        yield end_epoch(training, lr, sums.means(state.epoch + 1))
+        try:
+            record = end_epoch(training, lr, sums.means(state.epoch + 1))
+        except Diverged as error:
+            state.go_astray(error)
+            return
+        yield record
 
 
 def end_epoch(training, lr, means):
@@ -297,6 +327,7 @@ def end_epoch(training, lr, means):
         if state.stopping is not None and begun:
             state.stopping.update(watched, record["epoch"], state.network)
     state.history.append(record)
+    training.told(record)
     return record
 
 

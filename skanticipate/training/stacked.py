@@ -23,7 +23,7 @@ from skanticipate.training.stackable import an_epoch
 from skanticipate.training.stacked_batches import StackedReader, runs_of
 from skanticipate.training.stacked_checkpoint import checkpoint_of
 from skanticipate.training.step import clipped, gradients_of, max_norms_of
-from skanticipate.training.sums import StackedSums
+from skanticipate.training.sums import Diverged, StackedSums
 
 
 def run_together(trainings):
@@ -55,6 +55,15 @@ def run_together(trainings):
                 checkpoint.note(staying, errors)
         checkpoint.finish(errors)
     return [errors[training] for training in trainings]
+
+
+def _left(state, error):
+    """What is left of an error where the best weights are to be kept: None."""
+    try:
+        state.go_astray(error)
+    except Diverged:
+        return error
+    return None
 
 
 def _end(training):
@@ -135,6 +144,8 @@ class Stack:
             try:
                 means = sums.of_model(k).means(state.epoch + 1)
                 end_epoch(training, state.optimizer.lr, means)
+            except Diverged as error:
+                done[training] = _left(state, error)
             except ValueError as error:
                 done[training] = error
             else:

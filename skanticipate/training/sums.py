@@ -89,9 +89,13 @@ class StackedSums:
         return own
 
 
+class Diverged(ValueError):
+    """A loss, a score or a weight that is not finite."""
+
+
 def diverged(what):
-    """Error of a training that went astray."""
-    return ValueError(
+    """Error of a training that went astray.   -> Diverged."""
+    return Diverged(
         f"{what} Usual causes: a learning rate that is too high, features that were "
         "not standardised, or values too large for float32. Lower lr, put a "
         "StandardScaler in front (PerFrame(StandardScaler()) for sequences), or set "

@@ -164,7 +164,7 @@ def test_single_rows_slices_and_nested_views(dataset):
     assert_array_equal(np.asarray(RowView(view[5:], rows=[3, 1])), ARRAY[[8, 6]])
     assert_array_equal(np.asarray(view, dtype=np.float64), ARRAY.astype(float))
     with pytest.raises(ValueError, match="without a copy"):
-        np.asarray(view, copy=False)
+        view.__array__(copy=False)
 
 
 def test_clips_of_frames(dataset):

@@ -55,6 +55,8 @@ class Watcher(Listener):
         self.seen = []
 
     def on_fit_task_end(self, estimator, context, *, X, y, metadata, fitted_estimator):
+        if fitted_estimator is None:  # of a teacher, or of what is not whole yet
+            return
         proba = fitted_estimator.predict_proba(X)
         self.seen.append((context.task_name, proba, y, metadata))
 

@@ -490,7 +490,7 @@ def test_models_that_diverge_leave_the_others_untouched(width):
             with pytest.raises(ValueError) as alone:
                 clone(model).fit(X, Y)
             assert str(outcome.error) == str(alone.value)
-            assert type(outcome.error) is ValueError
+            assert isinstance(outcome.error, ValueError)
         else:
             expected = clone(model).fit(X, Y)
             np.testing.assert_allclose(

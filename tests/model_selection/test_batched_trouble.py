@@ -170,7 +170,8 @@ class Dies(ClassifierMixin, BaseEstimator):
 @pytest.mark.slow
 def test_a_worker_that_dies_is_told_of():
     search = BatchedGridSearchCV(Dies(), {"when": [0, 1]}, cv=2, n_jobs=2)
-    with pytest.raises(TerminatedWorkerError):
+    message = "A process of n_jobs=2 ended before its fits did.*Lower n_jobs"
+    with pytest.raises(TerminatedWorkerError, match=message):
         search.fit(X, Y)
     assert_same(Dies(), {"when": [0]}, n_jobs=2)
 

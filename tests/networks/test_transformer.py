@@ -328,10 +328,12 @@ def test_each_dropout_hides_its_share_in_training_only(spec, name):
     for module in used:
         module.register_forward_hook(lambda m, x, out: seen.append((m, x[0], out)))
     with lend_generator(network.train(), generator(1)):
-        assert not torch.equal(network(clips).logits, quiet)
+        for _ in range(20):
+            assert not torch.equal(network(clips).logits, quiet)
     assert {m for m, *_ in seen} == set(used)
-    dropped = torch.cat([(out == 0)[x != 0] for _, x, out in seen]).double().mean()
-    assert float(dropped) == pytest.approx(0.4, abs=0.15)
+    dropped = torch.cat([(out == 0)[x != 0] for _, x, out in seen]).double()
+    spread = (0.4 * 0.6 / len(dropped)) ** 0.5
+    assert float(dropped.mean()) == pytest.approx(0.4, abs=4 * spread)
 
 
 # ----------------------------------------------------------------------- errors

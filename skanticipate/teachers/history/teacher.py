@@ -228,9 +228,11 @@ class HistoryTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator):
     def _fit_networks(self, parts, seeds):
         """Networks of parts of the rows, each of its seed.   -> list."""
         jobs = []
-        for part, seed in zip(parts, seeds, strict=True):
+        for k, (part, seed) in enumerate(zip(parts, seeds, strict=True), start=1):
             y, weights = self.classes_[part.codes], {"sample_weight": part.weights}
-            jobs.append(Job(self._network(len(part), seed), part.rows, y, weights))
+            name = f"network {k} of {len(parts)}"
+            network = self._network(len(part), seed)
+            jobs.append(Job(network, part.rows, y, weights, name))
         return fitted_of(fit_jobs(jobs))
 
     def _weigh(self, training, held, networks):

@@ -1,0 +1,99 @@
+"""Memory that runs out: what was asked for, and what to lower."""
+
+import math
+from contextlib import contextmanager
+
+# What torch says of it, which raises a RuntimeError on a CPU.
+_SAYINGS = (
+    *("DefaultCPUAllocator", "out of memory", "bad_alloc"),
+    *("CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED"),
+)
+
+
+class OutOfMemory(MemoryError):
+    """A MemoryError of a fit that says what to do."""
+
+
+class OutOfMemoryForAnswers(MemoryError):
+    """One of a prediction, which may be a part of a fit."""
+
+
+@contextmanager
+def naming_memory(estimator, rows):
+    """Say of memory that runs out in a fit what took it, and what to lower.
+
+    Parameters
+    ----------
+    estimator : BaseAnticipator
+        Being fitted.
+    rows : RowView of shape (n, ...)
+        Clips.
+
+    Raises
+    ------
+    MemoryError
+        In place of one of NumPy, or of what torch raises.
+    """
+    try:
+        yield
+    except OutOfMemory:  # of a teacher's own fit
+        raise
+    except (MemoryError, RuntimeError) as error:
+        if not _ran_out(error):
+            raise
+        while isinstance(error, OutOfMemoryForAnswers):
+            error = error.__cause__
+        raise OutOfMemory(
+            f"Memory ran out in the fit of a {type(estimator).__name__} to clips of "
+            f"shape {rows.shape} ({rows.dtype}), {_of_batch(estimator, rows)}: "
+            f"{_in_short(error)}. Lower {_what_to_lower(estimator)}."
+        ) from error
+
+
+@contextmanager
+def naming_memory_of_answers(estimator, rows):
+    """Say so of a prediction."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not _ran_out(error):
+            raise
+        n_bytes = 4 * len(rows) * len(estimator.classes_)
+        raise OutOfMemoryForAnswers(
+            f"Memory ran out in a prediction for clips of shape {rows.shape}: "
+            f"{_in_short(error)}. Scores of all rows take {n_bytes:,} bytes for each "
+            "stage of the network. Ask about fewer rows at a time."
+        ) from error
+
+
+def _ran_out(error):
+    return isinstance(error, MemoryError) or any(s in str(error) for s in _SAYINGS)
+
+
+def _in_short(error):
+    """The line of an error that tells of memory, else the first.   -> str."""
+    lines = str(error).strip().splitlines() or ["nothing more is known"]
+    telling = [line for line in lines if any(s in line for s in _SAYINGS)]
+    return (telling or lines)[0].strip().rstrip(".")
+
+
+def _of_batch(estimator, rows):
+    size = min(estimator.batch_size, len(rows))
+    n_bytes = size * math.prod(rows.shape[1:]) * (8 if _is_wide(estimator, rows) else 4)
+    return f"of which a batch of {size} takes {n_bytes:,} bytes"
+
+
+def _is_wide(estimator, rows):
+    wide = rows.dtype.kind == "f" and rows.dtype.itemsize > 4
+    return estimator.dtype == "float64" or (estimator.dtype == "auto" and wide)
+
+
+def _what_to_lower(estimator):
+    """What takes memory, the likeliest first.   -> str."""
+    found = [f"batch_size={estimator.batch_size}", "the width of the network"]
+    if getattr(estimator, "cross_fit", 0):
+        found.append(f"cross_fit={estimator.cross_fit}")
+    told = f"{', '.join(found)}, or the n_jobs or width of a search"
+    if getattr(estimator, "teacher_cache", "none") is None:
+        told += "; name a folder as teacher_cache, so that maps are read from a file"
+    return f"{told}; pass clips as a memory map, or set dtype='float32'"

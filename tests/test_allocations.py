@@ -1,0 +1,176 @@
+"""Memory that runs out at the first place, the second, ...: an error, and no harm."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from faults import strangers
+from interrupted import FUTURE, SOME, X, Y, bits
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import skanticipate
+from skanticipate import MLP, DistilledAnticipator, FeatureMapNet, SmoothedAnticipator
+
+SAID = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes."
+
+
+class NoMemory(TorchDispatchMode):
+    """Lets the n-th operation of torch fail as its allocator does."""
+
+    def __init__(self, n):
+        super().__init__()
+        self.left = n
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.left -= 1
+        if self.left == 0:
+            raise RuntimeError(SAID)
+        return func(*args, **(kwargs or {}))
+
+
+def mlp():
+    return SmoothedAnticipator(
+        MLP(3, dropout=0.2), max_epochs=1, batch_size=20, random_state=0
+    ), (X, Y)
+
+
+def maps():
+    clips = X.reshape(len(X), 1, 2, 1, 3)
+    return SmoothedAnticipator(
+        FeatureMapNet(3), max_epochs=1, batch_size=20, random_state=0
+    ), (clips, Y)
+
+
+def student():
+    return DistilledAnticipator(MLP(3), max_epochs=1, batch_size=20, random_state=0), (
+        X,
+        SOME,
+        FUTURE,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [mlp, maps, student])
+def test_at_any_operation_of_torch(make):
+    model, data = make()
+    expected = bits(model.fit(*data))
+    n = 0
+    while True:
+        n += 1
+        model, _ = make()
+        before = dict(vars(model))
+        with NoMemory(n) as mode:
+            try:
+                model.fit(*data)
+            except MemoryError as error:
+                told = str(error)
+        if mode.left > 0:
+            break
+        assert vars(model) == before, n
+        assert SAID[:-1] in told and re.search("Lower batch_size=", told)
+        assert torch.get_num_threads() == 1
+    assert n > 50
+    assert bits(model) == expected == bits(make()[0].fit(*data))
+
+
+def run(code, *args):
+    root = str(Path(skanticipate.__file__).parents[1])
+    found = subprocess.run(
+        [sys.executable, "-c", code, *map(str, args)],
+        env={**os.environ, "PYTHONPATH": root, "OPENBLAS_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
+    return found.stdout
+
+
+# Of Python's own allocations: NumPy crashes where some of them fail.
+PYTHON = """
+import os, sys
+from _testcapi import remove_mem_hooks, set_nomemory
+from skanticipate.data.whole_file import whole_file
+
+path, old, new = sys.argv[1], b"old", b"new and whole"
+
+def write(*pieces):
+    with whole_file(path) as append:
+        for piece in pieces:
+            append(piece)
+
+def content():
+    with open(path, "rb") as file:
+        return file.read()
+
+write(new)
+n_errors = since = n = 0
+while since < 50:  # n-th allocations that there are not
+    write(old)
+    n, failed = n + 1, False
+    set_nomemory(n, n + 1)
+    try:
+        write(b"new ", b"and ", b"whole")
+    except (MemoryError, RuntimeError):  # "can't allocate read lock"
+        failed = True
+    finally:
+        remove_mem_hooks()
+    n_errors, since = n_errors + failed, 0 if failed else since + 1
+    assert content() in ((old, new) if failed else (new,)), (n, content())
+print(n_errors)
+assert n_errors > 20
+"""
+
+
+@pytest.mark.slow
+def test_at_any_allocation_of_python_while_a_file_is_written(tmp_path):
+    pytest.importorskip("_testcapi")
+    run(PYTHON, tmp_path / "file")
+    assert not strangers(tmp_path, lambda path: path.name == "file")
+
+
+LIMITS = """
+import os, resource, sys
+import numpy as np
+from skanticipate import MLP, SmoothedAnticipator
+
+X = np.random.default_rng(0).normal(size=(20_000, 64)).astype(np.float32)
+y = np.arange(len(X)) % 5
+model = SmoothedAnticipator(MLP(2048), max_epochs=1, batch_size=4096, random_state=0)
+model.fit(X[:10], y[:10]).predict(X[:10])  # all is loaded
+with open("/proc/self/statm") as file:
+    held = int(file.read().split()[0]) * resource.getpagesize()
+
+def in_child(megabytes):
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    code = 9
+    try:
+        limit = held + (megabytes << 20)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        before = dict(vars(model))
+        try:
+            model.fit(X, y)
+            code = 0
+        except MemoryError as error:
+            assert "Memory ran out in the fit" in str(error), error
+            assert vars(model) == before
+            code = 1
+    finally:
+        os._exit(code)
+
+codes = [in_child(megabytes) for megabytes in range(0, 400, 25)]
+print(codes)
+assert set(codes) == {0, 1}, codes
+assert codes[0] == 1 and codes[-1] == 0
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
+def test_a_limit_of_the_system_at_any_height():
+    run(LIMITS)
