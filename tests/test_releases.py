@@ -19,10 +19,9 @@ def headings():
 
 
 def test_the_changelog_begins_with_this_version():
-    if ".dev" in VERSION:
-        assert headings()[0] == "Unreleased"
-    else:
-        assert re.fullmatch(rf"{re.escape(VERSION)} \(\d{{4}}-\d\d-\d\d\)", headings()[0])
+    released = re.escape(VERSION) + r" \(\d{4}-\d\d-\d\d\)"
+    title = "Unreleased" if ".dev" in VERSION else released
+    assert re.fullmatch(title, headings()[0])
 
 
 def test_the_changelog_has_releases_from_new_to_old():
@@ -50,7 +49,8 @@ def test_oldest_versions_are_those_that_are_allowed():
     tested = ("plot", "progress", "data", "io", "epic", "text")
     wanted = [setup["options"]["install_requires"], *(extras[name] for name in tested)]
     oldest = dict(re.findall(r"^([\w-]+)>=([\d.]+)$", "\n".join(wanted), re.M))
-    pinned = dict(re.findall(r"^(\S+)==([\d.]+)$", read("constraints-oldest.txt"), re.M))
+    pins = read("constraints-oldest.txt")
+    pinned = dict(re.findall(r"^(\S+)==([\d.]+)$", pins, re.M))
     assert pinned.keys() == oldest.keys()
     for name, version in oldest.items():
         assert f"{pinned[name]}.".startswith(f"{version}."), name
