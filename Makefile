@@ -17,6 +17,7 @@ examples: export MPLBACKEND := agg
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 # Runs the examples too, for their pictures. The pages lie in docs/_build/html/index.html.
 docs: .venv/installed

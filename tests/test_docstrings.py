@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+from pathlib import Path
 
 import pytest
 from sklearn.base import BaseEstimator
@@ -17,6 +18,9 @@ from skanticipate import (
     losses,
     metrics,
     plotting,
+    presets,
+    priors,
+    teachers,
 )
 
 NAMES = {
@@ -24,17 +28,17 @@ NAMES = {
     for name in skanticipate.__all__
     if callable(getattr(skanticipate, name))
 }
-for module in (datasets, losses, metrics, plotting):
+for module in (datasets, losses, metrics, plotting, presets, priors, teachers):
     for name in module.__all__:
-        if callable(getattr(module, name)):
-            NAMES[f"{module.__name__.rpartition('.')[2]}.{name}"] = getattr(
-                module, name
-            )
+        thing = getattr(module, name)
+        if callable(thing) and thing not in NAMES.values():
+            NAMES[f"{module.__name__.rpartition('.')[2]}.{name}"] = thing
 CLASSES = pytest.mark.parametrize(
     "name", [name for name, thing in NAMES.items() if inspect.isclass(thing)]
 )
 ANTICIPATORS = [SmoothedAnticipator, DistilledAnticipator, RecognitionTeacher]
 PUBLIC = pytest.mark.parametrize("name", NAMES)
+ROOT = Path(__file__).parent.parent
 
 
 def section(thing, title):
@@ -65,11 +69,7 @@ def written(default):
 
 def takes(thing):
     """Parameters by name."""
-    return {
-        name: parameter
-        for name, parameter in inspect.signature(thing).parameters.items()
-        if not (inspect.isclass(thing) and issubclass(thing, tuple))
-    }
+    return dict(inspect.signature(thing).parameters)
 
 
 @PUBLIC
@@ -137,3 +137,29 @@ def test_estimators_are_among_the_names():
         if inspect.isclass(thing) and issubclass(thing, BaseEstimator)
     ]
     assert len(estimators) > 30
+
+
+# ------------------------------------------------------------------- as numpydoc has it
+
+
+def documented(thing):
+    """Full names of a public thing and, of a class, of what it has and we wrote."""
+    yield f"{thing.__module__}.{thing.__qualname__}"
+    for name in dir(thing) if inspect.isclass(thing) else ():
+        owner = next((c for c in thing.__mro__ if name in vars(c)), None)
+        ours = owner is not None and owner.__module__.startswith("skanticipate.")
+        if name.startswith("_") or name.endswith("_request") or not ours:
+            continue
+        member = vars(owner)[name]
+        if inspect.isroutine(member) or isinstance(member, property):
+            yield f"{owner.__module__}.{owner.__qualname__}.{name}"
+
+
+@PUBLIC
+def test_docstrings_are_as_numpydoc_wants_them(name):
+    hooks = pytest.importorskip("numpydoc.hooks.validate_docstrings")
+    checks = hooks.parse_config(ROOT)["checks"]
+    for number, path in enumerate(documented(NAMES[name])):
+        wanted = checks if number else checks | {"EX01", "RT01"}
+        errors = hooks.validate.validate(path)["errors"]
+        assert not [error for error in errors if error[0] in wanted], path

@@ -53,8 +53,10 @@ def built(tmp_path_factory):
 def test_sources_hold_tests_examples_and_licence(built):
     in_sources, _ = built
     assert set.union(*map(files_of, PARTS)) <= in_sources
-    further = ["LICENSE", "Makefile", "constraints.txt", "pyproject.toml", "setup.cfg"]
-    assert {"README.md", "CONTRIBUTING.md", "CHANGELOG.md", *further} <= in_sources
+    further = {path.name for path in ROOT.iterdir() if path.suffix in (".md", ".txt")}
+    assert {"README.md", "CHANGELOG.md", "constraints.txt"} <= further <= in_sources
+    others = ["CITATION.cff", "LICENSE", "Makefile", "pyproject.toml", "setup.cfg"]
+    assert {*others, ".pre-commit-config.yaml"} <= in_sources
 
 
 def test_the_wheel_holds_the_library_and_its_licence_alone(built):

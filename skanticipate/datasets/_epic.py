@@ -40,8 +40,20 @@ def load_epic(
         Name of the csv file, without its ending: of RULSTM, or an official one, whose
         timestamps find the frames of the features. One without labels gives the clips
         of the challenge, with `ids` and without `y`.
-    observation, anticipation, step, fps, feature_rate, padding
-        As in :func:`cut_clips`.
+    observation : float, default=1.5
+        Seconds that are seen before the first anticipation step; a multiple of `step`.
+    anticipation : float, default=2.0
+        The longest anticipation time in seconds; a multiple of `step`. The last step
+        lies one `step` before the action.
+    step : float, default=0.25
+        Seconds from one step to the next.
+    fps : float, mapping of video to float, table or None, default=30
+        Frames per second of the csv file, as in :func:`cut_clips`.
+    feature_rate : float, mapping of video to float or table, default=None
+        Frames per second of the features, as in :func:`cut_clips`. None means `fps`
+        where that is one number, else 30.
+    padding : {"repeat", "nan"}, default="repeat"
+        What stands for steps before frame 1: the first step that is there, or NaN.
     future_steps : int or None, default=8
         Number of frames of the action itself. None for features with the frames before
         actions alone, such as the smaller ones of RULSTM.

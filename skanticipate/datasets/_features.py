@@ -123,7 +123,9 @@ class FeatureTable(Mapping):
         Parameters
         ----------
         videos : array-like of shape (n,) of str
+            The video of each row that is asked for.
         frames : array-like of shape (n, T) of int
+            Its frames, by their numbers in the video.
         numbers : array-like of shape (n,) of int, default=None
             What errors call the rows of `videos`. None means 0, 1, ...
 

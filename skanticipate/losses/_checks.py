@@ -2,11 +2,14 @@
 
 import math
 from numbers import Real
+from typing import Literal, get_args
 
 import torch
 
-FORMS = ("huber", "squared")
-REDUCTIONS = ("mean", "sum", "none")
+Form = Literal["huber", "squared"]
+Reduction = Literal["mean", "sum", "none"]
+OfRows = Literal["mean", "none"]  # of losses that are no sums over positions
+FORMS, REDUCTIONS, OF_ROWS = map(get_args, (Form, Reduction, OfRows))
 
 
 def check_option(name, value, options):

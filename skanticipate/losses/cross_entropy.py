@@ -1,9 +1,14 @@
 """Cross-entropy against labels or soft targets, one value for each row."""
 
+from torch import Tensor
 from torch.nn import functional
 
+from skanticipate.losses._checks import OF_ROWS, OfRows, check_option
 
-def soft_cross_entropy(logits, targets, *, reduction="mean"):
+
+def soft_cross_entropy(
+    logits: Tensor, targets: Tensor, *, reduction: OfRows = "mean"
+) -> Tensor:
     """Cross-entropy of logits against labels or soft targets.
 
     For a row with targets ``t`` and scores ``z`` it is
@@ -50,8 +55,7 @@ def soft_cross_entropy(logits, targets, *, reduction="mean"):
             "Expected logits (B, C) or (B, S, C) and targets (B,) or (B, C); got "
             f"{tuple(logits.shape)} and {tuple(targets.shape)}."
         )
-    if reduction not in ("mean", "none"):
-        raise ValueError(f"reduction must be 'mean' or 'none', got {reduction!r}.")
+    check_option("reduction", reduction, OF_ROWS)
     if logits.ndim == 3 and logits.shape[1] == 1:
         logits = logits.squeeze(1)
     targets = targets.detach()

@@ -2,15 +2,21 @@
 
 from numbers import Integral
 
+from torch import Tensor
 from torch.nn import functional
 
 from skanticipate.data.numbers import Interval
-from skanticipate.losses._checks import check_option, check_positive
+from skanticipate.losses._checks import OF_ROWS, OfRows, check_option, check_positive
 
 
 def distillation_kl(
-    logits, teacher_proba, *, temperature=1.0, top_k=None, reduction="mean"
-):
+    logits: Tensor,
+    teacher_proba: Tensor,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    reduction: OfRows = "mean",
+) -> Tensor:
     """Divergence of the student from a teacher, both softened by a temperature.
 
     For a row it is ``T^2 * KL( teacher^(1/T) || softmax(logits / T) )``, the power
@@ -63,7 +69,7 @@ def distillation_kl(
     """
     _check(logits, teacher_proba, top_k)
     check_positive("temperature", temperature)
-    check_option("reduction", reduction, ("mean", "none"))
+    check_option("reduction", reduction, OF_ROWS)
     teacher = teacher_proba.detach()
     if top_k is not None:
         teacher, kept = teacher.topk(top_k)  # (B, k)

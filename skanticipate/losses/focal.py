@@ -1,12 +1,20 @@
 """Focal loss: each class is a decision of its own, and what is easy counts little."""
 
 import torch
+from torch import Tensor
 from torch.nn import functional
 
-from skanticipate.losses._checks import check_option
+from skanticipate.losses._checks import OF_ROWS, OfRows, check_option
 
 
-def focal_loss(logits, targets, *, gamma=2.0, alpha=0.25, reduction="mean"):
+def focal_loss(
+    logits: Tensor,
+    targets: Tensor,
+    *,
+    gamma: float = 2.0,
+    alpha: float | None = 0.25,
+    reduction: OfRows = "mean",
+) -> Tensor:
     """Sigmoid focal loss of logits against labels or soft targets.
 
     Every class is a decision of its own, this one or not. For a row with targets ``t``
@@ -63,7 +71,7 @@ def focal_loss(logits, targets, *, gamma=2.0, alpha=0.25, reduction="mean"):
     >>> focal_loss(logits, torch.tensor([0, 0]), gamma=0.0, alpha=None)
     tensor(1.1032)
     """
-    check_option("reduction", reduction, ("mean", "none"))
+    check_option("reduction", reduction, OF_ROWS)
     wanted = (logits.shape[0], logits.shape[-1])[: targets.ndim]
     if logits.ndim not in (2, 3) or tuple(targets.shape) != wanted:
         raise ValueError(

@@ -1,11 +1,14 @@
 """Simple losses between feature maps: position by position, and of their means."""
 
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from skanticipate.losses._checks import (
     FORMS,
     REDUCTIONS,
+    Form,
+    Reduction,
     check_maps,
     check_mask,
     check_option,
@@ -14,8 +17,14 @@ from skanticipate.losses._checks import (
 
 
 def direct_loss(
-    student, teacher, *, form="huber", delta=1.0, reduction="mean", mask=None
-):
+    student: Tensor,
+    teacher: Tensor,
+    *,
+    form: Form = "huber",
+    delta: float = 1.0,
+    reduction: Reduction = "mean",
+    mask: Tensor | None = None,
+) -> Tensor:
     """Distance of two feature maps, position i of one against position i of the other.
 
     With student vectors ``a_i`` and teacher vectors ``r_i`` it is the mean over
@@ -77,15 +86,15 @@ def direct_loss(
 
 
 def pooled_loss(
-    student,
-    teacher,
+    student: Tensor,
+    teacher: Tensor,
     *,
-    form="huber",
-    delta=1.0,
-    reduction="mean",
-    student_mask=None,
-    teacher_mask=None,
-):
+    form: Form = "huber",
+    delta: float = 1.0,
+    reduction: Reduction = "mean",
+    student_mask: Tensor | None = None,
+    teacher_mask: Tensor | None = None,
+) -> Tensor:
     """Distance of the mean vectors of two feature maps.
 
     ``h(mean_i a_i - mean_j r_j)``, averaged over channels: what the weakly aligned loss

@@ -1,9 +1,13 @@
 """Cross-entropy of a part of the label, such as its verb, summed over the classes."""
 
-from skanticipate.losses._checks import check_option
+from torch import Tensor
+
+from skanticipate.losses._checks import OF_ROWS, OfRows, check_option
 
 
-def marginal_cross_entropy(logits, members, *, reduction="mean"):
+def marginal_cross_entropy(
+    logits: Tensor, members: Tensor, *, reduction: OfRows = "mean"
+) -> Tensor:
     """Cross-entropy of a set of classes: of all actions with the right verb, say.
 
     For a row with scores ``z`` it is ``-log sum_{c in members} softmax(z)[c]``,
@@ -41,7 +45,7 @@ def marginal_cross_entropy(logits, members, *, reduction="mean"):
     >>> marginal_cross_entropy(logits, torch.tensor([[True, True, False, False]]))
     tensor(0.6931)
     """
-    check_option("reduction", reduction, ("mean", "none"))
+    check_option("reduction", reduction, OF_ROWS)
     wanted = (logits.shape[0], logits.shape[-1]) if logits.ndim in (2, 3) else None
     if tuple(members.shape) != wanted:
         raise ValueError(

@@ -1,8 +1,10 @@
 """The weakly aligned loss: feature maps compared through attention."""
 
 import math
+from typing import Literal, get_args
 
 import torch
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
@@ -10,6 +12,8 @@ from skanticipate.losses._attention import Chunk, Workspace, self_attention
 from skanticipate.losses._checks import (
     FORMS,
     REDUCTIONS,
+    Form,
+    Reduction,
     check_maps,
     check_mask,
     check_option,
@@ -17,7 +21,8 @@ from skanticipate.losses._checks import (
     is_finite,
 )
 
-DIRECTIONS = ("both", "student", "teacher")
+Direction = Literal["both", "student", "teacher"]
+DIRECTIONS = get_args(Direction)
 # Bytes of workspace: so many that stay in the cache, and the most for one sample.
 _USUAL = {"cpu": 4 * 2**20}
 _LARGEST = {"cpu": 64 * 2**20}
@@ -25,18 +30,18 @@ _ON_GPU = 2 * 2**30
 
 
 def weakly_aligned_loss(
-    student,
-    teacher,
+    student: Tensor,
+    teacher: Tensor,
     *,
-    alpha=None,
-    direction="both",
-    form="huber",
-    delta=1.0,
-    reduction="mean",
-    student_mask=None,
-    teacher_mask=None,
-    teacher_pooled=None,
-):
+    alpha: float | None = None,
+    direction: Direction = "both",
+    form: Form = "huber",
+    delta: float = 1.0,
+    reduction: Reduction = "mean",
+    student_mask: Tensor | None = None,
+    teacher_mask: Tensor | None = None,
+    teacher_pooled: Tensor | None = None,
+) -> Tensor:
     r"""Distance of two feature maps that need not show things at the same place.
 
     With student vectors ``a_i``, teacher vectors ``r_i`` and attention
@@ -155,7 +160,9 @@ def _one_position(student, teacher, form, delta, reduction):
 
 
 @torch.no_grad()
-def teacher_pooled(teacher, *, alpha=None, mask=None):
+def teacher_pooled(
+    teacher: Tensor, *, alpha: float | None = None, mask: Tensor | None = None
+) -> Tensor:
     """What each vector of a map sees in its own map: ``phi(r_i, R)``.
 
     It does not depend on the student, so a caller that meets the same map in each epoch

@@ -92,6 +92,7 @@ def top_k_scorer(k=5):
     Parameters
     ----------
     k : int, default=5
+        How many classes an answer may name.
 
     Returns
     -------
@@ -131,6 +132,7 @@ def mean_top_k_recall_scorer(k=5, labels=None):
     Parameters
     ----------
     k : int, default=5
+        How many classes an answer may name.
     labels : array-like, default=None
         Average over these classes only, for instance the tail.
 

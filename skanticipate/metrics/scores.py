@@ -78,9 +78,16 @@ def per_class_top_k_recall(y_true, y_score, *, k=5, labels=None, classes=None):
 
     Parameters
     ----------
-    y_true, y_score, k, labels, classes
-        As in `top_k_accuracy`; of the classes only `labels` are kept. Those that do not
-        occur in `y_true` are ignored.
+    y_true : array-like of shape (n,)
+        The labels. A label that is not in `classes` is a class with recall 0.
+    y_score : array-like of shape (n, C)
+        Scores; equal ones rank in the order of the columns.
+    k : int, default=5
+        How many classes an answer may name; see `top_k_accuracy`.
+    labels : array-like, default=None
+        Give these classes only. Those that do not occur in `y_true` are ignored.
+    classes : array-like of shape (C,), default=None
+        The label of each column. None means that `y_true` holds column numbers.
 
     Returns
     -------
@@ -131,6 +138,7 @@ def mean_top_k_recall_score(y_true, y_score, *, k=5, labels=None, classes=None):
     y_score : array-like of shape (n, C)
         Scores; equal ones rank in the order of the columns.
     k : int, default=5
+        How many classes an answer may name; see `top_k_accuracy`.
     labels : array-like, default=None
         Average over these classes only: the tail, or the many-shot classes. Those that
         do not occur in `y_true` are ignored.
@@ -187,12 +195,14 @@ def time_to_action(y_true, staged_scores, anticipation_times, *, k=5, classes=No
     Parameters
     ----------
     y_true : array-like of shape (n,)
+        The labels. One that is not in `classes` is never known.
     staged_scores : iterable of S array-likes of shape (n, C)
         The scores at each stage, for instance `staged_predict_proba(X)`.
     anticipation_times : array-like of shape (S,)
         Seconds before the action of each stage, such as `anticipation_times_`. Stages
         are told apart by this number, so they may come in any order.
     k : int, default=5
+        How many classes an answer may name; see `top_k_accuracy`.
     classes : array-like of shape (C,), default=None
         The label of each column. None means that `y_true` holds column numbers.
 

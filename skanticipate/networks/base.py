@@ -26,10 +26,28 @@ from skanticipate.networks.pretrained import WEIGHTS_PARAGRAPH, brief_where_prin
 class Output(NamedTuple):
     """What a network says of a batch of clips.
 
-    ``logits`` (B, S, C) scores for each stage; ``features`` (B, N, d) the map that
-    feature losses compare; ``auxiliary_loss`` () an extra term of the network's own,
-    or None; ``mask`` (B, N) of bool, True at the positions of the map that are real,
-    False at those of padding steps, or None where all are real.
+    Parameters
+    ----------
+    logits : tensor of shape (B, S, C)
+        Scores for each stage, before the softmax.
+    features : tensor of shape (B, N, d), default=None
+        The map that feature losses compare; None where the network has none.
+    auxiliary_loss : tensor of shape (), default=None
+        An extra term of the network's own.
+    mask : bool tensor of shape (B, N), default=None
+        True at the positions of the map that are real, False at those of padding
+        steps. None where all are real.
+    past_logits : tensor of shape (B, T, C), default=None
+        Scores of the steps that are seen, for networks with a `past_weight`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skanticipate import Output
+    >>> clips = torch.ones(8, 14, 32)  # (B, T, d)
+    >>> output = Output(logits=torch.zeros(8, 1, 20), features=clips)
+    >>> output.mask is None  # all steps are real
+    True
     """
 
     logits: torch.Tensor

@@ -88,6 +88,7 @@ class AnticipationCurveDisplay(CurveDisplay):
         y : array-like of shape (n,)
             Labels; rows that carry an estimator's unlabelled marker are left out.
         k : int, default=5
+            How many classes an answer may name.
         ax : matplotlib Axes, default=None
             None makes a figure.
         **kwargs
@@ -131,6 +132,7 @@ class AnticipationCurveDisplay(CurveDisplay):
         anticipation_times : array-like of shape (S,)
             Seconds before the action of each stage, such as `anticipation_times_`.
         k : int, default=5
+            How many classes an answer may name.
         classes : array-like of shape (C,), default=None
             The label of each column. None means that `y_true` holds column numbers.
         ax : matplotlib Axes, default=None
@@ -194,6 +196,7 @@ def results_table(estimators, X, y, *, k=5, baseline=None):
     y : array-like of shape (n,)
         Labels; rows that carry an estimator's unlabelled marker are left out.
     k : int, default=5
+        How many classes an answer may name.
     baseline : str, default=None
         Name of an estimator. A last row then has the improvement of the best other one
         over it at each time, in percentage points.

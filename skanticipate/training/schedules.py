@@ -13,6 +13,18 @@ class Schedule(BaseEstimator):
     """Learning rate over the epochs: a rise over `warmup_epochs`, then a subclass's.
 
     To write one, derive from this class, store parameters, and write `decay`.
+
+    Examples
+    --------
+    >>> from skanticipate import Schedule
+    >>> class Linear(Schedule):
+    ...     def __init__(self, *, warmup_epochs=0):
+    ...         self.warmup_epochs = warmup_epochs
+    ...
+    ...     def decay(self, epoch, max_epochs):
+    ...         return 1 - epoch / max_epochs
+    >>> [Linear(warmup_epochs=2).share(epoch, 10) for epoch in (1, 5, 10)]
+    [0.5, 0.5, 0.0]
     """
 
     _parameter_constraints = {"warmup_epochs": [Interval(Real, 0, None, closed="left")]}

@@ -79,10 +79,14 @@ def pretrain_language_model(
         and appears once it is complete.
     mask_fraction : float, default=0.15
         Share of the tokens that are drawn.
-    max_epochs, batch_size : int, default=3, 16
-        Passes over the sentences, and sentences in a batch.
-    lr, weight_decay : float, default=5e-5, 0.01
-        Of AdamW; biases and norms have no decay.
+    max_epochs : int, default=3
+        Passes over the sentences.
+    batch_size : int, default=16
+        Sentences in a batch.
+    lr : float, default=5e-5
+        Learning rate of AdamW at the start.
+    weight_decay : float, default=0.01
+        Weight decay of AdamW; biases and norms have none.
     lr_schedule : Schedule, default=None
         Learning rate over the epochs.
     max_length : int, default=None
