@@ -2,10 +2,10 @@
 
 Its 50 epochs pass over all rows, and half of each batch is labelled: with few labels,
 each of them is seen some hundred times. Against the defaults: as many steps as pass 50
-or 25 times over the labels, and early stopping on a fifth of the labelled clips (whole
-groups where there are any). Student and teacher are trained alike. All else is at its
-defaults; clips are scaled. "labels only": `SmoothedAnticipator` at its defaults, but no
-smoothing, which passes 50 times over the labels.
+or 25 times over the labels; early stopping on a fifth of the labelled clips (whole
+groups where there are several); smoothing, of the teacher too; dropout. Student and
+teacher are trained alike. All else is at its defaults; clips are scaled. "labels only"
+is `SmoothedAnticipator` at its defaults, 50 passes over the labels, without smoothing.
 
     python benchmarks/default_length.py --data FOLDER --sets manoeuvres-2 salads50
 """
@@ -24,7 +24,7 @@ from common.report import print_header, print_row
 from common.scores import certainty, scores
 from common.tasks import load_task
 
-from skanticipate import DistilledAnticipator, SmoothedAnticipator
+from skanticipate import LSTM, DistilledAnticipator, SmoothedAnticipator
 
 DEFAULT = "default"
 MIN_GROUPS = 3  # with fewer labelled ones, early stopping holds out clips
@@ -33,7 +33,9 @@ MIN_GROUPS = 3  # with fewer labelled ones, early stopping holds out clips
 def students(one, seed, epochs):
     """Unfitted students of a lesson, by name."""
     steps = -(-len(one.y) // 128)  # of an epoch of the default
-    passes = -(-len(one.labelled) // 64) / steps  # epochs that pass over labels once
+    labelled = -(-len(one.labelled) // 64)  # steps that pass over the labels once
+    labelled_128 = -(-len(one.labelled) // 128)  # the same in full batches
+    passes = labelled / steps  # in epochs
     found = {
         "labels only": SmoothedAnticipator(smoothing=0, max_epochs=epochs),
         DEFAULT: DistilledAnticipator(max_epochs=epochs),
@@ -41,6 +43,18 @@ def students(one, seed, epochs):
         "25 passes": DistilledAnticipator(max_epochs=rounded(epochs * passes / 2)),
         "early stopping": DistilledAnticipator(
             max_epochs=epochs, early_stopping=True, validation_fraction=0.2
+        ),
+        "smoothing .1": DistilledAnticipator(max_epochs=epochs, smoothing=0.1),
+        "smoothing .1, teacher too": DistilledAnticipator(
+            max_epochs=epochs,
+            smoothing=0.1,
+            # As many steps as the student takes, as the default teacher does.
+            teacher=SmoothedAnticipator(
+                smoothing=0.1, max_epochs=rounded(epochs * steps / labelled_128)
+            ),
+        ),
+        "dropout .5": DistilledAnticipator(
+            LSTM(dropout=0.5, input_dropout=0.3), max_epochs=epochs
         ),
     }
     return {
@@ -54,8 +68,8 @@ def rounded(epochs):
     return max(1, round(epochs))
 
 
-def answered(task, share, n_parts, seeds, epochs):
-    """Answers of all students for the clips of some parts.
+def answered(task, share, n_parts, seeds, epochs, wanted=None):
+    """Answers of students, those wanted or all, for the clips of some parts.
 
     -> {name: (S, n, C)}, rows (n,)
     """
@@ -67,6 +81,8 @@ def answered(task, share, n_parts, seeds, epochs):
             one = lesson(task, part, rows, held, share, seed)
             several = len(np.unique(one.groups[one.labelled])) >= MIN_GROUPS
             for name, model in students(one, seed, epochs).items():
+                if wanted and name not in wanted:
+                    continue
                 model.fit(
                     one.clips["past"],
                     one.y,
@@ -91,6 +107,7 @@ def main():
     parser.add_argument("--parts", type=int, default=2)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=50)
+    parser.add_argument("--students", nargs="+", help="the default among them")
     tiny = {"sets": ["kitchen"], "shares": [0.2], "parts": 1, "seeds": 1, "epochs": 2}
     args = parse_with_data(parser, tiny)
     warnings.simplefilter("ignore")  # classes without a label, unlabelled clips
@@ -102,7 +119,9 @@ def main():
         task = load_task(name, args.data)
         n_parts = min(args.parts, task.n_parts)
         for share in args.shares:
-            found, rows = answered(task, share, n_parts, args.seeds, args.epochs)
+            found, rows = answered(
+                task, share, n_parts, args.seeds, args.epochs, args.students
+            )
             show(name, share, task, found, rows)
 
 

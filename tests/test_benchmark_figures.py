@@ -144,3 +144,32 @@ def test_labels_are_kept_of_whole_groups_and_clips_are_scaled():
     both = np.concatenate([one.clips["past"], one.clips["future"]])
     assert np.nanmean(both, axis=(0, 1)) == pytest.approx([0, 0], abs=1e-5)
     assert np.nanstd(both, axis=(0, 1)) == pytest.approx([1, 1], abs=1e-5)
+
+
+def test_stored_settings_are_read_as_they_were_and_keep_other_shares(
+    tmp_path, monkeypatch
+):
+    import json
+
+    from common import contrast
+
+    monkeypatch.setattr(contrast, "SETTINGS", tmp_path)
+    plan = {"labels only": {"setting": {"network": "GRU 64", "periods": 3}}, "n": []}
+    contrast.store("gtea", contrast.Budget(), 5, "0.2", [plan])
+    contrast.store("gtea", contrast.Budget(), 5, "1", [plan, plan])
+    found = json.loads((tmp_path / "gtea.json").read_text())
+    assert found["shares"] == {"0.2": [plan], "1": [plan, plan]}
+    assert (found["set"], found["seeds"]) == ("gtea", 5)
+
+
+def test_the_temperature_of_logits_that_are_thrice_too_large_is_three():
+    from common.tempering import temperature_of, tempered
+
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(20_000, 3))
+    proba = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    columns = (rng.random((20_000, 1)) > proba.cumsum(axis=1)).sum(axis=1)
+    assert temperature_of(3 * logits, columns) == pytest.approx(3, rel=0.05)
+    sharp = np.exp(3 * logits) / np.exp(3 * logits).sum(axis=1, keepdims=True)
+    assert tempered(sharp, 3.0) == pytest.approx(proba)
+    assert tempered(np.array([[1.0, 0.0]]), 2.0) == pytest.approx(np.eye(2)[:1])

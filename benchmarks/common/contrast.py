@@ -1,6 +1,7 @@
 """A comparison from the command line: choose and store, or read; measure; tables."""
 
 import json
+import re
 import warnings
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from common.scores import FIGURES, certainty, scores
 from common.tasks import load_task
 
 SETTINGS = Path(__file__).parent.parent / "settings"
+N_SEEDS = 5
 PLAIN = "labels only", "labels only, by accuracy"  # opponents of every row
 COLUMNS = (
     "accuracy over plain",
@@ -27,51 +29,60 @@ DIGITS = {"top-1": 1, "top-5": 1, "class recall": 1, "log loss": 3, "Brier": 3}
 
 
 def run_sets(doc, sets, shares):
-    """Run what the command line asks for."""
+    """Run what the command line asks for: choose and store, or read; then measure."""
+    args = arguments(doc, sets, shares)
+    warnings.simplefilter("ignore")  # classes without a label, odd counts of classes
+    if args.settings:
+        plans = json.loads(args.settings.read_text())
+        seeds, shares = args.seeds or plans["seeds"], plans["shares"]
+        task = load_task(plans["set"], args.data)
+        for share, chosen in shares.items():
+            show(plans["set"], share, task, measured(task, float(share), chosen, seeds))
+        return
+    task, budget, seeds = load_task(args.set, args.data), budget_of(args), args.seeds
+    for share in args.shares:
+        with_maps, parts = share in args.map_shares, range(task.n_parts)
+        chosen = [choose(task, part, share, budget, with_maps) for part in parts]
+        if not args.tiny:
+            store(args.set, budget, seeds or N_SEEDS, f"{share:g}", chosen)
+        found = measured(task, share, chosen, seeds or N_SEEDS)
+        show(args.set, f"{share:g}", task, found)
+
+
+def arguments(doc, sets, shares):
+    """What is run."""
     parser = data_parser(doc)
     parser.add_argument("--set", choices=sets, default=sets[0])
     parser.add_argument("--shares", type=float, nargs="+", default=shares)
     parser.add_argument("--map-shares", type=float, nargs="*", default=[0.2])
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int)
     parser.add_argument("--inner", type=int, default=2)
     parser.add_argument("--draws", type=int, default=1)
     parser.add_argument("--max-periods", type=int, default=20)
     parser.add_argument("--settings", type=Path, help="run a stored table again")
     tiny = {"set": "kitchen", "shares": [0.2], "seeds": 2, "settings": None}
-    args = parse_with_data(parser, tiny)
-    budget = Budget(
-        max_periods=args.max_periods, n_inner=args.inner, n_draws=args.draws
-    )
+    return parse_with_data(parser, tiny)
+
+
+def budget_of(args):
+    """How much is looked at."""
     if args.tiny:
-        budget = Budget((0.0,), (0.0,), 3, 1, 1, (1.0,))
-    stored = json.loads(args.settings.read_text()) if args.settings else None
-    name = stored["set"] if stored else args.set
-    task = load_task(name, args.data)
-    shares = stored["shares"] if stored else [f"{share:g}" for share in args.shares]
-    plans = {"set": name, "budget": budget._asdict(), "shares": {}}
-    warnings.simplefilter("ignore")  # classes without a label, odd counts of classes
-    for share in shares:
-        if stored:
-            chosen = stored["shares"][share]
-        else:
-            with_maps = float(share) in args.map_shares
-            chosen = [
-                choose(task, part, float(share), budget, with_maps)
-                for part in range(task.n_parts)
-            ]
-            plans["shares"][share] = chosen
-            if not args.tiny:
-                store(name, plans)
-        show(name, share, task, measured(task, float(share), chosen, args.seeds))
+        return Budget((0.0,), (0.0,), 3, 1, 1, (1.0,))
+    return Budget(max_periods=args.max_periods, n_inner=args.inner, n_draws=args.draws)
 
 
-def store(name, plans):
-    """Write the choices down, before anything is measured."""
+def store(name, budget, seeds, share, chosen):
+    """Write the choices down, before anything is measured, beside other shares."""
     SETTINGS.mkdir(exist_ok=True)
-    file = SETTINGS / f"{name}.json"
-    if file.exists():  # with other shares
-        plans["shares"] = json.loads(file.read_text())["shares"] | plans["shares"]
-    file.write_text(json.dumps(plans, indent=1) + "\n")
+    file, shares = SETTINGS / f"{name}.json", {}
+    if file.exists():
+        shares = json.loads(file.read_text())["shares"]
+    plans = {"set": name, "seeds": seeds, "budget": budget._asdict()}
+    plans["shares"] = shares | {share: chosen}
+    text = json.dumps(plans, indent=1)
+    # What holds nothing else stands on one line.
+    text = re.sub(r"[{[][^][{}]*[]}]", lambda m: " ".join(m[0].split()), text)
+    file.write_text(text + "\n")
 
 
 def measured(task, share, chosen, n_seeds):
