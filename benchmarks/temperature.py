@@ -2,8 +2,8 @@
 
 EGTEA Gaze+ (split 1, all labels, an MLP over past labels) and driver manoeuvres (20 %
 of the labels, 2 of 7 steps, `DistilledAnticipator` at its defaults). "all": trained on
-all training clips, no temperature. "less": without the fifth of the labelled clips that the
-temperature is fitted on; unlabelled clips stay. "calibrated": that, and the
+all training clips, no temperature. "less": without the fifth of the labelled clips that
+the temperature is fitted on; unlabelled clips stay. "calibrated": that, and the
 temperature by `CalibratedClassifierCV` of scikit-learn, which wants every class among
 the clips that it is fitted on; "tempered": by `temperature_of`, which does not.
 

@@ -109,7 +109,7 @@ def frames(root, kind):
 
 
 def maps(root, kind):
-    """Maps of the start of a clip against those of its rest, each as two halves."""
+    """Maps of the start of a clip against those of its rest, on a coarse grid."""
     folder = root / "visual" / f"{kind}_maps"
     found = np.load(folder / "maps.npy").astype(np.float32)  # (n, l, h, w, d)
     with open(folder / "clips.csv", newline="", encoding="utf-8") as file:
@@ -117,15 +117,19 @@ def maps(root, kind):
     y, fold = (np.array([int(row[c]) for row in rows]) for c in ("label", "fold"))
     groups = np.unique([row["group"] for row in rows], return_inverse=True)[1]
     seen = {"jhmdb": 4, "uti": 5}[kind]
-    clips = same(halves(found[:, :seen]), halves(found[:, seen:]))
-    return Task(y, groups, fold, clips, ("frames 64", "largest 96"))
+    clips = same(coarse(found[:, :seen]), coarse(found[:, seen:]))
+    return Task(y, groups, fold, clips, ("frames 128", "largest 96"))
 
 
-def halves(found):
-    """Means of the first and the second half, as tokens.   -> (n, 2 h w, d)."""
-    middle = found.shape[1] // 2
-    parts = [found[:, :middle].mean(axis=1), found[:, middle:].mean(axis=1)]
-    return np.stack(parts, axis=1).reshape(len(found), -1, found.shape[-1])
+def coarse(found):
+    """Means over two halves in time, two rows and three columns, as 12 tokens.
+
+    (n, l, h, w, d) -> (n, 12, d): attention over all cells takes too long here.
+    """
+    for axis, n_parts in ((1, 2), (2, 2), (3, 3)):
+        parts = np.array_split(found, n_parts, axis=axis)
+        found = np.concatenate([p.mean(axis, keepdims=True) for p in parts], axis)
+    return found.reshape(len(found), -1, found.shape[-1])
 
 
 def crossings(root):
