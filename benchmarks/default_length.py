@@ -36,6 +36,7 @@ def students(one, seed, epochs):
     labelled = -(-len(one.labelled) // 64)  # steps that pass over the labels once
     labelled_128 = -(-len(one.labelled) // 128)  # the same in full batches
     passes = labelled / steps  # in epochs
+    dropped = LSTM(dropout=0.5, input_dropout=0.3)
     found = {
         "labels only": SmoothedAnticipator(smoothing=0, max_epochs=epochs),
         DEFAULT: DistilledAnticipator(max_epochs=epochs),
@@ -53,8 +54,9 @@ def students(one, seed, epochs):
                 smoothing=0.1, max_epochs=rounded(epochs * steps / labelled_128)
             ),
         ),
-        "dropout .5": DistilledAnticipator(
-            LSTM(dropout=0.5, input_dropout=0.3), max_epochs=epochs
+        "dropout .5": DistilledAnticipator(dropped, max_epochs=epochs),
+        "dropout .5, smoothing .1": DistilledAnticipator(
+            dropped, max_epochs=epochs, smoothing=0.1
         ),
     }
     return {

@@ -5,7 +5,8 @@ of the labels, 2 of 7 steps, `DistilledAnticipator` at its defaults). "all": tra
 all training clips, no temperature. "less": without the fifth of the labelled clips that
 the temperature is fitted on; unlabelled clips stay. "calibrated": that, and the
 temperature by `CalibratedClassifierCV` of scikit-learn, which wants every class among
-the clips that it is fitted on; "tempered": by `temperature_of`, which does not.
+the clips that it is fitted on; "tempered": by `temperature_of`, which does not. "all,
+tempered": the model of all training clips at that temperature.
 
     python benchmarks/temperature.py --data FOLDER
 """
@@ -76,6 +77,7 @@ def look(model, given, test, classes):
         np.searchsorted(model.classes_, labels[known]),
     )
     found["tempered"] = tempered(found["less"], T)
+    found["all, tempered"] = tempered(found["all"], T)
     return found, T
 
 

@@ -173,3 +173,22 @@ def test_the_temperature_of_logits_that_are_thrice_too_large_is_three():
     sharp = np.exp(3 * logits) / np.exp(3 * logits).sum(axis=1, keepdims=True)
     assert tempered(sharp, 3.0) == pytest.approx(proba)
     assert tempered(np.array([[1.0, 0.0]]), 2.0) == pytest.approx(np.eye(2)[:1])
+
+
+def test_a_stored_plan_gives_the_same_answers_again():
+    import json
+
+    from common.fair import Budget, choose, measure
+    from common.tasks import load_task
+
+    task = load_task("kitchen", None)
+    budget = Budget((0.0,), (0.0,), 2, 1, 1, (1.0,))
+    plan = choose(task, 0, 0.2, budget, with_maps=False)
+    first = measure(task, 0, 0.2, plan, [0])
+    again = measure(task, 0, 0.2, json.loads(json.dumps(plan)), [0])
+    assert list(first) == list(again)
+    n_test = len(task.part(0)[1])
+    for arm, proba in first.items():
+        np.testing.assert_array_equal(again[arm], proba)
+        assert proba.shape == (1, n_test, len(task.classes))
+        np.testing.assert_allclose(proba.sum(axis=2), 1, rtol=1e-5)
