@@ -10,10 +10,11 @@ from sklearn.metrics import brier_score_loss, log_loss
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
-@pytest.fixture(autouse=True)
-def common_on_path(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    yield
+@pytest.fixture(autouse=True, scope="module")
+def common_on_path():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(BENCHMARKS))
+        yield
     for name in [name for name in sys.modules if name.split(".")[0] == "common"]:
         del sys.modules[name]
 

@@ -1,8 +1,9 @@
 """Fair comparison: every arm is chosen from the same space, on the same inner folds.
 
 Network, dropout, smoothing and length of each arm are those with the least log loss on
-inner folds of the training part ("by accuracy": with the highest accuracy). The
-teacher of the past, the control, is the labels-only student, three times.
+inner folds of the training part ("by accuracy": with the highest accuracy). Held-out
+clips are scored with all their labels, for all arms alike. The teacher of the past, the
+control, is the mean of three labels-only students and, where that is better, a forest.
 """
 
 from collections import defaultdict
@@ -25,9 +26,9 @@ class Budget(NamedTuple):
 
     dropouts: tuple = (0.0, 0.5)
     smoothings: tuple = (0.0, 0.1)
-    max_periods: int = 40
+    max_periods: int = 20
     n_inner: int = 2
-    n_draws: int = 2  # of labels in each inner fold
+    n_draws: int = 1  # of labels in each inner fold
     weights: tuple = (0.1, 1.0, 10.0)  # of losses of maps
 
 
@@ -42,7 +43,7 @@ class Look:
         self.runs = []  # arrays (candidates, P, 2), one for each fold and draw
 
     def best(self, by="log loss", among=lambda candidate: True):
-        """The best candidate with the best length.   -> candidate, figure."""
+        """The best candidate with the best length.   -> candidate, periods, figure."""
         mean = np.mean(self.runs, axis=0)  # (candidates, P, 2)
         goal = -mean[..., 0] if by == "log loss" else smooth(mean[..., 1])
         goal[[not among(c) for c in self.candidates]] = -np.inf
@@ -77,8 +78,8 @@ class Folds:
     def look(self, arm, candidates, answered=None, lent=None):
         """Curves of an arm under all candidates (arm, setting).
 
-        answered : list of lists of (n, C), one for each fold and draw
-        lent : {(network, dropout): list of lists of teachers}
+        `answered` holds the soft targets of every fold and draw, `lent` for every
+        (network, dropout) the teachers of every fold and draw.
         """
         look = Look(candidates)
         for f, (lessons, seeds) in enumerate(self.folds):
@@ -261,12 +262,11 @@ def measure(task, part, share, plan, seeds):
     return found
 
 
-def students(arm, setting, lessons, seeds, lent=None):
-    """Unfitted student of an arm for each lesson."""
+def students(arm, setting, lessons, seeds, lent):
+    """Unfitted student of an arm for each lesson; teachers lend maps and weights."""
     spec = NETWORKS[setting.network](setting.dropout)
-    lent = (
-        [None] * len(seeds) if lent is None or not (arm.start or arm.weight) else lent
-    )
+    if not (arm.start or arm.weight):
+        lent = [None] * len(seeds)
     classes, scarce = lessons[0].classes, lessons[0].scarce
     return [
         student(arm, setting, spec, classes, seed, teacher=teacher, scarce=scarce)
