@@ -5,7 +5,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from skanticipate import LSTM, MLP, NetworkSpec, RowView
+from skanticipate import (
+    LSTM,
+    MLP,
+    RULSTM,
+    AVTHead,
+    EncoderDecoderLSTM,
+    NetworkSpec,
+    RowView,
+)
 from skanticipate.networks.base import lend_generator
 
 T, D, C = 6, 4, 3
@@ -370,6 +378,13 @@ def test_anticipation_time_must_be_a_stage():
         build(spec)
     with pytest.raises(ValueError, match="raise anticipation_steps or change"):
         spec.answering_stage()
+
+
+@pytest.mark.parametrize("kind", [LSTM, RULSTM, EncoderDecoderLSTM, AVTHead])
+def test_more_stages_than_a_clip_has_are_refused_before_there_are_times(kind):
+    """A file may say anything."""
+    with pytest.raises(ValueError, match=r"'anticipation_steps' .* \[1, 100000\]"):
+        build(kind(anticipation_steps=2**40))
 
 
 def test_clip_must_be_as_long_as_its_stages():
