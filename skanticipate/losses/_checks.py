@@ -14,7 +14,7 @@ FORMS, REDUCTIONS, OF_ROWS = map(get_args, (Form, Reduction, OfRows))
 
 def check_option(name, value, options):
     """Raise unless the value is one of a few strings."""
-    if value not in options:
+    if not isinstance(value, str) or value not in options:
         listed = " or ".join(repr(option) for option in options)
         raise ValueError(f"{name} must be {listed}, got {value!r}.")
 
