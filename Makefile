@@ -8,8 +8,9 @@ BIN := .venv/bin
 demo: .venv/installed
 	$(BIN)/python examples/plot_quickstart.py
 
+# Two processes, each with a thread; the tests of a file stay together.
 test: .venv/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # Pictures are drawn, and no window opens.
 examples: export MPLBACKEND := agg

@@ -55,9 +55,19 @@ class AnyAction(Mapping):
     def __len__(self):
         return 0
 
+    def __repr__(self):  # the names of tests are the same in every process
+        return "AnyAction()"
+
+
+class Folder(str):
+    """Of any name."""
+
+    def __repr__(self):  # as above
+        return "BERT"
+
 
 QUICK = {"max_epochs": 30, "lr": 0.01}
-BERT = write_tiny_bert(tempfile.mkdtemp(), max_position_embeddings=512)
+BERT = Folder(write_tiny_bert(tempfile.mkdtemp(), max_position_embeddings=512))
 MEMBER = SmoothedAnticipator(MLP(16), random_state=0, **QUICK)
 ESTIMATORS = [
     SmoothedAnticipator(),

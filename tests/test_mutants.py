@@ -1,6 +1,6 @@
 """Files that are damaged or made to do harm: refused in words, in time and memory.
 
-`SKANTICIPATE_TEST_MUTANTS` is how many mutants of each file; 300 by default.
+`SKANTICIPATE_TEST_MUTANTS` is how many mutants of each file; 100 by default.
 """
 
 import os
@@ -24,7 +24,7 @@ from skanticipate import (
     VerbNounPrior,
 )
 
-N_MUTANTS = int(os.environ.get("SKANTICIPATE_TEST_MUTANTS", 300))
+N_MUTANTS = int(os.environ.get("SKANTICIPATE_TEST_MUTANTS", 100))
 SEED = int(os.environ.get("SKANTICIPATE_TEST_SEED", 0))
 
 

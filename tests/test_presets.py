@@ -309,29 +309,29 @@ ONE_EPOCH = {"max_epochs": 1, "random_state": 0}
 
 
 def maps(n_steps, size):
-    """20 pairs of maps of 480 channels, some without a label."""
+    """12 pairs of maps of 480 channels, some without a label."""
     rng = np.random.default_rng(0)
-    shape = (20, n_steps, size, size, 480)
+    shape = (12, n_steps, size, size, 480)
     past, future = (np.abs(rng.normal(size=shape)).astype(np.float32) for _ in "pf")
-    y = np.arange(20) % 3
-    return past, np.where(np.arange(20) % 5 == 4, -1, y), future
+    y = np.arange(12) % 3
+    return past, np.where(np.arange(12) % 5 == 4, -1, y), future
 
 
 @pytest.mark.parametrize("name", ["tran2019_jhmdb", "tran2019_epic"])
 def test_tran_fits_and_searches(name):
-    past, y, future = maps(2, 4)
+    past, y, future = maps(2, 3)
     model = getattr(presets, name)(**ONE_EPOCH)
-    groups = np.arange(20) // 2
+    groups = np.arange(12) // 2
     search = BatchedGridSearchCV(model, {"alpha": [None, 0.5]}, cv=GroupKFold(2))
     search.fit(past, y, X_future_unlabeled=future, groups=groups)
-    assert search.predict_proba(past).shape == (20, 3)
+    assert search.predict_proba(past).shape == (12, 3)
     assert set(search.best_estimator_.history_[0]) >= {"base", "feature"}
 
 
 @pytest.mark.filterwarnings("ignore:.* kept the weights of the first epoch")
 @pytest.mark.parametrize("name", ["camporese2020_lstm", "camporese2020_rulstm"])
 def test_camporese_fits_and_searches(name):
-    kitchen = make_kitchen(8, 8, n_steps=14, n_features=16, random_state=0)
+    kitchen = make_kitchen(4, 4, n_steps=14, n_features=16, random_state=0)
     model = getattr(presets, name)(
         VerbNounPrior(kitchen.actions), max_epochs=2, random_state=0
     )

@@ -3,13 +3,16 @@
 import builtins
 import errno
 import os
+import signal
 import stat
-import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
+from in_fork import in_fork
 
+from skanticipate.data.tensor_file import read_tensors, write_tensors
 from skanticipate.data.whole_file import unfinished_name, whole_file
 
 posix = pytest.mark.skipif(os.name != "posix", reason="modes and links of POSIX")
@@ -125,32 +128,28 @@ def test_an_error_of_the_caller_is_left_as_it_is(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-FULL = """
-import resource, signal, sys
-from skanticipate.data.tensor_file import write_tensors, read_tensors
-import numpy as np
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-path = sys.argv[1]
-write_tensors(path, {"a": np.zeros(3)}, "old")
-for limit in range(0, 20_000, 900):
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
-    try:
-        write_tensors(path, {"a": np.ones(2000)}, "new")
-    except OSError as error:
-        assert error.filename == path, error
-        assert read_tensors(path)[1] == "old"
+def write_until_there_is_room(path):
+    import resource
+
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    write_tensors(path, {"a": np.zeros(3)}, "old")
+    for limit in range(0, 20_000, 900):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+        try:
+            write_tensors(path, {"a": np.ones(2000)}, "new")
+        except OSError as error:
+            assert error.filename == path, error
+            assert read_tensors(path)[1] == "old"
+        else:
+            assert read_tensors(path)[1] == "new" and limit > 16_000
+            break
     else:
-        assert read_tensors(path)[1] == "new" and limit > 16_000
-        break
-else:
-    sys.exit("never written")
-"""
+        sys.exit("never written")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
 def test_a_disk_that_is_full_at_any_place_leaves_the_old_file(tmp_path):
-    code = [sys.executable, "-c", FULL, str(tmp_path / "file")]
-    subprocess.run(code, check=True)
+    assert in_fork(write_until_there_is_room, str(tmp_path / "file")) == 0
     assert os.listdir(tmp_path) == ["file"]
 
 

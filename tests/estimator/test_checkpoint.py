@@ -1,5 +1,4 @@
 import os
-import subprocess
 import sys
 import threading
 import time
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from in_fork import in_fork
 from interrupted import (
     CLIPS,
     FUTURE,
@@ -422,25 +422,24 @@ NOTHING = dict.fromkeys(
 )
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 def test_an_edit_of_a_users_class_is_another_fit(tmp_path):
-    code = (
-        "from users_module import Small\n"
-        "import numpy as np\n"
-        "from skanticipate import SmoothedAnticipator\n"
-        "model = SmoothedAnticipator(Small(3), max_epochs=2, checkpoint='kept',\n"
-        "                            random_state=0)\n"
-        "model.fit(np.eye(4), [0, 1, 0, 1])\n"
-    )
+    def fit_of_a_new_session():
+        sys.path.insert(0, str(tmp_path))
+        sys.dont_write_bytecode = True  # both are written in the same second
+        from users_module import Small
+
+        model = SmoothedAnticipator(
+            Small(3), max_epochs=2, checkpoint=tmp_path / "kept", random_state=0
+        )
+        model.fit(np.eye(4), [0, 1, 0, 1])
+
     module = tmp_path / "users_module.py"
     for text in ("A = 1", "A = 2"):
         module.write_text(
             f"from skanticipate import MLP\n{text}\nclass Small(MLP):\n    pass\n"
         )
-        path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
-        environment = {**os.environ, "PYTHONPATH": path}
-        subprocess.run(
-            [sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True
-        )
+        assert in_fork(fit_of_a_new_session) == 0
     assert n_kept(tmp_path / "kept") == 2
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import pytest
+from in_fork import in_fork
 from numpy.testing import assert_array_equal
 from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
@@ -265,21 +266,27 @@ def test_a_module_that_was_reloaded_is_believed_and_one_that_was_edited_is_not(
         assert key(old()) is None
 
 
-TWICE = """
-import sys
-from own_teacher import ASKED, Teacher
-from skanticipate import MLP, DistilledAnticipator
-from skanticipate.datasets import make_kitchen
+def fit_thrice(code, cache, found):
+    """With one cache twice, and without: whether the teacher is asked, and answers."""
+    sys.path.insert(0, str(code.parent))
+    sys.dont_write_bytecode = True  # both are written in the same second
+    from own_teacher import ASKED, Teacher
 
-data = make_kitchen(4, 8, n_features=6, random_state=0)
-for folder in (sys.argv[1], sys.argv[1], None):
-    ASKED.clear()
-    model = DistilledAnticipator(
-        MLP(4), teacher=Teacher(MLP(4), max_epochs=1), teacher_weight=1.0,
-        max_epochs=1, random_state=0, teacher_cache=folder
-    ).fit(data.X_past, data.y, data.X_future)
-    print(bool(ASKED), model.predict_proba(data.X_past).tobytes().hex())
-"""
+    lines = []
+    for folder in (cache, cache, None):
+        ASKED.clear()
+        model = DistilledAnticipator(
+            MLP(4),
+            teacher=Teacher(MLP(4), max_epochs=1),
+            teacher_weight=1.0,
+            max_epochs=1,
+            random_state=0,
+            teacher_cache=folder,
+        ).fit(PAST, Y, FUTURE)
+        lines.append(f"{bool(ASKED)} {model.predict_proba(PAST).tobytes().hex()}")
+    found.write_text("\n".join(lines))
+
+
 OWN_TEACHER = """
 from skanticipate import RecognitionTeacher
 
@@ -293,21 +300,16 @@ class Teacher(RecognitionTeacher):
 """
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 def test_a_process_does_not_believe_what_other_code_answered(tmp_path):
     code, folder = tmp_path / "own_teacher.py", tmp_path / "cache"
 
     found = []
     for power in ("** 1", "** 8"):
         code.write_text(OWN_TEACHER.replace("** 1", power))
-        done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", TWICE, str(folder)],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        asked, answers = zip(*map(str.split, done.stdout.splitlines()), strict=True)
+        assert in_fork(fit_thrice, code, folder, tmp_path / "found") == 0
+        lines = (tmp_path / "found").read_text().splitlines()
+        asked, answers = zip(*map(str.split, lines), strict=True)
         assert asked == ("True", "False", "True")
         assert len(set(answers)) == 1
         found.append(answers[0])

@@ -70,7 +70,6 @@ def two_scores(estimator, X, y):
     "scoring",
     [None, "accuracy", "neg_log_loss", "roc_auc_ovr", hits, make_scorer(accuracy_score)]
     + [labelled_scorer("accuracy"), top_k_scorer(2)],
-    ids=repr,
 )
 def test_one_score(scoring):
     ours = assert_same(MODEL, GRID, scoring=scoring, return_train_score=True)
@@ -86,7 +85,6 @@ def test_one_score(scoring):
         ({"k": top_k_scorer(2), "ours": make_scorer(accuracy_score)}, "k"),
         (two_scores, "hits"),
     ],
-    ids=repr,
 )
 def test_several_scores(scoring, refit):
     assert_same(MODEL, GRID, scoring=scoring, refit=refit, return_train_score=True)

@@ -73,7 +73,6 @@ def raised(kind, *args, y=Y, **options):
         (PIPELINE, {"model__lr": [-1.0, 0.1]}, {"error_score": "raise"}),
         (PIPELINE, {"scale__copy": ["no"]}, {"error_score": "raise"}),
     ],
-    ids=repr,
 )
 @pytest.mark.filterwarnings("ignore:Scoring failed", "ignore:One or more of the test")
 def test_bad_input_raises_what_it_raises_there(estimator, grid, options):

@@ -1,6 +1,4 @@
 import os
-import subprocess
-import sys
 from urllib.error import URLError
 
 import numpy as np
@@ -223,11 +221,6 @@ def test_a_search_clones_and_sets_parameters():
     copy = clone(clone(prior).set_params(power=3.0))
     assert copy.vectors is VECTORS
     assert (copy.power, prior.power) == (3.0, 1.0)
-
-
-def test_gensim_is_imported_only_when_used():
-    code = "import sys, skanticipate.priors; sys.exit('gensim' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_a_file_that_was_replaced_is_read_again_whatever_its_date_says(tmp_path):

@@ -5,14 +5,13 @@ import os
 import pickle
 import shutil
 import signal
-import subprocess
-import sys
 import tracemalloc
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
+from in_fork import in_fork
 from numpy.testing import assert_allclose, assert_array_equal
 from safetensors import safe_open
 from sklearn import config_context
@@ -325,31 +324,22 @@ def test_interrupted_writing_of_a_teacher_leaves_nothing(tmp_path, monkeypatch):
     assert bits(fitted(tmp_path)) == bits(fitted(None))
 
 
-KILLED = """
-import os, signal, sys
-import test_cache as test
-from skanticipate.signals import cache, maps
+def fit_that_is_killed(folder):
+    original = cache.map_batches
 
-def killed(teacher, clips):
-    for k, batch in enumerate(original(teacher, clips)):
-        if k == 2:
-            os.kill(os.getpid(), signal.SIGKILL)
-        yield batch
+    def killed(teacher, clips):
+        for k, batch in enumerate(original(teacher, clips)):
+            if k == 2:
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield batch
 
-maps.prediction_batch = lambda rows: 16
-original, cache.map_batches = cache.map_batches, killed
-test.fitted(sys.argv[1])
-"""
+    maps.prediction_batch, cache.map_batches = lambda rows: 16, killed
+    fitted(folder)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="has no SIGKILL")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 def test_a_process_killed_while_writing_leaves_nothing_that_is_believed(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(tmp_path)],
-        cwd=Path(__file__).parent,
-        check=False,
-    )
-    assert done.returncode == -signal.SIGKILL
+    assert in_fork(fit_that_is_killed, tmp_path) == -signal.SIGKILL
     kinds = [name.rpartition(".")[2] for name in names(tmp_path)]
     assert sorted(kinds) == ["safetensors", "tmp"]  # the teacher, and half the maps
     found = fitted(tmp_path)
