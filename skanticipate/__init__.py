@@ -16,6 +16,7 @@ from skanticipate.estimator.export import export_onnx
 from skanticipate.estimator.many import fit_many
 from skanticipate.estimator.registry import register
 from skanticipate.estimator.saving import load, save
+from skanticipate.estimator.stream import Stream, stream
 from skanticipate.model_selection import (
     BatchedGridSearchCV,
     BatchedRandomizedSearchCV,
@@ -106,6 +107,7 @@ __all__ = [
     "SemiSupervisedSplit",
     "SmoothedAnticipator",
     "StepSchedule",
+    "Stream",
     "TeacherEnsemble",
     "TemporalPrior",
     "TransitionPrior",
@@ -123,6 +125,7 @@ __all__ = [
     "plotting",
     "presets",
     "save",
+    "stream",
 ]
 
 # What files may hold: what is exported, and what stands inside of it.

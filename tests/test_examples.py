@@ -27,4 +27,4 @@ def test_an_example_does_not_ask_for_its_file(path):
 
 
 def test_there_are_enough_examples_and_not_too_many():
-    assert 14 <= len(list(FOLDER.glob("plot_*.py"))) <= 18
+    assert len(list(FOLDER.glob("plot_*.py"))) >= 14

@@ -19,6 +19,7 @@ from skanticipate.data.warn import warn
 from skanticipate.estimator.blueprint import Blueprint, changed_parameters
 from skanticipate.estimator.memory import naming_memory_of_answers
 from skanticipate.estimator.saving import SaveMixin
+from skanticipate.estimator.stream import Stream
 from skanticipate.networks.inputs import check_codes
 from skanticipate.training.runtime import clip_reader, resolve_device, torch_threads
 from skanticipate.training.scoring import predict_batches, prediction_batch
@@ -120,6 +121,30 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         for stage in range(staged.shape[1]):
             yield np.ascontiguousarray(staged[:, stage])
 
+    def stream(self, n_streams=None):
+        """Open a stream, which answers while a video goes on, at one cost a step.
+
+        Parameters
+        ----------
+        n_streams : int, default=None
+            Number of videos that go on side by side; None means one, whose arrays lack
+            the axis of videos.
+
+        Returns
+        -------
+        Stream
+            ``update(X)`` reads a step of shape (d,) and gives the probabilities (C,)
+            that `predict_proba` gives for all steps so far. `skanticipate.stream` opens
+            one of a Pipeline.
+
+        Raises
+        ------
+        ValueError
+            If the network cannot go on from the step before; says why, and which can.
+        """
+        self._warn_of_changes()
+        return Stream(self, n_streams)
+
     def feature_map(self, X):
         """Feature vectors of each clip, by position: what feature losses compare.
 
@@ -201,6 +226,11 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         """Scores of the stage that answers.   -> (B, C)."""
         return output.logits[:, self.network_spec_.answering_stage()]
 
+    def _normalised(self, scores):
+        """Probabilities that scores (n, C) of the stage that answers stand for."""
+        check_no_nan(scores, 0)
+        return torch.softmax(self._adjusted(scores), -1)
+
     def _adjusted(self, scores):
         """Scores (..., C) without what the frequency of a class adds to them."""
         if self.logit_adjustment == 0:
@@ -214,25 +244,34 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         `finish` changes it in place: all that torch does has to be done in the region
         of threads.
         """
-        check_is_fitted(self)
-        if changed := self._changed_network():
-            warn(f"{changed} It has no effect before another fit.")
+        self._warn_of_changes()
         rows = self._check_like_fit(X, "X")
-        device, network = resolve_device(self.device), self.network_
         with (
-            torch_threads(self.n_threads, network),
+            torch_threads(self.n_threads, self.network_),
             naming_memory_of_answers(self, rows),
         ):
-            if device.type != "cpu":
-                network = self._blueprint().load(network.state_dict()).to(device)
-            dtype = next(network.parameters()).dtype
-            take = clip_reader(rows, dtype=dtype, device=device)
+            network = self._placed_network()
+            some = next(network.parameters())
+            take = clip_reader(rows, dtype=some.dtype, device=some.device)
             found = predict_batches(
                 network, take, len(rows), prediction_batch(rows), part
             )
             if finish is not None:
                 finish(found)
         return found
+
+    def _placed_network(self):
+        """The network on the device of predictions."""
+        device = resolve_device(self.device)
+        if device.type == "cpu":
+            return self.network_
+        return self._blueprint().load(self.network_.state_dict()).to(device)
+
+    def _warn_of_changes(self):
+        """Warn of parameters that have no effect on a fitted estimator."""
+        check_is_fitted(self)
+        if changed := self._changed_network():
+            warn(f"{changed} It has no effect before another fit.")
 
     def _changed_network(self):
         """What to say of parameters of `network` that were set after the fit, or ""."""

@@ -30,7 +30,19 @@ class Block(nn.Module):
         """(B, M, H), tokens (B, N, H) -> (B, M, H)."""
         read = self.norms[0](x if tokens is None else tokens)
         asking = read if tokens is None else x
-        x = x + self.dropout(self.attention(asking, read, **mask))
+        return self._think(x + self.dropout(self.attention(asking, read, **mask)))
+
+    def go_on(self, x, remembered):
+        """As `forward`, of one token (B, 1, H) more, in evaluation.
+
+        `remembered(keys, values)` takes those of the token (B, h, 1, H / h) and gives
+        those of all tokens that it may see (B, h, N, H / h), with `real` (B, N).
+        """
+        read = self.norms[0](x)
+        known = remembered(*self.attention.keys_and_values(read))
+        return self._think(x + self.attention.ask(read, *known))
+
+    def _think(self, x):
         hidden = functional.gelu(self.widen(self.norms[1](x)), approximate="tanh")
         return x + self.dropout(self.narrow(hidden))
 
@@ -55,7 +67,7 @@ class Attention(nn.Module):
         Each row needs a real token.
         """
         queries = self._heads(self.query(asking))
-        keys, values = map(self._heads, self.key_value(tokens).chunk(2, -1))
+        keys, values = self.keys_and_values(tokens)
         mask = None if real is None else real[:, None, None]  # (B, 1, 1, N)
         if self.training and self.dropout.p > 0:
             read = self._read_dropped(queries, keys, values, mask, causal)
@@ -63,6 +75,23 @@ class Attention(nn.Module):
             read = functional.scaled_dot_product_attention(
                 queries, keys, values, attn_mask=mask, is_causal=causal
             )
+        return self.output(read.transpose(1, 2).flatten(2))
+
+    def keys_and_values(self, tokens):
+        """What tokens (B, N, H) show to those who ask.   -> each (B, h, N, H / h)."""
+        return tuple(map(self._heads, self.key_value(tokens).chunk(2, -1)))
+
+    def ask(self, asking, keys, values, real):
+        """As `forward` in evaluation, of keys and values (B, h, N, H / h) made before.
+
+        (B, M, H), real (B, N) -> (B, M, H)
+        """
+        read = functional.scaled_dot_product_attention(
+            self._heads(self.query(asking)),
+            keys,
+            values,
+            attn_mask=real[:, None, None],
+        )
         return self.output(read.transpose(1, 2).flatten(2))
 
     def _read_dropped(self, queries, keys, values, mask, causal):

@@ -107,6 +107,7 @@ class AttentiveProbe(RandomDelay, NetworkSpec):
     stacks = True
     fixed_shape = False
     _any_length = True
+    _looks = "its tokens attend to all steps, later ones too, and count from the end"
 
     def __init__(
         self,

@@ -120,12 +120,17 @@ class NetworkSpec(BaseEstimator):
     _only_for_fit = ("weights",)  # which predictions do not depend on
     _by_place = False  # whether the place of a step counts, with a single stage too
     _any_length = False  # whether a graph of it takes clips of any number of steps
+    _stepper = None  # kind of `Stepper`, of networks that can read step by step
+    _looks = "its spec does not say how it goes on from the step before"
 
     def __init_subclass__(cls, **options):
         """Complete the docstring of a subclass."""
         super().__init_subclass__(**options)
         if cls.__doc__ is not None:
             cls.__doc__ = filled(cls.__doc__, "{weights}", WEIGHTS_PARAGRAPH)
+        if "build" in vars(cls):  # what is inherited was said of another network
+            for name in {"_stepper", "_looks"} - vars(cls).keys():
+                setattr(cls, name, getattr(NetworkSpec, name))
 
     @classmethod
     @cache
@@ -278,6 +283,33 @@ class NetworkSpec(BaseEstimator):
             None where the spec does not say.
         """
         return None
+
+    def stepper(self, network):
+        """What reads a clip step by step, for `stream`.
+
+        Parameters
+        ----------
+        network : torch.nn.Module
+            What `build` gave, trained, in evaluation mode.
+
+        Returns
+        -------
+        Stepper
+
+        Raises
+        ------
+        ValueError
+            If the network cannot, or does not go on from what it was at the step
+            before.
+        """
+        if self._stepper is None:
+            raise ValueError(
+                f"{type(self).__name__} cannot read a stream: {self._looks}. LSTM "
+                "(with cell='gru' too), RULSTM, ModalityAttention, FrameMLP and "
+                "AVTHead can; of others call predict_proba for the clip so far."
+            )
+        n_stages = len(self.stage_times())
+        return self._stepper(network, self.answering_stage(), n_stages)
 
     def stage_times(self):
         """Anticipation time of each stage in seconds, NaN where it is not known."""

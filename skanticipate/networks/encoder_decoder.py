@@ -109,6 +109,7 @@ class EncoderDecoderLSTM(RandomDelay, StagedSpec):
     }
     uses_global_rng = False
     fixed_shape = False
+    _looks = "its decoder starts anew at each step, anticipation_steps steps back"
     _by_place = True  # the decoder reads the last steps, the encoder the others
 
     def __init__(

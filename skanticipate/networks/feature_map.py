@@ -77,6 +77,7 @@ class FeatureMapNet(NetworkSpec):
     }
     uses_global_rng = False
     fixed_shape = False
+    _looks = "its convolutions look at the steps before and after each"
 
     def __init__(
         self,

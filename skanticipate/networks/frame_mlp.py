@@ -3,6 +3,7 @@
 from skanticipate.networks.base import Output, initialize
 from skanticipate.networks.delays import DELAY_CONSTRAINTS, RandomDelay
 from skanticipate.networks.inputs import clip_input, mean_over_steps
+from skanticipate.networks.mean_steps import MeanStepper
 from skanticipate.networks.mlp import MLP, Perceptron
 
 
@@ -58,6 +59,7 @@ class FrameMLP(RandomDelay, MLP):
     _parameter_constraints = {**MLP._parameter_constraints, **DELAY_CONSTRAINTS}
     fixed_shape = False
     _any_length = True
+    _stepper = MeanStepper
 
     def __init__(
         self,

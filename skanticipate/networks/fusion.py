@@ -10,6 +10,7 @@ from torch import nn
 from skanticipate.data.numbers import Interval
 from skanticipate.networks.bare import skip_init
 from skanticipate.networks.base import Dropout, Output, initialize
+from skanticipate.networks.fused_steps import FusedStepper
 from skanticipate.networks.pretrained import WEIGHTS_CONSTRAINT, brief_where_printed
 from skanticipate.networks.rulstm import RULSTM
 from skanticipate.networks.stages import StagedSpec
@@ -103,6 +104,7 @@ class ModalityAttention(StagedSpec, _BaseComposition):
     }
     uses_global_rng = False
     fixed_shape = False
+    _stepper = FusedStepper
 
     def __init__(self, branches, *, dropout=0.8, branch_epochs=0, weights=None):
         self.branches = branches
@@ -324,13 +326,13 @@ class _ModalityAttention(nn.Module):
             # The loss is a mean over stages: each branch has its own, M times S.
             answers = torch.cat(logits, 1)
         else:
-            weights = self._weigh(hidden, cells).split(1, -1)  # M times (B, S, 1)
+            weights = self.weigh(hidden, cells).split(1, -1)  # M times (B, S, 1)
             answers = sum(w * z for w, z in zip(weights, logits, strict=True))
         return Output(answers, torch.cat(hidden, -1), mask=mask)
 
     def attention(self, clips):
         """Weight of each branch at each stage.   (B, ...) -> (B, S, M), sums of 1."""
-        return self._weigh(*self._unroll(clips)[:2])
+        return self.weigh(*self._unroll(clips)[:2])
 
     def _unroll(self, clips):
         """Last unrolled states and rolling cells of each branch, and their mask."""
@@ -343,6 +345,7 @@ class _ModalityAttention(nn.Module):
         )
         return hidden, cells, masks[0]  # a step is padding in all channels or in none
 
-    def _weigh(self, hidden, cells):
+    def weigh(self, hidden, cells):
+        """Weight of each branch, from its states (..., H).   -> (..., M)."""
         parts = [part for pair in zip(hidden, cells, strict=True) for part in pair]
         return self.mlp(torch.cat(parts, -1)).softmax(-1)

@@ -103,6 +103,7 @@ class InceptionTail(NetworkSpec):
     }
     uses_global_rng = False
     fixed_shape = False
+    _looks = "its convolutions look at the steps before and after each"
     _maps_only = True
 
     def __init__(

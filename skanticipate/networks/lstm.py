@@ -12,6 +12,7 @@ from skanticipate.networks.delays import DELAY_CONSTRAINTS, RandomDelay
 from skanticipate.networks.heads import classifier
 from skanticipate.networks.inputs import clip_input, hold_last, real_first
 from skanticipate.networks.pretrained import WEIGHTS_CONSTRAINT
+from skanticipate.networks.recurrent_steps import RecurrentStepper
 from skanticipate.networks.stages import STAGE_CONSTRAINTS, StagedSpec, check_steps
 
 
@@ -94,6 +95,7 @@ class LSTM(RandomDelay, StagedSpec):
     stacks = True
     fixed_shape = False
     _any_length = True
+    _stepper = RecurrentStepper
 
     def __init__(
         self,

@@ -61,6 +61,7 @@ class MLP(NetworkSpec):
     }
     uses_global_rng = False
     stacks = True
+    _looks = "it reads all values of a clip at once"
 
     def __init__(
         self,

@@ -17,6 +17,7 @@ from skanticipate.networks.recurrence import (
     project,
     run_lstm,
 )
+from skanticipate.networks.recurrent_steps import RollingStepper
 from skanticipate.networks.stages import STAGE_CONSTRAINTS, StagedSpec, check_steps
 
 
@@ -106,6 +107,7 @@ class RULSTM(StagedSpec):
     }
     uses_global_rng = False
     fixed_shape = False
+    _stepper = RollingStepper
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ from skanticipate.data.numbers import Interval
 from skanticipate.networks.attention import SMALL, Block, check_heads, start_small
 from skanticipate.networks.bare import skip_init
 from skanticipate.networks.base import Dropout, Output, initialize
+from skanticipate.networks.causal_steps import CausalStepper
 from skanticipate.networks.delays import DELAY_CONSTRAINTS, RandomDelay
 from skanticipate.networks.heads import classifier
 from skanticipate.networks.inputs import clip_input, hold_last, real_first
@@ -154,6 +155,7 @@ class AVTHead(RandomDelay, StagedSpec):
     uses_global_rng = False
     fixed_shape = False
     _any_length = True
+    _stepper = CausalStepper
 
     def __init__(
         self,

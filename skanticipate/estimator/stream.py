@@ -1,0 +1,311 @@
+"""Anticipation while a video goes on: one step in, probabilities out."""
+
+from collections import deque
+from numbers import Integral
+
+import numpy as np
+import torch
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from skanticipate.data.numbers import Interval
+from skanticipate.data.validation import check_as_meant
+from skanticipate.preprocessing.frames import PerFrame
+from skanticipate.preprocessing.slices import LastAxisSlice
+from skanticipate.training.runtime import torch_threads
+
+_PER_FRAME = PerFrame, LastAxisSlice  # transformers that know nothing of other steps
+
+
+def stream(model, n_streams=None):
+    """Open a stream of a fitted model, which answers while a video goes on.
+
+    Steps are read one by one as they come, and the network goes on from where it was: a
+    step costs the same, however many came before. The answers are those of
+    `predict_proba` for the clip so far.
+
+    Parameters
+    ----------
+    model : SmoothedAnticipator, DistilledAnticipator, RecognitionTeacher or Pipeline
+        Fitted. In a Pipeline all steps before the last must be `PerFrame`,
+        `LastAxisSlice` or "passthrough". A search stands for its best estimator.
+    n_streams : int, default=None
+        Number of videos that go on side by side; None means one, whose arrays lack the
+        axis of videos.
+
+    Returns
+    -------
+    Stream
+
+    Raises
+    ------
+    TypeError
+        If there is no network that could read steps, or a step of a Pipeline may look
+        at other frames than the one that it transforms.
+    ValueError
+        If the network cannot go on from the step before; says why, and which can.
+        If `n_streams` is no positive whole number.
+    NotFittedError
+        If the model is not fitted.
+
+    See Also
+    --------
+    Stream : What it returns.
+
+    Examples
+    --------
+    >>> import skanticipate
+    >>> from skanticipate import LSTM, SmoothedAnticipator
+    >>> from skanticipate.datasets import make_kitchen
+    >>> kitchen = make_kitchen(n_steps=6, random_state=0)
+    >>> model = SmoothedAnticipator(LSTM(16), max_epochs=2, random_state=0)
+    >>> model = model.fit(kitchen.X_past, kitchen.y)
+    >>> stream = skanticipate.stream(model)  # or model.stream()
+    >>> for step in kitchen.X_past[0]:  # (d,)
+    ...     proba = stream.update(step)  # (C,)
+    >>> bool(abs(proba - model.predict_proba(kitchen.X_past[:1])[0]).max() < 1e-6)
+    True
+    """
+    transformers = []
+    while not hasattr(model, "stream"):
+        if isinstance(model, Pipeline):
+            check_is_fitted(model)
+            *before, model = (part for _, part in model.steps)
+            transformers += [part for part in before if not _passes(part)]
+        elif isinstance(model, FrozenEstimator):
+            model = model.estimator
+        elif hasattr(model, "best_estimator_"):
+            model = model.best_estimator_
+        else:
+            _refuse(model)
+    for part in transformers:
+        if not isinstance(part, _PER_FRAME):
+            raise TypeError(
+                f"A stream shows the step {part!r} of the Pipeline one frame at a "
+                "time, and it may need others. PerFrame and LastAxisSlice do not: wrap "
+                "a transformer of single frames in PerFrame."
+            )
+    return Stream(model, n_streams, transformers)
+
+
+def _passes(part):
+    return part is None or part == "passthrough"
+
+
+def _refuse(model):
+    """Say why a model that is no anticipator has no stream."""
+    if hasattr(model, "fit"):
+        check_is_fitted(model)
+    raise TypeError(
+        "stream expects a fitted anticipator, or a Pipeline or search that ends in "
+        f"one, got {type(model).__name__}: open a stream for each anticipator in it, "
+        "and combine what they say."
+    )
+
+
+class Stream:
+    """What a fitted anticipator says while videos go on; `stream` makes it.
+
+    It keeps the state that all steps since the last `reset` have left. It ends with
+    another `fit` of the model. A stream is for one thread at a time.
+
+    Parameters
+    ----------
+    model : SmoothedAnticipator, DistilledAnticipator or RecognitionTeacher
+        Fitted.
+    n_streams : int, default=None
+        Number of videos n; None means one, whose arrays lack the axis of videos.
+    transformers : list of PerFrame and LastAxisSlice, default=()
+        What steps go through before the model sees them, in order, fitted.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (C,)
+        Labels of the columns of all answers.
+
+    See Also
+    --------
+    stream : Opens one, of a Pipeline too.
+
+    Notes
+    -----
+    The answer is that of the stage at `anticipation_time`. Where this is not the last
+    one, `predict_proba` reports what the network said some steps before the end of the
+    clip, and so does `update`; `now` says what the same stage gives for an action that
+    is `anticipation_time` away from the step read last.
+
+    A video that is shorter than `anticipation_steps`, which `predict_proba` refuses, is
+    answered as if it were padded on the left.
+
+    Examples
+    --------
+    Two videos side by side, of which the second lacks a step:
+
+    >>> import numpy as np
+    >>> from skanticipate import LSTM, SmoothedAnticipator
+    >>> from skanticipate.datasets import make_kitchen
+    >>> kitchen = make_kitchen(n_steps=6, random_state=0)
+    >>> model = SmoothedAnticipator(LSTM(16), max_epochs=2, random_state=0)
+    >>> stream = model.fit(kitchen.X_past, kitchen.y).stream(2)
+    >>> first = stream.update(kitchen.X_past[:2, 0])  # (n, d) -> (n, C)
+    >>> steps = kitchen.X_past[:2, 1].copy()
+    >>> steps[1] = np.nan
+    >>> (stream.update(steps) == first).all(axis=1)
+    array([False,  True])
+    >>> stream.reset([0]).update(kitchen.X_past[:2, 0]).shape  # another video begins
+    (2, 20)
+    """
+
+    def __init__(self, model, n_streams=None, transformers=()):
+        check_is_fitted(model)
+        whole = Interval(Integral, 1, None, closed="left")
+        if n_streams is not None and not whole.is_satisfied_by(n_streams):
+            raise ValueError(
+                f"n_streams must be a positive whole number or None, got {n_streams!r}."
+            )
+        self.n_streams = n_streams
+        self.classes_ = model.classes_
+        self._model, self._fitted = model, model.network_
+        self._transformers = list(transformers)
+        shape = *model.input_shape_[1:-1], model.feature_dim_
+        if self._transformers:
+            shape = *shape[:-1], self._transformers[0].feature_dim_
+        self._step_shape = shape
+        spec = model.network_spec_
+        with torch_threads(model.n_threads, model.network_):
+            self._network = model._placed_network()
+            self._stepper = spec.stepper(self._network)
+        self._has_codes = getattr(spec, "embedding", None) is not None
+        some = next(self._network.parameters())
+        self._device = some.device
+        self._kind = np.float64 if some.dtype == torch.float64 else np.float32
+        self._states = deque(maxlen=self._stepper.lag + 1)
+        self.reset()
+
+    @torch.inference_mode()
+    def update(self, X):
+        """Read one step of each video, or several.
+
+        Parameters
+        ----------
+        X : array-like of shape (d,) or (k, d); with `n_streams` (n, d) or (n, k, d)
+            Features of one step, or of k, the latest last, as `predict_proba` takes
+            them; where it takes maps, (..., d) stands for (d,). A step that is all NaN,
+            or codes of -1, is missing, and leaves the video as it was.
+
+        Returns
+        -------
+        ndarray of shape (C,), or (n, C) with `n_streams`
+            Probabilities after the last step, as `predict_proba` gives them for all
+            steps since the last `reset`; columns in the order of `classes_`.
+
+        Raises
+        ------
+        ValueError
+            If the shape is another, a value is not finite, an `AVTHead` has no
+            positions left, or the model was fitted again. The stream is as it was
+            before the call.
+        """
+        clips = self._check(X)
+        with torch_threads(self._model.n_threads, self._network):
+            states = self._read(clips)
+            proba = self._answer(states[0])
+        self._states = states
+        return proba
+
+    @torch.inference_mode()
+    def now(self):
+        """Probabilities of what begins `anticipation_time` after the step read last.
+
+        They are what `update` would give if as many steps were missing from here on as
+        the stage lies back. Where `anticipation_time` is None they are what it gave.
+
+        Returns
+        -------
+        ndarray of shape (C,), or (n, C) with `n_streams`
+        """
+        with torch_threads(self._model.n_threads, self._network):
+            return self._answer(self._states[-1])
+
+    @torch.inference_mode()
+    def reset(self, streams=None):
+        """Begin anew, as if no step had been read.
+
+        Parameters
+        ----------
+        streams : array-like of int or bool, default=None
+            Indices of the videos that begin anew, or a mask of shape (n,); None means
+            all.
+
+        Returns
+        -------
+        self : object
+        """
+        with torch_threads(self._model.n_threads, self._network):
+            if streams is None:
+                begin = self._stepper.start(self.n_streams or 1)
+                self._states.extend([begin] * self._states.maxlen)
+                return self
+            rows = np.arange(self.n_streams or 1)[np.asarray(streams)]
+            rows = torch.from_numpy(np.atleast_1d(rows))
+            for state in self._states:
+                for part in state:
+                    part[rows.to(part.device)] = 0
+        return self
+
+    def _check(self, X):
+        """Steps as clips, transformed and checked.   -> ndarray (n, k, ...)."""
+        if self._model.network_ is not self._fitted:
+            raise ValueError(
+                "The model was fitted again after the stream was opened: open another."
+            )
+        check_as_meant(X, "X")
+        steps = np.asarray(X)
+        videos = () if self.n_streams is None else (self.n_streams,)
+        one_step = *videos, *self._step_shape
+        if steps.shape == one_step:
+            n_steps = 1
+        else:
+            n_steps = steps.shape[len(videos)] if steps.ndim > len(one_step) else 0
+            if steps.shape != (*videos, n_steps, *self._step_shape):
+                several = ", ".join(map(str, (*videos, "k", *self._step_shape)))
+                raise ValueError(
+                    f"X has shape {steps.shape}, but a step of this stream has shape "
+                    f"{one_step}, and k steps ({several})."
+                )
+        clips = steps.reshape(self.n_streams or 1, n_steps, *self._step_shape)
+        if self._is_plain(X):
+            return clips
+        for transformer in self._transformers:
+            clips = transformer.transform(clips)
+        return self._model._check_like_fit(clips, "X").base
+
+    def _is_plain(self, X):
+        """Whether steps are finite numbers that the network reads: as nearly always."""
+        if self._transformers or self._has_codes or type(X) is not np.ndarray:
+            return False
+        if X.dtype.kind != "f" or not X.size:
+            return False
+        with np.errstate(over="ignore", invalid="ignore"):
+            return bool(np.isfinite(X.sum()))
+
+    def _read(self, clips):
+        """States after all steps, of the past no more than is needed."""
+        clips = np.ascontiguousarray(clips, self._kind)
+        clips = torch.from_numpy(clips).to(self._device)
+        steps, real = self._stepper.steps(clips)  # (n, k, e), (n, k)
+        if real is not None and bool(real.all()):
+            real = None
+        n_more = steps.shape[1] if real is None else real.sum(1)
+        self._stepper.check(self._states[-1], n_more)
+        states = self._states.copy()
+        for k in range(steps.shape[1]):
+            at_k = None if real is None else real[:, k]
+            states.append(self._stepper.read(states[-1], steps[:, k], at_k))
+        return states
+
+    def _answer(self, state):
+        """Probabilities that a state stands for."""
+        proba = self._model._normalised(self._stepper.scores(state).cpu()).numpy()
+        return proba[0] if self.n_streams is None else proba
