@@ -104,6 +104,7 @@ class ObservationRatioDisplay(CurveDisplay):
             Shares in (0, 1]. None takes those of the dicts of estimators, and where
             there are none 0.1, 0.2, ..., 1.0.
         k : int, default=1
+            How many classes an answer may name.
         ax : matplotlib Axes, default=None
             None makes a figure.
         **kwargs
@@ -158,6 +159,7 @@ class ObservationRatioDisplay(CurveDisplay):
         fractions : array-like of shape (F,)
             Share of each of these arrays, in (0, 1].
         k : int, default=1
+            How many classes an answer may name.
         classes : array-like of shape (C,), default=None
             The label of each column. None means that `y_true` holds column numbers.
         ax : matplotlib Axes, default=None
