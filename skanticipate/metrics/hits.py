@@ -99,7 +99,12 @@ def ranks(scores, codes):
 
 
 def check_distinct(labels, name):
-    """Refuse a list of labels that repeats one."""
+    """Refuse a list of labels that repeats one, or holds what is none."""
+    strange = [label for label in labels if isinstance(label, list | dict | set)]
+    if strange:
+        raise ValueError(
+            f"{name} must hold one label each, strings or numbers, got {strange[0]!r}."
+        )
     if len(set(labels)) < len(labels):
         raise ValueError(f"{name} must not repeat a label, got {labels[:10]}.")
 

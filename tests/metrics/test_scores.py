@@ -157,6 +157,7 @@ def test_scores_may_be_half_precision_and_read_only():
         ([0, 1, -1, 4], SCORES, {}, "got -1: drop unlabelled rows"),
         (Y, SCORES, {"classes": [0, 1, 4]}, "5 columns but there are 3 classes"),
         (Y, SCORES, {"classes": [0, 1, 1, 3, 4]}, "must not repeat a label"),
+        (Y, SCORES, {"classes": [[0], 1, 2, 3, 4]}, "must hold one label each"),
         (Y, np.where(SCORES > 0.4, np.nan, SCORES), {}, "y_score contains NaN"),
         (Y, SCORES[0], {}, r"y_score must have shape \(n, C\), got \(5,\)"),
         (Y, SCORES, {"k": 0}, "k == 0, must be >= 1"),
