@@ -160,9 +160,9 @@ class LabelTerm(Term):
     def slopes(self, logits, samples):
         """Cross-entropy, less the entropy of answers, and its gradient."""
         losses, slopes = self.targets.slopes(logits, samples)
-        return losses if self.entropy is None else losses - self.entropy[
-            samples
-        ], slopes
+        if self.entropy is not None:
+            losses -= self.entropy[samples]
+        return losses, slopes
 
     def losses(self, output, batch, samples, rows):
         """Cross-entropy, less the entropy of answers.   -> (B,)."""
