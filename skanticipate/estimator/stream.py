@@ -158,7 +158,7 @@ class Stream:
     """
 
     def __init__(self, model, n_streams=None, transformers=()):
-        check_is_fitted(model)
+        model._warn_of_changes()
         whole = Interval(Integral, 1, None, closed="left")
         if n_streams is not None and not whole.is_satisfied_by(n_streams):
             raise ValueError(

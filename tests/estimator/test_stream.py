@@ -385,8 +385,9 @@ def test_a_transformer_without_positions_left_asks_for_a_reset(rollout_steps):
 def test_changed_parameters_are_told():
     model = fitted(LSTM(6))
     model.set_params(network__hidden_size=7)
-    with pytest.warns(UserWarning, match="hidden_size.*after the fit"):
-        model.stream()
+    for open_stream in (SmoothedAnticipator.stream, skanticipate.stream):
+        with pytest.warns(UserWarning, match="hidden_size.*after the fit"):
+            open_stream(model)
 
 
 # ------------------------------------------------------------- what stays as it was
