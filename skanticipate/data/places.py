@@ -92,9 +92,8 @@ def check_steps_alike(clips, labels, name):
     steps = index_of(first) if hasattr(first, "columns") else None
     columns = column_names(labels)
     if steps is not None and columns is not None:
-        check_order(
-            columns, steps, f"The columns of {name}, next to the steps of X_past,"
-        )
+        what = f"The columns of {name}, next to the steps of X_past,"
+        check_order(columns, steps, what)
 
 
 def check_even(table, name):

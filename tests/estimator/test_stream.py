@@ -1,5 +1,7 @@
 """Streams against `predict_proba` of the steps so far."""
 
+import copy
+import pickle
 import tracemalloc
 
 import numpy as np
@@ -405,6 +407,25 @@ def test_arrays_that_were_read_are_not_kept(spec):
     np.testing.assert_array_equal(stream.now(), expected)
     stream.reset([0])
     assert (buffer == 100).all()
+
+
+@every_spec
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy])
+def test_a_copy_goes_on_by_itself(spec, duplicate):
+    """Both read on in turn; oracle: whole clips, which begin alike."""
+    model, clips = fitted(spec), X[:2].copy()
+    clips[1, :-3] = clips[0, :-3]
+    first = model.stream()
+    first.update(clips[0, :-3])
+    streams = [first, duplicate(first)]
+    for k in (-3, -2, -1):
+        found = [s.update(clip[k]) for s, clip in zip(streams, clips, strict=True)]
+    close(found, model.predict_proba(clips))
+
+
+def test_a_stream_does_not_pickle():
+    with pytest.raises(TypeError, match="pickle its model"):
+        pickle.dumps(fitted(LSTM(6)).stream())
 
 
 @every_spec
