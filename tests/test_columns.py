@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from skanticipate import (
     LSTM,
     MLP,
+    AVTHead,
     DistilledAnticipator,
     HistoryEncoder,
     HistoryTeacher,
@@ -401,3 +402,20 @@ def test_a_frozen_teacher_refuses_other_columns():
     teacher = FrozenEstimator(LogisticRegression().fit(WIDE.iloc[:, 4:], Y.clip(0)))
     with pytest.raises(ValueError, match=r"X_future_unlabeled are named \['f0', "):
         student(teacher=teacher).fit(PAST, Y, WIDE.iloc[:, :4])
+
+
+def test_labels_of_steps_are_in_the_order_of_the_steps():
+    names = ["third", "second", "first"]
+    clips = [
+        pd.DataFrame(np.eye(3) + k, index=names, columns=list("abc")) for k in range(4)
+    ]
+    labels = pd.DataFrame([[0, 1, 0]] * 4, columns=names)
+    model = SmoothedAnticipator(
+        AVTHead(8, n_heads=2, past_weight=1.0), max_epochs=1, random_state=0
+    )
+    y = [0, 1, 0, 1]
+    expected = model.fit(clips, y, y_past=labels.to_numpy()).predict_proba(clips)
+    found = model.fit(clips, y, y_past=labels).predict_proba(clips)
+    assert_allclose(found, expected, rtol=0, atol=0)
+    with pytest.raises(ValueError, match="columns of y_past, next to the steps"):
+        model.fit(clips, y, y_past=labels[names[::-1]])

@@ -5,6 +5,7 @@ import joblib
 import numpy as np
 import pytest
 import torch
+from numpy.testing import assert_array_equal
 from torch import nn
 
 from skanticipate import (
@@ -333,3 +334,17 @@ def test_distillation_gives_the_same_bits_in_worker_processes():
             joblib.delayed(distilled_bits)(*call) for call in DISTILLED
         )
     assert found == [first_distilled_bits(*call) for call in DISTILLED]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_the_default_type_of_torch_draws_no_other_weights(dtype):
+    clips = np.random.default_rng(0).normal(size=(12, 4, 3)).astype(np.float32)
+    model = SmoothedAnticipator(LSTM(4, dropout=0.5), max_epochs=2, random_state=0)
+    expected = model.fit(clips, np.arange(12) % 3).predict_proba(clips)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        found = model.fit(clips, np.arange(12) % 3).predict_proba(clips)
+    finally:
+        torch.set_default_dtype(before)
+    assert_array_equal(found, expected)

@@ -387,3 +387,35 @@ def test_labels_with_gaps_are_not_taken_for_numbers_of_a_wrapper():
     for labels in ([0, 2, 4], [0, 1, 3]):
         y = np.array(labels)[TRUTH]
         assert not said(lambda y=y: clone(model).fit(X, y))
+
+
+def _weighing(class_weight):
+    return SmoothedAnticipator(
+        MLP(4), class_weight=class_weight, max_epochs=1, random_state=0
+    )
+
+
+@pytest.mark.parametrize(
+    "fit",
+    [
+        lambda m: VotingClassifier([("a", m)], voting="soft").fit(X, TRUTH + 1),
+        lambda m: StackingClassifier([("a", m)], cv=2).fit(X, TRUTH + 1),
+        lambda m: BaggingClassifier(m, n_estimators=1).fit(X, TRUTH + 1),
+        lambda m: cross_val_predict(m, X, TRUTH + 1, method="predict_proba", cv=2),
+    ],
+    ids=["voting", "stacking", "bagging", "cross_val_predict"],
+)
+def test_weights_of_some_labels_where_labels_are_numbered(fit):
+    """Of the labels 1, 2 and 3 the wrapper makes 0, 1 and 2: 1 is the second one."""
+    with pytest.warns(UserWarning, match=r"class_weight=\{1: 5.0\} names some of the"):
+        fit(_weighing({1: 5.0}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit(_weighing({0: 5.0, 1: 1.0, 2: 1.0}))
+
+
+def test_weights_of_some_labels_that_nobody_numbers():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        _weighing({1: 5.0}).fit(X, TRUTH)
+        cross_val_score(_weighing({1: 5.0}), X, TRUTH, cv=2)

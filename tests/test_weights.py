@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_array_equal
+from sklearn import config_context
 from sklearn.naive_bayes import GaussianNB
 
 from skanticipate import (
@@ -179,3 +180,12 @@ def test_futures_that_nobody_looks_at_may_be_missing():
     plain = smoothed().fit(X, Y).predict_proba(X)
     for futures in ([None] * 24, [np.nan] * 24, [None, *X[1:]], X, RowView(X)):
         assert_array_equal(smoothed().fit(X, Y, futures).predict_proba(X), plain)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_are_numbers_though_nobody_looks(value):
+    weights = np.ones(24)
+    weights[3] = value
+    with config_context(assume_finite=True):
+        with pytest.raises(ValueError, match="sample_weight contains NaN or infinity"):
+            smoothed().fit(X, Y, sample_weight=weights)

@@ -10,6 +10,7 @@ from skanticipate.data.missing import refuse_masked
 from skanticipate.data.names import (
     check_order,
     check_tables_alike,
+    column_names,
     index_of,
     row_names,
 )
@@ -68,6 +69,31 @@ def check_ascending(table, name):
             "in the order of the rows, the latest last: sort them, "
             "table.sort_index(); or pass table.to_numpy(), if they are in order."
         )
+
+
+def check_steps_alike(clips, labels, name):
+    """Refuse a table of labels whose columns are the steps of clips in another order.
+
+    Parameters
+    ----------
+    clips : object
+        Only a list of tables, whose rows are steps, names them.
+    labels : object
+        Only what has `columns` names them, too.
+    name : str
+        What the labels are called.
+
+    Raises
+    ------
+    ValueError
+        If the names are the same and their order is not.
+    """
+    first = clips[0] if isinstance(clips, list | tuple) and len(clips) else None
+    steps = index_of(first) if hasattr(first, "columns") else None
+    columns = column_names(labels)
+    if steps is not None and columns is not None:
+        what = f"The columns of {name}, next to the steps of X_past,"
+        check_order(columns, steps, what)
 
 
 def check_even(table, name):

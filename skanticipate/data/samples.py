@@ -66,6 +66,8 @@ def check_weights(codes, sample_weight):
     weights = _check_sample_weight(
         sample_weight, codes, dtype=np.float64, ensure_non_negative=True
     )
+    if not np.isfinite(weights).all():  # with assume_finite nobody has looked
+        raise ValueError("Input sample_weight contains NaN or infinity.")
     if not weights.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
     least, most = weights[weights > 0].min(), weights.max()

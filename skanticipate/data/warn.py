@@ -33,12 +33,15 @@ def warn(message, category=UserWarning):
     warnings.warn(message, category, stacklevel=level)
 
 
-def is_called_by(module):
-    """Whether a function of a module waits for what calls this one."""
+def is_called_by(module, function=None):
+    """Whether a function of a module, any or one, waits for what calls this one."""
     frame = sys._getframe(1)
-    while frame is not None and frame.f_globals.get("__name__") != module:
+    while frame is not None:
+        if frame.f_globals.get("__name__") == module:
+            if function in (None, frame.f_code.co_name):
+                return True
         frame = frame.f_back
-    return frame is not None
+    return False
 
 
 def is_one_of_many():

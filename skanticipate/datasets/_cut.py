@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils import Bunch
 from sklearn.utils._param_validation import HasMethods, StrOptions, validate_params
 
+from skanticipate.data.missing import refuse_masked
 from skanticipate.data.numbers import Interval
 from skanticipate.data.rows import RowView
 from skanticipate.datasets._features import FeatureTable
@@ -186,6 +187,7 @@ def cut_clips(
     if has_labels:
         data.y = columns[2][kept]
     if "id" in segments:
+        refuse_masked(segments["id"], "id", "Name every segment, or drop these.")
         data.ids = np.asarray(segments["id"])[kept]
     if future_steps is not None:
         inside = np.linspace(start, stop, future_steps + 1, axis=1, dtype=int)[kept, 1:]

@@ -36,7 +36,8 @@ def first_fraction(clips, fraction=0.2):
     ----------
     clips : ndarray of shape (n, T, d) or (n, T, ..., d), or list of n arrays (T_i, ...)
         Features of the steps of each clip, the latest step last. Steps of NaN at the
-        start are padding, as :func:`skanticipate.pad_clips` adds it, and do not count.
+        start are padding, as :func:`skanticipate.pad_clips` adds it, and at the end,
+        and do not count.
     fraction : float, default=0.2
         Share of the steps that is seen, above 0 and at most 1.
 
@@ -49,7 +50,7 @@ def first_fraction(clips, fraction=0.2):
             The first max(1, ceil(`fraction` T_i)) steps of each clip, S being the
             largest such number; the others are padded on the left with NaN.
         X_future : ndarray of shape (n, T, d) or (n, T, ..., d)
-            All steps, padded likewise.
+            All steps, padded on the left likewise.
 
     Raises
     ------
@@ -102,12 +103,12 @@ def first_fraction(clips, fraction=0.2):
     20
     """
     whole = pad_clips(clips)  # (n, T, ..., d)
-    parts = []
-    for steps in steps_of_clips(whole):
+    clips, parts = steps_of_clips(whole), []
+    for steps in clips:
         # Rounded, or 7 % of 100 would be 7.000000000000001 steps, and 8.
         seen = max(1, math.ceil(round(fraction * len(steps), 6)))
         parts.append(steps[:seen])
-    return EarlyClips(pad_clips(parts), whole)
+    return EarlyClips(pad_clips(parts), pad_clips(clips, n_steps=whole.shape[1]))
 
 
 def steps_of_clips(whole):
@@ -125,4 +126,5 @@ def steps_of_clips(whole):
             f"clip {empty[0]} has no step ({empty.size} such clips): drop them."
         )
     first = np.argmin(padded, axis=1)
-    return [clip[start:] for clip, start in zip(whole, first, strict=True)]
+    stop = whole.shape[1] - np.argmin(padded[:, ::-1], axis=1)
+    return [clip[i:k] for clip, i, k in zip(whole, first, stop, strict=True)]

@@ -1,11 +1,13 @@
 """A table of segments divided by the persons who were filmed."""
 
 import re
+from collections.abc import Mapping
 
 import numpy as np
-from sklearn.utils import Bunch
+from sklearn.utils import Bunch, _safe_indexing
 
 from skanticipate.data.missing import as_list, check_label_list
+from skanticipate.data.names import check_rows_alike
 from skanticipate.datasets._segments import check_videos
 from skanticipate.datasets._tables import Segments
 
@@ -14,6 +16,7 @@ _OF_VIDEO = re.compile(
     r"([^_-]+)[_-]"
 )  # P01_02 of EPIC-KITCHENS, P50-R01-Name of EGTEA
 _FIRST_25 = tuple(f"P{number:02d}" for number in range(1, 26))
+_OF_EPIC = re.compile(r"P\d\d")
 
 
 def participants_of(segments):
@@ -55,7 +58,7 @@ def participant_split(segments, training=None):
         the name of a participant is how that of a video begins: "P01" of "P01_102".
     training : sequence of str, default=None
         The participants of the first part. None means P01 to P25, those of them that
-        there are.
+        there are; all must be named so, P and two digits.
 
     Returns
     -------
@@ -65,8 +68,9 @@ def participant_split(segments, training=None):
     Raises
     ------
     ValueError
-        If participants cannot be told, one of `training` is not in the table, or a part
-        would be empty.
+        If participants cannot be told, one of `training` is not in the table, a part
+        would be empty, or `training` is None and one is not named as those of
+        EPIC-KITCHENS.
 
     See Also
     --------
@@ -101,8 +105,11 @@ def participant_split(segments, training=None):
     >>> pairs.y
     array([ 0,  3,  2, -1, -1])
     """
+    if isinstance(segments, Mapping):
+        check_rows_alike(**{str(name): segments[name] for name in segments})
     names = participants_of(segments)
     if training is None:
+        _check_named_as_epic(names)
         wanted = _FIRST_25
     else:
         check_label_list(training, "training", ordered=False)
@@ -123,11 +130,25 @@ def participant_split(segments, training=None):
     return _rows(segments, mask), _rows(segments, ~mask)
 
 
+def _check_named_as_epic(names):
+    """Refuse names that are none of P01 to P25 only because they are written so."""
+    others = [
+        name for name in np.unique(names).tolist() if not _OF_EPIC.fullmatch(name)
+    ]
+    if others:
+        raise ValueError(
+            f"segments has the participant {others[0]!r}, and training=None means P01 "
+            "to P25 of EPIC-KITCHENS, P and two digits: rename it, or name those of "
+            "the first part as training=."
+        )
+
+
 def _rows(segments, mask):
     """Rows of a table, as a table of its kind."""
-    if hasattr(segments, "iloc"):
-        return segments.iloc[np.flatnonzero(mask)]
-    columns = {name: np.asarray(segments[name])[mask] for name in segments}
+    if not isinstance(segments, Mapping):  # a DataFrame
+        return _safe_indexing(segments, np.flatnonzero(mask))
+    # Masked arrays stay such: what they hide must not become a label.
+    columns = {name: np.asanyarray(segments[name])[mask] for name in segments}
     if isinstance(segments, Segments):
         return Segments(columns, segments.format)
     return Bunch(**columns)

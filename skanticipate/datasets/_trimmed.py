@@ -40,7 +40,8 @@ def trimmed_pairs(
     ----------
     clips : ndarray of shape (n, T, d) or (n, T, ..., d), or list of n arrays (T_i, ...)
         Features of the steps of each clip, the latest step last. Steps of NaN at the
-        start are padding, as :func:`skanticipate.pad_clips` adds it, and do not count.
+        start are padding, as :func:`skanticipate.pad_clips` adds it, and at the end,
+        and do not count.
     y : array-like of shape (n,), default=None
         The label of each clip, -1 where there is none. None means that none has one.
     n_pairs : int, default=1

@@ -317,6 +317,7 @@ class BaseAnticipator(
 
         with task.student.entered(), torch_threads(self.n_threads, state.network):
             run(training, watch)
+        task.warn_of_untold(len(state.history))
 
     def _finish(self, prepared):
         """Set the fitted attributes."""

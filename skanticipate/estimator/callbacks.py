@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.utils import _safe_indexing
 
+from skanticipate.data.warn import warn
 from skanticipate.estimator.telling import Part, here
 
 try:
@@ -38,6 +39,7 @@ class FitTask:
         self.max_epochs = max_epochs
         self.whole = self.student = Part("", here())
         self.context = None if start is None else start(max_subtasks=max_epochs)
+        self.n_told = 0  # epochs that callbacks have heard of
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         self.told = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
         if not self.whole.names:
@@ -92,11 +94,22 @@ class FitTask:
             if record is None:  # training went astray: this epoch has no end
                 return
             yield record
+            self.n_told += 1
             stop = epoch.call_on_fit_task_end(
                 **self.told, reconstruction_attributes=attributes
             )
         if self.student is not self.whole:
             self.student.end()
+
+    def warn_of_untold(self, n_epochs):
+        """Warn those who listen of epochs that an earlier fit has told or nobody."""
+        n_untold = n_epochs - self.n_told
+        if n_untold and has_callbacks(self.told["estimator"]):
+            warn(
+                f"Callbacks hear nothing of {n_untold} of {n_epochs} epochs, which "
+                "were read from the checkpoint: what a ScoringMonitor has logged lacks "
+                "them. history_ has all; checkpoint=None trains anew."
+            )
 
     def end(self):
         """Tell that the fit is over."""

@@ -13,6 +13,7 @@ from skanticipate.data.leaks import (
     whole_validation,
 )
 from skanticipate.data.names import check_rows_alike
+from skanticipate.data.places import check_steps_alike
 from skanticipate.data.samples import (
     Samples,
     check_weights,
@@ -73,6 +74,7 @@ class FitChecks:
             "teacher_proba": teacher_proba,
         }
         check_futures_are_clips(X_future_unlabeled)
+        check_steps_alike(X_past, y_past, "y_past")
         check_can_go_on(self)
         seeds = seeds_of(self.random_state, _PURPOSES)
         signals = self._signals(**given)

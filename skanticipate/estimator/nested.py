@@ -1,5 +1,6 @@
 """Parameters of the estimators that stand among the parameters of another."""
 
+from collections.abc import Mapping
 from itertools import chain
 from numbers import Real
 
@@ -10,8 +11,14 @@ from sklearn.pipeline import Pipeline
 
 from skanticipate.data.actions import as_mapping, says_labels
 from skanticipate.data.missing import as_array, as_list
-from skanticipate.data.warn import warn
+from skanticipate.data.warn import is_called_by, warn
 from skanticipate.priors.transitions import TemporalPrior, checked_sequences
+
+_NUMBER_LABELS = (  # modules, and a function, that fit on numbers of labels
+    ("sklearn.ensemble._base",),
+    ("sklearn.ensemble._bagging",),
+    ("sklearn.model_selection._validation", "_fit_and_predict"),
+)
 
 
 def nested_estimators(estimator):
@@ -97,6 +104,7 @@ def warn_if_reencoded(estimator, classes, *, y_past=None, y_val=None):
     numbers = classes.dtype.kind in "iu"
     if said or not numbers or (classes != np.arange(len(classes))).any():
         return
+    _warn_of_class_weight(estimator, len(classes))
     marker = getattr(estimator, "unlabeled_label", None)
     tables = list(_tables_of_labels(estimator, y_past))
     if y_val is not None:
@@ -115,6 +123,25 @@ def warn_if_reencoded(estimator, classes, *, y_past=None, y_val=None):
                 f"there is this parameter, or leave the others out of {name}."
             )
             return
+
+
+def _warn_of_class_weight(estimator, n_classes):
+    """Warn of weights of some labels, where a wrapper seems to number the labels.
+
+    Its numbers and the labels may be the same, so that nothing but the caller tells;
+    weights of all numbers say that they are.
+    """
+    weights = getattr(estimator, "class_weight", None)
+    if not isinstance(weights, Mapping) or len(weights) == n_classes:
+        return
+    if any(is_called_by(*caller) for caller in _NUMBER_LABELS):
+        warn(
+            f"class_weight={weights} names some of the labels 0 to {n_classes - 1}, "
+            "which may be numbers that VotingClassifier, StackingClassifier, "
+            "BaggingClassifier or cross_val_predict show in place of yours: give a "
+            "weight for each of these numbers, or use LateFusion, which shows the "
+            "labels."
+        )
 
 
 def _tables_of_labels(estimator, y_past):

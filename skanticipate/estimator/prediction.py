@@ -142,7 +142,6 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         ValueError
             If the network cannot go on from the step before; says why, and which can.
         """
-        self._warn_of_changes()
         return Stream(self, n_streams)
 
     def feature_map(self, X):

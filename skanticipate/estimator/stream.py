@@ -108,7 +108,8 @@ class Stream:
     """What a fitted anticipator says while videos go on; `stream` makes it.
 
     It keeps the state that all steps since the last `reset` have left. It ends with
-    another `fit` of the model. A stream is for one thread at a time.
+    another `fit` of the model. A stream is for one thread at a time. A copy, as
+    `copy.copy` makes it, goes on by itself.
 
     Parameters
     ----------
@@ -158,7 +159,7 @@ class Stream:
     """
 
     def __init__(self, model, n_streams=None, transformers=()):
-        check_is_fitted(model)
+        model._warn_of_changes()
         whole = Interval(Integral, 1, None, closed="left")
         if n_streams is not None and not whole.is_satisfied_by(n_streams):
             raise ValueError(
@@ -253,6 +254,24 @@ class Stream:
                 for part in state:
                     part[rows.to(part.device)] = 0
         return self
+
+    def __copy__(self):
+        """Another stream of the model, which goes on from here by itself."""
+        other = object.__new__(type(self))
+        vars(other).update(vars(self))
+        states = [tuple(part.clone() for part in state) for state in self._states]
+        other._states = deque(states, maxlen=self._states.maxlen)
+        return other
+
+    def __deepcopy__(self, memo):
+        """As `__copy__`: the model, which no stream changes, is shared."""
+        return self.__copy__()
+
+    def __reduce__(self):
+        """Refuse to be pickled."""
+        raise TypeError(
+            "A stream cannot be pickled: pickle its model, and open another."
+        )
 
     def _check(self, X):
         """Steps as clips, transformed and checked.   -> ndarray (n, k, ...)."""

@@ -274,5 +274,16 @@ def _class_scores(estimator, X):
             f"{type(estimator).__name__} has neither predict_proba nor "
             "decision_function: a ranking of classes needs scores for all of them."
         )
+    if len(estimator.classes_) > 2 and _scores_pairs(estimator):
+        raise ValueError(
+            "decision_function_shape='ovo' gives scores of pairs of classes, and a "
+            "ranking needs one of each class: set it to 'ovr'."
+        )
     scores = np.asarray(estimator.decision_function(X))
     return np.column_stack([-scores, scores]) if scores.ndim == 1 else scores
+
+
+def _scores_pairs(estimator):
+    """Whether `decision_function` of a support vector machine is about pairs."""
+    own = getattr(estimator, "decision_function_shape", None)
+    return own == "ovo" or any(map(_scores_pairs, _inside(estimator)))

@@ -367,8 +367,12 @@ def initialize(module, generator):
     The modules come from `skip_init`, so that building them draws
     nothing from torch's global stream. The distributions are torch's defaults, and the
     same seed gives the weights that plain torch gives; a module of ours that starts
-    otherwise says so in `start`.
+    otherwise says so in `start`. They are drawn in float32 whatever torch's default
+    type is: in another one the same seed would give others.
     """
+    dtype = torch.get_default_dtype()
+    if dtype != torch.float32:
+        module.float()
     for part in module.modules():
         if isinstance(part, nn.Linear | nn.Conv3d):
             nn.init.kaiming_uniform_(part.weight, a=math.sqrt(5), generator=generator)
@@ -386,7 +390,7 @@ def initialize(module, generator):
     for part in module.modules():
         if hasattr(part, "start"):
             part.start()
-    return module
+    return module.double() if dtype == torch.float64 else module
 
 
 def _uniform(weight, fan, generator):

@@ -17,6 +17,7 @@ from skanticipate.signals.asking import last_step
 
 _NAME = "ObservationRatioDisplay"
 _TENTHS = tuple(k / 10 for k in range(1, 11))
+_DIGITS = 12  # of 6, two thirds would be more than that, and of 3 steps all
 
 
 class ObservationRatioDisplay(CurveDisplay):
@@ -235,7 +236,7 @@ def _fractions_of(runs):
 
 def _checked(fractions):
     """Fractions as rounded numbers: 3 * 0.1 is not 0.3.   (F,) -> list of float."""
-    shares = np.round(np.asarray(fractions, dtype=float), 6)
+    shares = np.round(np.asarray(fractions, dtype=float), _DIGITS)
     if (
         shares.ndim != 1
         or not shares.size
@@ -253,7 +254,9 @@ def _at(run, fraction, name):
     """The estimator of a run at a fraction; None where it has none."""
     if not isinstance(run, Mapping):
         return run
-    found = {round(float(key), 6): model for key, model in run.items()}.get(fraction)
+    found = {round(float(key), _DIGITS): model for key, model in run.items()}.get(
+        fraction
+    )
     if isinstance(found, list | tuple):
         raise TypeError(
             f"{name!r} has a list at the fraction {fraction}: expected an estimator. "

@@ -10,6 +10,7 @@ from skanticipate.data.missing import (
     label_codes,
     missing_mask,
 )
+from skanticipate.data.names import check_tables_alike
 from skanticipate.data.warn import warn
 from skanticipate.estimator.sharing import once
 from skanticipate.networks.inputs import padding_of
@@ -110,6 +111,7 @@ def check_y_past(y_past, shape=()):
     """
     if y_past is None:
         return None
+    check_tables_alike(y_past, "y_past")
     labels = as_array(y_past)
     if _is_by_step(labels, shape):
         return labels

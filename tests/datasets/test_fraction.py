@@ -61,3 +61,12 @@ def test_a_fit_takes_past_and_future():
 def test_what_is_no_clip(clips, fraction, match):
     with pytest.raises(ValueError, match=match):
         first_fraction(clips, fraction)
+
+
+def test_padding_at_the_end_does_not_count_either():
+    """Clips of 4 and 10 steps, padded on the right to 10."""
+    clips = np.full((2, 10, 1), np.nan)
+    clips[0, :4, 0], clips[1, :, 0] = np.arange(1.0, 5), np.arange(1.0, 11)
+    past, future = first_fraction(clips, 0.5)
+    assert_array_equal(past[:, :, 0], [[np.nan] * 3 + [1, 2], [1, 2, 3, 4, 5]])
+    assert_array_equal(future[0, :, 0], [*[np.nan] * 6, 1, 2, 3, 4])

@@ -94,3 +94,34 @@ def test_the_numbers_of_the_paper():
     table = {n: np.concatenate([t[n] for t in tables]) for n in names}
     train, rest = participant_split(table)
     assert (len(train.video), len(rest.video)) == (23191, 5281)
+
+
+@pytest.mark.parametrize("name", ["p01_1", "P1_1", " P01_1"])
+def test_a_name_that_only_looks_like_one_of_the_25_is_no_other(name):
+    with pytest.raises(ValueError, match=r"training=None means P01 to P25"):
+        participant_split({"video": [name, "P02_1", "P26_1"]})
+    first = name.partition("_")[0]
+    train, _ = participant_split({"video": [name, "P02_1", "P26_1"]}, [first])
+    assert train.video.tolist() == [name]
+
+
+def test_what_is_hidden_stays_so():
+    action = np.ma.array([1, 2, 3], mask=[True, False, False])
+    table = {"video": ["P01_1", "P02_1", "P26_1"], "action": action}
+    train, rest = participant_split(table)
+    assert train.action.tolist() == [None, 2]
+    assert rest.action.tolist() == [3]
+
+
+def test_rows_of_columns_go_together():
+    reversed_ = pd.Series([1, 2, 3], index=list("zyx"))
+    person = pd.Series(["a", "b", "b"], index=list("xyz"))
+    with pytest.raises(ValueError, match="order"):
+        participant_split({"participant": person, "action": reversed_}, ["a"])
+
+
+def test_a_table_of_polars():
+    polars = pytest.importorskip("polars")
+    train, rest = participant_split(polars.DataFrame(TABLE))
+    assert train["video"].to_list() == ["P01_02", "P25_110", "P01_01"]
+    assert rest["verb"].to_list() == [4, 1]

@@ -134,3 +134,11 @@ def test_a_fit_learns_from_clips_without_label():
 def test_bad_input(options, match):
     with pytest.raises(ValueError, match=match):
         trimmed_pairs(**{"clips": counted(9, 9), **options})
+
+
+def test_padding_at_the_end_does_not_count():
+    clips = np.full((1, 9, 1), np.nan)
+    clips[0, :5, 0] = np.arange(1.0, 6)  # as long as past, gap and future together
+    data = trimmed_pairs(clips, n_steps=2, gap=1, random_state=0)
+    assert_array_equal(data.X_past[0, :, 0], [1, 2])
+    assert_array_equal(data.X_future[0, :, 0], [4, 5])

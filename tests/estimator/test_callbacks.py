@@ -2,6 +2,7 @@ import contextlib
 import importlib.util
 import os
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -146,10 +147,23 @@ def test_callback_that_says_stop_leaves_a_checkpoint_to_go_on_from(
     listener = Listener(stop_after=3)
     model = anticipator(10, checkpoint=tmp_path).set_callbacks(listener).fit(X, Y)
     assert model.n_iter_ == 3
-    again = anticipator(10, checkpoint=tmp_path).set_callbacks(listener).fit(X, Y)
+    again = anticipator(10, checkpoint=tmp_path).set_callbacks(listener)
+    with pytest.warns(UserWarning, match="nothing of 3 of 10 epochs"):
+        again.fit(X, Y)
     assert listener.n_epochs == 10  # seven more
     assert (again.predict_proba(X) == plain.predict_proba(X)).all()
     assert again.history_ == plain.history_
+
+
+def test_epochs_that_were_read_from_a_checkpoint_are_told_of(tmp_path):
+    anticipator(3, checkpoint=tmp_path).fit(X, Y)
+    monitor = callback.ScoringMonitor(scoring="accuracy")
+    model = anticipator(3, checkpoint=tmp_path).set_callbacks(monitor)
+    with pytest.warns(UserWarning, match="nothing of 3 of 3 epochs.*checkpoint"):
+        model.fit(X, Y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        anticipator(3, checkpoint=tmp_path).fit(X, Y)  # nobody listens
 
 
 def test_watching_does_not_change_what_is_learnt():

@@ -1,5 +1,7 @@
 """Streams against `predict_proba` of the steps so far."""
 
+import copy
+import pickle
 import tracemalloc
 
 import numpy as np
@@ -385,8 +387,9 @@ def test_a_transformer_without_positions_left_asks_for_a_reset(rollout_steps):
 def test_changed_parameters_are_told():
     model = fitted(LSTM(6))
     model.set_params(network__hidden_size=7)
-    with pytest.warns(UserWarning, match="hidden_size.*after the fit"):
-        model.stream()
+    for open_stream in (SmoothedAnticipator.stream, skanticipate.stream):
+        with pytest.warns(UserWarning, match="hidden_size.*after the fit"):
+            open_stream(model)
 
 
 # ------------------------------------------------------------- what stays as it was
@@ -404,6 +407,25 @@ def test_arrays_that_were_read_are_not_kept(spec):
     np.testing.assert_array_equal(stream.now(), expected)
     stream.reset([0])
     assert (buffer == 100).all()
+
+
+@every_spec
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy])
+def test_a_copy_goes_on_by_itself(spec, duplicate):
+    """Both read on in turn; oracle: whole clips, which begin alike."""
+    model, clips = fitted(spec), X[:2].copy()
+    clips[1, :-3] = clips[0, :-3]
+    first = model.stream()
+    first.update(clips[0, :-3])
+    streams = [first, duplicate(first)]
+    for k in (-3, -2, -1):
+        found = [s.update(clip[k]) for s, clip in zip(streams, clips, strict=True)]
+    close(found, model.predict_proba(clips))
+
+
+def test_a_stream_does_not_pickle():
+    with pytest.raises(TypeError, match="pickle its model"):
+        pickle.dumps(fitted(LSTM(6)).stream())
 
 
 @every_spec

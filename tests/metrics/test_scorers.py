@@ -33,7 +33,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import SelfTrainingClassifier
-from sklearn.svm import LinearSVC
+from sklearn.svm import SVC, LinearSVC
 
 from skanticipate import MLP, RowView, SmoothedAnticipator
 from skanticipate.metrics import (
@@ -545,3 +545,17 @@ def test_a_scorer_does_not_take_labels_for_columns(metric):
         metric, response_method="predict_proba", k=1, classes=model.classes_
     )
     assert known(model, X, [0, 2, 1]) == 2 / 3
+
+
+@pytest.mark.parametrize("wrap", [lambda m: m, lambda m: make_pipeline(m)])
+def test_scores_of_pairs_of_classes_rank_no_classes(wrap):
+    """Three classes have three pairs: the shape is right, the columns are not."""
+    machine = SVC(decision_function_shape="ovo")
+    scorer = top_k_scorer(1)
+    with pytest.raises(ValueError, match="set it to 'ovr'"):
+        scorer(wrap(machine).fit(X, Y), X, Y)
+    machine = wrap(SVC()).fit(X, Y)
+    expected = metrics.top_k_accuracy_score(Y, machine.decision_function(X), k=1)
+    assert scorer(machine, X, Y) == expected
+    two = SVC(decision_function_shape="ovo").fit(X, Y > 0)
+    assert scorer(two, X, Y > 0) == two.score(X, Y > 0)

@@ -245,3 +245,11 @@ def test_rows_that_do_not_fit():
     table = pd.DataFrame([[0.1, 0.2]], index=["x"], columns=[0.5, 1.0])
     with pytest.raises(ValueError, match=r"named by each fraction, .*scores\.T"):
         ObservationRatioDisplay({"a": table}, [0.5, 1.0]).to_markdown()
+
+
+def test_two_thirds_are_no_more_than_two_thirds():
+    """20 of 30 steps, of which the number rounded to six digits would make 21."""
+    clips = np.arange(1.0, 31)[None, :, None].repeat(4, axis=0)
+    shown = draw({"a": early(20), "b": early(21)}, clips, fractions=[2 / 3])
+    assert shown.scores["a"].tolist() == [[1.0]]
+    assert shown.scores["b"].tolist() == [[0.0]]
