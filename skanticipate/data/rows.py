@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 
-from skanticipate.data.files import check_whole_map, cut_short, file_marks
+from skanticipate.data.files import check_whole_map, cut_short, file_marks, is_mapped
 from skanticipate.data.formats import not_as_stored
 from skanticipate.data.missing import refuse_masked
 from skanticipate.data.places import check_chosen_rows
@@ -138,6 +138,18 @@ class RowView:
             taken = _read_dataset(base, flat)
         return taken.reshape(*rows.shape, *base.shape[1:])
 
+    @property
+    def lies_in_file(self):
+        """Whether rows are read from a file: of a memory map, or of h5py or zarr.
+
+        What else can be indexed may belong to the thread that opened it.
+        """
+        base = self.base
+        while isinstance(base, _Channels):
+            base = base.view.base
+        kinds = {kind.__module__.partition(".")[0] for kind in type(base).__mro__}
+        return bool(kinds & {"h5py", "zarr"}) or is_mapped(base)
+
     def channels(self, start, stop):
         """Channels `start` to `stop` of the same rows, as another view.
 
@@ -223,25 +235,29 @@ def _read_dataset(base, rows):
     n = base.shape[0]
     if len(rows) and not -n <= rows.min() <= rows.max() < n:
         raise IndexError(f"rows {rows.min()} to {rows.max()} of a dataset of {n} rows")
-    wanted, where = np.unique(rows % max(n, 1), return_inverse=True)
-    found = np.empty((len(wanted), *base.shape[1:]), base.dtype)
-    breaks = np.flatnonzero(np.diff(wanted) != 1) + 1
+    rows = rows % max(n, 1)
+    order = np.argsort(rows, kind="stable")
+    breaks = np.flatnonzero(np.diff(rows[order]) > 1) + 1
     if len(breaks) and hasattr(base, "oindex"):  # zarr, which reads each chunk once
-        found[:] = base.oindex[wanted]
-    elif len(wanted):
-        for run in np.split(np.arange(len(wanted)), breaks):
-            first, last = int(wanted[run[0]]), int(wanted[run[-1]])
-            found[run[0] : run[-1] + 1] = _read_run(base, first, last + 1)
-    return found if np.array_equal(rows, wanted) else found[where]
+        wanted, where = np.unique(rows, return_inverse=True)
+        found = np.asarray(base.oindex[wanted], base.dtype)
+        return found if np.array_equal(rows, wanted) else found[where]
+    found = np.empty((len(rows), *base.shape[1:]), base.dtype)
+    for places in np.split(order, breaks) if len(rows) else ():
+        first, last = int(rows[places[0]]), int(rows[places[-1]])
+        run = _read_run(base, first, last + 1)
+        repeats = len(places) > last + 1 - first
+        found[places] = run[rows[places] - first] if repeats else run
+    return found
 
 
 def _read_run(base, start, stop):
     if stop - start > 1:
         try:
-            return base[start:stop]
+            return np.asarray(base[start:stop])
         except TypeError:  # integers only
             pass
-    return [base[row] for row in range(start, stop)]
+    return np.array([base[row] for row in range(start, stop)], base.dtype)
 
 
 def _inode(array):

@@ -209,6 +209,7 @@ class BaseAnticipator(
             samples.rows,
             compute,
             objective.take_futures,
+            objective.take_maps,
             generator=state.generators["crop"],
         )
         step = GradientStep(

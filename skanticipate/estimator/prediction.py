@@ -21,7 +21,7 @@ from skanticipate.estimator.memory import naming_memory_of_answers
 from skanticipate.estimator.saving import SaveMixin
 from skanticipate.estimator.stream import Stream
 from skanticipate.networks.inputs import check_codes
-from skanticipate.training.runtime import clip_reader, resolve_device, torch_threads
+from skanticipate.training.runtime import ClipReader, resolve_device, torch_threads
 from skanticipate.training.scoring import predict_batches, prediction_batch
 
 _ROWS = 512  # that are normalised at a time
@@ -252,7 +252,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         ):
             network = self._placed_network()
             some = next(network.parameters())
-            take = clip_reader(rows, dtype=some.dtype, device=some.device)
+            take = ClipReader(rows, dtype=some.dtype, device=some.device)
             found = predict_batches(
                 network, take, len(rows), prediction_batch(rows), part
             )
