@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 
+from skanticipate.data.device_array import DeviceArray, base_of, is_tensor
 from skanticipate.data.files import check_whole_map, cut_short, file_marks, is_mapped
 from skanticipate.data.formats import not_as_stored
 from skanticipate.data.missing import refuse_masked
@@ -28,9 +29,10 @@ class RowView:
 
     Parameters
     ----------
-    base : ndarray, memmap, h5py.Dataset, zarr.Array or alike, of shape (n, ...)
+    base : ndarray, memmap, h5py.Dataset, zarr.Array, tensor or alike, of shape (n, ...)
         What holds the rows: anything with shape, dtype and integer indexing. What can
-        be indexed by slices too is read by runs of rows.
+        be indexed by slices too is read by runs of rows. A tensor of torch stays on its
+        device.
     rows : array-like of shape (m,) or (m, T) of int, default=None
         The rows of `base` that are seen, in order, or a mask of shape (n,). None means
         all. With two axes, each row of the view is a clip of T rows of `base`, such as
@@ -73,6 +75,7 @@ class RowView:
     """
 
     def __init__(self, base, rows=None):
+        base = base_of(base, "base") if is_tensor(base) else base
         if not _is_array(base):
             raise TypeError(
                 "A RowView needs an array with shape, numpy's dtype and integer "
@@ -131,7 +134,7 @@ class RowView:
         mapped = _mapped_file(base, self._inode)
         if mapped is not None:
             taken = _read_map(*mapped, base, np.where(flat < 0, flat + len(base), flat))
-        elif isinstance(base, np.ndarray | _Channels):
+        elif isinstance(base, np.ndarray | _Channels | DeviceArray):
             check_whole_map(base)
             taken = np.asarray(base[flat])
         else:
@@ -159,6 +162,8 @@ class RowView:
             view = RowView(self.base[..., start:stop], self.rows)
             view._inode = self._inode
             return view
+        if isinstance(self.base, DeviceArray):
+            return RowView(self.base.channels(start, stop), self.rows)
         return RowView(_Channels(self.base, slice(start, stop)), self.rows)
 
     def __array__(self, dtype=None, copy=None):

@@ -10,6 +10,7 @@ from skanticipate.data.labels import check_label_array, encode, labelled_rows
 from skanticipate.data.missing import refuse_masked
 from skanticipate.data.names import check_rows_alike
 from skanticipate.data.samples import Samples
+from skanticipate.data.tensors import answers_in_kind, in_kind, takes_tensors
 from skanticipate.data.validation import (
     check_clip_shape,
     check_clips,
@@ -74,6 +75,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         codes = self._predict(X, part)
         return self.classes_[codes.numpy()]
 
+    @answers_in_kind
     def predict_proba(self, X):
         """Probability of each class, at the network's `anticipation_time`.
 
@@ -91,6 +93,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         """
         return self._proba(X, torch.softmax, self._answers)
 
+    @answers_in_kind
     def predict_log_proba(self, X):
         """Logarithm of `predict_proba`, without the loss of small numbers.
 
@@ -119,7 +122,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         """
         staged = self._proba(X, torch.softmax, lambda output: output.logits)
         for stage in range(staged.shape[1]):
-            yield np.ascontiguousarray(staged[:, stage])
+            yield in_kind(X, np.ascontiguousarray(staged[:, stage]))
 
     def stream(self, n_streams=None):
         """Open a stream, which answers while a video goes on, at one cost a step.
@@ -145,6 +148,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         self._warn_of_changes()
         return Stream(self, n_streams)
 
+    @answers_in_kind
     def feature_map(self, X):
         """Feature vectors of each clip, by position: what feature losses compare.
 
@@ -172,6 +176,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
             )
         return maps.numpy()
 
+    @takes_tensors
     def score(self, X, y, sample_weight=None):
         """Accuracy over the labelled rows.
 

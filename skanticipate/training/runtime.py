@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from skanticipate.data.ahead import ReadAhead, takes_time
+from skanticipate.data.device_array import DeviceArray
 from skanticipate.data.validation import chunks
 
 # Below this number of parameters a second thread costs more than it brings.
@@ -105,7 +106,8 @@ class ClipReader:
     Attributes
     ----------
     read : callable
-        Numbers of samples (B,) -> their clips as an array, by NumPy alone.
+        Numbers of samples (B,) -> their clips as an array, by NumPy alone; of a tensor
+        on a device a tensor.
     """
 
     def __init__(self, rows, *, dtype, device):
@@ -113,6 +115,8 @@ class ClipReader:
         self.device = device
         numpy_dtype = np.float64 if dtype == torch.float64 else np.float32
         self.read = functools.partial(_read_clips, rows, numpy_dtype)
+        if isinstance(rows.base, DeviceArray):
+            self.read = functools.partial(_read_tensor, rows, dtype, device)
         self._arrays = ReadAhead(self.read)
 
     def __call__(self, samples):
@@ -130,7 +134,7 @@ class ClipReader:
 
     def placed(self, clips):
         """Clips that were read as a tensor on the device."""
-        return torch.from_numpy(clips).to(self.device)
+        return torch.as_tensor(clips, device=self.device)
 
 
 def _read_clips(rows, dtype, samples):
@@ -140,6 +144,12 @@ def _read_clips(rows, dtype, samples):
     """
     # Another order in memory would be other bits: kernels go by strides.
     return np.ascontiguousarray(rows.take(samples), dtype)
+
+
+def _read_tensor(rows, dtype, device, samples):
+    """Clips of samples (B,) of a tensor, which need not leave its device."""
+    index = samples if rows.rows is None else rows.rows[samples]
+    return rows.base.take(index, device=device, dtype=dtype)
 
 
 @contextmanager
