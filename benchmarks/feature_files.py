@@ -5,6 +5,11 @@ read in shuffled batches of 128 by our view, by a plain index into a memory map 
 same file, and from the LMDB, a key at a time, as the original reader does it.
 The file is in the page cache; every pass of a reader touches all clips. The first pass
 also maps the pages of the file. Wall time, readers interleaved.
+
+Then an epoch over 4 GB of maps that are not in the page cache (Linux), in shuffled
+batches of 92 MB of which each is computed on for 150 ms: read as our training does, one
+batch ahead, and in plain loops. Every epoch in a process of its own, with the memory
+that it adds.
 """
 
 import os
@@ -14,12 +19,21 @@ from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
+import time
+
+import h5py
 import lmdb
 import numpy as np
+import torch
 from common.arguments import plain_parser
+from common.processes import added_mb, alone
+from common.report import print_header, print_row
 from common.timing import in_turns, wall_seconds
 
+from skanticipate import NetworkSpec, RowView
 from skanticipate.datasets import cut_clips, read_lmdb
+from skanticipate.training.batches import Batches, BatchReader
+from skanticipate.training.runtime import Compute
 
 FPS, FIRST = 30, 110  # no start before FIRST: nothing is padded
 KEY = "P{:02d}_01_frame_{:010d}.jpg"
@@ -105,15 +119,111 @@ def times_of_passes(data, features, folder, rounds, rng):
     return dict(zip(readers, np.transpose(found), strict=True))
 
 
+def write_maps(folder, n, shape):
+    """Write the same maps as a NumPy and as an HDF5 file."""
+    mapped = np.lib.format.open_memmap(folder / "maps.npy", "w+", "f4", (n, *shape))
+    part = np.random.default_rng(0).standard_normal((32, *shape), np.float32)
+    with h5py.File(folder / "maps.h5", "w") as file:
+        dataset = file.create_dataset("maps", (n, *shape), "f4")
+        for start in range(0, n, 32):
+            mapped[start : start + 32] = dataset[start : start + 32] = part[: n - start]
+    mapped.flush()
+
+
+def forget(path):
+    """Let the system forget a file that it has read."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def compute(clips, seconds):
+    """Compute for so long."""
+    matrix = torch.ones(256, 256)
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        matrix @ matrix
+    assert len(clips)
+
+
+def in_a_loop(read, batches, seconds):
+    """An epoch in which one waits for every batch."""
+    for batch in batches:
+        compute(read(batch.numpy()), seconds)
+
+
+def as_we_train(array, batches, seconds):
+    """An epoch as training reads it."""
+    device = Compute(torch.device("cpu"), torch.float32)
+    reader = BatchReader(NetworkSpec(), RowView(array), device, generator=None)
+    with reader.ahead(batches):
+        for batch in batches:
+            compute(reader(batch).clips, seconds)
+
+
+def epoch_of(kind, folder, batches, seconds):
+    """Seconds of an epoch from a cold file, and megabytes that it adds."""
+    path = folder / ("maps.h5" if kind.startswith("HDF5") else "maps.npy")
+    forget(path)
+    torch.set_num_threads(1)
+    if path.suffix == ".h5":
+        array = h5py.File(path, "r")["maps"]
+    else:
+        array = np.load(path, mmap_mode="r")
+
+    def rows(batch):  # of a dataset that wants them in order
+        order = np.argsort(batch)
+        return array[batch[order]][np.argsort(order)]
+
+    epochs = {
+        "memory map, fancy index": lambda: in_a_loop(
+            lambda batch: np.asarray(array[batch]), batches, seconds
+        ),
+        "memory map, ours": lambda: as_we_train(array, batches, seconds),
+        "HDF5, plain loop": lambda: in_a_loop(rows, batches, seconds),
+        "HDF5, ours": lambda: as_we_train(array, batches, seconds),
+    }
+    found = []
+    peak = added_mb(lambda: found.append(wall_seconds(epochs[kind])[0]))
+    return found[0], peak
+
+
+def table_of_cold_maps(folder, rounds, tiny):
+    """Print the time of an epoch over maps that are larger than what one keeps."""
+    shape, n, size = ((2, 3, 3, 8), 64, 8) if tiny else ((16, 14, 14, 229), 1408, 32)
+    seconds = 0.001 if tiny else 0.15
+    alone(write_maps, folder, n, shape)
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(0))
+    batches = Batches(order, size)
+    kinds = ["memory map, fancy index", "memory map, ours"]
+    kinds += ["HDF5, plain loop", "HDF5, ours"]
+    found = in_turns(
+        lambda kind: alone(epoch_of, kind, folder, batches, seconds), kinds, rounds
+    )
+    times, peaks = np.moveaxis(np.array(found), 2, 0)  # (rounds, kinds)
+    batch_mb = 4 * size * np.prod(shape) / 2**20
+    print_header("epoch over cold maps", "s", "against the loop", "MB", "of a batch")
+    for k, kind in enumerate(kinds):
+        loop = times[:, k - k % 2]
+        cells = f"{np.median(times[:, k]):.1f}", f"{np.median(loop / times[:, k]):.2f}x"
+        peak = peaks[:, k].max()
+        print_row(kind, *cells, f"{peak:,.0f}", f"{peak / batch_mb:.1f}")
+
+
 def main():
     """Print the numbers."""
     parser = plain_parser(__doc__)
     parser.add_argument("--passes", type=int, default=5)
+    parser.add_argument("--cold", action="store_true", help="the cold maps alone")
     args = parser.parse_args()
     n, n_videos, n_frames, d = (
         (100, 2, 300, 16) if args.tiny else (23_000, 40, 10_000, 1024)
     )
     rng = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as folder:
+        table_of_cold_maps(Path(folder), 1 if args.tiny else 3, args.tiny)
+    if args.cold:
+        return
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         write_lmdb(folder / "rgb", n_videos, n_frames, d, rng)

@@ -205,7 +205,7 @@ class Case:
             real = None if mask is None else torch.tensor(mask)[samples]
             return torch.tensor(self.teacher)[samples], real, None
 
-        maps.take_futures = None
+        maps.take_futures = maps.take_maps = None
         between = torch.nn.Identity() if between is None else between
         return FeatureTerm(
             0.1,

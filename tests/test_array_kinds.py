@@ -5,6 +5,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import ClassifierMixin, TransformerMixin, clone
 from sklearn.preprocessing import StandardScaler
@@ -124,6 +125,7 @@ FORMS = {
     "view": lambda a, _: RowView(a),
     "table": table,
     "lists": lambda a, _: a.tolist(),
+    "tensor": lambda a, _: torch.tensor(a),
 }
 
 

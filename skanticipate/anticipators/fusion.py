@@ -23,6 +23,7 @@ from skanticipate.data.leaks import whole_validation
 from skanticipate.data.missing import refuse_masked
 from skanticipate.data.names import check_rows_alike
 from skanticipate.data.rows import RowView
+from skanticipate.data.tensors import answers_in_kind, takes_tensors
 from skanticipate.data.validation import (
     check_futures_are_clips,
     check_same_length,
@@ -124,6 +125,7 @@ class LateFusion(SaveMixin, ClassifierMixin, _BaseComposition):
         self.weights = weights
         self.combine = combine
 
+    @takes_tensors
     @all_or_nothing
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(
@@ -231,11 +233,13 @@ class LateFusion(SaveMixin, ClassifierMixin, _BaseComposition):
 
     # ------------------------------------------------------------------ prediction
 
+    @takes_tensors
     def predict(self, X):
         """Most probable label of each clip.   (n, ..., d) -> (n,)."""
         columns = self.predict_proba(X).argmax(axis=1)
         return self.classes_[columns]
 
+    @answers_in_kind
     def predict_proba(self, X):
         """Mean of the members' probabilities of each class.
 
@@ -257,6 +261,7 @@ class LateFusion(SaveMixin, ClassifierMixin, _BaseComposition):
         seen = self._seen(X)
         return self._mean(member.predict_proba(clips) for member, clips in seen)
 
+    @answers_in_kind
     def predict_log_proba(self, X):
         """Logarithm of `predict_proba`.   (n, ..., d) -> (n, C)."""
         with np.errstate(divide="ignore"):
@@ -320,6 +325,7 @@ class LateFusion(SaveMixin, ClassifierMixin, _BaseComposition):
         weights = None if self.weights is None else weights
         return mean_proba(aligned, self.combine, weights)
 
+    @takes_tensors
     def score(self, X, y, sample_weight=None):
         """Accuracy over the labelled rows.
 

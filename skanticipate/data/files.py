@@ -35,14 +35,25 @@ def check_whole_map(array):
     OSError
         If the file, whatever its name is by now, ends before the map does.
     """
+    root = _whole_map(array)
+    mapped = getattr(root, "_mmap", None)
+    if mapped is not None and mapped.size() < root.offset + root.nbytes:
+        raise cut_short(root.filename)
+
+
+def is_mapped(array):
+    """Whether an array is a memory map or a view of one."""
+    return _whole_map(array) is not None
+
+
+def _whole_map(array):
+    """The map of which an array is a view, None where there is none."""
     root = None
     while isinstance(array, np.ndarray):
         if isinstance(array, np.memmap):
             root = array  # of slices of a map the largest: only it knows its offset
         array = array.base
-    mapped = getattr(root, "_mmap", None)
-    if mapped is not None and mapped.size() < root.offset + root.nbytes:
-        raise cut_short(root.filename)
+    return root
 
 
 def cut_short(path):

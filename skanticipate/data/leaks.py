@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.utils.validation import _num_samples
 
+from skanticipate.data.tensors import without_tensor
 from skanticipate.data.validation import chunks
 from skanticipate.data.warn import is_called_by, warn
 
@@ -38,7 +39,8 @@ def whole_validation(X_val, y_val, n_rows):
                 "and y_val=lambda: y_val, which fit calls; or, where a Pipeline "
                 "transforms X_val, one row less."
             )
-    return tuple(part() if callable(part) else part for part in (X_val, y_val))
+    X_val, y_val = (part() if callable(part) else part for part in (X_val, y_val))
+    return without_tensor(X_val, "X_val"), without_tensor(y_val, "y_val")
 
 
 def warn_of_repeats(validation, training):

@@ -5,7 +5,8 @@ import sys
 
 import numpy as np
 
-from skanticipate.data.files import check_whole_map, cut_short, file_marks
+from skanticipate.data.device_array import DeviceArray, base_of, is_tensor
+from skanticipate.data.files import check_whole_map, cut_short, file_marks, is_mapped
 from skanticipate.data.formats import not_as_stored
 from skanticipate.data.missing import refuse_masked
 from skanticipate.data.places import check_chosen_rows
@@ -28,9 +29,10 @@ class RowView:
 
     Parameters
     ----------
-    base : ndarray, memmap, h5py.Dataset, zarr.Array or alike, of shape (n, ...)
+    base : ndarray, memmap, h5py.Dataset, zarr.Array, tensor or alike, of shape (n, ...)
         What holds the rows: anything with shape, dtype and integer indexing. What can
-        be indexed by slices too is read by runs of rows.
+        be indexed by slices too is read by runs of rows. A tensor of torch stays on its
+        device.
     rows : array-like of shape (m,) or (m, T) of int, default=None
         The rows of `base` that are seen, in order, or a mask of shape (n,). None means
         all. With two axes, each row of the view is a clip of T rows of `base`, such as
@@ -73,6 +75,7 @@ class RowView:
     """
 
     def __init__(self, base, rows=None):
+        base = base_of(base, "base") if is_tensor(base) else base
         if not _is_array(base):
             raise TypeError(
                 "A RowView needs an array with shape, numpy's dtype and integer "
@@ -131,12 +134,24 @@ class RowView:
         mapped = _mapped_file(base, self._inode)
         if mapped is not None:
             taken = _read_map(*mapped, base, np.where(flat < 0, flat + len(base), flat))
-        elif isinstance(base, np.ndarray | _Channels):
+        elif isinstance(base, np.ndarray | _Channels | DeviceArray):
             check_whole_map(base)
             taken = np.asarray(base[flat])
         else:
             taken = _read_dataset(base, flat)
         return taken.reshape(*rows.shape, *base.shape[1:])
+
+    @property
+    def lies_in_file(self):
+        """Whether rows are read from a file: of a memory map, or of h5py or zarr.
+
+        What else can be indexed may belong to the thread that opened it.
+        """
+        base = self.base
+        while isinstance(base, _Channels):
+            base = base.view.base
+        kinds = {kind.__module__.partition(".")[0] for kind in type(base).__mro__}
+        return bool(kinds & {"h5py", "zarr"}) or is_mapped(base)
 
     def channels(self, start, stop):
         """Channels `start` to `stop` of the same rows, as another view.
@@ -147,6 +162,8 @@ class RowView:
             view = RowView(self.base[..., start:stop], self.rows)
             view._inode = self._inode
             return view
+        if isinstance(self.base, DeviceArray):
+            return RowView(self.base.channels(start, stop), self.rows)
         return RowView(_Channels(self.base, slice(start, stop)), self.rows)
 
     def __array__(self, dtype=None, copy=None):
@@ -223,25 +240,29 @@ def _read_dataset(base, rows):
     n = base.shape[0]
     if len(rows) and not -n <= rows.min() <= rows.max() < n:
         raise IndexError(f"rows {rows.min()} to {rows.max()} of a dataset of {n} rows")
-    wanted, where = np.unique(rows % max(n, 1), return_inverse=True)
-    found = np.empty((len(wanted), *base.shape[1:]), base.dtype)
-    breaks = np.flatnonzero(np.diff(wanted) != 1) + 1
+    rows = rows % max(n, 1)
+    order = np.argsort(rows, kind="stable")
+    breaks = np.flatnonzero(np.diff(rows[order]) > 1) + 1
     if len(breaks) and hasattr(base, "oindex"):  # zarr, which reads each chunk once
-        found[:] = base.oindex[wanted]
-    elif len(wanted):
-        for run in np.split(np.arange(len(wanted)), breaks):
-            first, last = int(wanted[run[0]]), int(wanted[run[-1]])
-            found[run[0] : run[-1] + 1] = _read_run(base, first, last + 1)
-    return found if np.array_equal(rows, wanted) else found[where]
+        wanted, where = np.unique(rows, return_inverse=True)
+        found = np.asarray(base.oindex[wanted], base.dtype)
+        return found if np.array_equal(rows, wanted) else found[where]
+    found = np.empty((len(rows), *base.shape[1:]), base.dtype)
+    for places in np.split(order, breaks) if len(rows) else ():
+        first, last = int(rows[places[0]]), int(rows[places[-1]])
+        run = _read_run(base, first, last + 1)
+        repeats = len(places) > last + 1 - first
+        found[places] = run[rows[places] - first] if repeats else run
+    return found
 
 
 def _read_run(base, start, stop):
     if stop - start > 1:
         try:
-            return base[start:stop]
+            return np.asarray(base[start:stop])
         except TypeError:  # integers only
             pass
-    return [base[row] for row in range(start, stop)]
+    return np.array([base[row] for row in range(start, stop)], base.dtype)
 
 
 def _inode(array):

@@ -13,6 +13,7 @@ from sklearn.utils.validation import (
     assert_all_finite,
 )
 
+from skanticipate.data.device_array import DeviceArray
 from skanticipate.data.formats import not_as_stored
 from skanticipate.data.layout import hint_missing_rows
 from skanticipate.data.missing import is_never_a_name, label_codes, refuse_masked
@@ -24,6 +25,7 @@ from skanticipate.data.names import (
 )
 from skanticipate.data.places import check_ascending
 from skanticipate.data.rows import RowView
+from skanticipate.data.tensors import without_tensor
 
 _CHUNK_BYTES = 1 << 22
 _PASS_NAN = (
@@ -57,8 +59,15 @@ def clip_rows(X, *, name, estimator, reset):
 
 def check_steps(rows, *, name, estimator):
     """Refuse a value that is not finite, but for steps of padding.   (n, ..., d)."""
+    if _is_whole_tensor(rows) and rows.base.is_finite(2 if rows.ndim > 2 else None):
+        return  # else chunks tell what is wrong
     for start, chunk in _float_chunks(rows):
         _check_finite(chunk, start, name, estimator)
+
+
+def _is_whole_tensor(rows):
+    """Whether these are all rows of a tensor, which its device can look at."""
+    return isinstance(rows.base, DeviceArray) and rows.rows is None
 
 
 def check_futures(X, *, name, estimator):
@@ -71,6 +80,9 @@ def check_futures(X, *, name, estimator):
         False for a row that is all NaN.
     """
     rows = _as_rows(X, name, estimator)
+    if _is_whole_tensor(rows) and rows.base.is_finite(2 if rows.ndim > 2 else 1):
+        hint_missing_rows(rows, name)
+        return rows, rows.base.has_values()
     has_future = np.ones(len(rows), dtype=bool)
     for start, chunk in _float_chunks(rows):
         here = ~np.isnan(chunk).all(axis=tuple(range(1, chunk.ndim)))
@@ -87,6 +99,7 @@ def _like(mask, chunk):
 
 
 def _as_rows(X, name, estimator):
+    X = without_tensor(X, name)
     if isinstance(X, RowView):
         rows = X
     elif isinstance(X, np.memmap):

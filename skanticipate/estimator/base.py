@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils.metadata_routing import UNUSED
 
+from skanticipate.data.tensors import takes_tensors
 from skanticipate.estimator import callbacks
 from skanticipate.estimator.checking import FitChecks
 from skanticipate.estimator.epoch_score import EpochScore
@@ -62,6 +63,7 @@ class BaseAnticipator(
 
     # ---------------------------------------------------------------------- fit
 
+    @takes_tensors
     @all_or_nothing
     @callbacks.with_callbacks
     @_fit_context(prefer_skip_nested_validation=False)
@@ -209,6 +211,7 @@ class BaseAnticipator(
             samples.rows,
             compute,
             objective.take_futures,
+            objective.take_maps,
             generator=state.generators["crop"],
         )
         step = GradientStep(

@@ -13,6 +13,7 @@ from joblib import effective_n_jobs
 from sklearn.utils.parallel import Parallel, delayed
 
 from skanticipate.data.numbers import Interval
+from skanticipate.data.tensors import takes_tensors
 from skanticipate.data.warn import warn
 from skanticipate.estimator.base import BaseAnticipator
 from skanticipate.estimator.callbacks import has_callbacks
@@ -95,6 +96,7 @@ def fitted_of(outcomes):
     return [outcome.estimator for outcome in outcomes]
 
 
+@takes_tensors
 def fit_many(
     estimators,
     X_past,

@@ -10,6 +10,7 @@ from skanticipate.data.labels import check_label_array, encode, labelled_rows
 from skanticipate.data.missing import refuse_masked
 from skanticipate.data.names import check_rows_alike
 from skanticipate.data.samples import Samples
+from skanticipate.data.tensors import answers_in_kind, in_kind, takes_tensors
 from skanticipate.data.validation import (
     check_clip_shape,
     check_clips,
@@ -21,7 +22,7 @@ from skanticipate.estimator.memory import naming_memory_of_answers
 from skanticipate.estimator.saving import SaveMixin
 from skanticipate.estimator.stream import Stream
 from skanticipate.networks.inputs import check_codes
-from skanticipate.training.runtime import clip_reader, resolve_device, torch_threads
+from skanticipate.training.runtime import ClipReader, resolve_device, torch_threads
 from skanticipate.training.scoring import predict_batches, prediction_batch
 
 _ROWS = 512  # that are normalised at a time
@@ -74,6 +75,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         codes = self._predict(X, part)
         return self.classes_[codes.numpy()]
 
+    @answers_in_kind
     def predict_proba(self, X):
         """Probability of each class, at the network's `anticipation_time`.
 
@@ -91,6 +93,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         """
         return self._proba(X, torch.softmax, self._answers)
 
+    @answers_in_kind
     def predict_log_proba(self, X):
         """Logarithm of `predict_proba`, without the loss of small numbers.
 
@@ -119,7 +122,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         """
         staged = self._proba(X, torch.softmax, lambda output: output.logits)
         for stage in range(staged.shape[1]):
-            yield np.ascontiguousarray(staged[:, stage])
+            yield in_kind(X, np.ascontiguousarray(staged[:, stage]))
 
     def stream(self, n_streams=None):
         """Open a stream, which answers while a video goes on, at one cost a step.
@@ -144,6 +147,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         """
         return Stream(self, n_streams)
 
+    @answers_in_kind
     def feature_map(self, X):
         """Feature vectors of each clip, by position: what feature losses compare.
 
@@ -171,6 +175,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
             )
         return maps.numpy()
 
+    @takes_tensors
     def score(self, X, y, sample_weight=None):
         """Accuracy over the labelled rows.
 
@@ -251,7 +256,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         ):
             network = self._placed_network()
             some = next(network.parameters())
-            take = clip_reader(rows, dtype=some.dtype, device=some.device)
+            take = ClipReader(rows, dtype=some.dtype, device=some.device)
             found = predict_batches(
                 network, take, len(rows), prediction_batch(rows), part
             )

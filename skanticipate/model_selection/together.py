@@ -17,6 +17,7 @@ from sklearn.utils.validation import _check_method_params
 
 from skanticipate.data.names import check_rows_alike
 from skanticipate.data.rows import RowView
+from skanticipate.data.tensors import without_tensor
 from skanticipate.data.warn import warn
 from skanticipate.estimator.callbacks import has_callbacks
 from skanticipate.estimator.many import fit_jobs
@@ -69,6 +70,7 @@ class TrainedTogether:
         OSError
             If the file of a memory map was cut short.
         """
+        X, y, params = _without_tensors(X, y, params)
         aligned = {k: v for k, v in params.items() if not k.endswith("_val")}
         check_rows_alike(X=X, y=y, **aligned)
         if reason := _why_one_by_one(self):
@@ -94,6 +96,14 @@ class TrainedTogether:
             _refit(self, X, y, of_fit)
         self.scorer_, self.n_splits_ = scorers, len(splits)
         return self
+
+
+def _without_tensors(X, y, params):
+    """What a search is given without tensors, unless others are to compute on them."""
+    if get_config()["array_api_dispatch"]:
+        return X, y, params
+    params = {name: without_tensor(given, name) for name, given in params.items()}
+    return without_tensor(X, "X"), without_tensor(y, "y"), params
 
 
 def _why_one_by_one(search):

@@ -30,6 +30,8 @@ class ModuleMaps:
         Channels d of the maps.
     """
 
+    take_maps = None
+
     def __init__(self, network, take_futures, width):
         self.network = network
         self.take_futures = take_futures
@@ -42,28 +44,47 @@ class ModuleMaps:
 
 
 class StoredMaps:
-    """Maps made once, of all samples that have a future.
+    """Maps made once, of all samples that have a future; a batch brings those of its.
 
     Parameters
     ----------
     maps : RowView of shape (m, N, d)
         Positions of NaN are padding.
-    index : ndarray of shape (n,)
-        Row of each sample in `maps`.
+    samples : ndarray of shape (m,)
+        Number of the sample of each of them.
+    n_samples : int
+        Those of the fit.
     compute : Compute
         Device and precision of the student.
     """
 
     take_futures = None  # a batch need not bring them
 
-    def __init__(self, maps, index, compute):
+    def __init__(self, maps, samples, n_samples, compute):
+        self.rows = maps
         self.width = maps.shape[-1]
-        self.take = compute.reader(maps)
-        self.index = torch.as_tensor(index)
+        self.index = np.full(n_samples, -1)
+        self.index[samples] = np.arange(len(samples))
+        self.has = torch.as_tensor(self.index >= 0)
+        reader = compute.reader(maps)
+        self._read, self.placed = reader.read, reader.placed
+
+    @property
+    def take_maps(self):
+        """What reads maps for a batch: this object."""
+        return self
+
+    def read(self, samples):
+        """Maps of those samples (B,) that have one, as an array, by NumPy alone."""
+        index = self.index[samples]
+        return self._read(index[index >= 0])  # (B', N, d)
 
     def __call__(self, batch, rows):
         """Maps (B', N, d), masks (B', N) or None, None; of rows (B',) of a batch."""
-        maps = self.take(self.index[taken(batch.samples, rows)])
+        maps = batch.maps
+        if rows is not None and len(rows) < len(maps):
+            places = self.has[batch.samples].cumsum(0) - 1  # among those with a map
+            maps = taken(maps, places[rows])
         padding = maps[..., 0].isnan()
         return maps, ~padding if padding.any() else None, None
 
@@ -73,8 +94,10 @@ class MapsInMemory:
 
     Parameters
     ----------
-    maps, index, compute : object
+    maps, compute : object
         As in `StoredMaps`.
+    index : ndarray of shape (n,)
+        Row of each sample in `maps`.
     alpha : float or None
         Attention scale of the weak alignments.
     attended : bool
@@ -82,7 +105,7 @@ class MapsInMemory:
         depend on the student, and is kept too.
     """
 
-    take_futures = None
+    take_futures = take_maps = None
 
     def __init__(self, maps, index, compute, *, alpha, attended):
         self.maps = compute.floats(np.asarray(maps))
@@ -228,9 +251,9 @@ def _new_source(taught, n_samples, crops_at_random, compute, alpha, attended):
         maps = compute_maps(teacher, clips)
     else:
         maps = cache.maps(taught.key, teacher, clips)
-    index = taught.index(n_samples)
     if not fits:
-        return StoredMaps(maps, index, compute)
+        return StoredMaps(maps, taught.rows, n_samples, compute)
+    index = taught.index(n_samples)
     return MapsInMemory(maps, index, compute, alpha=alpha, attended=attended)
 
 

@@ -19,6 +19,7 @@ from skanticipate.data.names import (
 )
 from skanticipate.data.numbers import Interval
 from skanticipate.data.rows import RowView
+from skanticipate.data.tensors import answers_in_kind, takes_tensors
 from skanticipate.data.validation import (
     check_as_meant,
     refuse_sparse,
@@ -117,6 +118,7 @@ class TeacherEnsemble(SaveMixin, TeacherMixin, BaseEstimator):
         self.n_heads = n_heads
         self.random_state = random_state
 
+    @takes_tensors
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y, *, groups=None, sample_weight=None):
         """Fit every member on the same clips.
@@ -158,6 +160,7 @@ class TeacherEnsemble(SaveMixin, TeacherMixin, BaseEstimator):
         self.classes_ = np.unique(y)
         return self
 
+    @answers_in_kind
     def predict_proba(self, X):
         """Answers of the members as one.
 
@@ -176,6 +179,7 @@ class TeacherEnsemble(SaveMixin, TeacherMixin, BaseEstimator):
         answers = [ask(teacher, rows, self.classes_) for teacher in self.teachers_]
         return mean_proba(answers, self.average)
 
+    @takes_tensors
     def predict(self, X):
         """Most probable label of each clip.   (n, ...) -> (n,)."""
         columns = self.predict_proba(X).argmax(axis=1)

@@ -42,8 +42,8 @@ class FeatureTerm(Term):
         Attention scale of the weak alignments.
     maps : callable
         (batch, rows) -> teacher's maps (B', N, d), masks (B', N) or None, and what the
-        maps see in themselves (B', N, d) or None. Its `take_futures` says what the
-        batch must bring along.
+        maps see in themselves (B', N, d) or None. Its `take_futures` and `take_maps`
+        say what the batch must bring along.
     projection : torch.nn.Module
         From the student's channels to the teacher's.
     """
@@ -58,7 +58,7 @@ class FeatureTerm(Term):
         self.distance = partial(_ALIGNMENTS[alignment], alpha=alpha)
         self.by_position = alignment == "direct"
         self.maps = maps
-        self.take_futures = maps.take_futures
+        self.take_futures, self.take_maps = maps.take_futures, maps.take_maps
         self.projection = projection
         self.modules = {"projection": projection}
 

@@ -34,6 +34,11 @@ class Objective:
         return next((t.take_futures for t in self.terms if t.take_futures), None)
 
     @property
+    def take_maps(self):
+        """What reads the maps of a teacher, where a term asks for them."""
+        return next((t.take_maps for t in self.terms if t.take_maps), None)
+
+    @property
     def kind(self):
         """What two objectives share that can be computed as one; None if it cannot."""
         kinds = tuple((type(term), term.kind) for term in self.terms)
@@ -164,6 +169,7 @@ class Term:
 
     modules = {}  # name -> torch.nn.Module: what is trained beside the network
     take_futures = None  # samples (B,) -> futures, which a batch must bring along
+    take_maps = None  # what reads maps of a teacher, which a batch must bring along
     is_closed = False  # whether it writes `slopes`, or `with_gradient`
     cuts = False  # whether to cut batches to the rows that have the signal, always
 

@@ -1,8 +1,12 @@
 """What a training step is given: which samples, in which order, and their clips."""
 
+from contextlib import nullcontext
+from functools import partial
 from typing import NamedTuple
 
 import torch
+
+from skanticipate.data.ahead import ReadAhead, takes_time
 
 
 class Batch(NamedTuple):
@@ -14,6 +18,7 @@ class Batch(NamedTuple):
     samples: torch.Tensor  # (B,) int64, on the CPU
     clips: torch.Tensor  # (B, ...)
     futures: torch.Tensor | None = None  # (B, ...), where a term asks for them
+    maps: torch.Tensor | None = None  # (B', N, d) of a teacher, where one asks for them
     models: slice | None = None  # those of a stack; None: one that trains alone
 
 
@@ -28,25 +33,49 @@ class BatchReader:
         Clips of the samples.
     compute : Compute
         Device and precision of the network.
-    take_futures : callable or None
-        Sample indices (B,) -> futures (B, ...) on the device.
+    take_futures : ClipReader, default=None
+        Of the futures, one for each sample, where a term asks for them.
+    take_maps : StoredMaps, default=None
+        Those of a teacher, where a term asks for them.
     generator : torch.Generator
         Of the crops.
     """
 
-    def __init__(self, spec, rows, compute, take_futures=None, *, generator):
+    def __init__(
+        self, spec, rows, compute, take_futures=None, take_maps=None, *, generator
+    ):
         self.spec = spec
         self.rows = rows
         self.compute = compute
         self.take_clips = compute.reader(rows)
         self.take_futures = take_futures
+        self.take_maps = take_maps
         self.generator = generator
+        # In the order in which a batch is read.
+        self.readers = [take_futures, self.take_clips, take_maps]
+        self._arrays = ReadAhead(partial(_read, self.readers))
 
     def __call__(self, samples):
-        """Read the clips of a batch, and the futures where they are asked for."""
-        futures = None if self.take_futures is None else self.take_futures(samples)
-        clips = self.take_clips(samples)
-        return Batch(samples, *self.spec.crop(clips, futures, self.generator))
+        """Read the clips of a batch, and what else is asked for."""
+        futures, clips, maps = (
+            None if array is None else reader.placed(array)
+            for reader, array in zip(
+                self.readers, self._arrays(samples.numpy()), strict=True
+            )
+        )
+        return Batch(samples, *self.spec.crop(clips, futures, self.generator), maps)
+
+    def ahead(self, batches):
+        """Region in which the batches are read in their order, one ahead."""
+        views = [reader.rows for reader in self.readers if reader is not None]
+        if not takes_time(views, batches.size):
+            return nullcontext()
+        return self._arrays.over(samples.numpy() for samples in batches)
+
+
+def _read(readers, samples):
+    """What each reader, or None, reads of samples (B,), by NumPy alone."""
+    return [None if r is None else r.read(samples) for r in readers]
 
 
 class Batches:

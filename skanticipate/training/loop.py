@@ -331,10 +331,11 @@ def training_epochs(training):
             state.network.begin_epoch(state.epoch, training.max_epochs)
         batches = training.draw(state.generators["shuffle"])
         sums = EpochSums(len(batches))
-        for k, samples in enumerate(batches):
-            done = state.epoch + (k + 0.5) / len(batches)
-            lr = set_lr(state, done, training.max_epochs)
-            sums.put(k, step(samples))
+        with step.reading(batches):
+            for k, samples in enumerate(batches):
+                done = state.epoch + (k + 0.5) / len(batches)
+                lr = set_lr(state, done, training.max_epochs)
+                sums.put(k, step(samples))
         try:
             record = end_epoch(training, lr, sums.means(state.epoch + 1))
         except Diverged as error:

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from skanticipate.data.ahead import ReadAhead, takes_time
+from skanticipate.data.device_array import DeviceArray
 from skanticipate.data.validation import chunks
 
 # Below this number of parameters a second thread costs more than it brings.
@@ -50,8 +52,8 @@ class Compute(NamedTuple):
         return module.to(device=self.device, dtype=self.dtype)
 
     def reader(self, rows):
-        """Build take(indices (B,)) -> clips (B, ...) as the network takes them."""
-        return clip_reader(rows, dtype=self.dtype, device=self.device)
+        """Take(indices (B,)) -> clips (B, ...) as the network takes them."""
+        return ClipReader(rows, dtype=self.dtype, device=self.device)
 
     def threads(self, network=None):
         """Region with so many threads of torch; as `torch_threads`."""
@@ -92,16 +94,62 @@ def _is_wide(rows):
     return kind == "f" and n_bytes > 4
 
 
-def clip_reader(rows, *, dtype, device):
-    """Build take(indices (B,)) -> clips (B, ...) as the network takes them."""
-    numpy_dtype = np.float64 if dtype == torch.float64 else np.float32
+class ClipReader:
+    """Take(indices (B,)) -> clips (B, ...) as the network takes them.
 
-    def take(samples):
-        # Another order in memory would be other bits: kernels go by strides.
-        clips = np.ascontiguousarray(rows.take(samples.numpy()), numpy_dtype)
-        return torch.from_numpy(clips).to(device)
+    Parameters
+    ----------
+    rows : RowView of shape (n, ...)
+    dtype, device : torch's
+        Of the network.
 
-    return take
+    Attributes
+    ----------
+    read : callable
+        Numbers of samples (B,) -> their clips as an array, by NumPy alone; of a tensor
+        on a device a tensor.
+    """
+
+    def __init__(self, rows, *, dtype, device):
+        self.rows = rows
+        self.device = device
+        numpy_dtype = np.float64 if dtype == torch.float64 else np.float32
+        self.read = functools.partial(_read_clips, rows, numpy_dtype)
+        if isinstance(rows.base, DeviceArray):
+            self.read = functools.partial(_read_tensor, rows, dtype, device)
+        self._arrays = ReadAhead(self.read)
+
+    def __call__(self, samples):
+        """Read the clips of samples (B,), and bring them to the device."""
+        return self.placed(self._arrays(samples.numpy()))
+
+    def ahead(self, n_rows, batch_size):
+        """Region in which all rows are read in their order, a batch ahead."""
+        if not takes_time([self.rows], batch_size):
+            return nullcontext()
+        starts = range(0, n_rows, batch_size)
+        return self._arrays.over(
+            np.arange(start, min(start + batch_size, n_rows)) for start in starts
+        )
+
+    def placed(self, clips):
+        """Clips that were read as a tensor on the device."""
+        return torch.as_tensor(clips, device=self.device)
+
+
+def _read_clips(rows, dtype, samples):
+    """Clips of samples (B,) as an array, by NumPy alone: in any thread.
+
+    -> (B, ...)
+    """
+    # Another order in memory would be other bits: kernels go by strides.
+    return np.ascontiguousarray(rows.take(samples), dtype)
+
+
+def _read_tensor(rows, dtype, device, samples):
+    """Clips of samples (B,) of a tensor, which need not leave its device."""
+    index = samples if rows.rows is None else rows.rows[samples]
+    return rows.base.take(index, device=device, dtype=dtype)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """A network asked about many clips, a batch at a time, and scored on held-out ones."""
 
 import math
+from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -87,16 +88,22 @@ def predict_batches(network, take_clips, n_samples, batch_size, part):
     -> (n, ...)
     """
     found = None
-    for start in range(0, n_samples, batch_size):
-        samples = torch.arange(start, min(start + batch_size, n_samples))
-        batch = part(network(take_clips(samples)), samples)
-        if batch is None:
-            return None
-        if found is None:
-            found = torch.empty((n_samples, *batch.shape[1:]), dtype=batch.dtype)
-        found[start : start + len(samples)] = batch
-        del batch  # else it would stand beside the next
+    with _read_ahead(take_clips, n_samples, batch_size):
+        for start in range(0, n_samples, batch_size):
+            samples = torch.arange(start, min(start + batch_size, n_samples))
+            batch = part(network(take_clips(samples)), samples)
+            if batch is None:
+                return None
+            if found is None:
+                found = torch.empty((n_samples, *batch.shape[1:]), dtype=batch.dtype)
+            found[start : start + len(samples)] = batch
+            del batch  # else it would stand beside the next
     return found
+
+
+def _read_ahead(take_clips, n_samples, batch_size):
+    ahead = getattr(take_clips, "ahead", None)
+    return nullcontext() if ahead is None else ahead(n_samples, batch_size)
 
 
 def prediction_batch(rows):

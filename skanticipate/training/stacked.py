@@ -117,19 +117,45 @@ class Stack:
         self.reader.note_alike(orders)
         names = [term.name for term in self.objective.terms]
         sums = StackedSums([len(b) for b in batches], names)
-        for step in range(max(sums.n_steps)):
-            self._set_rates(step, sums.n_steps)
-            spans = [
-                (step * size, min((step + 1) * size, length))
-                for size, length in zip(sizes, lengths, strict=True)
-            ]
-            for start, stop in runs_of(spans):
-                first, last = spans[start]
-                if first < last:
-                    taken = numbers[start:stop, first:last]
-                    for a, b, terms in self._steps(start, stop, taken):
+        keys = (
+            (start, samples)
+            for step in range(max(sums.n_steps))
+            for start, _, samples, together in self._parts(step, numbers, batches)
+            if together
+        )
+        with self.reader.ahead(keys, sum(sizes)):
+            for step in range(max(sums.n_steps)):
+                self._set_rates(step, sums.n_steps)
+                for part in self._parts(step, numbers, batches):
+                    for a, b, terms in self._steps(*part):
                         sums.put(step, a, b, terms)
         return self._note(sums)
+
+    def _parts(self, step, numbers, batches):
+        """Models that make a step on batches of one length, some at a time.
+
+        Yields
+        ------
+        start, stop : int
+            Which models.
+        samples : tensor of shape (K, B)
+            Their batches.
+        together : bool
+            Whether they go together. False: they have a step without any signal.
+        """
+        spans = [
+            (step * b.size, min((step + 1) * b.size, len(b.order))) for b in batches
+        ]
+        for start, stop in runs_of(spans):
+            first, last = spans[start]
+            if first >= last:
+                continue
+            samples = numbers[start:stop, first:last]
+            if self.learned is None or (told := self.learned[samples].any(1)).all():
+                yield start, stop, samples, True
+                continue
+            for a, b in runs_of(told.tolist()):
+                yield start + a, start + b, samples[a:b], bool(told[a])
 
     def _set_rates(self, step, n_steps):
         if step > 0 and not self.scheduled:
@@ -156,7 +182,7 @@ class Stack:
                     done[training] = None
         return done
 
-    def _steps(self, start, stop, samples):
+    def _steps(self, start, stop, samples, together):
         """Update the weights of some models by batches (K, B).
 
         Yields
@@ -165,16 +191,11 @@ class Stack:
             Models that went together.
         terms : dict
         """
-        if self.learned is None or (told := self.learned[samples].any(1)).all():
+        if together:
             yield start, stop, self._step(start, stop, samples)
             return
-        for a, b in runs_of(told.tolist()):
-            first, last, own = start + a, start + b, samples[a:b]
-            if told[a]:
-                yield first, last, self._step(first, last, own)
-                continue
-            for k in range(first, last):  # nothing moves its classifier
-                yield k, k + 1, self._step_alone(k, own[k - first])
+        for k in range(start, stop):  # nothing moves its classifier
+            yield k, k + 1, self._step_alone(k, samples[k - start])
 
     def _step(self, start, stop, samples):
         """Update the weights of some models.   -> the terms, as the objective's.

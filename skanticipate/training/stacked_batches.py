@@ -1,10 +1,12 @@
 """Batches of several models that are trained together."""
 
+from contextlib import nullcontext
 from itertools import pairwise
 
 import numpy as np
 import torch
 
+from skanticipate.data.ahead import ReadAhead, takes_time
 from skanticipate.data.rows import RowView
 
 
@@ -28,6 +30,21 @@ class StackedReader:
             rows = RowView(views[first].base, _rows_of(views[first:last]))
             self.parts.append((first, last, readers[0].compute.reader(rows)))
         self.sources = [(id(v.base), _bytes(v.rows)) for v in views]
+        self._arrays = ReadAhead(_read_all)
+
+    def ahead(self, keys, n_rows):
+        """Region in which clips are taken in the order of `keys`, and read one ahead.
+
+        Parameters
+        ----------
+        keys : iterator of (start, samples)
+            As `take` will be given them.
+        n_rows : int
+            Clips that are read for a step, at most.
+        """
+        if not takes_time([reader.rows for *_, reader in self.parts], n_rows):
+            return nullcontext()
+        return self._arrays.over(self._requests(*key) for key in keys)
 
     def note_alike(self, orders):
         """Note which models see the same clips in an epoch."""
@@ -53,16 +70,27 @@ class StackedReader:
 
     def _whole(self, start, samples):
         """Clips (K B, ...) before any is cut."""
-        span = start, start + len(samples)
-        if span not in self.plans:
-            self.plans[span] = self._plan(*span)
-        reads, places = self.plans[span]
-        clips = [read((samples[own] - first).flatten()) for read, own, first in reads]
+        arrays = self._arrays(self._requests(start, samples))
+        reads, places = self._plan_of(start, samples)
+        clips = [read.placed(a) for (read, *_), a in zip(reads, arrays, strict=True)]
         clips = clips[0] if len(clips) == 1 else torch.cat(clips)
         if places is None:
             return clips
         clips = clips.view(-1, samples.shape[1], *clips.shape[1:])
         return clips.index_select(0, places).flatten(0, 1)
+
+    def _requests(self, start, samples):
+        """What is read for samples (K, B).   -> list of (reader, rows (b,))."""
+        reads, _ = self._plan_of(start, samples)
+        return [
+            (r, (samples[own] - first).flatten().numpy()) for r, own, first in reads
+        ]
+
+    def _plan_of(self, start, samples):
+        span = start, start + len(samples)
+        if span not in self.plans:
+            self.plans[span] = self._plan(*span)
+        return self.plans[span]
 
     def _plan(self, start, stop):
         """How clips of some models are read, those of each leader once.
@@ -82,6 +110,11 @@ class StackedReader:
         rows = {leaders[k]: row for row, k in enumerate(own)}
         device = self.readers[0].compute.device
         return reads, torch.tensor([rows[leader] for leader in leaders], device=device)
+
+
+def _read_all(requests):
+    """Arrays of what is read, by NumPy alone."""
+    return [reader.read(numbers) for reader, numbers in requests]
 
 
 def _bytes(numbers):

@@ -1,5 +1,7 @@
 """A step of training: from the numbers of some samples to new weights."""
 
+from contextlib import nullcontext
+
 import torch
 
 from skanticipate.terms.objective import detached
@@ -38,6 +40,11 @@ class GradientStep:
                     gradients = clipped(gradients, self.max_grad_norm)
                 self.optimizer.update(gradients)
         return terms
+
+    def reading(self, batches):
+        """Region in which the steps are those of `batches`, which are read ahead."""
+        ahead = getattr(self.take_batch, "ahead", None)
+        return nullcontext() if ahead is None else ahead(batches)
 
     def loss(self, means):
         """Objective of an epoch from the mean of each term."""

@@ -85,19 +85,14 @@ def test_a_batch_brings_the_clips_of_its_samples():
     assert torch.equal(batch.samples, samples)
     assert torch.equal(batch.clips, past[[4, 0]])
     assert batch.futures is None
-    read = BatchReader(NetworkSpec(), rows, CPU, future.__getitem__, generator=None)
+    futures = CPU.reader(RowView(future.numpy()))
+    read = BatchReader(NetworkSpec(), rows, CPU, futures, generator=None)
     assert torch.equal(read(samples).futures, future[[4, 0]])
 
 
 def test_past_and_future_are_cropped_alike():
-    clips = torch.zeros(4, 1)
-    read = BatchReader(
-        Cropping(),
-        RowView(clips.numpy()),
-        CPU,
-        clips.__getitem__,
-        generator=generator(),
-    )
+    rows = RowView(np.zeros((4, 1), np.float32))
+    read = BatchReader(Cropping(), rows, CPU, CPU.reader(rows), generator=generator())
     one, other = read(torch.arange(4)), read(torch.arange(4))
     assert torch.equal(one.clips, one.futures)
     assert not torch.equal(one.clips, other.clips)

@@ -8,8 +8,8 @@ from numpy.testing import assert_array_equal
 from skanticipate import MLP, RowView, SmoothedAnticipator
 from skanticipate.training import runtime
 from skanticipate.training.runtime import (
+    ClipReader,
     callers_threads,
-    clip_reader,
     resolve_device,
     resolve_dtype,
     seeded_global_stream,
@@ -170,7 +170,7 @@ def test_device_follows_the_name_or_the_machine():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_reader_gives_clips_in_the_precision_of_the_network(stored, dtype):
     X = np.arange(12).reshape(4, 3).astype(stored)
-    take = clip_reader(RowView(X), dtype=dtype, device=CPU)
+    take = ClipReader(RowView(X), dtype=dtype, device=CPU)
     clips = take(torch.tensor([3, 0]))
     assert clips.dtype == dtype
     assert_array_equal(clips.numpy(), X[[3, 0]].astype(float))
@@ -178,7 +178,7 @@ def test_reader_gives_clips_in_the_precision_of_the_network(stored, dtype):
 
 def test_clips_share_no_memory_with_the_array():
     X = np.ones((4, 3), dtype=np.float32)
-    clips = clip_reader(RowView(X), dtype=torch.float32, device=CPU)(torch.arange(4))
+    clips = ClipReader(RowView(X), dtype=torch.float32, device=CPU)(torch.arange(4))
     clips += 1
     assert (X == 1).all()
 
@@ -186,7 +186,7 @@ def test_clips_share_no_memory_with_the_array():
 def test_clips_lie_in_the_order_of_their_axes_without_another_copy(monkeypatch):
     X = np.arange(24.0).reshape(4, 3, 2)
     for stored in (X, np.asfortranarray(X), X[:, ::-1], X.astype(np.float16)):
-        clips = clip_reader(RowView(stored), dtype=torch.float64, device=CPU)(
+        clips = ClipReader(RowView(stored), dtype=torch.float64, device=CPU)(
             torch.tensor([3, 0])
         )
         assert clips.is_contiguous()
@@ -194,7 +194,7 @@ def test_clips_lie_in_the_order_of_their_axes_without_another_copy(monkeypatch):
     rows = RowView(X)
     taken = rows.take(np.array([1]))
     monkeypatch.setattr(rows, "take", lambda _: taken)
-    clips = clip_reader(rows, dtype=torch.float64, device=CPU)(torch.tensor([1]))
+    clips = ClipReader(rows, dtype=torch.float64, device=CPU)(torch.tensor([1]))
     assert np.shares_memory(clips.numpy(), taken)
 
 

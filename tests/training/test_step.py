@@ -28,7 +28,7 @@ from skanticipate.training.step import GradientStep, clipped, gradients_of
 class Sums:
     """A term of which a function of the output gives the sums."""
 
-    modules, take_futures = {}, None
+    modules, take_futures, take_maps = {}, None, None
 
     def __init__(self, name, weight, sums):
         self.name, self.weight, self.sums = name, weight, sums

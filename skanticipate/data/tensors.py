@@ -1,0 +1,54 @@
+"""Tensors of torch that methods are given, and that they answer."""
+
+import functools
+import inspect
+from itertools import chain, repeat
+
+import torch
+
+from skanticipate.data.device_array import DeviceArray, base_of, is_tensor
+from skanticipate.data.rows import RowView
+
+_CLIPS = ("X", "X_past", "X_future_unlabeled", "X_val")
+
+
+def without_tensor(values, name):
+    """A tensor as an array, or as a view where clips stay on their device.
+
+    Anything else is given as it is.
+    """
+    if not is_tensor(values):
+        return values
+    base = base_of(values, name)
+    if not isinstance(base, DeviceArray):
+        return base
+    return RowView(base) if name.rpartition("__")[2] in _CLIPS else base[:]
+
+
+def takes_tensors(method):
+    """Let a method take tensors, which it sees as arrays and views."""
+    names = list(inspect.signature(method).parameters)
+
+    @functools.wraps(method)
+    def wrapper(*args, **kwargs):
+        named = zip(args, chain(names, repeat("values")), strict=False)
+        args = [without_tensor(values, name) for values, name in named]
+        kwargs = {name: without_tensor(v, name) for name, v in kwargs.items()}
+        return method(*args, **kwargs)
+
+    return wrapper
+
+
+def answers_in_kind(method):
+    """Let a method of clips X answer a tensor, on the device of X, where X is one."""
+
+    @functools.wraps(method)
+    def wrapper(self, X):
+        return in_kind(X, method(self, without_tensor(X, "X")))
+
+    return wrapper
+
+
+def in_kind(X, answer):
+    """An array, as a tensor on the device of clips X where these are a tensor."""
+    return torch.from_numpy(answer).to(X.device) if is_tensor(X) else answer
