@@ -76,15 +76,8 @@ class RowView:
 
     def __init__(self, base, rows=None):
         base = base_of(base, "base") if is_tensor(base) else base
-        if not _is_array(base):
-            raise TypeError(
-                "A RowView needs an array with shape, numpy's dtype and integer "
-                f"indexing, got {type(base).__name__}: pass np.asarray(X), a memory "
-                "map, or a dataset of h5py or zarr."
-            )
-        refuse_masked(base, "base", "Pass .filled(np.nan), of floats, or impute them.")
-        if trouble := not_as_stored(getattr(base, "attrs", {})):
-            raise ValueError(f"base has {trouble}")
+        if type(base) is not np.ndarray:  # which hides nothing
+            _check_base(base)
         rows = None if rows is None else _as_index(rows, base.shape[0])
         if isinstance(base, RowView):
             view = base if rows is None else base[rows]
@@ -204,6 +197,19 @@ class _Channels:
 
     def __getitem__(self, rows):
         return self.view.take(rows)[..., self.kept]
+
+
+def _check_base(base):
+    """Refuse what is no array, or one whose numbers are not those that it shows."""
+    if not _is_array(base):
+        raise TypeError(
+            "A RowView needs an array with shape, numpy's dtype and integer "
+            f"indexing, got {type(base).__name__}: pass np.asarray(X), a memory "
+            "map, or a dataset of h5py or zarr."
+        )
+    refuse_masked(base, "base", "Pass .filled(np.nan), of floats, or impute them.")
+    if trouble := not_as_stored(getattr(base, "attrs", {})):
+        raise ValueError(f"base has {trouble}")
 
 
 def _is_array(base):

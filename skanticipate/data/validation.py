@@ -52,7 +52,8 @@ def clip_rows(X, *, name, estimator, reset):
     if reset:
         forget_names(estimator)
     check_names(X, name=name, estimator=estimator, reset=reset)
-    if rows.ndim == 2:
+    known = None if reset else getattr(estimator, "n_features_in_", None)
+    if rows.ndim == 2 and rows.shape[1] != known:
         _check_n_features(estimator, X, reset=reset)
     return rows
 
@@ -163,14 +164,11 @@ def _float_chunks(rows):
 
 
 def _check_finite(chunk, start, name, estimator):
-    with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(chunk.sum()):  # as nearly always, and quick to tell
-            return
-    if chunk.ndim == 2:
-        assert_all_finite(chunk, input_name=name, estimator_name=title(estimator))
-        return
     finite = np.isfinite(chunk)
     if finite.all():
+        return
+    if chunk.ndim == 2:
+        assert_all_finite(chunk, input_name=name, estimator_name=title(estimator))
         return
     broken = ~finite.all(axis=tuple(range(2, chunk.ndim))) & ~padding_steps(chunk)
     if broken.any():  # (b, T)
@@ -203,6 +201,8 @@ def chunks(rows):
 
 def check_clip_shape(rows, fitted, fixed, *, name):
     """Clips have the shape `fitted` of fit; unless `fixed`, the steps may differ."""
+    if rows.shape[1:] == fitted:
+        return
     expected = ("n", *fitted) if fixed or len(fitted) < 2 else ("n", "T", *fitted[1:])
     fits = len(expected) == rows.ndim and all(
         isinstance(size, str) or size == found

@@ -97,10 +97,11 @@ def changed_parameters(spec, fitted):
     aside = getattr(spec, "_only_for_fit", ())
     return [
         name
-        for name in own.keys() & theirs.keys()
-        if not name.endswith("_")
+        for name, value in own.items()
+        if value is not theirs.get(name, value)
+        and not name.endswith("_")
         and name not in aside
-        and _differ(own[name], theirs[name])
+        and _differ(value, theirs[name])
     ]
 
 

@@ -1,5 +1,7 @@
 """All that an anticipator does once it is fitted: predict, score, save, pickle."""
 
+import math
+
 import numpy as np
 import torch
 from sklearn.base import ClassifierMixin
@@ -21,29 +23,31 @@ from skanticipate.estimator.blueprint import Blueprint, changed_parameters
 from skanticipate.estimator.memory import naming_memory_of_answers
 from skanticipate.estimator.saving import SaveMixin
 from skanticipate.estimator.stream import Stream
+from skanticipate.networks.bare import first_weight
 from skanticipate.networks.inputs import check_codes
 from skanticipate.training.runtime import ClipReader, resolve_device, torch_threads
 from skanticipate.training.scoring import predict_batches, prediction_batch
 
-_ROWS = 512  # that are normalised at a time
 
-
-def check_no_nan(scores, first):
-    """Refuse scores (b, ...) of rows from `first` on that are no numbers."""
-    broken = scores.isnan()
+def check_no_nan(scores, samples):
+    """Refuse scores (b, ...) of some rows of X that are no numbers."""
+    if not math.isnan(scores.sum().item()):  # as nearly always, and quick to tell
+        return
+    broken = scores.isnan().flatten(1).any(1)
     if broken.any():
-        broken = broken.flatten(1).any(1)
         raise ValueError(
-            f"The network gives NaN for row {first + int(broken.nonzero()[0])} of X: "
+            f"The network gives NaN for row {samples[int(broken.nonzero()[0])]} of X: "
             "its values are too large for the precision of the network. Prepare X as "
             "in fit, standardised, or fit with dtype='float64'."
         )
 
 
-def _real_features(output):
-    if output.features is None or output.mask is None:
-        return output.features
-    return output.features.masked_fill(~output.mask.unsqueeze(-1), float("nan"))
+def _real_features(output, samples):
+    """Features (B, N, d) of their own, NaN at positions of padding, or None."""
+    features = output.features
+    if features is not None and output.mask is not None:
+        features = features.masked_fill(~output.mask.unsqueeze(-1), float("nan"))
+    return None if features is None else features.clone()
 
 
 class PredictionMixin(SaveMixin, ClassifierMixin):
@@ -68,12 +72,10 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         """
 
         def part(output, samples):
-            scores = self._answers(output).cpu()
-            check_no_nan(scores, int(samples[0]))
-            return self._adjusted(scores).argmax(-1)
+            return self._scores(self._answers(output), samples).argmax(-1)
 
         codes = self._predict(X, part)
-        return self.classes_[codes.numpy()]
+        return self.classes_[codes]
 
     @answers_in_kind
     def predict_proba(self, X):
@@ -167,13 +169,13 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         ValueError
             If the network gives no features.
         """
-        maps = self._predict(X, lambda output, _: _real_features(output))
+        maps = self._predict(X, _real_features)
         if maps is None:
             raise ValueError(
                 f"A network of {type(self.network_spec_).__name__} gives no features: "
                 "return Output(logits, features) to have a map."
             )
-        return maps.numpy()
+        return maps
 
     @takes_tensors
     def score(self, X, y, sample_weight=None):
@@ -209,31 +211,27 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         """Rows of y that have a label.   -> (n,) bool."""
         return self._check_labels_like_fit(y, "y")[0]
 
-    @torch.inference_mode()
     def _proba(self, X, normalize, scores_of):
         """Scores (n, ..., C) of outputs, normalised.
 
-        In place, some rows at a time: the answer may be as large as the memory allows.
+        A batch at a time: the answer may be as large as the memory allows.
         """
 
-        def normalise(scores):
-            # logits -> probabilities, (b, C) or (b, S, C) at a time
-            for first in range(0, len(scores), _ROWS):
-                part = scores[first : first + _ROWS]
-                check_no_nan(part, first)
-                part.copy_(normalize(self._adjusted(part), -1))
+        def part(output, samples):
+            # logits -> probabilities, (b, C) or (b, S, C)
+            return normalize(self._scores(scores_of(output), samples), -1)
 
-        scores = self._predict(X, lambda output, _: scores_of(output), normalise)
-        return scores.numpy()
+        return self._predict(X, part)
 
     def _answers(self, output):
         """Scores of the stage that answers.   -> (B, C)."""
         return output.logits[:, self.network_spec_.answering_stage()]
 
-    def _normalised(self, scores):
-        """Probabilities that scores (n, C) of the stage that answers stand for."""
-        check_no_nan(scores, 0)
-        return torch.softmax(self._adjusted(scores), -1)
+    def _scores(self, scores, samples):
+        """Scores (b, ..., C) of some samples as they count, on the CPU."""
+        scores = scores.cpu()
+        check_no_nan(scores, samples)
+        return self._adjusted(scores)
 
     def _adjusted(self, scores):
         """Scores (..., C) without what the frequency of a class adds to them."""
@@ -242,11 +240,10 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         frequency = scores.new_tensor(self.class_log_frequency_)  # (C,)
         return scores - self.logit_adjustment * frequency
 
-    def _predict(self, X, part, finish=None):
-        """`part(output, samples)` of the output of all clips, on the CPU.
+    def _predict(self, X, part):
+        """`part(output, samples)` of the output of all clips.   -> ndarray or None.
 
-        `finish` changes it in place: all that torch does has to be done in the region
-        of threads.
+        All that torch does has to be done in the region of threads.
         """
         self._warn_of_changes()
         rows = self._check_like_fit(X, "X")
@@ -255,14 +252,12 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
             naming_memory_of_answers(self, rows),
         ):
             network = self._placed_network()
-            some = next(network.parameters())
+            some = first_weight(network)
             take = ClipReader(rows, dtype=some.dtype, device=some.device)
             found = predict_batches(
                 network, take, len(rows), prediction_batch(rows), part
             )
-            if finish is not None:
-                finish(found)
-        return found
+        return None if found is None else found.numpy()
 
     def _placed_network(self):
         """The network on the device of predictions."""
@@ -273,7 +268,8 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
 
     def _warn_of_changes(self):
         """Warn of parameters that have no effect on a fitted estimator."""
-        check_is_fitted(self)
+        if not hasattr(self, "network_"):
+            check_is_fitted(self)
         if changed := self._changed_network():
             warn(f"{changed} It has no effect before another fit.")
 

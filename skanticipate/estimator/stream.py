@@ -326,5 +326,7 @@ class Stream:
 
     def _answer(self, state):
         """Probabilities that a state stands for."""
-        proba = self._model._normalised(self._stepper.scores(state).cpu()).numpy()
+        scores = self._stepper.scores(state)  # (n, C)
+        scores = self._model._scores(scores, range(len(scores)))
+        proba = torch.softmax(scores, -1).numpy()
         return proba[0] if self.n_streams is None else proba

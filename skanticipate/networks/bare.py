@@ -18,3 +18,14 @@ def skip_init(kind, *args, **options):
     module = undrawn(*args, **options)
     module.__class__ = kind
     return module
+
+
+def first_weight(module):
+    """As `next(module.parameters())`, which takes as long as the product of a row."""
+    for weight in module._parameters.values():
+        if weight is not None:
+            return weight
+    for part in module._modules.values():
+        if part is not None and (weight := first_weight(part)) is not None:
+            return weight
+    return None

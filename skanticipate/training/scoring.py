@@ -81,19 +81,18 @@ class ValidationScore:
         return torch.cat([log_proba, hits], 1)
 
 
-@torch.inference_mode()
 def predict_batches(network, take_clips, n_samples, batch_size, part):
     """`part(output, samples)` of all, a batch at a time, on the CPU; None if it is.
 
-    -> (n, ...)
+    A part is a tensor that nobody else holds.   -> (n, ...)
     """
     found = None
-    with _read_ahead(take_clips, n_samples, batch_size):
+    with torch.inference_mode(), _read_ahead(take_clips, n_samples, batch_size):
         for start in range(0, n_samples, batch_size):
             samples = torch.arange(start, min(start + batch_size, n_samples))
             batch = part(network(take_clips(samples)), samples)
-            if batch is None:
-                return None
+            if batch is None or len(batch) == n_samples:  # the only one
+                return None if batch is None else batch.cpu().contiguous()
             if found is None:
                 found = torch.empty((n_samples, *batch.shape[1:]), dtype=batch.dtype)
             found[start : start + len(samples)] = batch

@@ -15,6 +15,7 @@ from skanticipate import (
     RULSTM,
     AttentiveProbe,
     ModalityAttention,
+    Output,
     RowView,
     SmoothedAnticipator,
     VerbNounHead,
@@ -269,6 +270,34 @@ def assert_equal_states(one, other):
     for key in one["_weights"]:
         assert one["_weights"][key].tobytes() == other["_weights"][key].tobytes()
     assert one["history_"] == other["history_"]
+
+
+class Constant(torch.nn.Module):
+    """Says what its buffers hold, as views of them."""
+
+    def __init__(self, n_classes):
+        super().__init__()
+        self.layer = torch.nn.Linear(1, 1)
+        self.register_buffer("logits", torch.arange(float(n_classes))[None, None])
+        self.register_buffer("features", torch.ones(1, 3, 2))
+
+    def forward(self, clips):
+        return Output(
+            self.logits.expand(len(clips), -1, -1),
+            self.features.expand(len(clips), -1, -1),
+        )
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_answers_are_arrays_that_the_network_does_not_hold(n):
+    model = anticipator().fit(X, Y)
+    model.network_ = Constant(len(model.classes_)).eval()
+    proba, maps = model.predict_proba(X[:n]), model.feature_map(X[:n])
+    proba[:], maps[:] = 7, 7
+    weights = np.exp(np.arange(len(model.classes_)))
+    expected = [weights / weights.sum()] * n
+    assert_allclose(model.predict_proba(X[:n]), expected, rtol=1e-5)
+    assert_array_equal(model.feature_map(X[:n]), np.ones((n, 3, 2)))
 
 
 def test_the_network_rests_on_the_cpu_without_gradients(pooled):
