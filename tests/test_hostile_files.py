@@ -28,6 +28,8 @@ from skanticipate.datasets import (
     read_video_info,
     validate_submission,
 )
+from skanticipate.datasets import _hdf5
+from skanticipate.datasets._folder import room_for
 from skanticipate.estimator import state
 from skanticipate.priors import read_word_vectors
 from skanticipate.signals.cache import TeacherCache
@@ -219,6 +221,54 @@ def test_names_of_videos_are_text(features):
     written(features, members(features) | {"videos.npy": of(letters)})
     with pytest.raises(ValueError, match=r"index\.npz is damaged .*no text"):
         open_features(features)
+
+
+# --------------------------------------------------------------------------- HDF5
+
+
+@pytest.fixture
+def packed(tmp_path, monkeypatch):
+    """Converts, in this process, a small file of many zeros that are packed in chunks.
+
+    Limits are as much smaller as the file is.
+    """
+    h5py = pytest.importorskip("h5py")
+    for name, n_bytes in {"_BLOCK_BYTES": 1 << 12, "_MOST_BYTES": 1 << 24}.items():
+        monkeypatch.setattr(_hdf5, name, n_bytes)
+    monkeypatch.setattr(_hdf5, "_FREELY", 1 << 20)
+
+    def convert(shape, chunks, n_names=1, time_axis=0):
+        path, out = tmp_path / "a.h5", tmp_path / "out"
+        with h5py.File(path, "w") as file:
+            data = file.create_dataset("0", shape, "f4", chunks=chunks, compression=1)
+            data[:] = 0
+            for k in range(1, n_names):
+                file[str(k)] = data
+        out.mkdir()
+        given = str(path), str(out), room_for(tmp_path / "room")
+        _hdf5.convert(*given, first_frame=1, time_axis=time_axis)
+        return open_features(out).array
+
+    return convert
+
+
+@pytest.mark.parametrize("time_axis", [0, 1])
+def test_a_chunk_is_unpacked_once(packed, monkeypatch, time_axis):
+    monkeypatch.setattr(_hdf5, "_TIMES", 10**4)
+    shape = (900_000, 4)[:: 1 - 2 * time_axis]
+    start = time.process_time()
+    assert packed(shape, shape, time_axis=time_axis).shape == (900_001, 4)
+    assert time.process_time() - start < 5  # it was once for each block
+
+
+def test_frames_that_are_packed_together_fit_into_memory(packed):
+    with pytest.raises(ValueError, match=r"a\.h5 has frames .* are packed together"):
+        packed((1_200_000, 4), (1_200_000, 4))
+
+
+def test_a_small_file_does_not_fill_a_disk(packed):
+    with pytest.raises(ValueError, match=r"a\.h5 has .* made to fill the disk"):
+        packed((100_000, 4), (1000, 4), n_names=100)
 
 
 # ------------------------------------------------------------------ what fits keep

@@ -15,6 +15,8 @@ from skanticipate.datasets._plausible import excess
 from skanticipate.datasets._time_axis import other_width, steps
 
 _BLOCK_BYTES = 1 << 22
+_MOST_BYTES = 1 << 29  # of frames that are packed together
+_TIMES, _FREELY = 1000, 1 << 30  # bytes of features for each byte of a file, and more
 _INSIDE = "expected a data set of shape (n_frames, d) in this file."
 
 
@@ -48,12 +50,25 @@ def convert(path, folder, room, *, first_frame, time_axis):
     with file:
         videos, data, dtype = _data_sets(path, file, h5py, time_axis)
         counts = [frames.shape[time_axis] for frames in data]
-        check_room(room, sum(counts), data[0].shape[1 - time_axis], dtype)
+        d = data[0].shape[1 - time_axis]
+        check_room(room, sum(counts), d, dtype)
+        _check_size(path, sum(counts) * d * dtype.itemsize)
         first = np.concatenate([[0], np.cumsum(counts)])
         frames = np.concatenate([np.arange(n) + first_frame for n in counts])
         key = "{video}, frame {frame}"
         blocks = _blocks(path, data, dtype, time_axis)
         write_features(folder, room.out, np.array(videos), first, frames, key, blocks)
+
+
+def _check_size(path, n_bytes):
+    """Refuse a small file that would fill a disk, by packing or by names of one set."""
+    size = path.stat().st_size
+    if n_bytes > _FREELY + _TIMES * size:
+        raise ValueError(
+            f"{path} has {size:,} bytes and says that it holds features of "
+            f"{n_bytes:,}: expected at most {_TIMES:,} times as many. It is damaged, or "
+            "made to fill the disk."
+        )
 
 
 @contextmanager
@@ -78,7 +93,7 @@ def _data_sets(path, file, h5py, time_axis):
     sets, dtypes = [], set()
     for video in videos:
         with _reading(path):
-            data, trouble = _data_set(file, video, h5py)
+            data, trouble = _data_set(file, video, h5py, time_axis)
         if trouble is not None:
             raise ValueError(f"{path} has {trouble}")
         trouble = other_width(data.shape, (sets or [data])[0].shape, time_axis)
@@ -93,7 +108,7 @@ def _data_sets(path, file, h5py, time_axis):
     return videos, sets, min(widest, np.dtype(np.float64), key=lambda x: x.itemsize)
 
 
-def _data_set(file, name, h5py):
+def _data_set(file, name, h5py, time_axis):
     """Return what is under a name, and what is wrong with it, or None."""
     link = file.get(name, getlink=True)
     if isinstance(link, h5py.SoftLink) and "/" not in link.path.lstrip("/"):
@@ -117,6 +132,13 @@ def _data_set(file, name, h5py):
             f"shape {data.shape} under {name!r}, of which a part was never written: "
             "cut the data set to what it has, or get the file again."
         )
+    n_bytes = _frames_at_once(data, time_axis) * _bytes_of_frame(data, time_axis)
+    if n_bytes > _BLOCK_BYTES + _MOST_BYTES:
+        return None, (
+            f"frames under {name!r} of which {n_bytes / 1e9:.1f} GB are packed together: "
+            f"expected at most {_MOST_BYTES / 1e9:.1f} GB. Store them again in smaller "
+            "chunks, as h5repack does."
+        )
     return data, None
 
 
@@ -128,12 +150,27 @@ def _is_whole(data):
     return data.id.get_num_chunks() >= math.prod(-(-n // chunk) for n, chunk in grid)
 
 
+def _bytes_of_frame(data, time_axis):
+    return data.shape[1 - time_axis] * data.dtype.itemsize
+
+
+def _frames_at_once(data, time_axis):
+    """How many frames are read at once: whole chunks, if these are packed.
+
+    Else a chunk that is larger than a block would be unpacked again for each block.
+    """
+    size = max(1, _BLOCK_BYTES // _bytes_of_frame(data, time_axis))
+    if data.chunks is not None and data.id.get_create_plist().get_nfilters():
+        chunk = data.chunks[time_axis]
+        size = -(-size // chunk) * chunk
+    return min(size, data.shape[time_axis])
+
+
 def _blocks(path, sets, dtype, time_axis):
     """Yield the frames of all videos, some at a time.   (k, d)."""
     for data in sets:
-        n_frames, d = data.shape[time_axis], data.shape[1 - time_axis]
-        size = max(1, _BLOCK_BYTES // (d * dtype.itemsize))
-        for start in range(0, n_frames, size):
+        size = _frames_at_once(data, time_axis)
+        for start in range(0, data.shape[time_axis], size):
             with _reading(path):
                 block = steps(data, start, start + size, time_axis)
             if reason := excess(block) or _filled(block, data.attrs):

@@ -48,8 +48,9 @@ class ModelReader(Reader):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             write_models(folder)
-            self.contents = [p.read_bytes() for p in folder.glob("*.safetensors")]
-        for path in folder.glob("*.safetensors"):
+        paths = sorted(folder.glob("*.safetensors"))
+        self.contents = [path.read_bytes() for path in paths]
+        for path in paths:
             skanticipate.load(path)
         self.contents += [_of_format_1(content) for content in self.contents[:2]]
 
@@ -181,12 +182,12 @@ class FolderReader(Reader):
         place.mkdir(exist_ok=True)
         for name, array in arrays.items():
             np.save(place / f"{name}.npy", array.astype(np.float32))
-        self.arrays = {p.name: p.read_bytes() for p in place.iterdir()}
+        self.arrays = {p.name: p.read_bytes() for p in sorted(place.iterdir())}
         self.table = {}
         out = folder / "features"
         if not out.exists():
             read_npy(place, out=out)
-        self.table = {p.name: p.read_bytes() for p in out.iterdir()}
+        self.table = {p.name: p.read_bytes() for p in sorted(out.iterdir())}
         with np.load(out / "index.npz") as index:
             self.index = dict(index)
 
