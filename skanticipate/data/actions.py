@@ -1,6 +1,7 @@
 """What a label says: its verb, its noun, and their words."""
 
 import re
+import unicodedata
 from collections.abc import Mapping, Set
 from numbers import Integral
 
@@ -25,7 +26,8 @@ def words(name):
     >>> words("board:cutting")
     ['board', 'cutting']
     """
-    spaced = _CAMEL_HUMP.sub(" ", str(name))
+    composed = unicodedata.normalize("NFC", str(name))  # as lists of words have it
+    spaced = _CAMEL_HUMP.sub(" ", composed)
     return [word.lower() for word in _SEPARATORS.split(spaced) if word]
 
 
@@ -65,7 +67,7 @@ def verbs_and_nouns(labels, actions=None):
     -----
     UserWarning
         If `actions` is None and a label has more than two words; if two verbs or two
-        nouns differ in nothing but case and spaces.
+        nouns differ in nothing but case, spaces and how Unicode composes letters.
 
     Examples
     --------
@@ -122,12 +124,13 @@ def _warn_of_twins(kind, names):
     """Warn of names that look like one, as "Cut" and "cut " do, but count as two."""
     seen = {}
     for name in dict.fromkeys(name for name in names if isinstance(name, str)):
-        twin = seen.setdefault(" ".join(name.split()).casefold(), name)
+        plain = unicodedata.normalize("NFKC", " ".join(name.split())).casefold()
+        twin = seen.setdefault(plain, name)
         if twin != name:
             warn(
-                f"The {kind}s {twin!r} and {name!r} differ in nothing but case and "
-                "spaces, and count as two: write them alike in actions= or the labels, "
-                "unless they are two."
+                f"The {kind}s {ascii(twin)} and {ascii(name)} differ in nothing but "
+                "case, spaces and how Unicode composes letters, and count as two: "
+                "write them alike in actions= or the labels, unless they are two."
             )
             return
 

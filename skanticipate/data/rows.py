@@ -1,5 +1,6 @@
 """Row sources: arrays, memory maps and views of their rows, read a batch at a time."""
 
+import hashlib
 import os
 import sys
 
@@ -10,6 +11,7 @@ from skanticipate.data.files import check_whole_map, cut_short, file_marks, is_m
 from skanticipate.data.formats import not_as_stored
 from skanticipate.data.missing import refuse_masked
 from skanticipate.data.places import check_chosen_rows
+from skanticipate.data.warn import is_called_by
 
 # Bytes. Shorter reads cost more as calls to the system than through the map.
 _SHORT_RUN = 1 << 16
@@ -57,7 +59,8 @@ class RowView:
     -----
     A view of a memory map pickles as file name and row numbers, so that worker
     processes open the file instead of receiving its contents. So does a view of a
-    dataset whose HDF5 file is open for reading only.
+    dataset whose HDF5 file is open for reading only. joblib, which remembers what a
+    Pipeline with `memory` has done, tells other datasets by what they hold.
 
     Examples
     --------
@@ -177,7 +180,18 @@ class RowView:
         if h5py is not None and isinstance(self.base, h5py.Dataset):
             place = _hdf5_place(self.base)
             return _reopen_hdf5, (*place, self.rows, file_marks(place[0]))
+        if not isinstance(self.base, np.ndarray) and is_called_by("joblib.hashing"):
+            # The name of a store, as zarr pickles, stays when what is in it changes.
+            return RowView, (self.shape, self.dtype, self._digest())
         return RowView, (self.base, self.rows)
+
+    def _digest(self):
+        """Hash of what the rows hold, read some at a time."""
+        digest = hashlib.blake2b()
+        for start in range(0, len(self), 256):
+            part = self.take(np.arange(start, min(start + 256, len(self))))
+            digest.update(np.ascontiguousarray(part))
+        return digest.hexdigest()
 
 
 class _Channels:

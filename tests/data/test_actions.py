@@ -272,7 +272,7 @@ def test_names_that_differ_in_case_or_spaces_only_are_warned_of(kind, twin):
     if kind == "noun":
         pairs = [pair[::-1] for pair in pairs]
     actions = dict(enumerate(pairs))
-    says = f"The {kind}s 'cut' and {twin!r} differ in nothing but case and spaces"
+    says = f"The {kind}s 'cut' and {twin!r} differ in nothing but case, spaces"
     with pytest.warns(UserWarning, match=says):
         verbs_and_nouns(range(4), actions)
     y = np.arange(12) % 4
@@ -290,3 +290,15 @@ def test_names_of_other_words_and_ids_are_no_twins():
     pairs = {0: ("cut", "onion"), 1: ("cut off", "onions"), 2: (1, "1")}
     verbs, _ = verbs_and_nouns(range(3), pairs)
     assert verbs.tolist() == ["cut", "cut off", 1]
+
+
+def test_letters_that_are_composed_otherwise_make_no_other_word():
+    composed, apart = "jalape\u00f1o", "jalapen\u0303o"
+    assert words(apart) == words(composed) == [composed]
+    with pytest.warns(UserWarning, match="how Unicode composes letters"):
+        verbs_and_nouns([f"cut {composed}", f"wash {apart}"])
+    vectors = {"cut": [1.0, 0.0], "wash": [0.5, 0.5], composed: [0.0, 1.0]}
+    actions = {0: ("cut", apart), 1: ("wash", apart)}
+    expected = {0: ("cut", composed), 1: ("wash", composed)}
+    found = [GloVePrior(a, vectors).fit([0, 1]).matrix_ for a in (actions, expected)]
+    assert_array_equal(*found)

@@ -367,3 +367,29 @@ def test_a_dataset_given_as_it_is_is_an_array(tmp_path, kind):
     dataset = KINDS[kind](CLIPS, tmp_path)
     expected = clone(STUDENT).fit(CLIPS, Y).predict_proba(CLIPS)
     assert_array_equal(clone(STUDENT).fit(dataset, Y).predict_proba(dataset), expected)
+
+
+class Store:
+    """Pickles as the name of its file, as an array of zarr does."""
+
+    shape, dtype = ARRAY.shape, ARRAY.dtype
+
+    def __init__(self, path):
+        self.path = path
+
+    def __getitem__(self, row):
+        return np.load(self.path)[row]
+
+
+def test_a_memory_of_steps_tells_what_a_store_holds(tmp_path):
+    """What joblib has kept for a store is not what it keeps for another content."""
+    path, y = tmp_path / "clips.npy", np.arange(N) % 2
+    student = SmoothedAnticipator(LSTM(2), max_epochs=1, random_state=0)
+    steps = PerFrame(StandardScaler()), student
+    pipeline = make_pipeline(*steps, memory=str(tmp_path / "memory"))
+    for shift in (0.0, 5.0, 0.0):
+        np.save(path, ARRAY + np.float32(shift))
+        found = pipeline.fit(RowView(Store(path)), y)[0].transformer_.mean_
+        expected = (ARRAY + shift).mean(axis=(0, 1))
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+    assert isinstance(pickle.loads(pickle.dumps(RowView(Store(path)))).base, Store)
