@@ -148,8 +148,12 @@ def test_sizes_of_patches_and_teachers(number):
         with refused("patch_size"):
             network = FeatureMapNet(2, patch_size=patch_size)
             SmoothedAnticipator(network, max_epochs=1).fit(maps, y)
-    with refused("hidden_size"):
-        HistoryTeacher(hidden_size=number).fit([[0], [1], [0], [1]], y)
+    for name in ("hidden_size", "order", "n_networks", "max_epochs"):
+        with refused(name):
+            HistoryTeacher(**{name: number}).fit([[0], [1], [0], [1]], y)
+    for name in ("max_epochs", "n_iter_no_change"):
+        with refused(name):
+            DistilledAnticipator(**{name: number}).fit(np.eye(4), y)
 
 
 def test_weights_that_torch_cannot_count_are_too_many():
@@ -162,6 +166,9 @@ def test_weights_that_torch_cannot_count_are_too_many():
 def test_a_whole_number_that_is_no_float():
     weight = Interval(Real, 0, None, closed="left")
     assert weight.is_satisfied_by(1e308) and not weight.is_satisfied_by(10**400)
+    for name in ("alpha", "temperature", "text_temperature"):
+        with refused(name):
+            DistilledAnticipator(**{name: 1e300}).fit(np.eye(4), [0, 1, 0, 1])
     with refused("teacher_weight"):
         DistilledAnticipator(teacher_weight=10**400).fit(np.eye(4), [0, 1, 0, 1])
 

@@ -128,8 +128,11 @@ SIZE = Interval(Integral, 1, 2**31 - 1, closed="both")
 STEPS = Interval(Integral, 1, 1_000_000, closed="both")
 # Of layers one after the other: more are built for ever, and nothing passes through.
 DEPTH = Interval(Integral, 1, 1000, closed="both")
-# Numbers of frames, which floats hold too.
+# Of epochs, and numbers of frames, which floats hold too.
+EPOCHS = Interval(Integral, 1, 2**53, closed="both")
 FRAME = Interval(Integral, 0, 2**53, closed="both")
+# By which scores are multiplied or divided: float32 holds it.
+FACTOR = Interval(Real, 0, 1e30, closed="right")
 # Seconds, and frames of one: thirty years, of which 64 bits count the frames.
 SECONDS = Interval(Real, 0, 1e9, closed="both")
 DURATION = Interval(Real, 0, 1e9, closed="right")
