@@ -18,6 +18,7 @@ from toy_submission import IDS, write
 from skanticipate import MLP, SmoothedAnticipator, UniformPrior
 from skanticipate.datasets import (
     FeatureTable,
+    _hdf5,
     cut_clips,
     label_history,
     open_features,
@@ -28,7 +29,6 @@ from skanticipate.datasets import (
     read_video_info,
     validate_submission,
 )
-from skanticipate.datasets import _hdf5
 from skanticipate.datasets._folder import room_for
 from skanticipate.estimator import state
 from skanticipate.priors import read_word_vectors
@@ -330,8 +330,8 @@ def test_a_column_has_entries(name, value):
 def test_clips_of_ages_are_refused():
     features = FeatureTable.from_arrays({"a": np.ones((50, 2))})
     segments = {"video": ["a"], "start_frame": [40], "stop_frame": [50], "action": [0]}
-    with pytest.raises(ValueError, match="observation=1e.30 s has more than 1,000,000"):
-        cut_clips(features, segments, observation=1e30)
+    with pytest.raises(ValueError, match="observation=100.* has more than 1,000,000"):
+        cut_clips(features, segments, observation=1e8)
 
 
 def test_futures_are_no_number():

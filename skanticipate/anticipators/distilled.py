@@ -7,7 +7,7 @@ from numbers import Integral, Real
 import torch
 from sklearn.utils._param_validation import HasMethods, Options, StrOptions
 
-from skanticipate.data.numbers import Interval
+from skanticipate.data.numbers import FACTOR, Interval
 from skanticipate.estimator.base import BaseAnticipator
 from skanticipate.estimator.fit_key import kept_beside
 from skanticipate.priors.labels import new_prior
@@ -173,10 +173,10 @@ class DistilledAnticipator(BaseAnticipator):
         **BaseAnticipator._parameter_constraints,
         "teacher": [HasMethods(["fit"]), None],
         "alignment": [StrOptions({"weak", "student", "teacher", "direct", "pooled"})],
-        "alpha": [Interval(Real, 0, None, closed="left"), None],
+        "alpha": [Interval(Real, 0, FACTOR.right, closed="both"), None],
         "feature_weight": [Interval(Real, 0, None, closed="left"), None],
         "teacher_weight": [Interval(Real, 0, None, closed="left")],
-        "temperature": [Interval(Real, 0, None, closed="neither")],
+        "temperature": [FACTOR],
         "cross_fit": [
             Interval(Integral, 2, None, closed="left"),
             Options(Integral, {0}),
@@ -185,7 +185,7 @@ class DistilledAnticipator(BaseAnticipator):
         "unlabeled_fraction": [Interval(Real, 0, 1, closed="left"), None],
         "text_teacher": [HasMethods(["fit"]), None],
         "text_weight": [Interval(Real, 0, None, closed="left")],
-        "text_temperature": [Interval(Real, 0, None, closed="neither")],
+        "text_temperature": [FACTOR],
         "text_top_k": [Interval(Integral, 1, None, closed="left"), None],
         "prior": [HasMethods(["fit", "terms"]), "array-like", None],
         "smoothing": [Interval(Real, 0, 1, closed="both")],

@@ -1,7 +1,9 @@
 """What parameters that are numbers may be."""
 
+import math
+import sys
 from collections.abc import Mapping, Set
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 from sklearn.utils import _param_validation, check_scalar
@@ -15,15 +17,21 @@ class Interval(_param_validation.Interval):
 
     Examples
     --------
-    >>> from numbers import Integral
+    >>> from numbers import Integral, Real
     >>> whole = Interval(Integral, 1, None, closed="left")
     >>> whole.is_satisfied_by(1), whole.is_satisfied_by(True)
     (True, False)
     """
 
     def is_satisfied_by(self, val):
-        """Whether a value is such a number."""
-        return not isinstance(val, bool) and super().is_satisfied_by(val)
+        """Whether a value is such a number, and a float if that is what it becomes."""
+        if isinstance(val, bool) or not super().is_satisfied_by(val):
+            return False
+        return (
+            self.type is Integral
+            or abs(val) <= sys.float_info.max
+            or abs(val) == math.inf
+        )
 
 
 def check_count(value, name):
@@ -114,3 +122,18 @@ def weights_of(weights, names, whose):
 
 # Beyond it a machine may be unable to start them, and torch then ends the process.
 N_THREADS = Interval(Integral, 1, 1024, closed="both")
+# Of an axis of weights: beyond it, torch cannot count what they hold.
+SIZE = Interval(Integral, 1, 2**31 - 1, closed="both")
+# Of steps of a clip, or of past labels: nobody reaches them.
+STEPS = Interval(Integral, 1, 1_000_000, closed="both")
+# Of layers one after the other: more are built for ever, and nothing passes through.
+DEPTH = Interval(Integral, 1, 1000, closed="both")
+# Of epochs, and numbers of frames, which floats hold too.
+EPOCHS = Interval(Integral, 1, 2**53, closed="both")
+FRAME = Interval(Integral, 0, 2**53, closed="both")
+# By which scores are multiplied or divided: float32 holds it.
+FACTOR = Interval(Real, 0, 1e30, closed="right")
+# Seconds, and frames of one: thirty years, of which 64 bits count the frames.
+SECONDS = Interval(Real, 0, 1e9, closed="both")
+DURATION = Interval(Real, 0, 1e9, closed="right")
+RATE = Interval(Real, 1e-9, 1e9, closed="both")

@@ -1,7 +1,6 @@
 """Features of the clips of a table, cut out of those of whole videos."""
 
 from collections.abc import Mapping
-from numbers import Real
 
 import numpy as np
 from sklearn.utils import Bunch, check_consistent_length
@@ -10,7 +9,7 @@ from sklearn.utils._param_validation import validate_params
 from skanticipate.data.formats import not_as_stored
 from skanticipate.data.missing import refuse_masked
 from skanticipate.data.names import check_rows_alike, check_tables_alike, index_of
-from skanticipate.data.numbers import Interval
+from skanticipate.data.numbers import RATE, STEPS
 from skanticipate.data.places import check_even
 from skanticipate.datasets._features import FeatureTable
 from skanticipate.datasets._segments import (
@@ -34,8 +33,8 @@ _PAIR_COLUMNS = (
     {
         "pairs": "no_validation",
         "features": [Mapping],
-        "feature_rate": [Interval(Real, 0, None, closed="neither")],
-        "fps": [Interval(Real, 0, None, closed="neither")],
+        "feature_rate": [RATE],
+        "fps": [RATE],
     },
     prefer_skip_nested_validation=True,
 )
@@ -191,6 +190,12 @@ def _steps_of_a_clip(n_frames, steps_per_frame, name):
             f"{n_frames.max()} frames: expected one length."
         )
     n_steps = round(n_frames[0] * steps_per_frame)
+    if n_steps > STEPS.right:
+        raise ValueError(
+            f"The {name} clips of pairs last {n_frames[0]} frames, which are {n_steps} "
+            f"steps of the features: expected at most {STEPS.right:,}. Check "
+            "feature_rate and fps."
+        )
     if n_steps < 1:
         raise ValueError(
             f"The {name} clips of pairs last {n_frames[0]} frames, less than half a "

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.utils._param_validation import validate_params
 
-from skanticipate.data.numbers import Interval
+from skanticipate.data.numbers import FRAME, Interval
 from skanticipate.data.whole_folder import whole_folder
 from skanticipate.datasets import _hdf5, _lmdb
 from skanticipate.datasets._child import in_child
@@ -140,7 +140,7 @@ def read_lmdb(
     {
         "path": "no_validation",
         "out": "no_validation",
-        "first_frame": [Interval(Integral, 0, None, closed="left")],
+        "first_frame": [FRAME],
         "time_axis": [Interval(Integral, 0, 1, closed="both")],
     },
     prefer_skip_nested_validation=True,

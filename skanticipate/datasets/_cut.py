@@ -1,36 +1,34 @@
 """Clips before annotated actions, as row numbers in a file of features."""
 
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 from sklearn.utils import Bunch
 from sklearn.utils._param_validation import HasMethods, StrOptions, validate_params
 
 from skanticipate.data.missing import refuse_masked
-from skanticipate.data.numbers import Interval
+from skanticipate.data.numbers import DURATION, RATE, SECONDS, STEPS
 from skanticipate.data.rows import RowView
 from skanticipate.datasets._features import FeatureTable
 from skanticipate.datasets._segments import _checked_columns, checked_spans
 from skanticipate.datasets._times import frames_at, has_times, rate_of_rows
-
-_MOST_STEPS = 1_000_000  # of a clip, which nobody reaches
 
 
 @validate_params(
     {
         "features": [FeatureTable],
         "segments": "no_validation",
-        "observation": [Interval(Real, 0, None, closed="left")],
-        "anticipation": [Interval(Real, 0, None, closed="neither")],
-        "step": [Interval(Real, 0, None, closed="neither")],
-        "fps": [Interval(Real, 0, None, closed="neither"), HasMethods("items"), None],
+        "observation": [SECONDS],
+        "anticipation": [DURATION],
+        "step": [DURATION],
+        "fps": [RATE, HasMethods("items"), None],
         "feature_rate": [
-            Interval(Real, 0, None, closed="neither"),
+            RATE,
             HasMethods("items"),
             None,
         ],
         "padding": [StrOptions({"repeat", "nan"})],
-        "future_steps": [Interval(Integral, 1, None, closed="left"), None],
+        "future_steps": [STEPS, None],
     },
     prefer_skip_nested_validation=True,
 )
@@ -209,10 +207,10 @@ def _feature_frames(segments, start, stop, fps, feature_rate):
 
 
 def _whole_steps(name, seconds, step):
-    n_steps = round(min(seconds / step, 2 * _MOST_STEPS))
-    if n_steps > _MOST_STEPS:
+    n_steps = round(min(seconds / step, 2 * STEPS.right))
+    if n_steps > STEPS.right:
         raise ValueError(
-            f"{name}={seconds} s has more than {_MOST_STEPS:,} steps of step={step} s: "
+            f"{name}={seconds} s has more than {STEPS.right:,} steps of step={step} s: "
             "expected seconds."
         )
     if abs(seconds / step - n_steps) > 1e-6:

@@ -34,10 +34,10 @@ Made to show how feature distillation works, not that it is needed:
 
 @validate_params(
     {
-        "drift": [Interval(Integral, 0, None, closed="left")],
-        "n_labeled_per_class": [Interval(Integral, 1, None, closed="left")],
-        "n_unlabeled": [Interval(Integral, 0, None, closed="left")],
-        "n_test": [Interval(Integral, 0, None, closed="left")],
+        "drift": [Interval(Integral, 0, 1_000_000, closed="both")],
+        "n_labeled_per_class": [Interval(Integral, 1, 1_000_000, closed="both")],
+        "n_unlabeled": [Interval(Integral, 0, 1_000_000, closed="both")],
+        "n_test": [Interval(Integral, 0, 1_000_000, closed="both")],
         "n_content": [Interval(Integral, 1, _SIDE**2, closed="both")],
         "random_state": ["random_state"],
     },

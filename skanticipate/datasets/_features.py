@@ -8,6 +8,7 @@ from string import Formatter
 import numpy as np
 
 from skanticipate.data.files import check_whole_map
+from skanticipate.data.numbers import FRAME
 from skanticipate.data.places import check_frames_by_place
 from skanticipate.datasets._folder import FEATURES, INDEX
 from skanticipate.datasets._names import check_names
@@ -89,6 +90,10 @@ class FeatureTable(Mapping):
         >>> FeatureTable.from_arrays({"a": np.ones((4, 30))}, time_axis=1)
         FeatureTable(1 videos, 30 frames, 4 x float64)
         """
+        if not FRAME.is_satisfied_by(abs(first_frame)):
+            raise ValueError(
+                f"first_frame is {first_frame!r:.40}: expected the number of a frame."
+            )
         return cls(None, *_joined(features, first_frame, time_axis))
 
     def __getitem__(self, video):

@@ -1,13 +1,13 @@
 """One label for each frame, as MS-TCN has it: files of lines become segments."""
 
 from collections.abc import Mapping
-from numbers import Integral, Real
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
 from sklearn.utils._param_validation import HasMethods, validate_params
 
-from skanticipate.data.numbers import Interval
+from skanticipate.data.numbers import RATE
 from skanticipate.datasets._csv import is_whole_number, line_error, read_text
 from skanticipate.datasets._formats import complaint
 from skanticipate.datasets._tables import Segments
@@ -19,7 +19,7 @@ from skanticipate.datasets._times import rate_of_rows
         "folder": "no_validation",
         "mapping": "no_validation",
         "background": [str, "array-like", None],
-        "fps": [Interval(Real, 0, None, closed="neither"), HasMethods("items")],
+        "fps": [RATE, HasMethods("items")],
     },
     prefer_skip_nested_validation=True,
 )

@@ -66,8 +66,8 @@ def _check_size(path, n_bytes):
     if n_bytes > _FREELY + _TIMES * size:
         raise ValueError(
             f"{path} has {size:,} bytes and says that it holds features of "
-            f"{n_bytes:,}: expected at most {_TIMES:,} times as many. It is damaged, or "
-            "made to fill the disk."
+            f"{n_bytes:,}: expected at most {_TIMES:,} times as many. It is damaged, "
+            "or made to fill the disk."
         )
 
 
@@ -135,9 +135,9 @@ def _data_set(file, name, h5py, time_axis):
     n_bytes = _frames_at_once(data, time_axis) * _bytes_of_frame(data, time_axis)
     if n_bytes > _BLOCK_BYTES + _MOST_BYTES:
         return None, (
-            f"frames under {name!r} of which {n_bytes / 1e9:.1f} GB are packed together: "
-            f"expected at most {_MOST_BYTES / 1e9:.1f} GB. Store them again in smaller "
-            "chunks, as h5repack does."
+            f"frames under {name!r} of which {n_bytes / 1e9:.1f} GB are packed "
+            f"together: expected at most {_MOST_BYTES / 1e9:.1f} GB. Store them again "
+            "in smaller chunks, as h5repack does."
         )
     return data, None
 

@@ -6,10 +6,12 @@ import numpy as np
 from sklearn.utils import Bunch, check_random_state
 from sklearn.utils._param_validation import validate_params
 
-from skanticipate.data.numbers import Interval
+from skanticipate.data.numbers import STEPS, Interval
 from skanticipate.datasets._segments import label_history
 
 _FPS = 30
+_MANY = Interval(Integral, 1, 100_000, closed="both")  # of videos, and actions of each
+_SOME = Interval(Integral, 1, 10_000, closed="both")  # of steps, and features of each
 _VERBS = ("take", "wash", "peel", "cut", "mix", "put")
 # What is done with a thing, in the usual order: 20 actions.
 _STEPS = {
@@ -52,11 +54,11 @@ recipe, a hint of the action to come, an offset of the video and noise.
 
 @validate_params(
     {
-        "n_videos": [Interval(Integral, 1, None, closed="left")],
-        "n_actions_per_video": [Interval(Integral, 1, None, closed="left")],
-        "n_steps": [Interval(Integral, 1, None, closed="left"), None],
-        "n_features": [Interval(Integral, 1, None, closed="left")],
-        "history": [Interval(Integral, 1, None, closed="left")],
+        "n_videos": [_MANY],
+        "n_actions_per_video": [_MANY],
+        "n_steps": [_SOME, None],
+        "n_features": [_SOME],
+        "history": [STEPS],
         "unlabeled_fraction": [Interval(Real, 0, 1, closed="left")],
         "noise": [Interval(Real, 0, None, closed="left")],
         "random_state": ["random_state"],

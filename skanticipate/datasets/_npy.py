@@ -8,7 +8,7 @@ from sklearn.utils._param_validation import validate_params
 
 from skanticipate.data.files import check_whole_map
 from skanticipate.data.formats import foreign_format
-from skanticipate.data.numbers import Interval
+from skanticipate.data.numbers import FRAME, Interval
 from skanticipate.data.whole_folder import whole_folder
 from skanticipate.datasets._features import open_features
 from skanticipate.datasets._folder import absent, check_room, room_for, write_features
@@ -28,7 +28,7 @@ _REMEDY = (
     {
         "path": "no_validation",
         "out": "no_validation",
-        "first_frame": [Interval(Integral, 0, None, closed="left")],
+        "first_frame": [FRAME],
         "time_axis": [Interval(Integral, 0, 1, closed="both")],
     },
     prefer_skip_nested_validation=True,

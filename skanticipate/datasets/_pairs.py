@@ -9,7 +9,7 @@ from sklearn.utils._param_validation import validate_params
 from sklearn.utils.random import sample_without_replacement
 
 from skanticipate.data.missing import check_same_kind
-from skanticipate.data.numbers import Interval
+from skanticipate.data.numbers import DURATION, FRAME, RATE, SECONDS, Interval
 from skanticipate.datasets._segments import _checked_columns
 from skanticipate.datasets._times import frames_at, has_times
 
@@ -18,10 +18,10 @@ from skanticipate.datasets._times import frames_at, has_times
     {
         "segments": "no_validation",
         "n_pairs": [Interval(Integral, 0, None, closed="left")],
-        "clip_duration": [Interval(Real, 0, None, closed="neither")],
-        "anticipation_time": [Interval(Real, 0, None, closed="left")],
-        "window": [Interval(Real, 0, None, closed="left")],
-        "fps": [Interval(Real, 0, None, closed="neither")],
+        "clip_duration": [DURATION],
+        "anticipation_time": [SECONDS],
+        "window": [SECONDS],
+        "fps": [RATE],
         "avoid": "no_validation",
         "n_frames": [Mapping, None],
         "random_state": ["random_state"],
@@ -207,7 +207,13 @@ def _videos(spans, held_out, n_frames):
         if n_frames is None:
             yield name, away, max(stop.max(), away[1].max(initial=0))
         elif name in n_frames:
-            yield name, away, int(n_frames[name])  # narrow ones would wrap round
+            end = n_frames[name]
+            if not isinstance(end, Real) or not 0 <= end <= FRAME.right:
+                raise ValueError(
+                    f"n_frames is {end!r:.40} for the video {name!r}: expected a "
+                    "number of frames."
+                )
+            yield name, away, int(end)  # narrow ones would wrap round
         else:
             raise ValueError(
                 f"n_frames has no entry for the video {name!r}: give the length of "

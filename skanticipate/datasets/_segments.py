@@ -1,26 +1,26 @@
 """Tables of annotated segments: what had happened before each, and in what order."""
 
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 from sklearn.utils._param_validation import HasMethods, StrOptions, validate_params
 
 from skanticipate.data.missing import as_list, is_never_a_name, refuse_masked
 from skanticipate.data.names import check_rows_alike
-from skanticipate.data.numbers import Interval
+from skanticipate.data.numbers import RATE, SECONDS, STEPS
 from skanticipate.datasets._names import check_names
 from skanticipate.datasets._times import on_one_clock
 
 _LATEST_FRAME = 2**53  # beyond, floats skip whole numbers
 SPAN_COLUMNS = ("video", "start_frame", "stop_frame")
-_FPS = [Interval(Real, 0, None, closed="neither"), HasMethods("items"), None]
+_FPS = [RATE, HasMethods("items"), None]
 
 
 @validate_params(
     {
         "segments": "no_validation",
-        "history": [Interval(Integral, 1, None, closed="left")],
-        "anticipation_time": [Interval(Real, 0, None, closed="left")],
+        "history": [STEPS],
+        "anticipation_time": [SECONDS],
         "rule": [StrOptions({"ended", "started", "all"})],
         "fps": _FPS,
     },
@@ -162,7 +162,7 @@ def _walk_back(first, end, stop, stop_limit, history):
 @validate_params(
     {
         "segments": "no_validation",
-        "max_gap": [Interval(Real, 0, None, closed="left"), None],
+        "max_gap": [SECONDS, None],
         "fps": _FPS,
     },
     prefer_skip_nested_validation=True,

@@ -6,6 +6,7 @@ from numbers import Real
 import numpy as np
 
 from skanticipate.data.missing import refuse_masked
+from skanticipate.data.numbers import RATE, SECONDS
 from skanticipate.data.warn import warn
 
 TIME_COLUMNS = ("start_seconds", "stop_seconds")
@@ -59,8 +60,21 @@ def seconds(segments, start, stop, fps):
         )
     else:
         start, stop = start / rates, stop / rates
+        _check_seconds(start, stop)
     _check_durations(segments, start, stop, fps)
     return start, stop
+
+
+def _check_seconds(start, stop):
+    """Refuse seconds beyond those that a table may say."""
+    bad = np.flatnonzero(np.maximum(np.abs(start), np.abs(stop)) > SECONDS.right)
+    if bad.size:
+        row = bad[0]
+        raise ValueError(
+            f"row {row} of segments lasts from {start[row]:g} to {stop[row]:g} s at "
+            f"the rate of its video ({bad.size} such rows): expected at most "
+            f"{SECONDS.right:g} s. Check fps, and that frames are no milliseconds."
+        )
 
 
 def frames_at(segments, start, stop, fps, rate):
@@ -88,7 +102,7 @@ def rate_of_rows(segments, fps, name):
         )
     for video in dict.fromkeys(videos):
         rate = rates[video]
-        if isinstance(rate, bool) or not isinstance(rate, Real) or not 0 < rate < 1e9:
+        if not RATE.is_satisfied_by(rate):
             raise ValueError(
                 f"{name} is {rate!r} for the video {video!r}: expected a number above "
                 "0, the frames per second."
@@ -171,7 +185,7 @@ def _own_seconds(segments):
         column = np.asarray(segments[name])
         if column.dtype.kind not in "iuf":
             raise ValueError(f"{name} has dtype {column.dtype}: expected seconds.")
-        bad = np.flatnonzero(~(np.abs(column) <= 1e9))
+        bad = np.flatnonzero(~(np.abs(column) <= SECONDS.right))
         if bad.size:
             raise ValueError(
                 f"{name} is {column[bad[0]]} in row {bad[0]} ({bad.size} such rows): "

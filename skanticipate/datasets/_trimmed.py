@@ -9,7 +9,7 @@ from sklearn.utils.random import sample_without_replacement
 
 from skanticipate.data.missing import as_column
 from skanticipate.data.names import check_rows_alike
-from skanticipate.data.numbers import Interval
+from skanticipate.data.numbers import STEPS, Interval
 from skanticipate.datasets._fraction import steps_of_clips
 from skanticipate.preprocessing.padding import pad_clips
 
@@ -19,7 +19,7 @@ from skanticipate.preprocessing.padding import pad_clips
         "clips": ["array-like"],
         "y": ["array-like", None],
         "n_pairs": [Interval(Integral, 1, None, closed="left")],
-        "n_steps": [Interval(Integral, 1, None, closed="left")],
+        "n_steps": [STEPS],
         "gap": [Interval(Integral, 0, None, closed="left")],
         "groups": ["array-like", None],
         "random_state": ["random_state"],

@@ -6,6 +6,7 @@ promises is compared with what there is before memory is taken.
 """
 
 import math
+import re
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -14,6 +15,8 @@ from skanticipate.data.tensor_header import damaged
 from skanticipate.estimator.bounded import BoundedTensors
 from skanticipate.estimator.encoding import not_finite, widest
 from skanticipate.estimator.registry import class_of
+
+_NAME = re.compile(r"[<>|][fiubcUSOMm]\d*(\[\w+\])?", re.ASCII)  # as of dtype.str
 
 
 class _Refused(ValueError):
@@ -162,7 +165,8 @@ class _Decoder:
 
 def _dtype(name, kinds):
     """A dtype from its name, if it is of a certain kind."""
-    dtype = np.dtype(name) if isinstance(name, str) else None
+    named = isinstance(name, str) and _NAME.fullmatch(name)
+    dtype = np.dtype(name) if named else None
     if dtype is None or dtype.kind not in kinds or dtype.hasobject and name != "|O":
         raise TypeError(f"numbers of an unknown type {name!r}")
     return dtype

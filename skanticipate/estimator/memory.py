@@ -6,6 +6,7 @@ from contextlib import contextmanager
 # What torch says of it, which raises a RuntimeError on a CPU.
 _SAYINGS = (
     *("DefaultCPUAllocator", "out of memory", "bad_alloc"),
+    "Storage size calculation overflowed",
     *("CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED"),
 )
 

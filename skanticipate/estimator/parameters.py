@@ -10,7 +10,7 @@ from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import StrOptions
 
 from skanticipate.data.docs import filled
-from skanticipate.data.numbers import N_THREADS, Interval
+from skanticipate.data.numbers import EPOCHS, N_THREADS, Interval
 from skanticipate.networks.base import NetworkSpec
 from skanticipate.terms.focal import FocalLoss
 from skanticipate.terms.marginals import MarginalLoss
@@ -179,7 +179,7 @@ class SharedParameters(BaseEstimator):
 
     _parameter_constraints = {
         "network": [NetworkSpec, None],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "max_epochs": [EPOCHS],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "optimizer": [StrOptions({"adamw", "adam", "sgd"}), callable],
         "lr": [Interval(Real, 0, None, closed="neither")],
@@ -190,7 +190,7 @@ class SharedParameters(BaseEstimator):
         "lr_schedule": [Schedule, None],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "n_iter_no_change": [EPOCHS],
         "tol": [Interval(Real, 0, None, closed="left")],
         "scoring": [StrOptions({*WATCHED, *get_scorer_names()}), callable],
         "on_divergence": [StrOptions({"raise", "best"})],

@@ -6,7 +6,7 @@ import torch
 from sklearn.utils._param_validation import HasMethods
 from torch import nn
 
-from skanticipate.data.numbers import Interval
+from skanticipate.data.numbers import DEPTH, SIZE, Interval
 from skanticipate.networks.attention import SMALL, Block, check_heads, start_small
 from skanticipate.networks.bare import skip_init
 from skanticipate.networks.base import Dropout, NetworkSpec, Output, initialize
@@ -89,12 +89,12 @@ class AttentiveProbe(RandomDelay, NetworkSpec):
     """
 
     _parameter_constraints = {
-        "hidden_size": [Interval(Integral, 1, None, closed="left")],
-        "n_queries": [Interval(Integral, 1, None, closed="left")],
-        "n_blocks": [Interval(Integral, 1, None, closed="left")],
-        "n_heads": [Interval(Integral, 1, None, closed="left")],
-        "n_positions": [Interval(Integral, 0, None, closed="left")],
-        "embedding": [Interval(Integral, 1, None, closed="left"), None],
+        "hidden_size": [SIZE],
+        "n_queries": [SIZE],
+        "n_blocks": [DEPTH],
+        "n_heads": [SIZE],
+        "n_positions": [Interval(Integral, 0, SIZE.right, closed="both")],
+        "embedding": [SIZE, None],
         "embedding_std": [Interval(Real, 0, None, closed="neither")],
         "input_dropout": [Interval(Real, 0, 1, closed="left")],
         "layer_dropout": [Interval(Real, 0, 1, closed="left")],

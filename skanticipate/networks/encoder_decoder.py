@@ -1,12 +1,12 @@
 """LSTM encoder-decoder: one network reads the past, another goes on and answers."""
 
-from numbers import Integral, Real
+from numbers import Real
 
 import torch
 from sklearn.utils._param_validation import HasMethods
 from torch import nn
 
-from skanticipate.data.numbers import Interval
+from skanticipate.data.numbers import SIZE, Interval
 from skanticipate.networks.base import Dropout, Output, initialize
 from skanticipate.networks.delays import DELAY_CONSTRAINTS, RandomDelay
 from skanticipate.networks.heads import classifier
@@ -97,8 +97,8 @@ class EncoderDecoderLSTM(RandomDelay, StagedSpec):
     """
 
     _parameter_constraints = {
-        "hidden_size": [Interval(Integral, 1, None, closed="left")],
-        "embedding": [Interval(Integral, 1, None, closed="left"), None],
+        "hidden_size": [SIZE],
+        "embedding": [SIZE, None],
         "embedding_std": [Interval(Real, 0, None, closed="neither")],
         "input_dropout": [Interval(Real, 0, 1, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],

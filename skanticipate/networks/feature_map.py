@@ -6,7 +6,7 @@ from sklearn.utils._param_validation import HasMethods, StrOptions
 from torch import nn
 from torch.nn import functional
 
-from skanticipate.data.numbers import Interval
+from skanticipate.data.numbers import DEPTH, SIZE, Interval
 from skanticipate.networks.bare import skip_init
 from skanticipate.networks.base import Dropout, NetworkSpec, Output, initialize
 from skanticipate.networks.heads import classifier
@@ -67,9 +67,9 @@ class FeatureMapNet(NetworkSpec):
     """
 
     _parameter_constraints = {
-        "hidden_size": [Interval(Integral, 1, None, closed="left")],
-        "n_blocks": [Interval(Integral, 0, None, closed="left")],
-        "patch_size": [Interval(Integral, 1, None, closed="left"), tuple, list],
+        "hidden_size": [SIZE],
+        "n_blocks": [Interval(Integral, 0, DEPTH.right, closed="both")],
+        "patch_size": [SIZE, tuple, list],
         "pooling": [StrOptions({"max", "mean"})],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "head": [HasMethods(["fit", "build"]), None],
@@ -120,8 +120,7 @@ class FeatureMapNet(NetworkSpec):
         """Size of a patch along time, height and width."""
         sizes = self.patch_size
         sizes = (sizes,) * n_axes if isinstance(sizes, Integral) else tuple(sizes)
-        count = Interval(Integral, 1, None, closed="left")
-        if len(sizes) != n_axes or not all(map(count.is_satisfied_by, sizes)):
+        if len(sizes) != n_axes or not all(map(SIZE.is_satisfied_by, sizes)):
             raise ValueError(
                 f"patch_size must be a positive integer, or one for each of the "
                 f"{n_axes} axes of the grid, got {self.patch_size}."

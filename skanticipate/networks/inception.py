@@ -1,13 +1,13 @@
 """The last blocks of I3D, for feature maps taken from its middle."""
 
-from numbers import Integral, Real
+from numbers import Real
 
 import torch
 from sklearn.utils._param_validation import HasMethods
 from torch import nn
 from torch.nn import functional
 
-from skanticipate.data.numbers import Interval
+from skanticipate.data.numbers import SIZE, Interval
 from skanticipate.networks.bare import skip_init
 from skanticipate.networks.base import Dropout, NetworkSpec, Output, initialize
 from skanticipate.networks.feature_map import convolve, position_mask
@@ -96,7 +96,7 @@ class InceptionTail(NetworkSpec):
 
     _parameter_constraints = {
         "width": [Interval(Real, 0, None, closed="neither")],
-        "crop_size": [Interval(Integral, 1, None, closed="left"), None],
+        "crop_size": [SIZE, None],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "head": [HasMethods(["fit", "build"]), None],
         "weights": WEIGHTS_CONSTRAINT,

@@ -1,11 +1,11 @@
 """Recurrent network over sequences, with a prediction at each of the last steps."""
 
-from numbers import Integral, Real
+from numbers import Real
 
 from sklearn.utils._param_validation import HasMethods, StrOptions
 from torch import nn
 
-from skanticipate.data.numbers import Interval
+from skanticipate.data.numbers import DEPTH, SIZE, Interval
 from skanticipate.networks.bare import skip_init
 from skanticipate.networks.base import Dropout, Output, initialize
 from skanticipate.networks.delays import DELAY_CONSTRAINTS, RandomDelay
@@ -79,10 +79,10 @@ class LSTM(RandomDelay, StagedSpec):
     """
 
     _parameter_constraints = {
-        "hidden_size": [Interval(Integral, 1, None, closed="left")],
+        "hidden_size": [SIZE],
         "cell": [StrOptions({"lstm", "gru"})],
-        "n_layers": [Interval(Integral, 1, None, closed="left")],
-        "embedding": [Interval(Integral, 1, None, closed="left"), None],
+        "n_layers": [DEPTH],
+        "embedding": [SIZE, None],
         "embedding_std": [Interval(Real, 0, None, closed="neither")],
         "input_dropout": [Interval(Real, 0, 1, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],

@@ -6,7 +6,7 @@ from numbers import Integral, Real
 from sklearn.utils._param_validation import HasMethods
 from torch import nn
 
-from skanticipate.data.numbers import Interval
+from skanticipate.data.numbers import SIZE, Interval
 from skanticipate.networks import perceptron
 from skanticipate.networks.bare import skip_init
 from skanticipate.networks.base import Dropout, NetworkSpec, Output, initialize
@@ -51,8 +51,8 @@ class MLP(NetworkSpec):
     """
 
     _parameter_constraints = {
-        "hidden_size": [Interval(Integral, 1, None, closed="left"), tuple, list],
-        "embedding": [Interval(Integral, 1, None, closed="left"), None],
+        "hidden_size": [SIZE, tuple, list],
+        "embedding": [SIZE, None],
         "embedding_std": [Interval(Real, 0, None, closed="neither")],
         "input_dropout": [Interval(Real, 0, 1, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
@@ -100,9 +100,11 @@ class Perceptron(nn.Module):
         self.input = reader
         sizes = spec.hidden_size
         sizes = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
-        whole = Interval(Integral, 1, None, closed="left")
-        if not sizes or not all(map(whole.is_satisfied_by, sizes)):
-            raise ValueError(f"hidden_size must hold positive integers, got {sizes}.")
+        if not sizes or not all(map(SIZE.is_satisfied_by, sizes)):
+            raise ValueError(
+                f"hidden_size must hold positive integers up to {SIZE.right}, got "
+                f"{sizes}."
+            )
         self.layers = nn.ModuleList(
             skip_init(nn.Linear, *pair) for pair in pairwise((width, *sizes))
         )

@@ -6,7 +6,7 @@ import torch
 from sklearn.utils._param_validation import HasMethods
 from torch import nn
 
-from skanticipate.data.numbers import Interval
+from skanticipate.data.numbers import SIZE, Interval
 from skanticipate.networks.base import Dropout, Output, initialize
 from skanticipate.networks.heads import classifier
 from skanticipate.networks.inputs import clip_input, hold_last, real_first
@@ -96,8 +96,8 @@ class RULSTM(StagedSpec):
     """
 
     _parameter_constraints = {
-        "hidden_size": [Interval(Integral, 1, None, closed="left")],
-        "embedding": [Interval(Integral, 1, None, closed="left"), None],
+        "hidden_size": [SIZE],
+        "embedding": [SIZE, None],
         "embedding_std": [Interval(Real, 0, None, closed="neither")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "pretrain_epochs": [Interval(Integral, 0, None, closed="left")],

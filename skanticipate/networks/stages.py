@@ -1,18 +1,18 @@
 """Specs of networks that answer at each of the last steps of a clip."""
 
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 
-from skanticipate.data.numbers import Interval
+from skanticipate.data.numbers import DURATION, Interval
 from skanticipate.networks.base import NetworkSpec
 
 _ANSWERING = "anticipation_time"
 STAGE_CONSTRAINTS = {
-    "time_step": [Interval(Real, 0, None, closed="neither")],
+    "time_step": [DURATION],
     # more are no clip, and their times alone would fill the memory
     "anticipation_steps": [Interval(Integral, 1, 100_000, closed="both")],
-    _ANSWERING: [Interval(Real, 0, None, closed="neither"), None],
+    _ANSWERING: [DURATION, None],
 }
 
 

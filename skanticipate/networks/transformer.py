@@ -1,13 +1,13 @@
 """Causal transformer that predicts the features of the next frame."""
 
-from numbers import Integral, Real
+from numbers import Real
 
 import torch
 from sklearn.utils._param_validation import HasMethods
 from torch import nn
 from torch.nn import functional
 
-from skanticipate.data.numbers import Interval
+from skanticipate.data.numbers import DEPTH, SIZE, Interval
 from skanticipate.networks.attention import SMALL, Block, check_heads, start_small
 from skanticipate.networks.bare import skip_init
 from skanticipate.networks.base import Dropout, Output, initialize
@@ -134,14 +134,14 @@ class AVTHead(RandomDelay, StagedSpec):
     """
 
     _parameter_constraints = {
-        "inner_size": [Interval(Integral, 1, None, closed="left")],
-        "n_layers": [Interval(Integral, 1, None, closed="left")],
-        "n_heads": [Interval(Integral, 1, None, closed="left")],
-        "max_steps": [Interval(Integral, 1, None, closed="left")],
-        "rollout_steps": [Interval(Integral, 1, None, closed="left")],
+        "inner_size": [SIZE],
+        "n_layers": [DEPTH],
+        "n_heads": [SIZE],
+        "max_steps": [SIZE],
+        "rollout_steps": [DEPTH],
         "future_feature_weight": [Interval(Real, 0, None, closed="left")],
         "past_weight": [Interval(Real, 0, None, closed="left")],
-        "embedding": [Interval(Integral, 1, None, closed="left"), None],
+        "embedding": [SIZE, None],
         "embedding_std": [Interval(Real, 0, None, closed="neither")],
         "input_dropout": [Interval(Real, 0, 1, closed="left")],
         "layer_dropout": [Interval(Real, 0, 1, closed="left")],

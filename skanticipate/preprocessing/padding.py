@@ -1,14 +1,13 @@
 """Clips of unequal length as one array."""
 
 from collections.abc import Mapping
-from numbers import Integral
 
 import numpy as np
 from sklearn.utils._param_validation import validate_params
 
 from skanticipate.data.missing import refuse_masked
 from skanticipate.data.names import check_tables_alike
-from skanticipate.data.numbers import Interval
+from skanticipate.data.numbers import STEPS
 from skanticipate.data.places import check_ascending
 
 _LARGEST_WHOLE = {np.float32: 1 << 24, np.float64: 1 << 53}  # beyond, some are skipped
@@ -17,7 +16,7 @@ _LARGEST_WHOLE = {np.float32: 1 << 24, np.float64: 1 << 53}  # beyond, some are 
 @validate_params(
     {
         "clips": ["array-like"],
-        "n_steps": [Interval(Integral, 1, None, closed="left"), None],
+        "n_steps": [STEPS, None],
     },
     prefer_skip_nested_validation=True,
 )
@@ -49,7 +48,8 @@ def pad_clips(clips, *, n_steps=None):
         If there is no clip or not a single step, if clips are named, if one has fewer
         than two axes, other axes after the first than the first clip, no real numbers,
         or integers beyond 2**53, which no float holds, if the index of a table runs
-        backwards, or if `n_steps` is below 1.
+        backwards, or if `n_steps` is below 1 or beyond
+        1,000,000.
 
     See Also
     --------

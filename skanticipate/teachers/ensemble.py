@@ -1,7 +1,5 @@
 """TeacherEnsemble: several teachers that answer as one."""
 
-from numbers import Integral
-
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import check_random_state
@@ -17,7 +15,7 @@ from skanticipate.data.names import (
     check_tables_alike,
     forget_names,
 )
-from skanticipate.data.numbers import Interval
+from skanticipate.data.numbers import SIZE
 from skanticipate.data.rows import RowView
 from skanticipate.data.tensors import answers_in_kind, takes_tensors
 from skanticipate.data.validation import (
@@ -108,7 +106,7 @@ class TeacherEnsemble(SaveMixin, TeacherMixin, BaseEstimator):
     _parameter_constraints = {
         "teachers": [list, tuple],
         "average": [StrOptions({"log_proba", "proba", "max", "attention"})],
-        "n_heads": [Interval(Integral, 1, None, closed="left")],
+        "n_heads": [SIZE],
         "random_state": ["random_state"],
     }
 

@@ -3,6 +3,7 @@
 import inspect
 import json
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -214,6 +215,16 @@ def test_a_file_of_something_else_is_not_loaded(value, tmp_path):
         ValueError, match="file holds a .* no estimator of skanticipate"
     ):
         load(tmp_path / "file")
+
+
+@pytest.mark.parametrize("name", ["a", "|a3", "float32", "f4,f4", "<U9\n", "(2,)f4"])
+def test_a_type_has_the_name_that_was_written(name, tmp_path):
+    """NumPy knows more names, of which some are gone in later versions."""
+    state.write_tensors(tmp_path / "file", {}, {"dtype": name})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ValueError, match=r"file .*unknown type"):
+            load(tmp_path / "file")
 
 
 def test_an_estimator_that_is_not_fitted_is_not_loaded(tmp_path):

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from skanticipate.data.actions import verbs_and_nouns
 from skanticipate.data.leaks import warn_ungrouped
 from skanticipate.data.missing import label_codes, number_names
-from skanticipate.data.numbers import N_THREADS, Interval
+from skanticipate.data.numbers import EPOCHS, N_THREADS, SIZE, STEPS, Interval
 from skanticipate.data.rows import RowView
 from skanticipate.data.samples import Samples, hold_out
 from skanticipate.estimator.many import fit_jobs, fitted_of
@@ -126,10 +126,10 @@ class HistoryTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator):
 
     _parameter_constraints = {
         "actions": "no_validation",
-        "order": [Interval(Integral, 1, None, closed="left")],
-        "hidden_size": [Interval(Integral, 1, None, closed="left")],
-        "n_networks": [Interval(Integral, 1, None, closed="left")],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "order": [STEPS],
+        "hidden_size": [SIZE],
+        "n_networks": [Interval(Integral, 1, 100_000, closed="both")],
+        "max_epochs": [EPOCHS],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "device": [str, torch.device],
         "n_threads": [N_THREADS, None],
