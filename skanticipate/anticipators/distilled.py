@@ -15,9 +15,8 @@ from skanticipate.signals.future import FutureSignal
 from skanticipate.signals.labels import LabelSignal
 from skanticipate.signals.text import TextSignal
 from skanticipate.teachers.history import HistoryTeacher
-from skanticipate.teachers.recognition import RecognitionTeacher
+from skanticipate.teachers.recognition import teacher_like
 from skanticipate.training.batches import mixed
-from skanticipate.training.schedules import StretchedSchedule
 
 
 class DistilledAnticipator(BaseAnticipator):
@@ -291,42 +290,43 @@ class DistilledAnticipator(BaseAnticipator):
         self.smoothing = smoothing
         self.teacher_cache = teacher_cache
 
-    def _signals(self, *, X_future_unlabeled, past_actions, y_past, teacher_proba):
+    def _signals(self, given):
         folder = self._cache_folder()
-        labels = LabelSignal(
-            y_past,
-            prior=new_prior(self.prior, self.classes),
-            smoothing=self.smoothing,
-        )
-        future = FutureSignal(
-            X_future_unlabeled,
-            teacher_proba,
-            classes=self.classes,
-            teacher=kept_beside(self.teacher, self),
-            default_teacher=self._default_teacher,
-            alignment=self.alignment,
-            alpha=self.alpha,
-            feature_weight=self.feature_weight,
-            teacher_weight=self.teacher_weight,
-            temperature=self.temperature,
-            cross_fit=self.cross_fit,
-            init_from_teacher=self.init_from_teacher,
-            started=self.started_from_teacher_ if self._continues() else None,
-            folder=folder,
-        )
-        text = TextSignal(
-            past_actions,
-            teacher=kept_beside(self.text_teacher, self),
-            default_teacher=partial(
-                HistoryTeacher, device=self.device, n_threads=self.n_threads
+        return [
+            LabelSignal(
+                given.y_past,
+                prior=new_prior(self.prior, self.classes),
+                smoothing=self.smoothing,
             ),
-            weight=self.text_weight,
-            temperature=self.text_temperature,
-            top_k=self.text_top_k,
-            cross_fit=self.cross_fit,
-            folder=folder,
-        )
-        return [labels, future, text]
+            FutureSignal(
+                given.X_future_unlabeled,
+                given.teacher_proba,
+                classes=self.classes,
+                teacher=kept_beside(self.teacher, self),
+                default_teacher=partial(teacher_like, self),
+                alignment=self.alignment,
+                alpha=self.alpha,
+                feature_weight=self.feature_weight,
+                teacher_weight=self.teacher_weight,
+                temperature=self.temperature,
+                cross_fit=self.cross_fit,
+                init_from_teacher=self.init_from_teacher,
+                started=self.started_from_teacher_ if self._continues() else None,
+                folder=folder,
+            ),
+            TextSignal(
+                given.past_actions,
+                teacher=kept_beside(self.text_teacher, self),
+                default_teacher=partial(
+                    HistoryTeacher, device=self.device, n_threads=self.n_threads
+                ),
+                weight=self.text_weight,
+                temperature=self.text_temperature,
+                top_k=self.text_top_k,
+                cross_fit=self.cross_fit,
+                folder=folder,
+            ),
+        ]
 
     def _cache_folder(self):
         if self.teacher_cache is not None and not isinstance(
@@ -337,44 +337,6 @@ class DistilledAnticipator(BaseAnticipator):
                 f"{self.random_state!r}: else every fit has another teacher."
             )
         return self.teacher_cache
-
-    def _default_teacher(self, n_samples, n_taught):
-        """`RecognitionTeacher` with the network and the training of the student.
-
-        It takes as many steps as its student: with few labels, as many passes over the
-        labelled rows as the student makes over all rows would be far too few.
-        """
-        n_steps = -(-n_samples // self.batch_size)  # of an epoch
-        ratio = n_steps / -(-max(1, n_taught) // self.batch_size)
-        schedule = self.lr_schedule
-        return RecognitionTeacher(
-            self.network and self.network.for_futures(),
-            max_epochs=round(ratio * self.max_epochs),
-            batch_size=self.batch_size,
-            optimizer=self.optimizer,
-            lr=self.lr,
-            momentum=self.momentum,
-            nesterov=self.nesterov,
-            weight_decay=self.weight_decay,
-            max_grad_norm=self.max_grad_norm,
-            lr_schedule=schedule and StretchedSchedule(schedule, ratio),
-            early_stopping=self.early_stopping,
-            validation_fraction=self.validation_fraction,
-            n_iter_no_change=round(ratio * self.n_iter_no_change),
-            tol=self.tol,
-            scoring=self.scoring,
-            on_divergence=self.on_divergence,
-            loss=self.loss,
-            marginal_loss=self.marginal_loss,
-            classes=self.classes_,
-            unlabeled_label=None,  # class weights are in those of the rows
-            dtype=self.dtype,
-            device=self.device,
-            n_threads=self.n_threads,
-            checkpoint=self.checkpoint,
-            checkpoint_every=self.checkpoint_every,
-            verbose=self.verbose,
-        )
 
     def _draw(self, samples):
         """Batches of an epoch, with a fixed share of unlabelled samples."""

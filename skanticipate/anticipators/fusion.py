@@ -29,6 +29,7 @@ from skanticipate.data.validation import (
     check_same_length,
     clip_rows,
 )
+from skanticipate.estimator.checking import Given
 from skanticipate.estimator.nested import validate_nested
 from skanticipate.estimator.saving import SaveMixin
 from skanticipate.estimator.telling import within
@@ -116,8 +117,7 @@ class LateFusion(SaveMixin, ClassifierMixin, _BaseComposition):
 
     __metadata_request__fit = {
         "X_past": UNUSED,
-        **dict.fromkeys(("X_future_unlabeled", "past_actions", "y_past"), True),
-        **dict.fromkeys(("teacher_proba", "groups", "X_val", "y_val"), True),
+        **dict.fromkeys((*Given._fields, "groups", "X_val", "y_val"), True),
     }
 
     def __init__(self, estimators, *, weights=None, combine="proba"):

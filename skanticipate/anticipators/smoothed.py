@@ -134,6 +134,6 @@ class SmoothedAnticipator(BaseAnticipator):
         self.prior = prior
         self.smoothing = smoothing
 
-    def _signals(self, *, X_future_unlabeled, past_actions, y_past, teacher_proba):
+    def _signals(self, given):
         prior = new_prior(self.prior, self.classes)
-        return [LabelSignal(y_past, prior=prior, smoothing=self.smoothing)]
+        return [LabelSignal(given.y_past, prior=prior, smoothing=self.smoothing)]

@@ -124,7 +124,8 @@ class RowView:
         """Rows of the base, in an array of their own.   (...) int -> (..., d)."""
         base = self.base
         if type(base) is np.ndarray and rows.ndim > 0:
-            check_whole_map(base)  # a view of a map may be such an array
+            if base.base is not None:  # a view, of a map perhaps
+                check_whole_map(base)
             return base[rows]
         flat = rows.ravel()
         mapped = _mapped_file(base, self._inode)

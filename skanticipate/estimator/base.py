@@ -9,7 +9,7 @@ from sklearn.utils.metadata_routing import UNUSED
 
 from skanticipate.data.tensors import takes_tensors
 from skanticipate.estimator import callbacks
-from skanticipate.estimator.checking import FitChecks
+from skanticipate.estimator.checking import FitChecks, Given
 from skanticipate.estimator.epoch_score import EpochScore
 from skanticipate.estimator.fit_key import fit_key
 from skanticipate.estimator.memory import naming_memory
@@ -52,13 +52,7 @@ class BaseAnticipator(
 
     __metadata_request__fit = {
         "X_past": UNUSED,
-        "X_future_unlabeled": True,
-        "past_actions": True,
-        "y_past": True,
-        "teacher_proba": True,
-        "groups": True,
-        "X_val": True,
-        "y_val": True,
+        **dict.fromkeys((*Given._fields, "groups", "X_val", "y_val"), True),
     }
 
     # ---------------------------------------------------------------------- fit
@@ -167,8 +161,8 @@ class BaseAnticipator(
         task.end()
         return self
 
-    def _signals(self, *, X_future_unlabeled, past_actions, y_past, teacher_proba):
-        """What teachers are asked.   -> list of Signal, the labels first."""
+    def _signals(self, given):
+        """What teachers are asked.   Given -> list of Signal, the labels first."""
         raise NotImplementedError
 
     def _draw(self, samples):

@@ -40,6 +40,15 @@ _PURPOSES = (
 )
 
 
+class Given(NamedTuple):
+    """What teachers are shown, as `fit` was given it."""
+
+    X_future_unlabeled: object
+    past_actions: object
+    y_past: object
+    teacher_proba: object
+
+
 class Checked(NamedTuple):
     """What a fit works on."""
 
@@ -67,31 +76,23 @@ class FitChecks:
         y_val,
     ):
         """Check what fit was given, once.   -> Checked."""
-        given = {
-            "X_future_unlabeled": X_future_unlabeled,
-            "past_actions": past_actions,
-            "y_past": y_past,
-            "teacher_proba": teacher_proba,
+        given = Given(X_future_unlabeled, past_actions, y_past, teacher_proba)
+        aligned = {
+            **given._asdict(),
+            "groups": groups,
+            "sample_weight": sample_weight,
         }
         check_futures_are_clips(X_future_unlabeled)
         check_steps_alike(X_past, y_past, "y_past")
         check_can_go_on(self)
         seeds = seeds_of(self.random_state, _PURPOSES)
-        signals = self._signals(**given)
+        signals = self._signals(given)
         rows = self._check_rows(X_past)
         X_val, y_val = whole_validation(X_val, y_val, len(rows))
         labels = self._check_labels(y, y_past, y_val)
         check_watched(self, len(labels.classes))
-        check_same_length(
-            len(rows),
-            y=labels.codes,
-            **given,
-            groups=groups,
-            sample_weight=sample_weight,
-        )
-        check_rows_alike(
-            X_past=X_past, y=y, **given, groups=groups, sample_weight=sample_weight
-        )
+        check_same_length(len(rows), y=labels.codes, **aligned)
+        check_rows_alike(X_past=X_past, y=y, **aligned)
         samples = self._check_samples(rows, labels, signals, groups, sample_weight)
         samples, validation = self._divide(samples, X_val, y_val, seeds["split"])
         counted = samples

@@ -93,6 +93,22 @@ def check_can_go_on(estimator):
         )
 
 
+def code_of(estimator, keeper):
+    """What `surroundings` finds; None, with a warning, where no file tells all of it.
+
+    `keeper` is the parameter by which something is kept, which then is not used.
+    """
+    found, untold = surroundings(estimator)
+    if not untold:
+        return found
+    warn(
+        f"{keeper} is not used: {'; '.join(untold)}, so what is kept could not be told "
+        "from that of other code. Define classes at the top level of a module file, "
+        "and restart Python after an edit.",
+    )
+    return None
+
+
 def fit_key(estimator, samples, validation, shared=None):
     """Digests of all that the fit of an anticipator depends on, by what they are of.
 
@@ -119,13 +135,8 @@ def fit_key(estimator, samples, validation, shared=None):
         If a parameter cannot be told from others.
     """
     bare = without_places(estimator)
-    found, untold = surroundings(bare)
-    if untold:
-        warn(
-            f"checkpoint is not used: {'; '.join(untold)}, so a fit that is kept could "
-            "not be told from one of other code. Define classes at the top level of a "
-            "module file, and restart Python after an edit.",
-        )
+    found = code_of(bare, "checkpoint")
+    if found is None:
         return None
     bare.device = resolve_device(estimator.device)
     vars(bare).pop("_metadata_request", None)  # what others pass on to it
@@ -169,16 +180,17 @@ def _of_rows(rows, shared):
         marks = [path, status.st_size, status.st_mtime_ns, start]
         return describe([marks, rows.base.shape, str(rows.dtype), rows.rows]).hex()
     if shared is None or type(rows.base) is not np.ndarray:
-        return _of_contents(rows)
+        return digest_of(rows)
     base = rows.base
     place = base.ctypes.data, base.shape, base.strides, base.dtype.str
     name = "digest", place, None if rows.rows is None else rows.rows.tobytes()
     if name not in shared:
-        shared[name] = _of_contents(rows), base  # which stays there, not to be another
+        shared[name] = digest_of(rows), base  # which stays there, not to be another
     return shared[name][0]
 
 
-def _of_contents(rows):
+def digest_of(rows):
+    """Digest of what the rows of a view hold, read in chunks.   -> str."""
     digest = hashlib.sha256(f"{rows.shape} {rows.dtype}".encode())
     for _, chunk in chunks(rows):
         if chunk.dtype.kind in "fiub":

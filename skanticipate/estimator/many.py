@@ -17,6 +17,7 @@ from skanticipate.data.tensors import takes_tensors
 from skanticipate.data.warn import warn
 from skanticipate.estimator.base import BaseAnticipator
 from skanticipate.estimator.callbacks import has_callbacks
+from skanticipate.estimator.checking import Given
 from skanticipate.estimator.memory import naming_memory
 from skanticipate.estimator.state import describe, parts
 from skanticipate.estimator.telling import Part, handed_to, here, within
@@ -33,10 +34,7 @@ _WORKER_DIED = (
     "batch_size. With checkpoint, what was done is kept, and the same call goes on."
 )
 _WIDTH = Interval(Integral, 1, None, closed="left")
-_OPTIONAL = (
-    *("X_future_unlabeled", "past_actions", "y_past", "teacher_proba"),
-    *("groups", "sample_weight", "X_val", "y_val"),
-)
+_OPTIONAL = (*Given._fields, "groups", "sample_weight", "X_val", "y_val")
 
 
 class Outcome(NamedTuple):

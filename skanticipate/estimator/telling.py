@@ -49,9 +49,11 @@ class Part:
             self.is_over = True
 
     def note_epoch(self, record):
-        """Tell that an epoch of what is trained within is over."""
-        epoch = Part("teacher-epoch", self)
-        epoch.end()
+        """Tell of an epoch of what is trained within: a part that is over at once.
+
+        Who trains it says so at the end of an epoch only.
+        """
+        Part("teacher-epoch", self).end()
 
     def _open(self, n_parts):
         """Make the task, where there are tasks and it has none.   -> bool."""

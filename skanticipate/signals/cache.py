@@ -16,12 +16,9 @@ from sklearn import get_config
 from skanticipate._version import __version__
 from skanticipate.data.rows import RowView
 from skanticipate.data.tensor_file import map_tensor, write_batches
-from skanticipate.data.validation import chunks
-from skanticipate.data.warn import warn
 from skanticipate.data.whole_file import unfinished_name
 from skanticipate.estimator import state
-from skanticipate.estimator.fit_key import without_places
-from skanticipate.estimator.provenance import surroundings
+from skanticipate.estimator.fit_key import code_of, digest_of, without_places
 from skanticipate.signals.maps import map_batches
 
 _ENTRY = ("key", "teacher", "proba")
@@ -127,13 +124,8 @@ def key_of(teacher, clips, codes, classes, cross_fit, seed, signals):
             "RandomState makes another teacher of every fit."
         )
     teacher = without_places(teacher)
-    found, untold = surroundings(teacher)
-    if untold:
-        warn(
-            f"teacher_cache is not used: {'; '.join(untold)}, so answers that are kept "
-            "could not be told from those of other code. Define classes at the top "
-            "level of a module file, and restart Python after an edit.",
-        )
+    found = code_of(teacher, "teacher_cache")
+    if found is None:
         return None
     routed = get_config()["enable_metadata_routing"]  # which decides who gets signals
     inputs = (__version__, teacher, codes, classes, cross_fit, seed, signals, found)
@@ -143,12 +135,7 @@ def key_of(teacher, clips, codes, classes, cross_fit, seed, signals):
     except TypeError as error:
         raise _unkeepable(teacher, error) from error
     digest = hashlib.blake2b(described, digest_size=20)
-    digest.update(f"{clips.shape} {clips.dtype}".encode())
-    for _, chunk in chunks(clips):
-        if chunk.dtype.kind in "fiub":
-            digest.update(np.ascontiguousarray(chunk))
-        else:  # labels of past actions, or texts
-            digest.update(state.describe(chunk))
+    digest.update(digest_of(clips).encode())
     return digest.hexdigest()
 
 

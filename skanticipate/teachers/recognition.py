@@ -2,6 +2,7 @@
 
 from skanticipate.estimator.base import BaseAnticipator
 from skanticipate.signals.labels import LabelSignal
+from skanticipate.training.schedules import StretchedSchedule
 
 
 class RecognitionTeacher(BaseAnticipator):
@@ -41,5 +42,45 @@ class RecognitionTeacher(BaseAnticipator):
     (120, 1, 128)
     """
 
-    def _signals(self, *, X_future_unlabeled, past_actions, y_past, teacher_proba):
-        return [LabelSignal(y_past)]
+    def _signals(self, given):
+        return [LabelSignal(given.y_past)]
+
+
+def teacher_like(student, n_samples, n_taught):
+    """`RecognitionTeacher` with the network and the training of a student.
+
+    It takes as many steps as the student, who learns from `n_samples`, of which it can
+    learn from `n_taught`: with few labels, as many passes over the labelled rows as the
+    student makes over all rows would be far too few.
+    """
+    n_steps = -(-n_samples // student.batch_size)  # of an epoch
+    ratio = n_steps / -(-max(1, n_taught) // student.batch_size)
+    schedule = student.lr_schedule
+    return RecognitionTeacher(
+        student.network and student.network.for_futures(),
+        max_epochs=round(ratio * student.max_epochs),
+        batch_size=student.batch_size,
+        optimizer=student.optimizer,
+        lr=student.lr,
+        momentum=student.momentum,
+        nesterov=student.nesterov,
+        weight_decay=student.weight_decay,
+        max_grad_norm=student.max_grad_norm,
+        lr_schedule=schedule and StretchedSchedule(schedule, ratio),
+        early_stopping=student.early_stopping,
+        validation_fraction=student.validation_fraction,
+        n_iter_no_change=round(ratio * student.n_iter_no_change),
+        tol=student.tol,
+        scoring=student.scoring,
+        on_divergence=student.on_divergence,
+        loss=student.loss,
+        marginal_loss=student.marginal_loss,
+        classes=student.classes_,
+        unlabeled_label=None,  # class weights are in those of the rows
+        dtype=student.dtype,
+        device=student.device,
+        n_threads=student.n_threads,
+        checkpoint=student.checkpoint,
+        checkpoint_every=student.checkpoint_every,
+        verbose=student.verbose,
+    )

@@ -17,15 +17,13 @@ _WEIGHTS = ".safetensors"
 _READ = (_WEIGHTS, ".json", ".txt", ".model", ".codes", ".spm", ".tokenizer")
 
 
-def load_encoder(model, seed=0):
+def load_encoder(model):
     """Tokenizer and network of a text encoder.
 
     Parameters
     ----------
     model : str or path-like
         Folder, or name of a model that was downloaded before.
-    seed : int, default=0
-        Of weights that the folder may lack.
 
     Returns
     -------
@@ -42,7 +40,7 @@ def load_encoder(model, seed=0):
         If its weights are pickled, incomplete or of another model, if it needs code of
         its own, or if it is no encoder.
     """
-    folder, tokenizer, network, missing = _load(model, "AutoModel", seed)
+    folder, tokenizer, network, missing = _load(model, "AutoModel", seed=0)
     # Only the answer of the pooler is not used here.
     _check_none_missing(folder, [name for name in missing if "pooler" not in name])
     return tokenizer, network
