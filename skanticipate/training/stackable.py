@@ -12,7 +12,7 @@ from skanticipate.training.step import GradientStep
 
 # Bytes of the numbers that a step works on: of all models together, and of one beyond
 # which its products take longer than all the rest.
-_CACHE, _LARGE = 20 << 20, 4 << 20
+_CACHE, _LARGE = 32 << 20, 4 << 20
 _WIDEST = 64
 
 

@@ -28,7 +28,7 @@ from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.feature_selection import SelectKBest
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score, make_scorer
+from sklearn.metrics import accuracy_score, get_scorer_names, make_scorer
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
@@ -51,7 +51,11 @@ from skanticipate import (
     SemiSupervisedSplit,
     SmoothedAnticipator,
 )
-from skanticipate.metrics import labelled_scorer, top_k_scorer
+from skanticipate.metrics import (
+    labelled_scorer,
+    mean_top_k_recall_scorer,
+    top_k_scorer,
+)
 
 # --------------------------------------------------------------------------- scores
 
@@ -88,6 +92,20 @@ def test_one_score(scoring):
 )
 def test_several_scores(scoring, refit):
     assert_same(MODEL, GRID, scoring=scoring, refit=refit, return_train_score=True)
+
+
+@pytest.mark.parametrize("y", [Y, Y > 0], ids=["three classes", "two classes"])
+@pytest.mark.filterwarnings("ignore")  # of scorers of regressions, and of no positives
+def test_every_scorer(y):
+    scoring = {name: name for name in get_scorer_names()} | {
+        "labelled": labelled_scorer("roc_auc_ovr"),
+        "top 2": top_k_scorer(2),
+        "recall of 2": mean_top_k_recall_scorer(2),
+    }
+    grid = {"smoothing": [0.0, 0.2]}
+    ours = assert_same(MODEL, grid, y=y, scoring=scoring, cv=2, refit=False)
+    scores = [ours.cv_results_[f"mean_test_{name}"] for name in scoring]
+    assert np.isfinite(scores).all(axis=1).sum() >= 30  # and NaN where they are there
 
 
 @pytest.mark.parametrize("names", [["accuracy", "neg_log_loss"], "accuracy"])
