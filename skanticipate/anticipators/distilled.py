@@ -235,6 +235,7 @@ class DistilledAnticipator(BaseAnticipator):
         unlabeled_label="auto",
         dtype="auto",
         device="auto",
+        precision=None,
         n_threads=None,
         checkpoint=None,
         checkpoint_every=1,
@@ -267,6 +268,7 @@ class DistilledAnticipator(BaseAnticipator):
             unlabeled_label=unlabeled_label,
             dtype=dtype,
             device=device,
+            precision=precision,
             n_threads=n_threads,
             checkpoint=checkpoint,
             checkpoint_every=checkpoint_every,
@@ -370,6 +372,7 @@ class DistilledAnticipator(BaseAnticipator):
             unlabeled_label=None,  # class weights are in those of the rows
             dtype=self.dtype,
             device=self.device,
+            precision=self.precision,
             n_threads=self.n_threads,
             checkpoint=self.checkpoint,
             checkpoint_every=self.checkpoint_every,
