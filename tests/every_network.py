@@ -2,6 +2,9 @@
 
 import inspect
 
+import numpy as np
+import torch
+
 from skanticipate import RULSTM, networks
 
 SPECS = {
@@ -27,3 +30,24 @@ SMALL = {  # what is not small by default, or needs an argument
     "InceptionTail": {"width": 0.02, "crop_size": 3},
     "ModalityAttention": {"branches": BRANCHES},
 }
+SHAPES = [(8,), (6, 8), (4, 3, 3, 8)]  # features, sequences, maps
+
+
+def built(name, scale=1.0):
+    """Network in float64 without dropout, and clips (B, ...) of its kind."""
+    spec = SPECS[name](**SMALL.get(name, {}))
+    zero = {key: 0.0 for key in spec.get_params() if key.endswith("dropout")}
+    spec.set_params(**zero)
+    for shape in SHAPES:
+        try:
+            network = spec.build(shape, 5, generator=torch.Generator().manual_seed(0))
+            break
+        except ValueError as error:  # such clips are none of its kind
+            said = error
+    else:
+        raise said
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight *= scale  # as training makes them larger
+    clips = np.random.default_rng(1).normal(size=(7, *shape)).astype(np.float32)
+    return spec, network.double(), torch.from_numpy(clips)

@@ -188,7 +188,9 @@ class BaseAnticipator(
         Prepared
         """
         samples, validation, signals, seeds = checked
-        compute = Compute.resolve(self.device, self.dtype, self.n_threads, samples.rows)
+        compute = Compute.resolve(
+            self.device, self.dtype, self.n_threads, self.precision, samples.rows
+        )
         network = self._initial_network(seeds["init"], compute)
         take_clips = compute.reader(samples.rows)  # numpy here, torch from here on
         with compute.threads(network):
@@ -200,17 +202,7 @@ class BaseAnticipator(
                 signal.start(network, self.network_spec_)
         objective = self._objective(samples, signals, network, seeds, compute)
         state = self._initial_state({"network": network, **objective.modules}, seeds)
-        take_batch = BatchReader(
-            self.network_spec_,
-            samples.rows,
-            compute,
-            objective.take_futures,
-            objective.take_maps,
-            generator=state.generators["crop"],
-        )
-        step = GradientStep(
-            state, take_batch, objective, max_grad_norm=self.max_grad_norm
-        )
+        step = self._step(state, samples, objective, compute)
         training = Training(
             state,
             step,
@@ -223,6 +215,23 @@ class BaseAnticipator(
         found = [signal.figures(validation) for signal in signals]
         figures = {k: v for own in found for k, v in own.items()}
         return Prepared(training, signals, figures)
+
+    def _step(self, state, samples, objective, compute):
+        take_batch = BatchReader(
+            self.network_spec_,
+            samples.rows,
+            compute,
+            objective.take_futures,
+            objective.take_maps,
+            generator=state.generators["crop"],
+        )
+        return GradientStep(
+            state,
+            take_batch,
+            objective,
+            max_grad_norm=self.max_grad_norm,
+            precision=self.precision,
+        )
 
     def _checkpoint(self, samples, validation, shared):
         """Where the training keeps its state."""

@@ -93,6 +93,11 @@ _SHARED = {
         numbers beyond 2**24, which float32 cannot tell apart, else float32.
     device : str or torch.device, default="auto"
         Where to compute; "auto" is the first GPU where there is one.
+    precision : {"bf16"} or None, default=None
+        "bf16" lets the network compute in bfloat16 while it is trained, from which
+        large ones gain where the processor knows it: weights, losses and all that is
+        answered stay in float32. Such fits are never trained together with others, and
+        `dtype` must not be float64. None computes in `dtype`.
     n_threads : int, default=None
         Threads of torch during fit and predict. None means one for networks of less
         than 5 million parameters. In a forked process there is always one: others
@@ -202,6 +207,7 @@ class SharedParameters(BaseEstimator):
         "unlabeled_label": "no_validation",
         "dtype": [StrOptions({"auto", "float32", "float64"})],
         "device": [str, torch.device],
+        "precision": [StrOptions({"bf16"}), None],
         "n_threads": [N_THREADS, None],
         "checkpoint": [str, os.PathLike, None],
         "checkpoint_every": [Interval(Integral, 1, None, closed="left")],
@@ -237,6 +243,7 @@ class SharedParameters(BaseEstimator):
         unlabeled_label="auto",
         dtype="auto",
         device="auto",
+        precision=None,
         n_threads=None,
         checkpoint=None,
         checkpoint_every=1,
@@ -268,6 +275,7 @@ class SharedParameters(BaseEstimator):
         self.unlabeled_label = unlabeled_label
         self.dtype = dtype
         self.device = device
+        self.precision = precision
         self.n_threads = n_threads
         self.checkpoint = checkpoint
         self.checkpoint_every = checkpoint_every

@@ -2,6 +2,7 @@
 
 from numbers import Integral, Real
 
+import torch
 from sklearn.utils._param_validation import HasMethods, StrOptions
 from torch import nn
 from torch.nn import functional
@@ -198,7 +199,12 @@ def _mean_over_positions(maps, real):
 def convolve(conv, maps):
     """Convolve maps whose channels come last.   (B, l, h, w, d) -> (B, l, h, w, H)."""
     # The view is what torch calls channels_last_3d, its faster layout on a CPU.
-    return conv(maps.permute(0, 4, 1, 2, 3)).permute(0, 2, 3, 4, 1)
+    maps = maps.permute(0, 4, 1, 2, 3)
+    if maps.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+        # In bfloat16 it may give gradients of weights that were never written.
+        with torch.autocast("cpu", enabled=False):
+            return conv(maps.to(conv.weight.dtype)).permute(0, 2, 3, 4, 1)
+    return conv(maps).permute(0, 2, 3, 4, 1)
 
 
 def position_mask(maps, real):

@@ -56,8 +56,13 @@ def run_lstm(lstm, projected, hidden, cell, reads):
     """
     if torch.compiler.is_compiling():
         return _run_traced(lstm.weight_hh_l0, projected, hidden, cell, reads)
-    keep = torch.is_grad_enabled()
-    return _Run.apply(projected, hidden, cell, lstm.weight_hh_l0, reads, keep)
+    weight, keep = lstm.weight_hh_l0, torch.is_grad_enabled()
+    if not torch.is_autocast_enabled(weight.device.type):
+        return _Run.apply(projected, hidden, cell, weight, reads, keep)
+    # Its gradient is made for one precision: that of the weights.
+    states = [state.to(weight.dtype) for state in (projected, hidden, cell)]
+    with torch.autocast(weight.device.type, enabled=False):
+        return _Run.apply(*states, weight, reads, keep)
 
 
 def _run_traced(weight, projected, hidden, cell, reads):

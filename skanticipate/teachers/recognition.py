@@ -79,6 +79,7 @@ def teacher_like(student, n_samples, n_taught):
         unlabeled_label=None,  # class weights are in those of the rows
         dtype=student.dtype,
         device=student.device,
+        precision=student.precision,
         n_threads=student.n_threads,
         checkpoint=student.checkpoint,
         checkpoint_every=student.checkpoint_every,

@@ -26,17 +26,22 @@ _forked = False
 class Compute(NamedTuple):
     """Where and how a fit computes.
 
-    ``device`` and ``dtype`` are torch's; ``n_threads`` is the parameter of that name.
+    ``device`` and ``dtype`` are torch's; ``n_threads`` and ``precision`` are the
+    parameters of those names.
     """
 
     device: torch.device
     dtype: torch.dtype
     n_threads: int | None = None
+    precision: str | None = None
 
     @classmethod
-    def resolve(cls, device, dtype, n_threads, rows):
+    def resolve(cls, device, dtype, n_threads, precision, rows):
         """What the parameters of an estimator mean for such clips."""
-        return cls(resolve_device(device), resolve_dtype(dtype, rows), n_threads)
+        device, dtype = resolve_device(device), resolve_dtype(dtype, rows)
+        if precision is not None:
+            _check_precision(precision, device, dtype)
+        return cls(device, dtype, n_threads, precision)
 
     def floats(self, values):
         """Array as a tensor of the network's precision, shared where that is so."""
@@ -82,6 +87,42 @@ def resolve_dtype(dtype, rows):
     if dtype == "auto":
         return torch.float64 if _is_wide(rows) else torch.float32
     return getattr(torch, dtype)
+
+
+def _check_precision(precision, device, dtype):
+    """Refuse bfloat16 beside float64, or on a device that does not compute in it."""
+    if dtype == torch.float64:
+        raise ValueError(
+            f"precision={precision!r} trains weights of float32, but dtype is float64, "
+            "as it is by 'auto' for clips of float64: set dtype='float32', or "
+            "precision=None."
+        )
+    old = device.type == "cuda" and torch.cuda.get_device_capability(device) < (8, 0)
+    if old or device.type not in ("cpu", "cuda"):
+        raise ValueError(
+            f"precision={precision!r} needs a CPU, or a CUDA device of compute "
+            f"capability 8.0 or more; device is {str(device)!r}: set precision=None."
+        )
+
+
+def answer_of(network, clips, precision=None):
+    """What a network says of clips (B, ...) in training, in the precision of the clips.
+
+    Under "bf16" its products are computed in bfloat16, and its weights stay as they
+    are. What is made of the answer, losses and gradients of weights, is of the
+    precision of the clips again.
+    """
+    if precision is None:
+        return network(clips)
+    with torch.autocast(clips.device.type, torch.bfloat16):
+        output = network(clips)
+    return output._replace(
+        **{
+            name: value.to(clips.dtype)
+            for name, value in output._asdict().items()
+            if torch.is_tensor(value) and value.is_floating_point()
+        }
+    )
 
 
 def _is_wide(rows):
@@ -134,6 +175,10 @@ class ClipReader:
 
     def placed(self, clips):
         """Clips that were read as a tensor on the device."""
+        if self.device.type == "cuda" and isinstance(clips, np.ndarray):
+            # From pinned memory, so that nobody waits for the transfer.
+            clips = torch.from_numpy(clips).pin_memory()
+            return clips.to(self.device, non_blocking=True)
         return torch.as_tensor(clips, device=self.device)
 
 

@@ -31,7 +31,7 @@ def kind_of(training):
         return None
     reader, objective = step.take_batch, step.objective.kind
     known = type(reader.spec).crop in (NetworkSpec.crop, RandomDelay.crop)
-    plain = known and reader.take_futures is None
+    plain = known and reader.take_futures is None and step.precision is None
     if not (plain and objective and _stacks(reader.spec, state)) or state.history:
         return None
     return (

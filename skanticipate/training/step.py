@@ -5,6 +5,7 @@ from contextlib import nullcontext
 import torch
 
 from skanticipate.terms.objective import detached
+from skanticipate.training.runtime import answer_of
 
 
 class GradientStep:
@@ -20,20 +21,30 @@ class GradientStep:
         Its terms; what is trained beside the network is among the modules of `state`.
     max_grad_norm : float, default=None
         Norm beyond which gradients are scaled down; None leaves them.
+    precision : "bf16" or None, default=None
+        In which the network computes; as `answer_of`.
     """
 
-    def __init__(self, state, take_batch, objective, *, max_grad_norm=None):
+    def __init__(
+        self, state, take_batch, objective, *, max_grad_norm=None, precision=None
+    ):
         self.network = state.network
         self.optimizer = state.optimizer
         self.take_batch = take_batch
         self.objective = objective
         self.max_grad_norm = max_grad_norm
+        self.precision = precision
 
     def __call__(self, samples):
         """Update the weights.   -> the terms, as the objective gave them."""
         batch = self.take_batch(samples)  # numbers (B,) -> clips (B, ...) of the device
-        parameters = self.optimizer.parameters
-        terms, gradients = gradients_of(self.network, self.objective, batch, parameters)
+        terms, gradients = gradients_of(
+            self.network,
+            self.objective,
+            batch,
+            self.optimizer.parameters,
+            self.precision,
+        )
         if terms:  # else no row of the batch has any signal
             with torch.no_grad():
                 if self.max_grad_norm is not None:
@@ -88,7 +99,7 @@ def max_norms_of(steps):
     return steps[0].optimizer.parameters[0].new_tensor(norms)
 
 
-def gradients_of(network, objective, batch, parameters):
+def gradients_of(network, objective, batch, parameters, precision=None):
     """Terms of a batch, and the gradients of the objective by parameters.
 
     Parameters
@@ -98,6 +109,8 @@ def gradients_of(network, objective, batch, parameters):
     batch : Batch
     parameters : list of tensors
         Those of the network first, then of what is trained beside it.
+    precision : "bf16" or None, default=None
+        As in `answer_of`; what is written by hand is for None.
 
     Returns
     -------
@@ -106,14 +119,16 @@ def gradients_of(network, objective, batch, parameters):
     gradients : list
         None for a parameter on which nothing depends.
     """
-    if getattr(network, "is_closed", False):
+    if getattr(network, "is_closed", False) and precision is None:
         with torch.no_grad():
             found = network.closed_form(batch.clips, parameters)
             own = parameters[found.n_parameters :]
             terms, gradients = objective.with_gradient(found, batch, own)
             d_logits, d_features, *others = gradients
             return terms, [*found.backward(d_logits, d_features), *others]
-    output = network(batch.clips)  # logits (B, S, C), features (B, N, d)
+    output = answer_of(
+        network, batch.clips, precision
+    )  # logits (B, S, C), features (B, N, d)
     terms = objective(output, batch)
     if not terms:
         return {}, []

@@ -2,34 +2,12 @@
 
 import copy
 
-import numpy as np
 import pytest
 import torch
-from every_network import SMALL, SPECS
+from every_network import SPECS, built
 from numpy.testing import assert_allclose, assert_array_equal
 
-SHAPES = [(8,), (6, 8), (4, 3, 3, 8)]  # features, sequences, maps
 NEARNESS = {"InceptionTail": 2e-4}  # moments of few numbers; 1e-5 of the others
-
-
-def built(name, scale=1.0):
-    """Network in float64 without dropout, and clips (B, ...) of its kind."""
-    spec = SPECS[name](**SMALL.get(name, {}))
-    zero = {key: 0.0 for key in spec.get_params() if key.endswith("dropout")}
-    spec.set_params(**zero)
-    for shape in SHAPES:
-        try:
-            network = spec.build(shape, 5, generator=torch.Generator().manual_seed(0))
-            break
-        except ValueError as error:  # such clips are none of its kind
-            said = error
-    else:
-        raise said
-    with torch.no_grad():
-        for weight in network.parameters():
-            weight *= scale  # as training makes them larger
-    clips = np.random.default_rng(1).normal(size=(7, *shape)).astype(np.float32)
-    return spec, network.double(), torch.from_numpy(clips)
 
 
 def answers(network, clips):
