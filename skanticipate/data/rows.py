@@ -1,10 +1,16 @@
 """Row sources: arrays, memory maps and views of their rows, read a batch at a time."""
 
+from __future__ import annotations
+
 import os
 import sys
+from collections.abc import Sequence
+from typing import overload
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
+from skanticipate._typing import Rows
 from skanticipate.data.files import check_whole_map, cut_short, file_marks
 from skanticipate.data.formats import not_as_stored
 from skanticipate.data.missing import refuse_masked
@@ -72,7 +78,14 @@ class RowView:
             [10., 11.]]])
     """
 
-    def __init__(self, base, rows=None):
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    ndim: int
+    base: Rows
+    rows: np.ndarray | None
+    _inode: tuple[int, int] | None
+
+    def __init__(self, base: Rows, rows: ArrayLike | None = None) -> None:
         if not _is_array(base):
             raise TypeError(
                 "A RowView needs an array with shape, numpy's dtype and integer "
@@ -92,11 +105,17 @@ class RowView:
         self.shape = (*seen, *self.base.shape[1:])
         self.dtype, self.ndim = np.dtype(self.base.dtype), len(self.shape)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.shape[0]
 
     def __repr__(self):
         return f"RowView(shape={self.shape}, dtype={self.dtype})"
+
+    @overload
+    def __getitem__(self, key: int | np.integer) -> np.ndarray: ...
+
+    @overload
+    def __getitem__(self, key: slice | Sequence | np.ndarray) -> RowView: ...
 
     def __getitem__(self, key):
         """Select rows: an int gives an array, anything else another view."""
@@ -116,7 +135,7 @@ class RowView:
         view._inode = self._inode
         return view
 
-    def take(self, indices):
+    def take(self, indices: ArrayLike) -> np.ndarray:
         """Rows at `indices`, as a new array.   (b,) -> (b, ...)."""
         indices = _as_index(indices, len(self))
         return self._read(indices if self.rows is None else self.rows[indices])
@@ -138,7 +157,7 @@ class RowView:
             taken = _read_dataset(base, flat)
         return taken.reshape(*rows.shape, *base.shape[1:])
 
-    def channels(self, start, stop):
+    def channels(self, start: int, stop: int) -> RowView:
         """Channels `start` to `stop` of the same rows, as another view.
 
         (m, ..., d) -> (m, ..., stop - start)
@@ -149,7 +168,9 @@ class RowView:
             return view
         return RowView(_Channels(self.base, slice(start, stop)), self.rows)
 
-    def __array__(self, dtype=None, copy=None):
+    def __array__(
+        self, dtype: DTypeLike | None = None, copy: bool | None = None
+    ) -> np.ndarray:
         in_memory = isinstance(self.base, np.ndarray)
         if self.rows is None and in_memory and not copy:
             check_whole_map(self.base)

@@ -1,10 +1,15 @@
 """A table of segments divided by the persons who were filmed."""
 
+from __future__ import annotations
+
 import re
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from sklearn.utils import Bunch
 
+from skanticipate._typing import Columns
 from skanticipate.data.missing import as_list, check_label_list
 from skanticipate.datasets._segments import check_videos
 from skanticipate.datasets._tables import Segments
@@ -45,7 +50,9 @@ def participants_of(segments):
     return np.array([match[1] for match in found])
 
 
-def participant_split(segments, training=None):
+def participant_split(
+    segments: Columns, training: Sequence[str] | None = None
+) -> tuple[Any, Any]:
     """Divide a table of segments by participant, as Tran et al. do with EPIC-KITCHENS.
 
     Parameters

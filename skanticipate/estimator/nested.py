@@ -11,7 +11,8 @@ from sklearn.pipeline import Pipeline
 from skanticipate.data.actions import as_mapping, says_labels
 from skanticipate.data.missing import as_array, as_list
 from skanticipate.data.warn import warn
-from skanticipate.priors.transitions import TemporalPrior, checked_sequences
+from skanticipate.priors.sequences import checked_sequences
+from skanticipate.priors.transitions import TemporalPrior
 
 
 def nested_estimators(estimator):

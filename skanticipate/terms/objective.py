@@ -162,7 +162,9 @@ class Term:
         Numbers that are compared in a row.
     """
 
-    modules = {}  # name -> torch.nn.Module: what is trained beside the network
+    modules: dict[
+        str, torch.nn.Module
+    ] = {}  # name -> torch.nn.Module: what is trained beside the network
     take_futures = None  # samples (B,) -> futures, which a batch must bring along
     is_closed = False  # whether it writes `slopes`, or `with_gradient`
     cuts = False  # whether to cut batches to the rows that have the signal, always

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from skanticipate.data.parameters import Function
 from skanticipate.data.validation import chunks
 
 # Below this number of parameters a second thread costs more than it brings.
@@ -197,7 +198,7 @@ def global_streams(device):
     return streams
 
 
-def all_or_nothing(fit):
+def all_or_nothing(fit: Function) -> Function:
     """Put the estimator back as it was if `fit` ends in any exception."""
 
     @functools.wraps(fit)
@@ -210,4 +211,4 @@ def all_or_nothing(fit):
             vars(self).update(before)
             raise
 
-    return wrapper
+    return wrapper  # type: ignore[return-value]  # it takes what `fit` takes
