@@ -21,6 +21,7 @@ TREES = {name: ast.parse(path.read_text()) for name, path in SOURCES.items()}
 # A module imports only modules above it. Packages stand for all of their modules.
 ORDER = [
     "_version",
+    "_typing",
     "data",
     "losses",
     "metrics",

@@ -63,6 +63,8 @@ def test_the_wheel_holds_the_library_and_its_licence_alone(built):
     _, in_wheel = built
     code = {name for name in in_wheel if name.endswith(".py")}
     assert code == {name for name in files_of("skanticipate") if name.endswith(".py")}
-    others = {name.partition("/")[0].rpartition(".")[2] for name in in_wheel - code}
-    assert others == {"dist-info"}
+    assert "skanticipate/py.typed" in in_wheel  # which says that it has types
+    others = in_wheel - code - {"skanticipate/py.typed"}
+    kinds = {name.partition("/")[0].rpartition(".")[2] for name in others}
+    assert kinds == {"dist-info"}
     assert any(name.endswith("dist-info/licenses/LICENSE") for name in in_wheel)

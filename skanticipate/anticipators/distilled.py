@@ -1,22 +1,33 @@
 """DistilledAnticipator: learn from teachers who know what the student may not see."""
 
+from __future__ import annotations
+
 import os
 from functools import partial
 from numbers import Integral, Real
+from typing import Any, Literal
 
 import torch
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import HasMethods, Options, StrOptions
 
+from skanticipate._typing import FilePath, Labels, OptimizerChoice, Scorer, Seed
 from skanticipate.data.numbers import FACTOR, Interval
 from skanticipate.estimator.base import BaseAnticipator
 from skanticipate.estimator.fit_key import kept_beside
+from skanticipate.networks.base import NetworkSpec
+from skanticipate.priors.base import BasePrior
 from skanticipate.priors.labels import new_prior
 from skanticipate.signals.future import FutureSignal
 from skanticipate.signals.labels import LabelSignal
 from skanticipate.signals.text import TextSignal
 from skanticipate.teachers.history import HistoryTeacher
 from skanticipate.teachers.recognition import teacher_like
+from skanticipate.terms.focal import FocalLoss
+from skanticipate.terms.marginals import MarginalLoss
 from skanticipate.training.batches import mixed
+from skanticipate.training.schedules import Schedule
 
 
 class DistilledAnticipator(BaseAnticipator):
@@ -166,6 +177,10 @@ class DistilledAnticipator(BaseAnticipator):
     (600, 20)
     """
 
+    prior_: BasePrior
+    teacher_: BaseEstimator | None
+    text_teacher_: BaseEstimator | None
+
     _fitted_teachers = ("teacher_", "text_teacher_")  # predictions need none
     _unfitted_teachers = ("teacher", "text_teacher")
     _parameter_constraints = {
@@ -193,55 +208,55 @@ class DistilledAnticipator(BaseAnticipator):
 
     def __init__(
         self,
-        network=None,
+        network: NetworkSpec | None = None,
         *,
-        teacher=None,
-        alignment="weak",
-        alpha=None,
-        feature_weight=None,
-        teacher_weight=0.0,
-        temperature=1.0,
-        cross_fit=0,
-        init_from_teacher="auto",
-        unlabeled_fraction=0.5,
-        text_teacher=None,
-        text_weight=1.0,
-        text_temperature=1.0,
-        text_top_k=None,
-        prior=None,
-        smoothing=0.0,
-        teacher_cache=None,
-        max_epochs=50,
-        batch_size=128,
-        optimizer="adamw",
-        lr=2e-3,
-        momentum=0.9,
-        nesterov=False,
-        weight_decay=1e-4,
-        max_grad_norm=None,
-        lr_schedule=None,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        tol=1e-4,
-        scoring="loss",
-        on_divergence="raise",
-        loss=None,
-        class_weight=None,
-        marginal_loss=None,
-        logit_adjustment=0.0,
-        classes=None,
-        unlabeled_label="auto",
-        dtype="auto",
-        device="auto",
-        precision=None,
-        n_threads=None,
-        checkpoint=None,
-        checkpoint_every=1,
-        warm_start=False,
-        random_state=None,
-        verbose=0,
-    ):
+        teacher: BaseEstimator | None = None,
+        alignment: Literal["weak", "student", "teacher", "direct", "pooled"] = "weak",
+        alpha: float | None = None,
+        feature_weight: float | None = None,
+        teacher_weight: float = 0.0,
+        temperature: float = 1.0,
+        cross_fit: int = 0,
+        init_from_teacher: bool | Literal["auto"] = "auto",
+        unlabeled_fraction: float | None = 0.5,
+        text_teacher: BaseEstimator | None = None,
+        text_weight: float = 1.0,
+        text_temperature: float = 1.0,
+        text_top_k: int | None = None,
+        prior: BasePrior | ArrayLike | None = None,
+        smoothing: float = 0.0,
+        teacher_cache: FilePath | None = None,
+        max_epochs: int = 50,
+        batch_size: int = 128,
+        optimizer: OptimizerChoice = "adamw",
+        lr: float = 2e-3,
+        momentum: float = 0.9,
+        nesterov: bool = False,
+        weight_decay: float = 1e-4,
+        max_grad_norm: float | None = None,
+        lr_schedule: Schedule | None = None,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        scoring: str | Scorer = "loss",
+        on_divergence: Literal["raise", "best"] = "raise",
+        loss: FocalLoss | None = None,
+        class_weight: dict[Any, float] | Literal["balanced"] | None = None,
+        marginal_loss: MarginalLoss | None = None,
+        logit_adjustment: float = 0.0,
+        classes: Labels | None = None,
+        unlabeled_label: object = "auto",
+        dtype: Literal["auto", "float32", "float64"] = "auto",
+        device: str | torch.device = "auto",
+        precision: Literal["bf16"] | None = None,
+        n_threads: int | None = None,
+        checkpoint: FilePath | None = None,
+        checkpoint_every: int = 1,
+        warm_start: bool = False,
+        random_state: Seed | None = None,
+        verbose: int = 0,
+    ) -> None:
         super().__init__(
             network,
             max_epochs=max_epochs,

@@ -1,18 +1,26 @@
 """LateFusion: several anticipators, each of some channels, that answer as one."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal, Self
+
 import numpy as np
-from sklearn.base import ClassifierMixin, _fit_context
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Bunch
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.validation import check_is_fitted
 
+from skanticipate._typing import Labels
 from skanticipate.anticipators.members import (
     align,
     check_columns_of_frozen,
     check_labels_alike,
     check_members,
+    check_same_channels,
     check_times_alike,
     common_stages,
     fit_member,
@@ -22,6 +30,7 @@ from skanticipate.data.labels import check_label_array
 from skanticipate.data.leaks import whole_validation
 from skanticipate.data.missing import refuse_masked
 from skanticipate.data.names import check_rows_alike
+from skanticipate.data.parameters import fit_context
 from skanticipate.data.rows import RowView
 from skanticipate.data.tensors import answers_in_kind, takes_tensors
 from skanticipate.data.validation import (
@@ -109,6 +118,8 @@ class LateFusion(SaveMixin, ClassifierMixin, _BaseComposition):
     (120, 18)
     """
 
+    classes_: np.ndarray
+
     _parameter_constraints = {
         "estimators": [list, tuple],
         "weights": ["array-like", None],
@@ -120,28 +131,34 @@ class LateFusion(SaveMixin, ClassifierMixin, _BaseComposition):
         **dict.fromkeys((*Given._fields, "groups", "X_val", "y_val"), True),
     }
 
-    def __init__(self, estimators, *, weights=None, combine="proba"):
+    def __init__(
+        self,
+        estimators: Sequence[tuple[str, BaseEstimator, tuple[int, int | None]]],
+        *,
+        weights: ArrayLike | None = None,
+        combine: Literal["proba", "log_proba"] = "proba",
+    ) -> None:
         self.estimators = estimators
         self.weights = weights
         self.combine = combine
 
     @takes_tensors
     @all_or_nothing
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     def fit(
         self,
-        X_past,
-        y,
-        X_future_unlabeled=None,
+        X_past: ArrayLike,
+        y: Labels,
+        X_future_unlabeled: ArrayLike | None = None,
         *,
-        past_actions=None,
-        y_past=None,
-        teacher_proba=None,
-        groups=None,
-        sample_weight=None,
-        X_val=None,
-        y_val=None,
-    ):
+        past_actions: Labels | None = None,
+        y_past: Labels | None = None,
+        teacher_proba: ArrayLike | None = None,
+        groups: Labels | None = None,
+        sample_weight: ArrayLike | None = None,
+        X_val: ArrayLike | Callable[[], ArrayLike] | None = None,
+        y_val: Labels | Callable[[], Labels] | None = None,
+    ) -> Self:
         """Fit every member on its channels.
 
         On any error the fusion is as it was before the call.
@@ -224,23 +241,18 @@ class LateFusion(SaveMixin, ClassifierMixin, _BaseComposition):
     def _check_like_fit(self, X, name):
         """Check that clips have the channels of those of fit.   -> RowView."""
         rows = clip_rows(X, name=name, estimator=self, reset=False)
-        if rows.shape[-1] != self.feature_dim_:
-            raise ValueError(
-                f"{name} has {rows.shape[-1]} channels, its last axis, but X_past had "
-                f"{self.feature_dim_}: every member sees the same channels of both."
-            )
+        check_same_channels(rows, self.feature_dim_, name)
         return rows
 
     # ------------------------------------------------------------------ prediction
 
     @takes_tensors
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """Most probable label of each clip.   (n, ..., d) -> (n,)."""
-        columns = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[columns]
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
     @answers_in_kind
-    def predict_proba(self, X):
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Mean of the members' probabilities of each class.
 
         Parameters
@@ -258,16 +270,15 @@ class LateFusion(SaveMixin, ClassifierMixin, _BaseComposition):
         ValueError
             If the clips are not of the kind seen in fit, here and in all that predicts.
         """
-        seen = self._seen(X)
-        return self._mean(member.predict_proba(clips) for member, clips in seen)
+        return self._mean(asked.predict_proba(clips) for asked, clips in self._seen(X))
 
     @answers_in_kind
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: ArrayLike) -> np.ndarray:
         """Logarithm of `predict_proba`.   (n, ..., d) -> (n, C)."""
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
-    def staged_predict_proba(self, X):
+    def staged_predict_proba(self, X: ArrayLike) -> Iterator[np.ndarray]:
         """Probabilities at each of `anticipation_times_`, the earliest first.
 
         Parameters
@@ -326,7 +337,9 @@ class LateFusion(SaveMixin, ClassifierMixin, _BaseComposition):
         return mean_proba(aligned, self.combine, weights)
 
     @takes_tensors
-    def score(self, X, y, sample_weight=None):
+    def score(
+        self, X: ArrayLike, y: Labels, sample_weight: ArrayLike | None = None
+    ) -> float:
         """Accuracy over the labelled rows.
 
         Parameters
@@ -345,8 +358,7 @@ class LateFusion(SaveMixin, ClassifierMixin, _BaseComposition):
         check_is_fitted(self)
         refuse_masked(sample_weight, "sample_weight", "Give every row a weight.")
         check_rows_alike(X=X, y=y, sample_weight=sample_weight)
-        accuracy = labelled_scorer("accuracy")
-        score = accuracy(self, X, y, sample_weight=sample_weight)
+        score = labelled_scorer("accuracy")(self, X, y, sample_weight=sample_weight)
         if np.isnan(score):
             raise ValueError("y has no labelled rows, so there is nothing to score.")
         return score
@@ -354,7 +366,7 @@ class LateFusion(SaveMixin, ClassifierMixin, _BaseComposition):
     # ------------------------------------------------------------------ parameters
 
     @property
-    def named_estimators_(self):
+    def named_estimators_(self) -> Bunch:
         """The fitted members by name."""
         return Bunch(**dict(zip(self.columns_, self.estimators_, strict=True)))
 
@@ -368,25 +380,21 @@ class LateFusion(SaveMixin, ClassifierMixin, _BaseComposition):
 
     @_members.setter
     def _members(self, members):
-        self.estimators = [
-            (name, estimator, columns)
-            for (name, estimator), (_, _, columns) in zip(
-                members, self.estimators, strict=True
-            )
-        ]
+        columns = [(columns,) for _, _, columns in self.estimators]
+        pairs = zip(members, columns, strict=True)
+        self.estimators = [(*member, *own) for member, own in pairs]
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters of the fusion; if `deep`, those of its members too.   -> dict."""
         return self._get_params("_members", deep=deep)
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set parameters, those of members too (`rgb__lr`), or a member (`rgb`)."""
         if "estimators" in params:  # before the parameters of its members
             self.estimators = params.pop("estimators")
         return self._set_params("_members", **params)
 
     def __sklearn_tags__(self):
-        """Clips may have three axes."""
         tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
+        tags.input_tags.three_d_array = True  # clips may have three axes
         return tags

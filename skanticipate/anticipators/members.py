@@ -79,6 +79,15 @@ def _check_member(name, estimator, columns):
         ) from error
 
 
+def check_same_channels(rows, d, name):
+    """Refuse clips that have not the d channels of those of fit."""
+    if rows.shape[-1] != d:
+        raise ValueError(
+            f"{name} has {rows.shape[-1]} channels, its last axis, but X_past had {d}: "
+            "every member sees the same channels of both."
+        )
+
+
 def check_columns_of_frozen(name, estimator, table, columns):
     """Refuse a table whose columns are not those that a frozen member learned from."""
     found = column_names(first_table(table))

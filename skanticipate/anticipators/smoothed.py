@@ -1,13 +1,24 @@
 """SmoothedAnticipator: learn from labels softened by what the labels mean."""
 
-from numbers import Real
+from __future__ import annotations
 
+from numbers import Real
+from typing import Any, Literal
+
+import torch
+from numpy.typing import ArrayLike
 from sklearn.utils._param_validation import HasMethods
 
+from skanticipate._typing import FilePath, Labels, OptimizerChoice, Scorer, Seed
 from skanticipate.data.numbers import Interval
 from skanticipate.estimator.base import BaseAnticipator
+from skanticipate.networks.base import NetworkSpec
+from skanticipate.priors.base import BasePrior
 from skanticipate.priors.labels import new_prior
 from skanticipate.signals.labels import LabelSignal
+from skanticipate.terms.focal import FocalLoss
+from skanticipate.terms.marginals import MarginalLoss
+from skanticipate.training.schedules import Schedule
 
 
 class SmoothedAnticipator(BaseAnticipator):
@@ -57,6 +68,8 @@ class SmoothedAnticipator(BaseAnticipator):
     (120, 20)
     """
 
+    prior_: BasePrior
+
     _parameter_constraints = {
         **BaseAnticipator._parameter_constraints,
         "prior": [HasMethods(["fit", "terms"]), "array-like", None],
@@ -65,41 +78,41 @@ class SmoothedAnticipator(BaseAnticipator):
 
     def __init__(
         self,
-        network=None,
+        network: NetworkSpec | None = None,
         *,
-        prior=None,
-        smoothing=0.1,
-        max_epochs=50,
-        batch_size=128,
-        optimizer="adamw",
-        lr=2e-3,
-        momentum=0.9,
-        nesterov=False,
-        weight_decay=1e-4,
-        max_grad_norm=None,
-        lr_schedule=None,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        tol=1e-4,
-        scoring="loss",
-        on_divergence="raise",
-        loss=None,
-        class_weight=None,
-        marginal_loss=None,
-        logit_adjustment=0.0,
-        classes=None,
-        unlabeled_label="auto",
-        dtype="auto",
-        device="auto",
-        precision=None,
-        n_threads=None,
-        checkpoint=None,
-        checkpoint_every=1,
-        warm_start=False,
-        random_state=None,
-        verbose=0,
-    ):
+        prior: BasePrior | ArrayLike | None = None,
+        smoothing: float = 0.1,
+        max_epochs: int = 50,
+        batch_size: int = 128,
+        optimizer: OptimizerChoice = "adamw",
+        lr: float = 2e-3,
+        momentum: float = 0.9,
+        nesterov: bool = False,
+        weight_decay: float = 1e-4,
+        max_grad_norm: float | None = None,
+        lr_schedule: Schedule | None = None,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        scoring: str | Scorer = "loss",
+        on_divergence: Literal["raise", "best"] = "raise",
+        loss: FocalLoss | None = None,
+        class_weight: dict[Any, float] | Literal["balanced"] | None = None,
+        marginal_loss: MarginalLoss | None = None,
+        logit_adjustment: float = 0.0,
+        classes: Labels | None = None,
+        unlabeled_label: object = "auto",
+        dtype: Literal["auto", "float32", "float64"] = "auto",
+        device: str | torch.device = "auto",
+        precision: Literal["bf16"] | None = None,
+        n_threads: int | None = None,
+        checkpoint: FilePath | None = None,
+        checkpoint_every: int = 1,
+        warm_start: bool = False,
+        random_state: Seed | None = None,
+        verbose: int = 0,
+    ) -> None:
         super().__init__(
             network,
             max_epochs=max_epochs,

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]  # it stands for "there is none"
     import msvcrt
 
 

@@ -1,20 +1,24 @@
 """Row sources: arrays, memory maps and views of their rows, read a batch at a time."""
 
+from __future__ import annotations
+
 import hashlib
 import os
 import sys
+from collections.abc import Sequence
+from typing import overload
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
+from skanticipate._typing import Rows
 from skanticipate.data.device_array import DeviceArray, base_of, is_tensor
-from skanticipate.data.files import check_whole_map, cut_short, file_marks, is_mapped
+from skanticipate.data.files import check_whole_map, file_marks, is_mapped
 from skanticipate.data.formats import not_as_stored
+from skanticipate.data.mapped import find_mapped_file, own_inode, read_map
 from skanticipate.data.missing import refuse_masked
 from skanticipate.data.places import check_chosen_rows
 from skanticipate.data.warn import is_called_by
-
-# Bytes. Shorter reads cost more as calls to the system than through the map.
-_SHORT_RUN = 1 << 16
 
 
 class RowView:
@@ -77,7 +81,14 @@ class RowView:
             [10., 11.]]])
     """
 
-    def __init__(self, base, rows=None):
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    ndim: int
+    base: Rows
+    rows: np.ndarray | None
+    _inode: tuple[int, int] | None
+
+    def __init__(self, base: Rows, rows: ArrayLike | None = None) -> None:
         base = base_of(base, "base") if is_tensor(base) else base
         if type(base) is not np.ndarray:  # which hides nothing
             _check_base(base)
@@ -86,16 +97,22 @@ class RowView:
             view = base if rows is None else base[rows]
             self.base, self.rows, self._inode = view.base, view.rows, view._inode
         else:
-            self.base, self.rows, self._inode = base, rows, _own_inode(base)
+            self.base, self.rows, self._inode = base, rows, own_inode(base)
         seen = self.base.shape[:1] if self.rows is None else self.rows.shape
         self.shape = (*seen, *self.base.shape[1:])
         self.dtype, self.ndim = np.dtype(self.base.dtype), len(self.shape)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.shape[0]
 
     def __repr__(self):
         return f"RowView(shape={self.shape}, dtype={self.dtype})"
+
+    @overload
+    def __getitem__(self, key: int | np.integer) -> np.ndarray: ...
+
+    @overload
+    def __getitem__(self, key: slice | Sequence | np.ndarray) -> RowView: ...
 
     def __getitem__(self, key):
         """Select rows: an int gives an array, anything else another view."""
@@ -115,7 +132,7 @@ class RowView:
         view._inode = self._inode
         return view
 
-    def take(self, indices):
+    def take(self, indices: ArrayLike) -> np.ndarray:
         """Rows at `indices`, as a new array.   (b,) -> (b, ...)."""
         indices = _as_index(indices, len(self))
         return self._read(indices if self.rows is None else self.rows[indices])
@@ -128,9 +145,9 @@ class RowView:
                 check_whole_map(base)
             return base[rows]
         flat = rows.ravel()
-        mapped = _mapped_file(base, self._inode)
+        mapped = find_mapped_file(base, self._inode)
         if mapped is not None:
-            taken = _read_map(*mapped, base, np.where(flat < 0, flat + len(base), flat))
+            taken = read_map(*mapped, base, np.where(flat < 0, flat + len(base), flat))
         elif isinstance(base, np.ndarray | _Channels | DeviceArray):
             check_whole_map(base)
             taken = np.asarray(base[flat])
@@ -139,7 +156,7 @@ class RowView:
         return taken.reshape(*rows.shape, *base.shape[1:])
 
     @property
-    def lies_in_file(self):
+    def lies_in_file(self) -> bool:
         """Whether rows are read from a file: of a memory map, or of h5py or zarr.
 
         What else can be indexed may belong to the thread that opened it.
@@ -150,7 +167,7 @@ class RowView:
         kinds = {kind.__module__.partition(".")[0] for kind in type(base).__mro__}
         return bool(kinds & {"h5py", "zarr"}) or is_mapped(base)
 
-    def channels(self, start, stop):
+    def channels(self, start: int, stop: int) -> RowView:
         """Channels `start` to `stop` of the same rows, as another view.
 
         (m, ..., d) -> (m, ..., stop - start)
@@ -163,7 +180,9 @@ class RowView:
             return RowView(self.base.channels(start, stop), self.rows)
         return RowView(_Channels(self.base, slice(start, stop)), self.rows)
 
-    def __array__(self, dtype=None, copy=None):
+    def __array__(
+        self, dtype: DTypeLike | None = None, copy: bool | None = None
+    ) -> np.ndarray:
         in_memory = isinstance(self.base, np.ndarray)
         if self.rows is None and in_memory and not copy:
             check_whole_map(self.base)
@@ -173,7 +192,7 @@ class RowView:
         return self.take(np.arange(len(self))).astype(dtype or self.dtype, copy=False)
 
     def __reduce__(self):
-        mapped = _mapped_file(self.base, self._inode)
+        mapped = find_mapped_file(self.base, self._inode)
         if mapped is not None:
             shape, marks = self.base.shape, file_marks(mapped[0])
             return _reopen, (*mapped, self.base.dtype, shape, self.rows, marks)
@@ -286,88 +305,9 @@ def _read_run(base, start, stop):
     return np.array([base[row] for row in range(start, stop)], base.dtype)
 
 
-def _inode(array):
-    """What tells the file of a memory map from another of its name, else None."""
-    try:
-        status = os.stat(array.filename) if isinstance(array, np.memmap) else None
-    except (OSError, TypeError):  # deleted, or without a name
-        return None
-    return status and (status.st_dev, status.st_ino)
-
-
-def _own_inode(array):
-    """Inode of a memory map whose name still finds what is mapped, else None.
-
-    Told by the first and the last bytes: the map itself does not name its inode.
-    """
-    inode = _inode(array)
-    mapped = inode and _mapped_file(array, inode)
-    if not mapped:
-        return inode
-    filename, start = mapped
-    if os.stat(filename).st_size < start + array.nbytes:  # reading will say so
-        return inode
-    shown = array.reshape(-1).view(np.ndarray).view(np.uint8)
-    with open(filename, "rb", buffering=0) as file:
-        for first in (0, max(0, array.nbytes - 64)):
-            file.seek(start + first)
-            if file.read(64) != shown[first : first + 64].tobytes():
-                return None
-    return inode
-
-
-def _mapped_file(array, inode):
-    """File name and byte position of a read-only, contiguous memory map, else None.
-
-    Only read-only maps: what a writable map holds may not be in the file yet. Only
-    while the name is that of the same file (`inode`): the map outlives its file, and
-    what replaced it holds other rows.
-    """
-    readable = (
-        isinstance(array, np.memmap)
-        and array.mode == "r"
-        and array.filename is not None
-        and array.flags.c_contiguous
-        and array.size > 0
-    )
-    if not readable or inode is None or _inode(array) != inode:
-        return None
-    root = array  # a slice of a map repeats the offset of the whole
-    while isinstance(root.base, np.memmap):
-        root = root.base
-    return array.filename, root.offset + array.ctypes.data - root.ctypes.data
-
-
 def mapped_file(view):
     """File name and byte position of what a view sees of a memory map, else None."""
-    return _mapped_file(view.base, view._inode)
-
-
-def _read_map(filename, start, array, rows):
-    if len(rows) and not 0 <= rows.min() <= rows.max() < len(array):
-        raise IndexError(f"row {rows.max()} of a memory map of {len(array)} rows")
-    n_bytes = array.itemsize * int(np.prod(array.shape[1:]))
-    breaks = np.flatnonzero(np.diff(rows) != 1) + 1
-    if len(rows) * n_bytes < _SHORT_RUN * (len(breaks) + 1):
-        # The map does not notice that its file was cut short: it ends the process.
-        if len(rows) and os.stat(filename).st_size < start + (rows.max() + 1) * n_bytes:
-            raise cut_short(filename)
-        return np.asarray(array[rows])
-    out = np.empty((len(rows), *array.shape[1:]), array.dtype)
-    raw = memoryview(out.reshape(-1).view(np.uint8))
-    with open(filename, "rb", buffering=0) as file:
-        for run in np.split(np.arange(len(rows)), breaks):
-            file.seek(start + int(rows[run[0]]) * n_bytes)
-            _read_exactly(file, raw[run[0] * n_bytes : (run[-1] + 1) * n_bytes])
-    return out
-
-
-def _read_exactly(file, buffer):
-    while len(buffer):
-        count = file.readinto(buffer)
-        if not count:
-            raise cut_short(file.name)
-        buffer = buffer[count:]
+    return find_mapped_file(view.base, view._inode)
 
 
 # Marks are there for what hashes pickles, as joblib.Memory: a file that was written

@@ -1,15 +1,20 @@
 """Features of the clips of a table, cut out of those of whole videos."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import Bunch, check_consistent_length
-from sklearn.utils._param_validation import validate_params
 
+from skanticipate._typing import Columns
 from skanticipate.data.formats import not_as_stored
 from skanticipate.data.missing import refuse_masked
 from skanticipate.data.names import check_rows_alike, check_tables_alike, index_of
 from skanticipate.data.numbers import RATE, STEPS
+from skanticipate.data.parameters import validate_params
 from skanticipate.data.places import check_even
 from skanticipate.datasets._features import FeatureTable
 from skanticipate.datasets._segments import (
@@ -38,7 +43,13 @@ _PAIR_COLUMNS = (
     },
     prefer_skip_nested_validation=True,
 )
-def cut_pairs(pairs, features, *, feature_rate, fps=30):
+def cut_pairs(
+    pairs: Columns,
+    features: Mapping[Any, ArrayLike],
+    *,
+    feature_rate: float,
+    fps: float = 30,
+) -> Bunch:
     """Cut the features of the clips of each pair out of those of whole videos.
 
     Parameters

@@ -1,18 +1,24 @@
 """Features in files of other libraries, converted to one mapped file."""
 
+from __future__ import annotations
+
 import os
+from collections.abc import Sequence
 from importlib.util import find_spec
 from numbers import Integral
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
-from sklearn.utils._param_validation import validate_params
+from numpy.typing import DTypeLike
 
+from skanticipate._typing import FilePath
 from skanticipate.data.numbers import FRAME, Interval
+from skanticipate.data.parameters import validate_params
 from skanticipate.data.whole_folder import whole_folder
 from skanticipate.datasets import _hdf5, _lmdb
 from skanticipate.datasets._child import in_child
-from skanticipate.datasets._features import open_features
+from skanticipate.datasets._features import FeatureTable, open_features
 from skanticipate.datasets._folder import absent, room_for
 from skanticipate.datasets._lmdb import key_expression
 
@@ -28,8 +34,13 @@ from skanticipate.datasets._lmdb import key_expression
     prefer_skip_nested_validation=True,
 )
 def read_lmdb(
-    path, *, out, pattern="{video}_frame_{frame:010d}.jpg", dtype="<f4", d=None
-):
+    path: FilePath | Sequence[FilePath],
+    *,
+    out: FilePath,
+    pattern: str = "{video}_frame_{frame:010d}.jpg",
+    dtype: DTypeLike = "<f4",
+    d: int | Sequence[int] | None = None,
+) -> FeatureTable:
     """Convert features of frames in LMDB files to one memory-mapped file.
 
     An LMDB environment cannot be opened twice in a process, does not pickle, and is
@@ -126,7 +137,7 @@ def read_lmdb(
     """
     _check_installed("lmdb", "LMDB files", "epic")
     out, dtype = absent(out), _number_type(dtype)
-    paths = [Path(p) for p in (path if isinstance(path, list | tuple) else [path])]
+    paths = [Path(p) for p in ([path] if isinstance(path, str | os.PathLike) else path)]
     key_expression(pattern)
     options = {"pattern": pattern, "dtype": dtype.str, "counts": _per_file(d, paths)}
     files = [path / "data.mdb" if path.is_dir() else path for path in paths]
@@ -145,7 +156,9 @@ def read_lmdb(
     },
     prefer_skip_nested_validation=True,
 )
-def read_hdf5(path, *, out, first_frame=1, time_axis=0):
+def read_hdf5(
+    path: FilePath, *, out: FilePath, first_frame: int = 1, time_axis: Literal[0, 1] = 0
+) -> FeatureTable:
     """Convert features of frames in an HDF5 file to one memory-mapped file.
 
     A process of its own reads the file: one that is damaged cannot end the process of

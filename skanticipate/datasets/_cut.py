@@ -1,13 +1,18 @@
 """Clips before annotated actions, as row numbers in a file of features."""
 
+from __future__ import annotations
+
 from numbers import Real
+from typing import Literal
 
 import numpy as np
 from sklearn.utils import Bunch
-from sklearn.utils._param_validation import HasMethods, StrOptions, validate_params
+from sklearn.utils._param_validation import HasMethods, StrOptions
 
+from skanticipate._typing import Columns, Rate
 from skanticipate.data.missing import refuse_masked
 from skanticipate.data.numbers import DURATION, RATE, SECONDS, STEPS
+from skanticipate.data.parameters import validate_params
 from skanticipate.data.rows import RowView
 from skanticipate.datasets._features import FeatureTable
 from skanticipate.datasets._segments import _checked_columns, checked_spans
@@ -33,17 +38,17 @@ from skanticipate.datasets._times import frames_at, has_times, rate_of_rows
     prefer_skip_nested_validation=True,
 )
 def cut_clips(
-    features,
-    segments,
+    features: FeatureTable,
+    segments: Columns,
     *,
-    observation=1.5,
-    anticipation=2.0,
-    step=0.25,
-    fps=30,
-    feature_rate=None,
-    padding="repeat",
-    future_steps=None,
-):
+    observation: float = 1.5,
+    anticipation: float = 2.0,
+    step: float = 0.25,
+    fps: Rate | None = 30,
+    feature_rate: Rate | None = None,
+    padding: Literal["repeat", "nan"] = "repeat",
+    future_steps: int | None = None,
+) -> Bunch:
     """Cut the clip before each segment out of a file of features, without reading it.
 
     The steps of a clip lie T `step`, ..., 2 `step` and 1 `step` seconds before the
@@ -167,7 +172,8 @@ def cut_clips(
     )
     has_labels = "action" in segments
     _, *columns = (_checked_columns if has_labels else checked_spans)(segments)
-    start, stop, rate = _feature_frames(segments, *columns[:2], fps, feature_rate)
+    clip = columns[0], columns[1]
+    start, stop, rate = _feature_frames(segments, *clip, fps, feature_rate)
     videos = np.asarray(segments["video"]).astype(str)
     frames = _frames_before(start, n_steps, step, rate)
     if not has_labels:  # a challenge wants an answer for every segment

@@ -1,12 +1,15 @@
 """Synthetic feature maps whose content moves between the past and the future clip."""
 
+from __future__ import annotations
+
 from numbers import Integral
 
 import numpy as np
 from sklearn.utils import Bunch, check_random_state
-from sklearn.utils._param_validation import validate_params
 
+from skanticipate._typing import Seed
 from skanticipate.data.numbers import Interval
+from skanticipate.data.parameters import validate_params
 
 _SIDE, _FEATURES = 5, 24
 _CLASSES, _BACKGROUNDS, _NUISANCE_RANK = 6, 12, 6
@@ -44,14 +47,14 @@ Made to show how feature distillation works, not that it is needed:
     prefer_skip_nested_validation=True,
 )
 def make_drifting_maps(
-    drift=2,
+    drift: int = 2,
     *,
-    n_labeled_per_class=3,
-    n_unlabeled=2000,
-    n_test=1000,
-    n_content=3,
-    random_state=None,
-):
+    n_labeled_per_class: int = 3,
+    n_unlabeled: int = 2000,
+    n_test: int = 1000,
+    n_content: int = 3,
+    random_state: Seed | None = None,
+) -> Bunch:
     """Make **synthetic** pairs of feature maps whose content moves in between.
 
     The task shows what aligning feature maps position by position can do and what

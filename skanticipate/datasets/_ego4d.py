@@ -1,10 +1,13 @@
 """Ego4D's annotations for short- and long-term anticipation, as tables of segments."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 
 import numpy as np
 from sklearn.utils import Bunch
 
+from skanticipate._typing import Actions, FilePath
 from skanticipate.datasets._json import Entries, json_object
 from skanticipate.datasets._tables import Segments, action_ids
 
@@ -17,7 +20,7 @@ _OTHERS = {  # key of the object in a file -> what that is
 }
 
 
-def read_ego4d(path, *, actions=None):
+def read_ego4d(path: FilePath, *, actions: Actions | None = None) -> Segments:
     r"""Read Ego4D's annotations for short- or long-term anticipation.
 
     The form is recognised, and `segments.format` says which one it was:
@@ -120,7 +123,7 @@ def read_ego4d(path, *, actions=None):
     raise _none_of_ours(path, content, _FILES)
 
 
-def read_ego4d_classes(path):
+def read_ego4d_classes(path: FilePath) -> Bunch:
     """Read the names of the verbs and nouns of Ego4D.
 
     Parameters

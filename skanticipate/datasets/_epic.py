@@ -1,9 +1,14 @@
 """EPIC-KITCHENS and EGTEA Gaze+ from the folder layout of RULSTM."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from sklearn.utils import Bunch
 
+from skanticipate._typing import FilePath, Rate
 from skanticipate.data.warn import warn
 from skanticipate.datasets._converted import read_lmdb
 from skanticipate.datasets._cut import cut_clips
@@ -12,18 +17,18 @@ from skanticipate.datasets._tables import read_segments
 
 
 def load_epic(
-    root,
-    modality="rgb",
+    root: FilePath,
+    modality: str | Sequence[str] = "rgb",
     *,
-    split="training",
-    observation=1.5,
-    anticipation=2.0,
-    step=0.25,
-    fps=30,
-    feature_rate=None,
-    padding="repeat",
-    future_steps=8,
-):
+    split: str = "training",
+    observation: float = 1.5,
+    anticipation: float = 2.0,
+    step: float = 0.25,
+    fps: Rate | None = 30,
+    feature_rate: Rate | None = None,
+    padding: Literal["repeat", "nan"] = "repeat",
+    future_steps: int | None = 8,
+) -> Bunch:
     """Clips of EPIC-KITCHENS or EGTEA Gaze+ from the files that RULSTM publishes.
 
     Parameters

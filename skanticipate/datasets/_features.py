@@ -1,12 +1,17 @@
 """Features of the frames of videos: one memory-mapped file with an index."""
 
+from __future__ import annotations
+
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from string import Formatter
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from skanticipate._typing import FilePath
 from skanticipate.data.files import check_whole_map
 from skanticipate.data.numbers import FRAME
 from skanticipate.data.places import check_frames_by_place
@@ -19,7 +24,7 @@ from skanticipate.datasets._time_axis import other_width
 _STRANGE_SPEC = re.compile(r"\d{4}|\{")  # of a width that fills memory
 
 
-class FeatureTable(Mapping):
+class FeatureTable(Mapping[str, np.ndarray]):
     """Features of the frames of many videos, read from a file when they are asked for.
 
     A mapping of video to the features (n_frames, d) of its frames, in their order.
@@ -49,7 +54,15 @@ class FeatureTable(Mapping):
     See :func:`cut_clips`.
     """
 
-    def __init__(self, path, array, videos, first, frames, key):
+    def __init__(
+        self,
+        path: Path | None,
+        array: np.ndarray,
+        videos: np.ndarray,
+        first: np.ndarray,
+        frames: np.ndarray,
+        key: str,
+    ) -> None:
         self.path = path
         self.array = array
         self.videos = videos
@@ -58,7 +71,13 @@ class FeatureTable(Mapping):
         self._key = key  # how a frame is called where it came from
 
     @classmethod
-    def from_arrays(cls, features, *, first_frame=1, time_axis=0):
+    def from_arrays(
+        cls,
+        features: Mapping[Any, ArrayLike],
+        *,
+        first_frame: int = 1,
+        time_axis: Literal[0, 1] = 0,
+    ) -> FeatureTable:
         """Make a table of arrays in memory, of which it keeps a copy.
 
         Parameters
@@ -96,17 +115,17 @@ class FeatureTable(Mapping):
             )
         return cls(None, *_joined(features, first_frame, time_axis))
 
-    def __getitem__(self, video):
+    def __getitem__(self, video: str) -> np.ndarray:
         code = np.searchsorted(self.videos, str(video))
         if code == len(self.videos) or self.videos[code] != str(video):
             raise KeyError(video)
         check_whole_map(self.array)
         return self.array[self.first[code] : self.first[code + 1]]
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         return iter(self.videos.tolist())
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.videos)
 
     def __repr__(self):
@@ -122,7 +141,9 @@ class FeatureTable(Mapping):
             return FeatureTable, (None, *parts)
         return open_features, (self.path,)
 
-    def rows(self, videos, frames, numbers=None):
+    def rows(
+        self, videos: ArrayLike, frames: ArrayLike, numbers: ArrayLike | None = None
+    ) -> np.ndarray:
         """Rows of `array` that hold frames of videos.
 
         Parameters
@@ -226,7 +247,7 @@ def _joined(features, first_frame, time_axis):
     )
 
 
-def open_features(path):
+def open_features(path: FilePath) -> FeatureTable:
     """Open features that :func:`read_lmdb` or :func:`read_hdf5` has written.
 
     Parameters

@@ -1,15 +1,19 @@
 """Public annotations of action anticipation data sets, downloaded on request."""
 
+from __future__ import annotations
+
 import hashlib
 from numbers import Integral
 from os import PathLike, environ
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from sklearn.utils import Bunch
-from sklearn.utils._param_validation import validate_params
 
+from skanticipate._typing import FilePath
 from skanticipate.data.numbers import Interval
+from skanticipate.data.parameters import validate_params
 from skanticipate.datasets import _sources
 from skanticipate.datasets._participants import participants_of
 from skanticipate.datasets._readers import (
@@ -27,7 +31,9 @@ _FETCH_PARAMETERS = {
 
 
 @validate_params(_FETCH_PARAMETERS, prefer_skip_nested_validation=True)
-def fetch_epic55(*, data_home=None, download_if_missing=True):
+def fetch_epic55(
+    *, data_home: FilePath | None = None, download_if_missing: bool = True
+) -> Bunch:
     """Fetch the action segments of EPIC-KITCHENS-55, split as RULSTM does.
 
     Annotations only, about 1.6 MB; videos and features are not part of it. The
@@ -114,7 +120,9 @@ def fetch_epic55(*, data_home=None, download_if_missing=True):
 
 
 @validate_params(_FETCH_PARAMETERS, prefer_skip_nested_validation=True)
-def fetch_epic100(*, data_home=None, download_if_missing=True):
+def fetch_epic100(
+    *, data_home: FilePath | None = None, download_if_missing: bool = True
+) -> Bunch:
     """Fetch the action segments of EPIC-KITCHENS-100.
 
     Annotations only, about 3 MB; videos and features are not part of it. The files
@@ -192,7 +200,12 @@ def fetch_epic100(*, data_home=None, download_if_missing=True):
     {**_FETCH_PARAMETERS, "split": [Interval(Integral, 1, 3, closed="both")]},
     prefer_skip_nested_validation=True,
 )
-def fetch_egtea(*, split=1, data_home=None, download_if_missing=True):
+def fetch_egtea(
+    *,
+    split: Literal[1, 2, 3] = 1,
+    data_home: FilePath | None = None,
+    download_if_missing: bool = True,
+) -> Bunch:
     """Fetch the action segments of EGTEA Gaze+, one of its three splits.
 
     Annotations only, about 0.5 MB; videos and features are not part of it. The

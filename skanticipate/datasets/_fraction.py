@@ -1,13 +1,17 @@
 """Early recognition: the first part of trimmed clips, and all of them."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
 from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.utils._param_validation import validate_params
+from numpy.typing import ArrayLike
 
 from skanticipate.data.numbers import Interval
+from skanticipate.data.parameters import validate_params
 from skanticipate.preprocessing.padding import pad_clips
 
 
@@ -25,7 +29,9 @@ class EarlyClips(NamedTuple):
     },
     prefer_skip_nested_validation=True,
 )
-def first_fraction(clips, fraction=0.2):
+def first_fraction(
+    clips: Sequence[ArrayLike] | np.ndarray, fraction: float = 0.2
+) -> EarlyClips:
     """Cut trimmed clips into what is seen of them and all of them, for a teacher.
 
     Clips that show one action from its first frame to its last have no past: to

@@ -1,13 +1,17 @@
 """One label for each frame, as MS-TCN has it: files of lines become segments."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
 
 import numpy as np
-from sklearn.utils._param_validation import HasMethods, validate_params
+from sklearn.utils._param_validation import HasMethods
 
+from skanticipate._typing import FilePath, Rate
 from skanticipate.data.numbers import RATE
+from skanticipate.data.parameters import validate_params
 from skanticipate.datasets._csv import is_whole_number, line_error, read_text
 from skanticipate.datasets._formats import complaint
 from skanticipate.datasets._tables import Segments
@@ -23,7 +27,13 @@ from skanticipate.datasets._times import rate_of_rows
     },
     prefer_skip_nested_validation=True,
 )
-def read_framewise(folder, *, mapping, background=None, fps=15):
+def read_framewise(
+    folder: FilePath,
+    *,
+    mapping: FilePath | Mapping[str, int],
+    background: str | Sequence[str] | None = None,
+    fps: Rate = 15,
+) -> Segments:
     r"""Read files with one label for each frame, and join equal ones to segments.
 
     The layout of MS-TCN [1]_ for Breakfast, 50 Salads and GTEA: a text file a video,

@@ -1,12 +1,15 @@
 """A synthetic kitchen: videos of a stochastic grammar, and features of their clips."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
 
 import numpy as np
 from sklearn.utils import Bunch, check_random_state
-from sklearn.utils._param_validation import validate_params
 
+from skanticipate._typing import Seed
 from skanticipate.data.numbers import STEPS, Interval
+from skanticipate.data.parameters import validate_params
 from skanticipate.datasets._segments import label_history
 
 _FPS = 30
@@ -66,16 +69,16 @@ recipe, a hint of the action to come, an offset of the video and noise.
     prefer_skip_nested_validation=True,
 )
 def make_kitchen(
-    n_videos=40,
-    n_actions_per_video=15,
+    n_videos: int = 40,
+    n_actions_per_video: int = 15,
     *,
-    n_steps=None,
-    n_features=24,
-    history=5,
-    unlabeled_fraction=0.0,
-    noise=1.0,
-    random_state=None,
-):
+    n_steps: int | None = None,
+    n_features: int = 24,
+    history: int = 5,
+    unlabeled_fraction: float = 0.0,
+    noise: float = 1.0,
+    random_state: Seed | None = None,
+) -> Bunch:
     """Make a small **synthetic** data set for action anticipation.
 
     Videos are drawn from a stochastic grammar of 20 actions ("wash tomato", "cut

@@ -1,16 +1,20 @@
 """Features in a folder of arrays, one file a video, converted to one mapped file."""
 
+from __future__ import annotations
+
 from numbers import Integral
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
-from sklearn.utils._param_validation import validate_params
 
+from skanticipate._typing import FilePath
 from skanticipate.data.files import check_whole_map
 from skanticipate.data.formats import foreign_format
 from skanticipate.data.numbers import FRAME, Interval
+from skanticipate.data.parameters import validate_params
 from skanticipate.data.whole_folder import whole_folder
-from skanticipate.datasets._features import open_features
+from skanticipate.datasets._features import FeatureTable, open_features
 from skanticipate.datasets._folder import absent, check_room, room_for, write_features
 from skanticipate.datasets._packed import check_header
 from skanticipate.datasets._plausible import excess
@@ -33,7 +37,9 @@ _REMEDY = (
     },
     prefer_skip_nested_validation=True,
 )
-def read_npy(path, *, out, first_frame=1, time_axis=0):
+def read_npy(
+    path: FilePath, *, out: FilePath, first_frame: int = 1, time_axis: Literal[0, 1] = 0
+) -> FeatureTable:
     """Convert a folder of arrays, one file a video, to one memory-mapped file.
 
     Parameters

@@ -1,15 +1,19 @@
 """Pairs of a past and a future clip: of annotated segments, and unlabelled ones."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 from sklearn.utils import Bunch, check_random_state
-from sklearn.utils._param_validation import validate_params
 from sklearn.utils.random import sample_without_replacement
 
+from skanticipate._typing import Columns, Seed
 from skanticipate.data.missing import check_same_kind
 from skanticipate.data.numbers import DURATION, FRAME, RATE, SECONDS, Interval
+from skanticipate.data.parameters import validate_params
 from skanticipate.datasets._segments import _checked_columns
 from skanticipate.datasets._times import frames_at, has_times
 
@@ -29,17 +33,17 @@ from skanticipate.datasets._times import frames_at, has_times
     prefer_skip_nested_validation=True,
 )
 def unlabeled_pairs(
-    segments,
-    n_pairs,
+    segments: Columns,
+    n_pairs: int,
     *,
-    clip_duration=1.0,
-    anticipation_time=1.0,
-    window=10.0,
-    fps=30,
-    avoid=None,
-    n_frames=None,
-    random_state=None,
-):
+    clip_duration: float = 1.0,
+    anticipation_time: float = 1.0,
+    window: float = 10.0,
+    fps: float = 30,
+    avoid: Columns | None = None,
+    n_frames: Mapping[Any, int] | None = None,
+    random_state: Seed | None = None,
+) -> Bunch:
     """Annotated segments as pairs of clips, and random unlabelled pairs near them.
 
     A pair is a past clip and the future clip that is to be anticipated from it,

@@ -1,11 +1,15 @@
 """A table of segments divided by the persons who were filmed."""
 
+from __future__ import annotations
+
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from sklearn.utils import Bunch, _safe_indexing
 
+from skanticipate._typing import Columns
 from skanticipate.data.missing import as_list, check_label_list
 from skanticipate.data.names import check_rows_alike
 from skanticipate.datasets._segments import check_videos
@@ -48,7 +52,9 @@ def participants_of(segments):
     return np.array([match[1] for match in found])
 
 
-def participant_split(segments, training=None):
+def participant_split(
+    segments: Columns, training: Sequence[str] | None = None
+) -> tuple[Any, Any]:
     """Divide a table of segments by participant, as Tran et al. do with EPIC-KITCHENS.
 
     Parameters

@@ -1,10 +1,16 @@
 """Readers of lists of classes and actions: a csv file in, columns out."""
 
+from __future__ import annotations
+
 import ast
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import Bunch
 
+from skanticipate._typing import Actions, Columns, FilePath
 from skanticipate.data.actions import as_mapping
 from skanticipate.data.missing import (
     check_same_kind,
@@ -37,7 +43,12 @@ _CLASS_HEADERS = (  # EPIC-KITCHENS-55 verbs, nouns; EPIC-KITCHENS-100
 )
 
 
-def read_actions(path, *, verbs=None, nouns=None):
+def read_actions(
+    path: FilePath,
+    *,
+    verbs: Sequence[str] | Columns | None = None,
+    nouns: Sequence[str] | Columns | None = None,
+) -> Bunch:
     r"""Read which verb and which noun each action label stands for.
 
     The table can be given to everything that takes `actions=`. RULSTM's file of
@@ -109,7 +120,7 @@ def read_actions(path, *, verbs=None, nouns=None):
     )
 
 
-def read_classes(path):
+def read_classes(path: FilePath) -> Bunch:
     r"""Read the names of the classes of EPIC-KITCHENS or EGTEA Gaze+.
 
     Parameters
@@ -199,7 +210,7 @@ def _string_list(file, row, text):
     return tuple(values)
 
 
-def read_class_list(path):
+def read_class_list(path: FilePath) -> np.ndarray:
     r"""Read a list of verb, noun or action classes, such as many-shot or tail ones.
 
     Parameters
@@ -261,7 +272,13 @@ def read_class_list(path):
     return classes if len(names) > 1 else classes[:, 0]
 
 
-def many_shot_actions(actions, verbs, nouns, *, rule="and"):
+def many_shot_actions(
+    actions: Actions,
+    verbs: ArrayLike,
+    nouns: ArrayLike,
+    *,
+    rule: Literal["and", "or"] = "and",
+) -> np.ndarray:
     """Actions whose verb and noun are many-shot.
 
     Class recalls "on many-shot classes" are not comparable unless the list is the
@@ -316,7 +333,7 @@ def many_shot_actions(actions, verbs, nouns, *, rule="and"):
     return np.unique(np.asarray(list(pairs))[rules[rule](*is_many_shot)])
 
 
-def read_video_info(path):
+def read_video_info(path: FilePath) -> Bunch:
     r"""Read how many frames per second each video has, and how long it is.
 
     Parameters

@@ -1,13 +1,18 @@
 """Tables of annotated segments: what had happened before each, and in what order."""
 
+from __future__ import annotations
+
 from numbers import Integral
+from typing import Literal
 
 import numpy as np
-from sklearn.utils._param_validation import HasMethods, StrOptions, validate_params
+from sklearn.utils._param_validation import HasMethods, StrOptions
 
+from skanticipate._typing import Columns, Rate
 from skanticipate.data.missing import as_list, is_never_a_name, refuse_masked
 from skanticipate.data.names import check_rows_alike
 from skanticipate.data.numbers import RATE, SECONDS, STEPS
+from skanticipate.data.parameters import validate_params
 from skanticipate.datasets._names import check_names
 from skanticipate.datasets._times import on_one_clock
 
@@ -26,7 +31,14 @@ _FPS = [RATE, HasMethods("items"), None]
     },
     prefer_skip_nested_validation=True,
 )
-def label_history(segments, *, history=5, anticipation_time=1.0, rule="ended", fps=30):
+def label_history(
+    segments: Columns,
+    *,
+    history: int = 5,
+    anticipation_time: float = 1.0,
+    rule: Literal["ended", "started", "all"] = "ended",
+    fps: Rate | None = 30,
+) -> np.ndarray:
     """Past action labels of each segment of a table.
 
     The rule decides a great deal: on EPIC-KITCHENS-55 the same network gets a
@@ -167,7 +179,9 @@ def _walk_back(first, end, stop, stop_limit, history):
     },
     prefer_skip_nested_validation=True,
 )
-def label_sequences(segments, *, max_gap=None, fps=30):
+def label_sequences(
+    segments: Columns, *, max_gap: float | None = None, fps: Rate | None = 30
+) -> list[np.ndarray]:
     """Action labels of each video of a table, in the order of time.
 
     What `sequences=` of :class:`skanticipate.priors.TemporalPrior` and

@@ -1,16 +1,22 @@
 """Predictions written as a file for the challenges of EPIC-KITCHENS."""
 
+from __future__ import annotations
+
 import json
 import os
 import secrets
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from skanticipate._typing import Actions, FilePath, Labels
 from skanticipate.data.missing import label_list, refuse_masked
 from skanticipate.data.names import check_label_names, check_row_names, check_rows_alike
 from skanticipate.datasets._submission_check import (
     CHALLENGES,
     N_ACTIONS,
+    Challenge,
+    Dataset,
     check_head,
     check_ids,
     rules_of,
@@ -20,20 +26,20 @@ from skanticipate.metrics.epic import verb_noun_ids
 
 
 def write_submission(
-    path,
-    ids,
+    path: FilePath,
+    ids: ArrayLike,
     *,
-    sls_pt=None,
-    sls_tl=None,
-    sls_td=None,
-    action=None,
-    classes=None,
-    actions=None,
-    verb=None,
-    noun=None,
-    challenge="action_anticipation",
-    dataset="epic100",
-):
+    sls_pt: int | None = None,
+    sls_tl: int | None = None,
+    sls_td: int | None = None,
+    action: ArrayLike | None = None,
+    classes: Labels | None = None,
+    actions: Actions | None = None,
+    verb: ArrayLike | None = None,
+    noun: ArrayLike | None = None,
+    challenge: Challenge = "action_anticipation",
+    dataset: Dataset = "epic100",
+) -> None:
     """Write predictions in the official JSON format of EPIC-KITCHENS-100, or of -55.
 
     Parameters
@@ -123,14 +129,14 @@ def write_submission(
     scores, keys = {}, {task: _keys(n) for task, n in limits.items()}
     if action is not None:
         columns = range(np.shape(action)[-1])
-        classes = columns if classes is None else label_list(classes, "classes")
-        pairs = list(zip(*verb_noun_ids(classes, actions), strict=True))
+        labels = columns if classes is None else label_list(classes, "classes")
+        pairs = list(zip(*verb_noun_ids(labels, actions), strict=True))
         keys["action"] = _action_keys(pairs, limits)
-        scores["action"] = _check_scores(action, ids, classes, "action")
+        scores["action"] = _check_scores(action, ids, labels, "action")
     if verb is None or noun is None:
         parts = {"verbs": range(limits["verb"]), "nouns": range(limits["noun"])}
-        table = dict(zip(classes, pairs, strict=True))
-        sums = marginalize(scores["action"], classes, table, **parts)
+        table = dict(zip(labels, pairs, strict=True))
+        sums = marginalize(scores["action"], labels, table, **parts)
         verb = sums.verb_proba if verb is None else verb
         noun = sums.noun_proba if noun is None else noun
     scores["verb"] = _check_scores(verb, ids, range(limits["verb"]), "verb")

@@ -1,20 +1,26 @@
 """Files of predictions for the EPIC-KITCHENS challenges: their rules, checked."""
 
+from __future__ import annotations
+
 import functools
 import json
 import sys
 from collections import Counter
 from numbers import Integral
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import Bunch
 
+from skanticipate._typing import FilePath
 from skanticipate.data.missing import label_list
 from skanticipate.datasets._csv import named
 
-CHALLENGES = ("action_anticipation", "action_recognition")
+Challenge = Literal["action_anticipation", "action_recognition"]
+Dataset = Literal["epic100", "epic55"]
+CHALLENGES = get_args(Challenge)
 N_ACTIONS = 100
 _OF_EGO4D = ("clips", "annotations", "verbs", "videos")  # in place of results
 _LEVELS = ("sls_pt", "sls_tl", "sls_td")
@@ -43,8 +49,12 @@ def rules_of(dataset):
 
 
 def validate_submission(
-    path, ids=None, *, challenge="action_anticipation", dataset="epic100"
-):
+    path: FilePath,
+    ids: ArrayLike | None = None,
+    *,
+    challenge: Challenge = "action_anticipation",
+    dataset: Dataset = "epic100",
+) -> Bunch:
     """Check a file of predictions by the rules of the official evaluation, and read it.
 
     Parameters

@@ -1,10 +1,13 @@
 """Tables of segments as their authors publish them, recognised by what they begin."""
 
+from __future__ import annotations
+
 from collections import Counter
 
 import numpy as np
 from sklearn.utils import Bunch
 
+from skanticipate._typing import Actions, FilePath
 from skanticipate.data.actions import as_mapping
 from skanticipate.datasets._csv import CsvFile, first_line, is_whole_number, line_error
 from skanticipate.datasets._egtea import read_egtea_list, read_egtea_split
@@ -29,7 +32,7 @@ class Segments(Bunch):
         return Segments, (dict(self), self.format)
 
 
-def read_segments(path, *, actions=None):
+def read_segments(path: FilePath, *, actions: Actions | None = None) -> Segments:
     """Read a table of annotated segments, in whatever form it is published.
 
     The form is recognised by how the file begins, and `segments.format` says which one

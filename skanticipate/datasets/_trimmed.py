@@ -1,15 +1,20 @@
 """Pairs of a past and a future clip out of trimmed clips, with labels or without."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from numbers import Integral
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import Bunch, check_consistent_length, check_random_state
-from sklearn.utils._param_validation import validate_params
 from sklearn.utils.random import sample_without_replacement
 
+from skanticipate._typing import Labels, Seed
 from skanticipate.data.missing import as_column
 from skanticipate.data.names import check_rows_alike
 from skanticipate.data.numbers import STEPS, Interval
+from skanticipate.data.parameters import validate_params
 from skanticipate.datasets._fraction import steps_of_clips
 from skanticipate.preprocessing.padding import pad_clips
 
@@ -27,8 +32,15 @@ from skanticipate.preprocessing.padding import pad_clips
     prefer_skip_nested_validation=True,
 )
 def trimmed_pairs(
-    clips, y=None, *, n_pairs=1, n_steps=8, gap=15, groups=None, random_state=None
-):
+    clips: Sequence[ArrayLike] | np.ndarray,
+    y: Labels | None = None,
+    *,
+    n_pairs: int = 1,
+    n_steps: int = 8,
+    gap: int = 15,
+    groups: Labels | None = None,
+    random_state: Seed | None = None,
+) -> Bunch:
     """Draw pairs of a past and a future clip out of trimmed clips, for a teacher.
 
     What :func:`unlabeled_pairs` and :func:`cut_pairs` do for videos in which actions

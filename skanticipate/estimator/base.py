@@ -1,12 +1,18 @@
 """BaseAnticipator: shared parameters, the skeleton of fit, and all of prediction."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
-from sklearn.base import _fit_context
+from numpy.typing import ArrayLike
 from sklearn.utils.metadata_routing import UNUSED
+from torch import nn
 
+from skanticipate._typing import Labels
+from skanticipate.data.parameters import fit_context
 from skanticipate.data.tensors import takes_tensors
 from skanticipate.estimator import callbacks
 from skanticipate.estimator.checking import FitChecks, Given
@@ -17,6 +23,7 @@ from skanticipate.estimator.parameters import SharedParameters
 from skanticipate.estimator.prediction import PredictionMixin
 from skanticipate.estimator.telling import who
 from skanticipate.estimator.watching import warn_of_end
+from skanticipate.networks.base import NetworkSpec
 from skanticipate.terms.labels import LabelTerm
 from skanticipate.terms.objective import Objective
 from skanticipate.training.batches import BatchReader, shuffled
@@ -50,6 +57,19 @@ class BaseAnticipator(
     and prediction in the mixins.
     """
 
+    classes_: np.ndarray
+    network_: nn.Module
+    network_spec_: NetworkSpec
+    history_: list[dict[str, Any]]
+    loss_curve_: list[float]
+    n_iter_: int
+    class_log_frequency_: np.ndarray
+    anticipation_times_: np.ndarray
+    feature_dim_: int
+    input_shape_: tuple[Any, ...]
+    unlabeled_label_: object
+    n_unlabeled_: int
+
     __metadata_request__fit = {
         "X_past": UNUSED,
         **dict.fromkeys((*Given._fields, "groups", "X_val", "y_val"), True),
@@ -60,21 +80,21 @@ class BaseAnticipator(
     @takes_tensors
     @all_or_nothing
     @callbacks.with_callbacks
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     def fit(
         self,
-        X_past,
-        y,
-        X_future_unlabeled=None,
+        X_past: ArrayLike,
+        y: Labels,
+        X_future_unlabeled: ArrayLike | None = None,
         *,
-        past_actions=None,
-        y_past=None,
-        teacher_proba=None,
-        groups=None,
-        sample_weight=None,
-        X_val=None,
-        y_val=None,
-    ):
+        past_actions: Labels | None = None,
+        y_past: Labels | None = None,
+        teacher_proba: ArrayLike | None = None,
+        groups: Labels | None = None,
+        sample_weight: ArrayLike | None = None,
+        X_val: ArrayLike | Callable[[], ArrayLike] | None = None,
+        y_val: Labels | Callable[[], Labels] | None = None,
+    ) -> Self:
         """Learn to anticipate the label of each past clip.
 
         On any error the estimator is as it was before the call.

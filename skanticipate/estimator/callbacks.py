@@ -3,19 +3,26 @@
 import numpy as np
 from sklearn.utils import _safe_indexing
 
+from skanticipate.data.parameters import Function
 from skanticipate.data.warn import warn
 from skanticipate.estimator.telling import Part, here
 
 try:
-    from sklearn.callback import CallbackSupportMixin, with_callbacks
+    from sklearn.callback import CallbackSupportMixin
+    from sklearn.callback import with_callbacks as _with_callbacks
 except ImportError:
 
-    class CallbackSupportMixin:
+    class CallbackSupportMixin:  # type: ignore[no-redef]  # as of older versions
         """Stands in for scikit-learn's mixin before 1.9; there are no callbacks."""
 
-    def with_callbacks(method):
+    def _with_callbacks(method):
         """Give the method back unchanged."""
         return method
+
+
+def with_callbacks(method: Function) -> Function:
+    """Let callbacks follow a fit; its type stays what it is."""
+    return _with_callbacks(method)
 
 
 class FitTask:

@@ -1,5 +1,7 @@
 """Fitted anticipators as ONNX files, which predict without torch and this package."""
 
+from __future__ import annotations
+
 import copy
 import json
 import logging
@@ -11,6 +13,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
+from skanticipate._typing import FilePath
 from skanticipate._version import __version__
 from skanticipate.data.whole_file import whole_file
 from skanticipate.estimator.prediction import PredictionMixin
@@ -27,7 +30,9 @@ _REMEDIES = {
 }
 
 
-def export_onnx(estimator, path, *, staged=False):
+def export_onnx(
+    estimator: PredictionMixin, path: FilePath, *, staged: bool = False
+) -> None:
     """Write a fitted anticipator to an ONNX file.
 
     The file answers as `predict_proba` does, padding, unknown codes and

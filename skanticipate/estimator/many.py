@@ -1,17 +1,22 @@
 """Many fits as one: what can be trained together is, the rest one after the other."""
 
+from __future__ import annotations
+
 import os
 import time
 from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from numbers import Integral
 from traceback import format_exception
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 from joblib import effective_n_jobs
+from numpy.typing import ArrayLike
 from sklearn.utils.parallel import Parallel, delayed
 
+from skanticipate._typing import Labels
 from skanticipate.data.numbers import Interval
 from skanticipate.data.tensors import takes_tensors
 from skanticipate.data.warn import warn
@@ -35,6 +40,9 @@ _WORKER_DIED = (
 )
 _WIDTH = Interval(Integral, 1, None, closed="left")
 _OPTIONAL = (*Given._fields, "groups", "sample_weight", "X_val", "y_val")
+
+
+Model = TypeVar("Model")
 
 
 class Outcome(NamedTuple):
@@ -96,22 +104,22 @@ def fitted_of(outcomes):
 
 @takes_tensors
 def fit_many(
-    estimators,
-    X_past,
-    y,
-    X_future_unlabeled=None,
+    estimators: Iterable[Model],
+    X_past: ArrayLike,
+    y: Labels,
+    X_future_unlabeled: ArrayLike | None = None,
     *,
-    past_actions=None,
-    y_past=None,
-    teacher_proba=None,
-    groups=None,
-    sample_weight=None,
-    X_val=None,
-    y_val=None,
-    train=None,
-    n_jobs=None,
-    width="auto",
-):
+    past_actions: Labels | None = None,
+    y_past: Labels | None = None,
+    teacher_proba: ArrayLike | None = None,
+    groups: Labels | None = None,
+    sample_weight: ArrayLike | None = None,
+    X_val: ArrayLike | Callable[[], ArrayLike] | None = None,
+    y_val: Labels | Callable[[], Labels] | None = None,
+    train: Sequence[ArrayLike] | None = None,
+    n_jobs: int | None = None,
+    width: int | Literal["auto"] = "auto",
+) -> list[Model]:
     """Fit many estimators on the same data, or on parts of it, in one go.
 
     Each comes out as its own `fit` would have made it: in float64 equal to 1e-12,

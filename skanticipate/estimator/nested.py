@@ -12,7 +12,8 @@ from sklearn.pipeline import Pipeline
 from skanticipate.data.actions import as_mapping, says_labels
 from skanticipate.data.missing import as_array, as_list
 from skanticipate.data.warn import is_called_by, warn
-from skanticipate.priors.transitions import TemporalPrior, checked_sequences
+from skanticipate.priors.sequences import checked_sequences
+from skanticipate.priors.transitions import TemporalPrior
 
 _NUMBER_LABELS = (  # modules, and a function, that fit on numbers of labels
     ("sklearn.ensemble._base",),

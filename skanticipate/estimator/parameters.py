@@ -1,14 +1,18 @@
 """The parameters that all anticipators share: what they mean and what they may be."""
 
+from __future__ import annotations
+
 import os
 from functools import cache
 from numbers import Integral, Real
+from typing import Any, Literal
 
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import StrOptions
 
+from skanticipate._typing import FilePath, Labels, OptimizerChoice, Scorer, Seed
 from skanticipate.data.docs import filled
 from skanticipate.data.numbers import EPOCHS, N_THREADS, Interval
 from skanticipate.networks.base import NetworkSpec
@@ -218,39 +222,39 @@ class SharedParameters(BaseEstimator):
 
     def __init__(
         self,
-        network=None,
+        network: NetworkSpec | None = None,
         *,
-        max_epochs=50,
-        batch_size=128,
-        optimizer="adamw",
-        lr=2e-3,
-        momentum=0.9,
-        nesterov=False,
-        weight_decay=1e-4,
-        max_grad_norm=None,
-        lr_schedule=None,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        tol=1e-4,
-        scoring="loss",
-        on_divergence="raise",
-        loss=None,
-        class_weight=None,
-        marginal_loss=None,
-        logit_adjustment=0.0,
-        classes=None,
-        unlabeled_label="auto",
-        dtype="auto",
-        device="auto",
-        precision=None,
-        n_threads=None,
-        checkpoint=None,
-        checkpoint_every=1,
-        warm_start=False,
-        random_state=None,
-        verbose=0,
-    ):
+        max_epochs: int = 50,
+        batch_size: int = 128,
+        optimizer: OptimizerChoice = "adamw",
+        lr: float = 2e-3,
+        momentum: float = 0.9,
+        nesterov: bool = False,
+        weight_decay: float = 1e-4,
+        max_grad_norm: float | None = None,
+        lr_schedule: Schedule | None = None,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        scoring: str | Scorer = "loss",
+        on_divergence: Literal["raise", "best"] = "raise",
+        loss: FocalLoss | None = None,
+        class_weight: dict[Any, float] | Literal["balanced"] | None = None,
+        marginal_loss: MarginalLoss | None = None,
+        logit_adjustment: float = 0.0,
+        classes: Labels | None = None,
+        unlabeled_label: object = "auto",
+        dtype: Literal["auto", "float32", "float64"] = "auto",
+        device: str | torch.device = "auto",
+        precision: Literal["bf16"] | None = None,
+        n_threads: int | None = None,
+        checkpoint: FilePath | None = None,
+        checkpoint_every: int = 1,
+        warm_start: bool = False,
+        random_state: Seed | None = None,
+        verbose: int = 0,
+    ) -> None:
         self.network = network
         self.max_epochs = max_epochs
         self.batch_size = batch_size

@@ -1,13 +1,18 @@
 """All that an anticipator does once it is fitted: predict, score, save, pickle."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 
+from skanticipate._typing import Labels
 from skanticipate.data.labels import check_label_array, encode, labelled_rows
 from skanticipate.data.missing import refuse_masked
 from skanticipate.data.names import check_rows_alike
@@ -53,7 +58,7 @@ def _real_features(output, samples):
 class PredictionMixin(SaveMixin, ClassifierMixin):
     """The fitted side of `BaseAnticipator`."""
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """Most probable label of each clip.
 
         Parameters
@@ -78,7 +83,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         return self.classes_[codes]
 
     @answers_in_kind
-    def predict_proba(self, X):
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Probability of each class, at the network's `anticipation_time`.
 
         With a positive `logit_adjustment` these are adjusted scores, normalised again.
@@ -96,7 +101,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         return self._proba(X, torch.softmax, self._answers)
 
     @answers_in_kind
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: ArrayLike) -> np.ndarray:
         """Logarithm of `predict_proba`, without the loss of small numbers.
 
         Parameters
@@ -110,7 +115,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         """
         return self._proba(X, torch.log_softmax, self._answers)
 
-    def staged_predict_proba(self, X):
+    def staged_predict_proba(self, X: ArrayLike) -> Iterator[np.ndarray]:
         """Probabilities at each of `anticipation_times_`, the earliest first.
 
         Parameters
@@ -126,7 +131,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         for stage in range(staged.shape[1]):
             yield in_kind(X, np.ascontiguousarray(staged[:, stage]))
 
-    def stream(self, n_streams=None):
+    def stream(self, n_streams: int | None = None) -> Stream:
         """Open a stream, which answers while a video goes on, at one cost a step.
 
         Parameters
@@ -150,7 +155,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         return Stream(self, n_streams)
 
     @answers_in_kind
-    def feature_map(self, X):
+    def feature_map(self, X: ArrayLike) -> np.ndarray:
         """Feature vectors of each clip, by position: what feature losses compare.
 
         Parameters
@@ -178,7 +183,9 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         return maps
 
     @takes_tensors
-    def score(self, X, y, sample_weight=None):
+    def score(
+        self, X: ArrayLike, y: Labels, sample_weight: ArrayLike | None = None
+    ) -> float:
         """Accuracy over the labelled rows.
 
         Parameters

@@ -30,7 +30,7 @@ from skanticipate.estimator.state import (
 _COMPUTING = ("numpy", "scipy", "scikit-learn", "torch")
 _KNOWN = {"skanticipate", "numpy", "scipy", "sklearn", "torch"}  # modules of theirs
 _MADE_IN_PYTHON = 1 << 9  # CPython's flag of a class that no C code declares
-_FIRST_SEEN = {}  # module name -> (its spec, hash of its file)
+_FIRST_SEEN: dict = {}  # module name -> (its spec, hash of its file)
 
 
 def surroundings(value):

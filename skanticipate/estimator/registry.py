@@ -9,7 +9,7 @@ from importlib import import_module
 
 from sklearn.base import BaseEstimator
 
-_OURS = {}  # name in a file -> class
+_OURS: dict[str, type] = {}  # name in a file -> class
 _OF_SCIKIT_LEARN = {
     name: module
     for module, names in {

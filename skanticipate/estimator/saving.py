@@ -1,16 +1,22 @@
 """Estimators in files: `save` writes them, `load` reads them."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from skanticipate._typing import FilePath
 from skanticipate.data.warn import warn
 from skanticipate.estimator import state
 from skanticipate.estimator.registry import is_ours
 
 
-def save(model, path, *, teacher=True):
+def save(model: BaseEstimator, path: FilePath, *, teacher: bool = True) -> None:
     """Write a fitted estimator to a safetensors file, for `skanticipate.load`.
 
     The file holds arrays and a description, no code, and a checksum of all of it. It is
@@ -124,7 +130,7 @@ def _whose_last(model, last):
 class SaveMixin:
     """Gives an estimator the method `save`."""
 
-    def save(self, path, *, teacher=True):
+    def save(self, path: FilePath, *, teacher: bool = True) -> None:
         """Write the fitted estimator to a safetensors file, as `skanticipate.save`.
 
         Parameters
@@ -142,7 +148,7 @@ class SaveMixin:
         save(self, path, teacher=teacher)
 
 
-def load(path, *, trusted=()):
+def load(path: FilePath, *, trusted: Sequence[type] = ()) -> BaseEstimator:
     """Read a fitted estimator from a file that `skanticipate.save` wrote.
 
     The file is a safetensors file: arrays and a description, no code. Only classes of

@@ -1,10 +1,16 @@
 """Anticipation while a video goes on: one step in, probabilities out."""
 
+from __future__ import annotations
+
 from collections import deque
+from collections.abc import Sequence
 from numbers import Integral
+from typing import Any, Self
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
@@ -18,7 +24,7 @@ from skanticipate.training.runtime import torch_threads
 _PER_FRAME = PerFrame, LastAxisSlice  # transformers that know nothing of other steps
 
 
-def stream(model, n_streams=None):
+def stream(model: BaseEstimator, n_streams: int | None = None) -> Stream:
     """Open a stream of a fitted model, which answers while a video goes on.
 
     Steps are read one by one as they come, and the network goes on from where it was: a
@@ -158,7 +164,14 @@ class Stream:
     (2, 20)
     """
 
-    def __init__(self, model, n_streams=None, transformers=()):
+    classes_: np.ndarray
+
+    def __init__(
+        self,
+        model: BaseEstimator,
+        n_streams: int | None = None,
+        transformers: Sequence[PerFrame | LastAxisSlice] = (),
+    ) -> None:
         model._warn_of_changes()
         whole = Interval(Integral, 1, None, closed="left")
         if n_streams is not None and not whole.is_satisfied_by(n_streams):
@@ -181,11 +194,11 @@ class Stream:
         some = next(self._network.parameters())
         self._device = some.device
         self._kind = np.float64 if some.dtype == torch.float64 else np.float32
-        self._states = deque(maxlen=self._stepper.lag + 1)
+        self._states: deque[Any] = deque(maxlen=self._stepper.lag + 1)
         self.reset()
 
     @torch.inference_mode()
-    def update(self, X):
+    def update(self, X: ArrayLike) -> np.ndarray:
         """Read one step of each video, or several.
 
         Parameters
@@ -216,7 +229,7 @@ class Stream:
         return proba
 
     @torch.inference_mode()
-    def now(self):
+    def now(self) -> np.ndarray:
         """Probabilities of what begins `anticipation_time` after the step read last.
 
         They are what `update` would give if as many steps were missing from here on as
@@ -230,7 +243,7 @@ class Stream:
             return self._answer(self._states[-1])
 
     @torch.inference_mode()
-    def reset(self, streams=None):
+    def reset(self, streams: ArrayLike | None = None) -> Self:
         """Begin anew, as if no step had been read.
 
         Parameters
@@ -246,7 +259,7 @@ class Stream:
         with torch_threads(self._model.n_threads, self._network):
             if streams is None:
                 begin = self._stepper.start(self.n_streams or 1)
-                self._states.extend([begin] * self._states.maxlen)
+                self._states.extend([begin] * (self._stepper.lag + 1))
                 return self
             rows = np.arange(self.n_streams or 1)[np.asarray(streams)]
             rows = torch.from_numpy(np.atleast_1d(rows))

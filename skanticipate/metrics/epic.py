@@ -1,10 +1,16 @@
 """All metrics of the EPIC-KITCHENS-100 anticipation challenge from one call."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from numbers import Integral
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import column_or_1d
 
+from skanticipate._typing import Actions, Columns, Labels
 from skanticipate.data.actions import verbs_and_nouns
 from skanticipate.data.missing import (
     check_same_kind,
@@ -21,16 +27,16 @@ _METRICS = ("mean_top5_recall", "top1_accuracy", "top5_accuracy")
 
 
 def epic100_metrics(
-    y_true,
+    y_true: Columns,
     *,
-    action,
-    classes=None,
-    actions=None,
-    verb=None,
-    noun=None,
-    tail=None,
-    unseen=None,
-):
+    action: ArrayLike,
+    classes: Labels | None = None,
+    actions: Actions | None = None,
+    verb: ArrayLike | None = None,
+    noun: ArrayLike | None = None,
+    tail: Mapping[str, Labels] | None = None,
+    unseen: ArrayLike | None = None,
+) -> list[dict[str, Any]]:
     """Mean top-5 recall and top-k accuracy: overall, unseen, tail; verb, noun, action.
 
     Parameters
@@ -129,7 +135,8 @@ def epic100_metrics(
     table = []
     for subset, rows in _subsets(labels, tail, unseen).items():
         for task in _TASKS:
-            values = _metrics(task, labels[task], *answers[task], rows[task])
+            scores, known = answers[task]
+            values = _metrics(task, labels[task], scores, known, rows[task])
             table.append({"subset": subset, "task": task, **values})
     return table
 

@@ -4,7 +4,11 @@ scikit-learn's own scorers take an unlabelled row for a wrong answer, and its ra
 scorers fail in a fold that lacks a class; on such data that is nearly every fold.
 """
 
+from __future__ import annotations
+
 import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 from sklearn.metrics import check_scoring
 from sklearn.metrics._scorer import _BaseScorer
 from sklearn.pipeline import Pipeline
@@ -12,6 +16,7 @@ from sklearn.utils import _safe_indexing, column_or_1d
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import _check_method_params
 
+from skanticipate._typing import Labels, Scorer
 from skanticipate.data.missing import (
     as_column,
     as_list,
@@ -31,7 +36,7 @@ from skanticipate.metrics.scores import (
 )
 
 
-def labelled_scorer(scoring):
+def labelled_scorer(scoring: str | Scorer) -> _LabelledScorer:
     """Scorer that leaves unlabelled rows out, then scores as another does.
 
     Which rows those are the fitted estimator says, never the fold: the ones with its
@@ -86,7 +91,7 @@ def labelled_scorer(scoring):
     return _LabelledScorer(scorer, f"labelled_scorer({scoring!r})")
 
 
-def top_k_scorer(k=5):
+def top_k_scorer(k: int = 5) -> _LabelledScorer:
     """Scorer of top-k accuracy on the labelled rows.
 
     Parameters
@@ -126,7 +131,9 @@ def top_k_scorer(k=5):
     return _LabelledScorer(_Ranking(top_k_accuracy, k), f"top_k_scorer(k={k})")
 
 
-def mean_top_k_recall_scorer(k=5, labels=None):
+def mean_top_k_recall_scorer(
+    k: int = 5, labels: Labels | None = None
+) -> _LabelledScorer:
     """Scorer of class-mean top-k recall on the labelled rows.
 
     Parameters
@@ -179,7 +186,9 @@ class _LabelledScorer(_BaseScorer):
         self._scorer = scorer
         self.__name__ = text  # displays ask for it
 
-    def __call__(self, estimator, X, y_true, **metadata):
+    def __call__(
+        self, estimator: BaseEstimator, X: ArrayLike, y_true: Labels, **metadata: object
+    ) -> float:
         check_rows_alike(X=X, y_true=y_true, **metadata)
         y = column_or_1d(as_column(y_true))
         rows = np.flatnonzero(~_unlabelled(estimator, y))

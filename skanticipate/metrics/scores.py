@@ -3,9 +3,15 @@
 All fractions lie in [0, 1], as in scikit-learn; the papers print per cent.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import Bunch
 
+from skanticipate._typing import Actions, Labels
 from skanticipate.data.actions import verbs_and_nouns
 from skanticipate.data.missing import (
     label_codes,
@@ -23,7 +29,9 @@ from skanticipate.metrics.hits import (
 )
 
 
-def top_k_accuracy(y_true, y_score, *, k=5, classes=None):
+def top_k_accuracy(
+    y_true: Labels, y_score: ArrayLike, *, k: int = 5, classes: Labels | None = None
+) -> float:
     """Fraction of rows whose label is among the k best-scored classes.
 
     Parameters
@@ -73,7 +81,14 @@ def top_k_accuracy(y_true, y_score, *, k=5, classes=None):
     return float(hits.mean())
 
 
-def per_class_top_k_recall(y_true, y_score, *, k=5, labels=None, classes=None):
+def per_class_top_k_recall(
+    y_true: Labels,
+    y_score: ArrayLike,
+    *,
+    k: int = 5,
+    labels: Labels | None = None,
+    classes: Labels | None = None,
+) -> Bunch:
     """Top-k recall of each class that occurs in `y_true`.
 
     Parameters
@@ -122,7 +137,14 @@ def per_class_top_k_recall(y_true, y_score, *, k=5, labels=None, classes=None):
     return Bunch(**{name: column[kept] for name, column in result.items()})
 
 
-def mean_top_k_recall_score(y_true, y_score, *, k=5, labels=None, classes=None):
+def mean_top_k_recall_score(
+    y_true: Labels,
+    y_score: ArrayLike,
+    *,
+    k: int = 5,
+    labels: Labels | None = None,
+    classes: Labels | None = None,
+) -> float:
     r"""Mean over classes of the top-k recall; with k = 5 the EPIC-KITCHENS-100 metric.
 
     .. math:: \frac{1}{|P|} \sum_{c \in P} \frac{1}{n_c} \sum_{i : y_i = c}
@@ -186,7 +208,14 @@ def mean_top_k_recall_score(y_true, y_score, *, k=5, labels=None, classes=None):
     return float(result.recall.mean())
 
 
-def time_to_action(y_true, staged_scores, anticipation_times, *, k=5, classes=None):
+def time_to_action(
+    y_true: Labels,
+    staged_scores: Iterable[ArrayLike],
+    anticipation_times: ArrayLike,
+    *,
+    k: int = 5,
+    classes: Labels | None = None,
+) -> float:
     """Mean time, in seconds, by which the action is known before it starts.
 
     A row counts the largest anticipation time at which its label is among the k best
@@ -247,7 +276,14 @@ def time_to_action(y_true, staged_scores, anticipation_times, *, k=5, classes=No
     return float(np.where(hits, times[:, None], 0.0).max(axis=0).mean())
 
 
-def marginalize(proba, classes, actions=None, *, verbs=None, nouns=None):
+def marginalize(
+    proba: ArrayLike,
+    classes: Labels,
+    actions: Actions | None = None,
+    *,
+    verbs: Labels | None = None,
+    nouns: Labels | None = None,
+) -> Bunch:
     """Probabilities of verbs and nouns: the sum over the actions that contain them.
 
     Parameters

@@ -1,8 +1,14 @@
 """Searches of scikit-learn that train their candidates together."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 from sklearn.model_selection import (
     GridSearchCV,
     ParameterGrid,
@@ -11,6 +17,7 @@ from sklearn.model_selection import (
 )
 from sklearn.utils._param_validation import StrOptions
 
+from skanticipate._typing import Scorer, Seed, Splitter
 from skanticipate.data.docs import filled
 from skanticipate.data.numbers import Interval
 from skanticipate.model_selection.together import TrainedTogether
@@ -76,19 +83,24 @@ class BatchedGridSearchCV(TrainedTogether, GridSearchCV):
 
     def __init__(
         self,
-        estimator,
-        param_grid,
+        estimator: BaseEstimator,
+        param_grid: Mapping[str, Iterable[object]]
+        | Sequence[Mapping[str, Iterable[object]]],
         *,
-        width="auto",
-        scoring=None,
-        n_jobs=None,
-        refit=True,
-        cv=None,
-        verbose=0,
-        pre_dispatch="2*n_jobs",
-        error_score=np.nan,
-        return_train_score=False,
-    ):
+        width: int | Literal["auto"] = "auto",
+        scoring: str
+        | Scorer
+        | Sequence[str]
+        | Mapping[str, str | Scorer]
+        | None = None,
+        n_jobs: int | None = None,
+        refit: bool | str | Callable[[dict[str, Any]], int] = True,
+        cv: int | Splitter | Iterable[tuple[ArrayLike, ArrayLike]] | None = None,
+        verbose: int = 0,
+        pre_dispatch: int | str = "2*n_jobs",
+        error_score: float | Literal["raise"] = np.nan,
+        return_train_score: bool = False,
+    ) -> None:
         super().__init__(
             estimator,
             param_grid,
@@ -164,21 +176,25 @@ class BatchedRandomizedSearchCV(TrainedTogether, RandomizedSearchCV):
 
     def __init__(
         self,
-        estimator,
-        param_distributions,
+        estimator: BaseEstimator,
+        param_distributions: Mapping[str, object] | Sequence[Mapping[str, object]],
         *,
-        n_iter=10,
-        random_state=None,
-        width="auto",
-        scoring=None,
-        n_jobs=None,
-        refit=True,
-        cv=None,
-        verbose=0,
-        pre_dispatch="2*n_jobs",
-        error_score=np.nan,
-        return_train_score=False,
-    ):
+        n_iter: int = 10,
+        random_state: Seed | None = None,
+        width: int | Literal["auto"] = "auto",
+        scoring: str
+        | Scorer
+        | Sequence[str]
+        | Mapping[str, str | Scorer]
+        | None = None,
+        n_jobs: int | None = None,
+        refit: bool | str | Callable[[dict[str, Any]], int] = True,
+        cv: int | Splitter | Iterable[tuple[ArrayLike, ArrayLike]] | None = None,
+        verbose: int = 0,
+        pre_dispatch: int | str = "2*n_jobs",
+        error_score: float | Literal["raise"] = np.nan,
+        return_train_score: bool = False,
+    ) -> None:
         super().__init__(
             estimator,
             param_distributions,

@@ -1,12 +1,16 @@
 """Splits for cross-validation of rows of which only some have labels."""
 
-from collections.abc import Iterator
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
 from numbers import Integral
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import StratifiedGroupKFold, check_cv
 
+from skanticipate._typing import Labels, Splitter
 from skanticipate.data.labels import (
     check_label_array,
     check_label_kind,
@@ -77,11 +81,18 @@ class SemiSupervisedSplit(BaseEstimator):
     _parameter_constraints = {"cv": ["cv_object"], "unlabeled_label": "no_validation"}
     __metadata_request__split = {"groups": True}
 
-    def __init__(self, cv=5, *, unlabeled_label="auto"):
+    def __init__(
+        self,
+        cv: int | Splitter | Iterable[tuple[ArrayLike, ArrayLike]] | None = 5,
+        *,
+        unlabeled_label: object = "auto",
+    ) -> None:
         self.cv = cv
         self.unlabeled_label = unlabeled_label
 
-    def get_n_splits(self, X=None, y=None, groups=None):
+    def get_n_splits(
+        self, X: object = None, y: Labels | None = None, groups: Labels | None = None
+    ) -> int:
         """Count the folds.
 
         Parameters
@@ -109,7 +120,9 @@ class SemiSupervisedSplit(BaseEstimator):
         part = _part(*self._check(X, y, groups)[1:])
         return self._splitter(*part[1:]).get_n_splits(*part)
 
-    def split(self, X, y, groups=None):
+    def split(
+        self, X: object, y: Labels, groups: Labels | None = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Give the rows of each fold.
 
         Parameters

@@ -1,21 +1,27 @@
 """What a search does instead of fitting one candidate after the other."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Mapping
 from copy import deepcopy
 from functools import partial
 from inspect import isclass
 from itertools import chain
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn import get_config
-from sklearn.base import _fit_context, clone, is_classifier
+from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.model_selection import ParameterSampler, check_cv
 from sklearn.utils import indexable
 from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.validation import _check_method_params
 
+from skanticipate._typing import Labels
 from skanticipate.data.names import check_rows_alike
+from skanticipate.data.parameters import fit_context
 from skanticipate.data.rows import RowView
 from skanticipate.data.tensors import without_tensor
 from skanticipate.data.warn import warn
@@ -37,10 +43,27 @@ class TrainedTogether:
     The search says what they are in `_candidates`.
     """
 
+    cv_results_: dict[str, Any]
+    best_estimator_: BaseEstimator
+    best_score_: float
+    best_params_: dict[str, Any]
+    best_index_: int
+    n_splits_: int
+    refit_time_: float
+
+    estimator: BaseEstimator
+    scoring: object
+    refit: object
+    cv: object
+
+    def _candidates(self):
+        """Settings to try, one dict each."""
+        raise NotImplementedError
+
     _slower_if_watched = True  # callbacks follow fits that are done one by one
 
-    @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None, **params):
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: ArrayLike, y: Labels | None = None, **params: Any) -> Self:
         """Fit all candidates on all folds, and the best one on all rows.
 
         Parameters
@@ -78,7 +101,8 @@ class TrainedTogether:
                 f"{type(self).__name__} fits one candidate after the other, as "
                 f"scikit-learn does, because {reason}."
             )
-            return super().fit(X, y, **params)
+            own = super()  # the search of scikit-learn
+            return own.fit(X, y, **params)  # type: ignore[attr-defined]
         values = list(self._candidates())
         scorers, scoring = check_scorers(self.estimator, self.scoring, self.refit)
         X, y = indexable(X, y)

@@ -1,17 +1,20 @@
 """Attentive probe: learned queries that attend to frozen tokens."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
 
 import torch
 from sklearn.utils._param_validation import HasMethods
 from torch import nn
 
+from skanticipate._typing import Shape, Weights
 from skanticipate.data.numbers import DEPTH, SIZE, Interval
 from skanticipate.networks.attention import SMALL, Block, check_heads, start_small
 from skanticipate.networks.bare import skip_init
 from skanticipate.networks.base import Dropout, NetworkSpec, Output, initialize
 from skanticipate.networks.delays import DELAY_CONSTRAINTS, RandomDelay
-from skanticipate.networks.heads import classifier
+from skanticipate.networks.heads import VerbNounHead, classifier
 from skanticipate.networks.inputs import clip_input, fill_padding
 from skanticipate.networks.pretrained import WEIGHTS_CONSTRAINT
 from skanticipate.networks.stacked import STACKED, StackedEmbedding
@@ -111,21 +114,21 @@ class AttentiveProbe(RandomDelay, NetworkSpec):
 
     def __init__(
         self,
-        hidden_size=256,
+        hidden_size: int = 256,
         *,
-        n_queries=1,
-        n_blocks=1,
-        n_heads=4,
-        n_positions=32,
-        embedding=None,
-        embedding_std=0.1,
-        input_dropout=0.0,
-        layer_dropout=0.0,
-        dropout=0.0,
-        head=None,
-        random_delay=0,
-        weights=None,
-    ):
+        n_queries: int = 1,
+        n_blocks: int = 1,
+        n_heads: int = 4,
+        n_positions: int = 32,
+        embedding: int | None = None,
+        embedding_std: float = 0.1,
+        input_dropout: float = 0.0,
+        layer_dropout: float = 0.0,
+        dropout: float = 0.0,
+        head: VerbNounHead | None = None,
+        random_delay: int = 0,
+        weights: Weights | None = None,
+    ) -> None:
         self.hidden_size = hidden_size
         self.n_queries = n_queries
         self.n_blocks = n_blocks
@@ -140,7 +143,9 @@ class AttentiveProbe(RandomDelay, NetworkSpec):
         self.random_delay = random_delay
         self.weights = weights
 
-    def build(self, input_shape, n_classes, *, generator):
+    def build(
+        self, input_shape: Shape, n_classes: int, *, generator: torch.Generator
+    ) -> nn.Module:
         """Build the network; see `NetworkSpec.build`."""
         self._validate_params()
         check_heads(self.hidden_size, self.n_heads, "hidden_size")
@@ -154,7 +159,7 @@ class AttentiveProbe(RandomDelay, NetworkSpec):
         start_small(network.blocks, SMALL, generator)
         return network
 
-    def map_shape(self, clip_shape):
+    def map_shape(self, clip_shape: Shape) -> tuple[int, ...]:
         """The tokens, one for each position; a step of codes is one token."""
         return clip_shape[:-1]
 

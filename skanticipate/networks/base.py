@@ -1,17 +1,18 @@
 """What every network has in common: the spec, its output, dropout, initial weights."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import NamedTuple
+from typing import Any, Self
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, clone
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from skanticipate._typing import Shape
 from skanticipate.data.docs import filled
 from skanticipate.data.layout import (
     hint_channels_before_steps,
@@ -19,42 +20,11 @@ from skanticipate.data.layout import (
     hint_trailing_padding,
     hint_zero_padding,
 )
+from skanticipate.data.rows import RowView
 from skanticipate.networks.inputs import code_shape
+from skanticipate.networks.output import Output as Output
 from skanticipate.networks.pretrained import WEIGHTS_PARAGRAPH, brief_where_printed
-
-
-class Output(NamedTuple):
-    """What a network says of a batch of clips.
-
-    Parameters
-    ----------
-    logits : tensor of shape (B, S, C)
-        Scores for each stage, before the softmax.
-    features : tensor of shape (B, N, d), default=None
-        The map that feature losses compare; None where the network has none.
-    auxiliary_loss : tensor of shape (), default=None
-        An extra term of the network's own.
-    mask : bool tensor of shape (B, N), default=None
-        True at the positions of the map that are real, False at those of padding
-        steps. None where all are real.
-    past_logits : tensor of shape (B, T, C), default=None
-        Scores of the steps that are seen, for networks with a `past_weight`.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from skanticipate import Output
-    >>> clips = torch.ones(8, 14, 32)  # (B, T, d)
-    >>> output = Output(logits=torch.zeros(8, 1, 20), features=clips)
-    >>> output.mask is None  # all steps are real
-    True
-    """
-
-    logits: torch.Tensor
-    features: torch.Tensor | None = None
-    auxiliary_loss: torch.Tensor | None = None
-    mask: torch.Tensor | None = None
-    past_logits: torch.Tensor | None = None
+from skanticipate.networks.stepping import Stepper
 
 
 class NetworkSpec(BaseEstimator):
@@ -112,7 +82,6 @@ class NetworkSpec(BaseEstimator):
 
     uses_global_rng = True
     fixed_shape = True
-    crops_at_random = False
     crops_futures = True
     stacks = False
     past_weight = 0.0
@@ -120,7 +89,9 @@ class NetworkSpec(BaseEstimator):
     _only_for_fit = ("weights",)  # which predictions do not depend on
     _by_place = False  # whether the place of a step counts, with a single stage too
     _any_length = False  # whether a graph of it takes clips of any number of steps
-    _stepper = None  # kind of `Stepper`, of networks that can read step by step
+    _stepper: type[Stepper] | None = (
+        None  # kind of `Stepper`, of networks that can read step by step
+    )
     _looks = "its spec does not say how it goes on from the step before"
 
     def __init_subclass__(cls, **options):
@@ -138,7 +109,7 @@ class NetworkSpec(BaseEstimator):
         """As scikit-learn has it, which reads the signature at every call."""
         return super()._get_param_names()
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters of the spec.
 
         Parameters
@@ -161,7 +132,9 @@ class NetworkSpec(BaseEstimator):
         params = {name: clone(value, safe=False) for name, value in params.items()}
         return type(self)(weights=weights, **params)
 
-    def build(self, input_shape, n_classes, *, generator):
+    def build(
+        self, input_shape: Shape, n_classes: int, *, generator: torch.Generator
+    ) -> nn.Module:
         """Build the network with initial weights drawn from `generator`.
 
         Parameters
@@ -183,7 +156,7 @@ class NetworkSpec(BaseEstimator):
         """
         raise NotImplementedError(f"{type(self).__name__} does not write build().")
 
-    def parts_of(self, network):
+    def parts_of(self, network: nn.Module) -> list[tuple["NetworkSpec", nn.Module]]:
         """Specs whose `weights` are loaded, and the modules that they built, in order.
 
         Parameters
@@ -198,7 +171,7 @@ class NetworkSpec(BaseEstimator):
         """
         return [(self, network)]
 
-    def rename_weights(self, names):
+    def rename_weights(self, names: list[str]) -> Sequence[str | None]:
         """Names in the network of pre-trained weights that others named.
 
         Parameters
@@ -214,7 +187,7 @@ class NetworkSpec(BaseEstimator):
         """
         return names
 
-    def for_futures(self):
+    def for_futures(self) -> Self:
         """Copy of the spec for clips of the action itself, as a teacher sees them.
 
         They are read to their end in training too, and their steps have no labels.
@@ -223,7 +196,7 @@ class NetworkSpec(BaseEstimator):
         own = about_the_past.keys() & self.get_params(deep=False).keys()
         return clone(self).set_params(**{name: about_the_past[name] for name in own})
 
-    def input_shape_of(self, rows):
+    def input_shape_of(self, rows: RowView) -> Shape:
         """What `build` must know of the input: the shape of one clip.
 
         For specs with an `embedding` the last entry holds the sizes of its tables. Of
@@ -239,7 +212,7 @@ class NetworkSpec(BaseEstimator):
             hint_trailing_padding(rows, type(self).__name__, codes=codes)
         return shape
 
-    def see_classes(self, classes):
+    def see_classes(self, classes: np.ndarray) -> None:
         """Take note of the labels of the scores before `build`, if they matter.
 
         For specs with a `head` it is fitted on them.
@@ -247,7 +220,14 @@ class NetworkSpec(BaseEstimator):
         if getattr(self, "head", None) is not None:
             self.head_ = clone(self.head).fit(classes)
 
-    def crop(self, past, future, generator):
+    @property
+    def crops_at_random(self) -> bool:
+        """Whether `crop` draws from its generator."""
+        return False
+
+    def crop(
+        self, past: Tensor, future: Tensor | None, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor | None]:
         """Cut the clips of a training batch to what the network reads.
 
         Past and future are cut at the same place, so that they go on showing the same
@@ -269,7 +249,7 @@ class NetworkSpec(BaseEstimator):
         """
         return past, future
 
-    def map_shape(self, clip_shape):
+    def map_shape(self, clip_shape: Shape) -> tuple[int, ...] | None:
         """Grid of the feature map of a clip: N, written as its axes.
 
         Parameters
@@ -284,7 +264,7 @@ class NetworkSpec(BaseEstimator):
         """
         return None
 
-    def stepper(self, network):
+    def stepper(self, network: nn.Module) -> Stepper:
         """What reads a clip step by step, for `stream`.
 
         Parameters
@@ -311,11 +291,11 @@ class NetworkSpec(BaseEstimator):
         n_stages = len(self.stage_times())
         return self._stepper(network, self.answering_stage(), n_stages)
 
-    def stage_times(self):
+    def stage_times(self) -> np.ndarray:
         """Anticipation time of each stage in seconds, NaN where it is not known."""
         return np.array([np.nan])
 
-    def answering_stage(self):
+    def answering_stage(self) -> int:
         """Index of the stage that `predict_proba` reports."""
         return len(self.stage_times()) - 1
 

@@ -3,6 +3,7 @@
 from numbers import Integral
 
 import torch
+from torch import Tensor
 
 from skanticipate.data.numbers import Interval
 from skanticipate.networks.inputs import fill_padding, real_steps
@@ -17,14 +18,17 @@ class RandomDelay:
     `embedding`, and call `check_delay` in `build`.
     """
 
+    random_delay: int
+    embedding: int | None
+    past_weight: float
     crops_futures = False
 
     @property
-    def crops_at_random(self):
+    def crops_at_random(self) -> bool:
         """Whether there is a delay."""
         return self.random_delay > 0
 
-    def check_delay(self, n_steps):
+    def check_delay(self, n_steps: int) -> None:
         """Refuse a delay that clips of so many steps, or their labels, cannot have."""
         if self.random_delay and self.past_weight:
             raise ValueError(
@@ -37,7 +41,9 @@ class RandomDelay:
                 f"steps as a whole: it must be below {n_steps}."
             )
 
-    def crop(self, past, future, generator):
+    def crop(
+        self, past: Tensor, future: Tensor | None, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor | None]:
         """Cut a random number of steps off the end of each past clip.
 
         Each of 0, ..., `random_delay` is drawn equally often. The steps before move to

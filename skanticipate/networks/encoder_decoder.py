@@ -1,15 +1,18 @@
 """LSTM encoder-decoder: one network reads the past, another goes on and answers."""
 
+from __future__ import annotations
+
 from numbers import Real
 
 import torch
 from sklearn.utils._param_validation import HasMethods
 from torch import nn
 
+from skanticipate._typing import Shape, Weights
 from skanticipate.data.numbers import SIZE, Interval
 from skanticipate.networks.base import Dropout, Output, initialize
 from skanticipate.networks.delays import DELAY_CONSTRAINTS, RandomDelay
-from skanticipate.networks.heads import classifier
+from skanticipate.networks.heads import VerbNounHead, classifier
 from skanticipate.networks.inputs import clip_input, real_first
 from skanticipate.networks.pretrained import WEIGHTS_CONSTRAINT
 from skanticipate.networks.recurrence import (
@@ -114,19 +117,19 @@ class EncoderDecoderLSTM(RandomDelay, StagedSpec):
 
     def __init__(
         self,
-        hidden_size=128,
+        hidden_size: int = 128,
         *,
-        embedding=None,
-        embedding_std=0.1,
-        input_dropout=0.0,
-        dropout=0.0,
-        head=None,
-        time_step=0.25,
-        anticipation_steps=8,
-        anticipation_time=None,
-        random_delay=0,
-        weights=None,
-    ):
+        embedding: int | None = None,
+        embedding_std: float = 0.1,
+        input_dropout: float = 0.0,
+        dropout: float = 0.0,
+        head: VerbNounHead | None = None,
+        time_step: float = 0.25,
+        anticipation_steps: int = 8,
+        anticipation_time: float | None = None,
+        random_delay: int = 0,
+        weights: Weights | None = None,
+    ) -> None:
         self.hidden_size = hidden_size
         self.embedding = embedding
         self.embedding_std = embedding_std
@@ -139,14 +142,16 @@ class EncoderDecoderLSTM(RandomDelay, StagedSpec):
         self.random_delay = random_delay
         self.weights = weights
 
-    def build(self, input_shape, n_classes, *, generator):
+    def build(
+        self, input_shape: Shape, n_classes: int, *, generator: torch.Generator
+    ) -> nn.Module:
         """Build the network; see `NetworkSpec.build`."""
         self._validate_params()
         self.check_stages(input_shape)
         self.check_delay(input_shape[0])
         return initialize(_EncoderDecoder(self, input_shape, n_classes), generator)
 
-    def map_shape(self, clip_shape):
+    def map_shape(self, clip_shape: Shape) -> tuple[int, ...]:
         """A state for each stage."""
         return (self.anticipation_steps,)
 

@@ -1,16 +1,21 @@
 """Small residual network over feature maps: time, height and width."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from numbers import Integral, Real
+from typing import Literal
 
 import torch
 from sklearn.utils._param_validation import HasMethods, StrOptions
 from torch import nn
 from torch.nn import functional
 
+from skanticipate._typing import Shape, Weights
 from skanticipate.data.numbers import DEPTH, SIZE, Interval
 from skanticipate.networks.bare import skip_init
 from skanticipate.networks.base import Dropout, NetworkSpec, Output, initialize
-from skanticipate.networks.heads import classifier
+from skanticipate.networks.heads import VerbNounHead, classifier
 from skanticipate.networks.inputs import fill_padding, mean_over_steps, real_steps
 from skanticipate.networks.pretrained import WEIGHTS_CONSTRAINT
 
@@ -82,15 +87,15 @@ class FeatureMapNet(NetworkSpec):
 
     def __init__(
         self,
-        hidden_size=64,
+        hidden_size: int = 64,
         *,
-        n_blocks=2,
-        patch_size=1,
-        pooling="max",
-        dropout=0.0,
-        head=None,
-        weights=None,
-    ):
+        n_blocks: int = 2,
+        patch_size: int | Sequence[int] = 1,
+        pooling: Literal["max", "mean"] = "max",
+        dropout: float = 0.0,
+        head: VerbNounHead | None = None,
+        weights: Weights | None = None,
+    ) -> None:
         self.hidden_size = hidden_size
         self.n_blocks = n_blocks
         self.patch_size = patch_size
@@ -99,7 +104,9 @@ class FeatureMapNet(NetworkSpec):
         self.head = head
         self.weights = weights
 
-    def build(self, input_shape, n_classes, *, generator):
+    def build(
+        self, input_shape: Shape, n_classes: int, *, generator: torch.Generator
+    ) -> nn.Module:
         """Build the network; see `NetworkSpec.build`."""
         self._validate_params()
         if not 2 <= len(input_shape) <= 4:
@@ -111,7 +118,7 @@ class FeatureMapNet(NetworkSpec):
             )
         return initialize(_FeatureMapNet(self, input_shape, n_classes), generator)
 
-    def map_shape(self, clip_shape):
+    def map_shape(self, clip_shape: Shape) -> tuple[int, ...]:
         """The grid of the clip in patches."""
         *grid, _ = clip_shape
         patches = self._patch(len(grid))[: len(grid)]

@@ -1,7 +1,16 @@
 """Multilayer perceptron over single frames, whose scores are averaged."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from skanticipate._typing import Shape, Weights
 from skanticipate.networks.base import Output, initialize
 from skanticipate.networks.delays import DELAY_CONSTRAINTS, RandomDelay
+from skanticipate.networks.heads import VerbNounHead
 from skanticipate.networks.inputs import clip_input, mean_over_steps
 from skanticipate.networks.mean_steps import MeanStepper
 from skanticipate.networks.mlp import MLP, Perceptron
@@ -63,16 +72,16 @@ class FrameMLP(RandomDelay, MLP):
 
     def __init__(
         self,
-        hidden_size=128,
+        hidden_size: int | Sequence[int] = 128,
         *,
-        embedding=None,
-        embedding_std=0.1,
-        input_dropout=0.0,
-        dropout=0.0,
-        head=None,
-        random_delay=0,
-        weights=None,
-    ):
+        embedding: int | None = None,
+        embedding_std: float = 0.1,
+        input_dropout: float = 0.0,
+        dropout: float = 0.0,
+        head: VerbNounHead | None = None,
+        random_delay: int = 0,
+        weights: Weights | None = None,
+    ) -> None:
         super().__init__(
             hidden_size,
             embedding=embedding,
@@ -84,7 +93,9 @@ class FrameMLP(RandomDelay, MLP):
         )
         self.random_delay = random_delay
 
-    def build(self, input_shape, n_classes, *, generator):
+    def build(
+        self, input_shape: Shape, n_classes: int, *, generator: torch.Generator
+    ) -> nn.Module:
         """Build the network; see `NetworkSpec.build`."""
         self._validate_params()
         if len(input_shape) < 2:
@@ -95,7 +106,7 @@ class FrameMLP(RandomDelay, MLP):
         self.check_delay(input_shape[0])
         return initialize(_FrameMLP(self, input_shape, n_classes), generator)
 
-    def map_shape(self, clip_shape):
+    def map_shape(self, clip_shape: Shape) -> tuple[int, ...]:
         """The hidden units of each frame."""
         return clip_shape[:1]
 

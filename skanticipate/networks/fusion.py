@@ -1,15 +1,21 @@
 """Modality attention: branches that see different channels, and who to trust when."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from itertools import pairwise
 from numbers import Integral, Real
+from typing import Any, Self
 
+import numpy as np
 import torch
 from sklearn.utils.metaestimators import _BaseComposition
 from torch import nn
 
+from skanticipate._typing import Shape, Weights
 from skanticipate.data.numbers import Interval
 from skanticipate.networks.bare import skip_init
-from skanticipate.networks.base import Dropout, Output, initialize
+from skanticipate.networks.base import Dropout, NetworkSpec, Output, initialize
 from skanticipate.networks.fused_steps import FusedStepper
 from skanticipate.networks.pretrained import WEIGHTS_CONSTRAINT, brief_where_printed
 from skanticipate.networks.rulstm import RULSTM
@@ -106,7 +112,14 @@ class ModalityAttention(StagedSpec, _BaseComposition):
     fixed_shape = False
     _stepper = FusedStepper
 
-    def __init__(self, branches, *, dropout=0.8, branch_epochs=0, weights=None):
+    def __init__(
+        self,
+        branches: Sequence[tuple[str, RULSTM, tuple[int, int | None]]],
+        *,
+        dropout: float = 0.8,
+        branch_epochs: int = 0,
+        weights: Weights | None = None,
+    ) -> None:
         self.branches = branches
         self.dropout = dropout
         self.branch_epochs = branch_epochs
@@ -127,7 +140,7 @@ class ModalityAttention(StagedSpec, _BaseComposition):
             for pair, (*_, columns) in zip(pairs, self.branches, strict=True)
         ]
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters, and those of the branches.
 
         Parameters
@@ -142,7 +155,7 @@ class ModalityAttention(StagedSpec, _BaseComposition):
         """
         return brief_where_printed(self._get_params("_specs", deep=deep))
 
-    def set_params(self, **params):
+    def set_params(self, **params: object) -> Self:
         """Set parameters, under the names that `get_params` gives.
 
         Parameters
@@ -156,7 +169,9 @@ class ModalityAttention(StagedSpec, _BaseComposition):
         """
         return self._set_params("_specs", **params)
 
-    def build(self, input_shape, n_classes, *, generator):
+    def build(
+        self, input_shape: Shape, n_classes: int, *, generator: torch.Generator
+    ) -> nn.Module:
         """Build the network; see `NetworkSpec.build`."""
         self._check_branches()
         self.check_stages(input_shape)
@@ -175,26 +190,27 @@ class ModalityAttention(StagedSpec, _BaseComposition):
             branches, slices, initialize(mlp, generator), self.branch_epochs
         )
 
-    def parts_of(self, network):
+    def parts_of(self, network: nn.Module) -> list[tuple[NetworkSpec, nn.Module]]:
         """The branches, each with its module, and the whole."""
         specs = [spec for _, spec in self._specs]
-        return [*zip(specs, network.branches, strict=True), (self, network)]
+        branches = network.get_submodule("branches").children()
+        return [*zip(specs, branches, strict=True), (self, network)]
 
-    def see_classes(self, classes):
+    def see_classes(self, classes: np.ndarray) -> None:
         """Let the heads of the branches take note of the labels."""
         self._check_branches()
         for _, spec in self._specs:
             spec.see_classes(classes)
 
-    def map_shape(self, clip_shape):
+    def map_shape(self, clip_shape: Shape) -> tuple[int, ...] | None:
         """States for each stage."""
         return self.branches[0][1].map_shape(clip_shape)
 
-    def stage_times(self):
+    def stage_times(self) -> np.ndarray:
         """Seconds from each of the last steps to the start of the action."""
         return self.branches[0][1].stage_times()
 
-    def answering_stage(self):
+    def answering_stage(self) -> int:
         """Index of the stage at the branches' `anticipation_time`."""
         return self.branches[0][1].answering_stage()
 

@@ -1,10 +1,15 @@
 """The last module of a network: from hidden units to the scores of the classes."""
 
+from __future__ import annotations
+
+from typing import Self
+
 import torch
 from sklearn.base import BaseEstimator
 from torch import nn
 from torch.nn import functional
 
+from skanticipate._typing import Actions, Labels
 from skanticipate.data.actions import verbs_and_nouns
 from skanticipate.data.missing import number_names
 from skanticipate.networks.bare import skip_init
@@ -41,10 +46,10 @@ class VerbNounHead(BaseEstimator):
     torch.Size([2, 8])
     """
 
-    def __init__(self, actions=None):
+    def __init__(self, actions: Actions | None = None) -> None:
         self.actions = actions
 
-    def fit(self, classes):
+    def fit(self, classes: Labels) -> Self:
         """Look up verb and noun of each class.
 
         Parameters
@@ -66,7 +71,7 @@ class VerbNounHead(BaseEstimator):
         self.noun_codes_, self.nouns_ = number_names(nouns)
         return self
 
-    def build(self, width):
+    def build(self, width: int) -> nn.Module:
         """Module from hidden units (..., width) to scores (..., C)."""
         return VerbNounClassifier(self, width)
 

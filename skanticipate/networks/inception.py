@@ -1,17 +1,22 @@
 """The last blocks of I3D, for feature maps taken from its middle."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from numbers import Real
 
 import torch
 from sklearn.utils._param_validation import HasMethods
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
+from skanticipate._typing import Shape, Weights
 from skanticipate.data.numbers import SIZE, Interval
+from skanticipate.data.rows import RowView
 from skanticipate.networks.bare import skip_init
 from skanticipate.networks.base import Dropout, NetworkSpec, Output, initialize
 from skanticipate.networks.feature_map import convolve, position_mask
-from skanticipate.networks.heads import classifier
+from skanticipate.networks.heads import VerbNounHead, classifier
 from skanticipate.networks.inputs import fill_padding, mean_over_steps, real_steps
 from skanticipate.networks.pretrained import WEIGHTS_CONSTRAINT
 
@@ -47,7 +52,7 @@ class InceptionTail(NetworkSpec):
     ----------
     width : float, default=1.0
         Factor on the numbers of channels of all blocks.
-    crop_size : int, default=14
+    crop_size : int or None, default=14
         Height and width of the part of the map that is read: a random one in training,
         the same for past and future, and the middle in prediction. None means the whole
         map; an axis that is no longer than this is read whole.
@@ -107,27 +112,35 @@ class InceptionTail(NetworkSpec):
     _maps_only = True
 
     def __init__(
-        self, width=1.0, *, crop_size=14, dropout=0.5, head=None, weights=None
-    ):
+        self,
+        width: float = 1.0,
+        *,
+        crop_size: int | None = 14,
+        dropout: float = 0.5,
+        head: VerbNounHead | None = None,
+        weights: Weights | None = None,
+    ) -> None:
         self.width = width
         self.crop_size = crop_size
         self.dropout = dropout
         self.head = head
         self.weights = weights
 
-    def input_shape_of(self, rows):
+    def input_shape_of(self, rows: RowView) -> Shape:
         """Shape of one clip; takes note of its height and width."""
         shape = super().input_shape_of(rows)
         self.map_size_ = shape[1:3]
         return shape
 
     @property
-    def crops_at_random(self):
+    def crops_at_random(self) -> bool:
         """Whether the maps seen are larger than the crop."""
         size = getattr(self, "map_size_", ())
         return self.crop_size is not None and any(n > self.crop_size for n in size)
 
-    def build(self, input_shape, n_classes, *, generator):
+    def build(
+        self, input_shape: Shape, n_classes: int, *, generator: torch.Generator
+    ) -> nn.Module:
         """Build the network; see `NetworkSpec.build`."""
         self._validate_params()
         if len(input_shape) != 4:
@@ -138,7 +151,7 @@ class InceptionTail(NetworkSpec):
             )
         return initialize(_InceptionTail(self, input_shape, n_classes), generator)
 
-    def rename_weights(self, names):
+    def rename_weights(self, names: list[str]) -> Sequence[str | None]:
         """Names of the public PyTorch version of I3D; see `NetworkSpec`."""
         return [
             None
@@ -147,14 +160,16 @@ class InceptionTail(NetworkSpec):
             for name in names
         ]
 
-    def map_shape(self, clip_shape):
+    def map_shape(self, clip_shape: Shape) -> tuple[int, ...]:
         """The grid of the crop."""
         steps, *size, _ = clip_shape
         return steps, *(
             n if self.crop_size is None else min(n, self.crop_size) for n in size
         )
 
-    def crop(self, past, future, generator):
+    def crop(
+        self, past: Tensor, future: Tensor | None, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor | None]:
         """Cut a random part of the grid of each row, the same in past and future.
 
         Raises

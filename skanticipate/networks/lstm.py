@@ -1,15 +1,20 @@
 """Recurrent network over sequences, with a prediction at each of the last steps."""
 
-from numbers import Real
+from __future__ import annotations
 
+from numbers import Real
+from typing import Literal
+
+import torch
 from sklearn.utils._param_validation import HasMethods, StrOptions
 from torch import nn
 
+from skanticipate._typing import Shape, Weights
 from skanticipate.data.numbers import DEPTH, SIZE, Interval
 from skanticipate.networks.bare import skip_init
 from skanticipate.networks.base import Dropout, Output, initialize
 from skanticipate.networks.delays import DELAY_CONSTRAINTS, RandomDelay
-from skanticipate.networks.heads import classifier
+from skanticipate.networks.heads import VerbNounHead, classifier
 from skanticipate.networks.inputs import clip_input, hold_last, real_first
 from skanticipate.networks.pretrained import WEIGHTS_CONSTRAINT
 from skanticipate.networks.recurrent_steps import RecurrentStepper
@@ -99,21 +104,21 @@ class LSTM(RandomDelay, StagedSpec):
 
     def __init__(
         self,
-        hidden_size=128,
+        hidden_size: int = 128,
         *,
-        cell="lstm",
-        n_layers=1,
-        embedding=None,
-        embedding_std=0.1,
-        input_dropout=0.0,
-        dropout=0.0,
-        head=None,
-        time_step=0.25,
-        anticipation_steps=1,
-        anticipation_time=None,
-        random_delay=0,
-        weights=None,
-    ):
+        cell: Literal["lstm", "gru"] = "lstm",
+        n_layers: int = 1,
+        embedding: int | None = None,
+        embedding_std: float = 0.1,
+        input_dropout: float = 0.0,
+        dropout: float = 0.0,
+        head: VerbNounHead | None = None,
+        time_step: float = 0.25,
+        anticipation_steps: int = 1,
+        anticipation_time: float | None = None,
+        random_delay: int = 0,
+        weights: Weights | None = None,
+    ) -> None:
         self.hidden_size = hidden_size
         self.cell = cell
         self.n_layers = n_layers
@@ -128,14 +133,16 @@ class LSTM(RandomDelay, StagedSpec):
         self.random_delay = random_delay
         self.weights = weights
 
-    def build(self, input_shape, n_classes, *, generator):
+    def build(
+        self, input_shape: Shape, n_classes: int, *, generator: torch.Generator
+    ) -> nn.Module:
         """Build the network; see `NetworkSpec.build`."""
         self._validate_params()
         self.check_stages(input_shape)
         self.check_delay(input_shape[0])
         return initialize(_LSTM(self, input_shape, n_classes), generator)
 
-    def map_shape(self, clip_shape):
+    def map_shape(self, clip_shape: Shape) -> tuple[int, ...]:
         """A state for each step."""
         return clip_shape[:1]
 

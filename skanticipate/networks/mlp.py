@@ -1,16 +1,21 @@
 """Multilayer perceptron over pooled features, short sequences or codes."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from itertools import pairwise
 from numbers import Integral, Real
 
+import torch
 from sklearn.utils._param_validation import HasMethods
 from torch import nn
 
+from skanticipate._typing import Shape, Weights
 from skanticipate.data.numbers import SIZE, Interval
 from skanticipate.networks import perceptron
 from skanticipate.networks.bare import skip_init
 from skanticipate.networks.base import Dropout, NetworkSpec, Output, initialize
-from skanticipate.networks.heads import classifier
+from skanticipate.networks.heads import VerbNounHead, classifier
 from skanticipate.networks.inputs import clip_input
 from skanticipate.networks.pretrained import WEIGHTS_CONSTRAINT
 
@@ -65,15 +70,15 @@ class MLP(NetworkSpec):
 
     def __init__(
         self,
-        hidden_size=128,
+        hidden_size: int | Sequence[int] = 128,
         *,
-        embedding=None,
-        embedding_std=0.1,
-        input_dropout=0.0,
-        dropout=0.0,
-        head=None,
-        weights=None,
-    ):
+        embedding: int | None = None,
+        embedding_std: float = 0.1,
+        input_dropout: float = 0.0,
+        dropout: float = 0.0,
+        head: VerbNounHead | None = None,
+        weights: Weights | None = None,
+    ) -> None:
         self.hidden_size = hidden_size
         self.embedding = embedding
         self.embedding_std = embedding_std
@@ -82,12 +87,14 @@ class MLP(NetworkSpec):
         self.head = head
         self.weights = weights
 
-    def build(self, input_shape, n_classes, *, generator):
+    def build(
+        self, input_shape: Shape, n_classes: int, *, generator: torch.Generator
+    ) -> nn.Module:
         """Build the network; see `NetworkSpec.build`."""
         self._validate_params()
         return initialize(_MLP(self, input_shape, n_classes), generator)
 
-    def map_shape(self, clip_shape):
+    def map_shape(self, clip_shape: Shape) -> tuple[int, ...]:
         """One position: the hidden units."""
         return (1,)
 

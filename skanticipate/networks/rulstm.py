@@ -1,14 +1,17 @@
 """Rolling-unrolling LSTM: one network sums up the past, another runs on from there."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
 
 import torch
 from sklearn.utils._param_validation import HasMethods
 from torch import nn
 
+from skanticipate._typing import Shape, Weights
 from skanticipate.data.numbers import SIZE, Interval
 from skanticipate.networks.base import Dropout, Output, initialize
-from skanticipate.networks.heads import classifier
+from skanticipate.networks.heads import VerbNounHead, classifier
 from skanticipate.networks.inputs import clip_input, hold_last, real_first
 from skanticipate.networks.pretrained import WEIGHTS_CONSTRAINT
 from skanticipate.networks.recurrence import (
@@ -111,18 +114,18 @@ class RULSTM(StagedSpec):
 
     def __init__(
         self,
-        hidden_size=1024,
+        hidden_size: int = 1024,
         *,
-        embedding=None,
-        embedding_std=0.1,
-        dropout=0.8,
-        pretrain_epochs=0,
-        head=None,
-        time_step=0.25,
-        anticipation_steps=8,
-        anticipation_time=None,
-        weights=None,
-    ):
+        embedding: int | None = None,
+        embedding_std: float = 0.1,
+        dropout: float = 0.8,
+        pretrain_epochs: int = 0,
+        head: VerbNounHead | None = None,
+        time_step: float = 0.25,
+        anticipation_steps: int = 8,
+        anticipation_time: float | None = None,
+        weights: Weights | None = None,
+    ) -> None:
         self.hidden_size = hidden_size
         self.embedding = embedding
         self.embedding_std = embedding_std
@@ -134,13 +137,15 @@ class RULSTM(StagedSpec):
         self.anticipation_time = anticipation_time
         self.weights = weights
 
-    def build(self, input_shape, n_classes, *, generator):
+    def build(
+        self, input_shape: Shape, n_classes: int, *, generator: torch.Generator
+    ) -> nn.Module:
         """Build the network; see `NetworkSpec.build`."""
         self._validate_params()
         self.check_stages(input_shape)
         return initialize(_RULSTM(self, input_shape, n_classes), generator)
 
-    def map_shape(self, clip_shape):
+    def map_shape(self, clip_shape: Shape) -> tuple[int, ...]:
         """A state for each stage."""
         return (self.anticipation_steps,)
 

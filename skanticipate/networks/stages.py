@@ -1,9 +1,11 @@
 """Specs of networks that answer at each of the last steps of a clip."""
 
 from numbers import Integral
+from typing import Self
 
 import numpy as np
 
+from skanticipate._typing import Shape
 from skanticipate.data.numbers import DURATION, Interval
 from skanticipate.networks.base import NetworkSpec
 
@@ -24,7 +26,7 @@ class StagedSpec(NetworkSpec):
     when its stages are.
     """
 
-    def check_stages(self, input_shape):
+    def check_stages(self, input_shape: Shape) -> None:
         """Refuse clips that are no sequences, and a time that is no stage."""
         self.answering_stage()
         if len(input_shape) < 2:
@@ -33,7 +35,7 @@ class StagedSpec(NetworkSpec):
                 f"(n, {input_shape[0]}): use MLP for pooled features."
             )
 
-    def for_futures(self):
+    def for_futures(self) -> Self:
         """Copy of the spec for clips of the action itself: it answers at their end.
 
         So does each branch of a spec that is made of others.
@@ -42,11 +44,11 @@ class StagedSpec(NetworkSpec):
         names = [n for n in spec.get_params() if n.split("__")[-1] == _ANSWERING]
         return spec.set_params(**dict.fromkeys(names))
 
-    def stage_times(self):
+    def stage_times(self) -> np.ndarray:
         """Seconds from each of the last steps to the start of the action."""
         return self.time_step * np.arange(self.anticipation_steps, 0, -1)
 
-    def answering_stage(self):
+    def answering_stage(self) -> int:
         """Index of the stage at `anticipation_time`."""
         times = self.stage_times()
         if self.anticipation_time is None:

@@ -1,5 +1,7 @@
 """Causal transformer that predicts the features of the next frame."""
 
+from __future__ import annotations
+
 from numbers import Real
 
 import torch
@@ -7,13 +9,14 @@ from sklearn.utils._param_validation import HasMethods
 from torch import nn
 from torch.nn import functional
 
+from skanticipate._typing import Shape, Weights
 from skanticipate.data.numbers import DEPTH, SIZE, Interval
 from skanticipate.networks.attention import SMALL, Block, check_heads, start_small
 from skanticipate.networks.bare import skip_init
 from skanticipate.networks.base import Dropout, Output, initialize
 from skanticipate.networks.causal_steps import CausalStepper
 from skanticipate.networks.delays import DELAY_CONSTRAINTS, RandomDelay
-from skanticipate.networks.heads import classifier
+from skanticipate.networks.heads import VerbNounHead, classifier
 from skanticipate.networks.inputs import clip_input, hold_last, real_first
 from skanticipate.networks.pretrained import WEIGHTS_CONSTRAINT
 from skanticipate.networks.stages import STAGE_CONSTRAINTS, StagedSpec, check_steps
@@ -159,27 +162,27 @@ class AVTHead(RandomDelay, StagedSpec):
 
     def __init__(
         self,
-        inner_size=256,
+        inner_size: int = 256,
         *,
-        n_layers=2,
-        n_heads=4,
-        max_steps=128,
-        rollout_steps=1,
-        future_feature_weight=1.0,
-        past_weight=0.0,
-        embedding=None,
-        embedding_std=0.1,
-        input_dropout=0.0,
-        layer_dropout=0.1,
-        attention_dropout=0.0,
-        dropout=0.0,
-        head=None,
-        time_step=1.0,
-        anticipation_steps=1,
-        anticipation_time=None,
-        random_delay=0,
-        weights=None,
-    ):
+        n_layers: int = 2,
+        n_heads: int = 4,
+        max_steps: int = 128,
+        rollout_steps: int = 1,
+        future_feature_weight: float = 1.0,
+        past_weight: float = 0.0,
+        embedding: int | None = None,
+        embedding_std: float = 0.1,
+        input_dropout: float = 0.0,
+        layer_dropout: float = 0.1,
+        attention_dropout: float = 0.0,
+        dropout: float = 0.0,
+        head: VerbNounHead | None = None,
+        time_step: float = 1.0,
+        anticipation_steps: int = 1,
+        anticipation_time: float | None = None,
+        random_delay: int = 0,
+        weights: Weights | None = None,
+    ) -> None:
         self.inner_size = inner_size
         self.n_layers = n_layers
         self.n_heads = n_heads
@@ -200,7 +203,9 @@ class AVTHead(RandomDelay, StagedSpec):
         self.random_delay = random_delay
         self.weights = weights
 
-    def build(self, input_shape, n_classes, *, generator):
+    def build(
+        self, input_shape: Shape, n_classes: int, *, generator: torch.Generator
+    ) -> nn.Module:
         """Build the network; see `NetworkSpec.build`."""
         self._validate_params()
         self.check_stages(input_shape)
@@ -211,7 +216,7 @@ class AVTHead(RandomDelay, StagedSpec):
         start_small(network.classifier, 0.01, generator)
         return network
 
-    def map_shape(self, clip_shape):
+    def map_shape(self, clip_shape: Shape) -> tuple[int, ...]:
         """A guess for each step."""
         return clip_shape[:1]
 

@@ -1,11 +1,17 @@
 """What accuracies over time and over the share that is seen have in common."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from skanticipate.data.missing import as_list
 from skanticipate.data.names import check_row_names, column_names, index_of, names_of
 from skanticipate.plotting._look import legend_beside, line_style, wrapped
-from skanticipate.plotting._pyplot import import_pyplot
+from skanticipate.plotting._pyplot import Axes, import_pyplot
 
 
 class CurveDisplay:
@@ -16,7 +22,23 @@ class CurveDisplay:
     `_head` and `_name_axis` how they are drawn and written.
     """
 
-    def plot(self, ax=None, *, legend=True, **kwargs):
+    scores: Mapping[str, ArrayLike]
+    k: int
+
+    def _places(self):
+        """Values on the axis, and the order in which they are drawn."""
+        raise NotImplementedError
+
+    def _head(self, place):
+        """Head of a column."""
+        raise NotImplementedError
+
+    def _name_axis(self, ax):
+        raise NotImplementedError
+
+    def plot(
+        self, ax: Axes | None = None, *, legend: bool = True, **kwargs: Any
+    ) -> Self:
         """Draw the mean of each estimator over its runs, and the spread.
 
         Colours, dashes and markers tell the lines apart, the last two without colours
@@ -75,7 +97,7 @@ class CurveDisplay:
             legend_beside(ax)
         return self
 
-    def to_markdown(self, baseline=None):
+    def to_markdown(self, baseline: str | None = None) -> str:
         """Table of the scores in per cent: estimators by places on the axis.
 
         Parameters

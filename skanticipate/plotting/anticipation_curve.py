@@ -1,12 +1,19 @@
 """AnticipationCurveDisplay: accuracy against the time that is left until the action."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 
+from skanticipate._typing import Labels
 from skanticipate.data.names import RowsAlike
 from skanticipate.plotting._curve_display import CurveDisplay
 from skanticipate.plotting._curves import by_time, curve, curves_of_estimators
+from skanticipate.plotting._pyplot import Axes
 
 
 class AnticipationCurveDisplay(CurveDisplay):
@@ -68,13 +75,29 @@ class AnticipationCurveDisplay(CurveDisplay):
 
     _at, _what = "anticipation_times", "anticipation time"
 
-    def __init__(self, scores, anticipation_times, *, k=5):
+    def __init__(
+        self,
+        scores: Mapping[str, ArrayLike],
+        anticipation_times: ArrayLike,
+        *,
+        k: int = 5,
+    ) -> None:
         self.scores = scores
         self.anticipation_times = anticipation_times
         self.k = k
 
     @classmethod
-    def from_estimator(cls, estimators, X, y, *, k=5, ax=None, **kwargs):
+    def from_estimator(
+        cls,
+        estimators: BaseEstimator
+        | Mapping[str, BaseEstimator | Sequence[BaseEstimator]],
+        X: ArrayLike,
+        y: Labels,
+        *,
+        k: int = 5,
+        ax: Axes | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Score fitted estimators at each of their anticipation times, and plot them.
 
         Parameters
@@ -111,15 +134,15 @@ class AnticipationCurveDisplay(CurveDisplay):
     @classmethod
     def from_predictions(
         cls,
-        y_true,
-        staged_scores,
-        anticipation_times,
+        y_true: Labels,
+        staged_scores: Mapping[str, Sequence[Iterable[ArrayLike]]],
+        anticipation_times: ArrayLike,
         *,
-        k=5,
-        classes=None,
-        ax=None,
-        **kwargs,
-    ):
+        k: int = 5,
+        classes: Labels | None = None,
+        ax: Axes | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Score predictions at each anticipation time, and plot the accuracies.
 
         Parameters
@@ -184,7 +207,14 @@ class AnticipationCurveDisplay(CurveDisplay):
         ax.set_xlabel("anticipation time, seconds before the action")
 
 
-def results_table(estimators, X, y, *, k=5, baseline=None):
+def results_table(
+    estimators: BaseEstimator | Mapping[str, BaseEstimator | Sequence[BaseEstimator]],
+    X: ArrayLike,
+    y: Labels,
+    *,
+    k: int = 5,
+    baseline: str | None = None,
+) -> str:
     """Table of top-k accuracies: estimators by anticipation times, as papers print it.
 
     Parameters
@@ -216,6 +246,7 @@ def results_table(estimators, X, y, *, k=5, baseline=None):
     >>> import numpy as np
     >>> from skanticipate import LSTM, SmoothedAnticipator
     >>> from skanticipate.plotting import results_table
+    from skanticipate.plotting._pyplot import Axes
     >>> rng = np.random.default_rng(0)
     >>> X, y = rng.normal(size=(40, 4, 3)), np.arange(40) % 4
     >>> spec = LSTM(8, anticipation_steps=2, time_step=0.5)

@@ -1,16 +1,22 @@
 """AttentionMapDisplay: where the feature maps of student and teacher are strong."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from numbers import Integral
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 from sklearn.utils import _safe_indexing, check_scalar
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from skanticipate.data.names import check_rows_alike
 from skanticipate.data.validation import check_clips, check_same_length
 from skanticipate.plotting._look import wrapped
-from skanticipate.plotting._pyplot import import_pyplot
+from skanticipate.plotting._mosaic import draw_map, new_axes
+from skanticipate.plotting._pyplot import Axes, Colormap, import_pyplot
 from skanticipate.signals.asking import seen_by_last_step, split_transforms
 from skanticipate.signals.maps import compute_maps, has_map
 
@@ -84,9 +90,17 @@ class AttentionMapDisplay:
     ['past, direct', 'past, weak', 'past, teacher', 'future, teacher']
     """
 
+    axes_: list[Axes]
+
     def __init__(
-        self, student, plain=None, teacher=None, *, teacher_past=None, clips=None
-    ):
+        self,
+        student: np.ndarray | Mapping[str, np.ndarray],
+        plain: np.ndarray | None = None,
+        teacher: np.ndarray | None = None,
+        *,
+        teacher_past: np.ndarray | None = None,
+        clips: Sequence[object] | None = None,
+    ) -> None:
         self.student = student
         self.plain = plain
         self.teacher = teacher
@@ -96,16 +110,16 @@ class AttentionMapDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X_past,
-        X_future=None,
+        estimator: BaseEstimator | Mapping[str, BaseEstimator],
+        X_past: ArrayLike,
+        X_future: ArrayLike | None = None,
         *,
-        plain=None,
-        clip=0,
-        teacher_past=False,
-        ax=None,
-        **kwargs,
-    ):
+        plain: BaseEstimator | None = None,
+        clip: int | Sequence[int] = 0,
+        teacher_past: bool = False,
+        ax: Sequence[Axes] | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Plot the maps of a clip, or of some clips.
 
         Parameters
@@ -150,7 +164,7 @@ class AttentionMapDisplay:
         n = _num_samples(X_past)
         check_same_length(n, "X_past", X_future=X_future)
         named = estimator if isinstance(estimator, Mapping) else {"": estimator}
-        rows = [clip] if np.ndim(clip) == 0 else list(clip)
+        rows = [clip] if np.ndim(clip) == 0 else list(clip)  # type: ignore[arg-type]  # it has an axis
         for row in rows:
             check_scalar(row, "clip", Integral, min_val=-n, max_val=n - 1)
         if not named or not rows:
@@ -176,7 +190,13 @@ class AttentionMapDisplay:
         )
         return display.plot(ax=ax, **kwargs)
 
-    def plot(self, ax=None, *, cmap="viridis", colorbar=True):
+    def plot(
+        self,
+        ax: Sequence[Axes] | None = None,
+        *,
+        cmap: str | Colormap = "viridis",
+        colorbar: bool = True,
+    ) -> Self:
         """Draw one panel for each map.
 
         A map over time is a strip of steps, a map over space an image, a map over both
@@ -198,9 +218,9 @@ class AttentionMapDisplay:
         plt = import_pyplot()
         panels = self._panels()
         if ax is None:
-            axes = _new_axes(plt, panels, self.clips, colorbar)
+            axes = new_axes(plt, panels, self.clips, colorbar)
         else:
-            axes = list(np.ravel(ax))
+            axes = list(np.ravel(np.asarray(ax, dtype=object)))
         if len(axes) != len(panels):
             raise ValueError(
                 f"ax must hold one Axes for each of the {len(panels)} panels, got "
@@ -209,7 +229,7 @@ class AttentionMapDisplay:
         cmap = plt.get_cmap(cmap).with_extremes(bad="0.85")
         self.axes_, self.figure_ = axes, axes[0].figure
         self.ims_ = [
-            _draw_map(axis, grid, cmap=cmap, title=title)
+            draw_map(axis, grid, cmap=cmap, title=title)
             for axis, (title, _, grid) in zip(axes, panels, strict=True)
         ]
         for group in dict.fromkeys(group for _, group, _ in panels):
@@ -331,62 +351,3 @@ def _magnitudes(estimator, clips):
     seen = seen_by_last_step(transforms, rows)
     grid = None if spec is None else spec.map_shape(seen.shape[1:])
     return lengths if grid is None else lengths.reshape(len(lengths), *grid)
-
-
-def _new_axes(plt, panels, clips, colorbar):
-    """One axes a panel: a row for each clip.
-
-    Panels of a single clip stand below each other where they are wide.
-    """
-    shapes = [_mosaic_shape(grid.shape) for _, _, grid in panels]
-    height, width = np.max(shapes, axis=0).tolist()
-    n_bars = colorbar * len({group for _, group, _ in panels})
-    wide = clips is None and width > 2 * height
-    n_rows = 1 if clips is None else len(clips)
-    n_columns = len(panels) // n_rows
-    cell = 2.6 / max(height, width)
-    gap = max(0.3, 0.8 - cell * height)  # a row is as high as its name is long
-    if wide:  # cells of a short strip shall not be huge
-        n_rows, n_columns = n_columns, 1
-        cell, gap = min(8 / width, 2.6 / max(4, height)), 0.9
-    size = (
-        n_columns * cell * width + 0.8 * n_bars + 0.6,
-        n_rows * (cell * height + gap) + 1.1 - gap,
-    )
-    _, axes = plt.subplots(
-        n_rows, n_columns, figsize=size, squeeze=False, layout="constrained"
-    )
-    return list(axes.ravel())
-
-
-def _mosaic_shape(shape):
-    """Rows and columns of the image of a grid."""
-    if not 1 <= len(shape) <= 3:
-        raise ValueError(
-            f"A map has one to three axes, time first, got a grid of {shape}."
-        )
-    if len(shape) == 1:
-        return 1, shape[0]
-    if len(shape) == 2:
-        return shape
-    steps, height, width = shape
-    return height, steps * width
-
-
-def _draw_map(ax, grid, *, cmap, title):
-    """Draw a grid as an image; the images of its steps side by side."""
-    image = np.moveaxis(grid, 0, -2) if grid.ndim == 3 else grid  # (h, l, w)
-    image = image.reshape(_mosaic_shape(grid.shape))
-    im = ax.imshow(np.ma.masked_invalid(image), cmap=cmap, interpolation="nearest")
-    ax.set(title=title, yticks=[], anchor="W")
-    ax.spines[:].set_visible(False)
-    ax.tick_params(length=0)
-    n_steps = 0 if grid.ndim == 2 else len(grid)
-    width = image.shape[1] / max(n_steps, 1)
-    named = np.arange(0, n_steps, max(1, -(-n_steps // 10)))  # ten at most
-    ax.set_xticks(width * (named + 0.5) - 0.5, named + 1)
-    for step in range(1, n_steps):
-        ax.axvline(step * width - 0.5, color="white", linewidth=min(3, 30 / n_steps))
-    if n_steps:
-        ax.set_xlabel("step")
-    return im

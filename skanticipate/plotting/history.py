@@ -1,10 +1,16 @@
 """HistoryDisplay: how the losses and the validation figures went over the epochs."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
 import numpy as np
+from sklearn.base import BaseEstimator
 
 from skanticipate.plotting._curves import by_name
 from skanticipate.plotting._look import legend_beside, line_style
-from skanticipate.plotting._pyplot import import_pyplot
+from skanticipate.plotting._pyplot import Axes, import_pyplot
 from skanticipate.signals.asking import last_step
 
 # Name of a panel -> the scale of its axis, and its label.
@@ -63,12 +69,24 @@ class HistoryDisplay:
     array([25., 50.])
     """
 
-    def __init__(self, histories, *, panels=None):
+    def __init__(
+        self,
+        histories: Mapping[str, list[dict[str, Any]]],
+        *,
+        panels: Sequence[str] | None = None,
+    ) -> None:
         self.histories = histories
         self.panels = panels
 
     @classmethod
-    def from_estimator(cls, estimators, *, panels=None, ax=None, **kwargs):
+    def from_estimator(
+        cls,
+        estimators: BaseEstimator | Mapping[str, BaseEstimator],
+        *,
+        panels: Sequence[str] | None = None,
+        ax: Axes | Sequence[Axes] | np.ndarray | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Plot the `history_` of fitted estimators.
 
         Parameters
@@ -97,7 +115,13 @@ class HistoryDisplay:
         histories = {n: _history_of(e, n) for n, e in by_name(estimators).items()}
         return cls(histories, panels=panels).plot(ax=ax, **kwargs)
 
-    def plot(self, ax=None, *, legend=True, **kwargs):
+    def plot(
+        self,
+        ax: Axes | Sequence[Axes] | np.ndarray | None = None,
+        *,
+        legend: bool = True,
+        **kwargs: Any,
+    ) -> Self:
         """Draw a line for each figure of the records.
 
         Colours, dashes and markers tell the lines apart, the last two without colours
@@ -129,7 +153,7 @@ class HistoryDisplay:
         shape = len(figures), len(self.histories)
         self.axes_ = _new_axes(plt, shape, legend) if ax is None else _given(ax, shape)
         self.figure_ = self.axes_[0, 0].figure
-        self.lines_ = [{} for _ in self.histories]
+        self.lines_: list[dict[str, Any]] = [{} for _ in self.histories]
         for row, (panel, names) in zip(self.axes_, figures.items(), strict=True):
             for column, history in enumerate(self.histories.values()):
                 drawn = self._draw(row[column], panel, names, history, kwargs)

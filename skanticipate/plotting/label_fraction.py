@@ -1,12 +1,19 @@
 """LabelFractionDisplay: the score against the share of rows that have a label."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 from sklearn.metrics import check_scoring
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import has_fit_parameter
 
+from skanticipate._typing import Labels, Scorer
 from skanticipate.data.labels import check_label_array, labelled_rows
 from skanticipate.data.missing import resolve_marker, unlabeled_mask
 from skanticipate.data.names import check_row_names, check_rows_alike
@@ -14,7 +21,7 @@ from skanticipate.data.numbers import Interval, check_count
 from skanticipate.data.validation import check_same_length
 from skanticipate.plotting._curves import by_name
 from skanticipate.plotting._look import legend_beside, line_style
-from skanticipate.plotting._pyplot import import_pyplot
+from skanticipate.plotting._pyplot import Axes, import_pyplot
 from skanticipate.signals.asking import seeded
 
 
@@ -62,7 +69,14 @@ class LabelFractionDisplay:
     array([0.55, 0.75])
     """
 
-    def __init__(self, scores, fractions, *, n_labeled=None, score_name="score"):
+    def __init__(
+        self,
+        scores: Mapping[str, ArrayLike],
+        fractions: Sequence[float],
+        *,
+        n_labeled: Sequence[int] | None = None,
+        score_name: str = "score",
+    ) -> None:
         self.scores = scores
         self.fractions = fractions
         self.n_labeled = n_labeled
@@ -71,21 +85,21 @@ class LabelFractionDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimators,
-        X_past,
-        y,
-        X_future_unlabeled,
+        estimators: BaseEstimator | Mapping[str, BaseEstimator],
+        X_past: ArrayLike,
+        y: Labels,
+        X_future_unlabeled: ArrayLike,
         *,
-        X_test,
-        y_test,
-        fractions=(0.1, 0.2, 0.5, 1.0),
-        n_repeats=3,
-        groups=None,
-        scoring=None,
-        random_state=0,
-        ax=None,
-        **kwargs,
-    ):
+        X_test: ArrayLike,
+        y_test: Labels,
+        fractions: Sequence[float] = (0.1, 0.2, 0.5, 1.0),
+        n_repeats: int = 3,
+        groups: Labels | None = None,
+        scoring: str | Scorer | None = None,
+        random_state: int = 0,
+        ax: Axes | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Hide labels, fit clones, score them on the test clips, and plot the scores.
 
         Of each class, ``max(1, round(fraction * n_c))`` of its n_c labels stay, drawn
@@ -176,7 +190,9 @@ class LabelFractionDisplay:
         )
         return display.plot(ax=ax, **kwargs)
 
-    def plot(self, ax=None, *, legend=True, **kwargs):
+    def plot(
+        self, ax: Axes | None = None, *, legend: bool = True, **kwargs: Any
+    ) -> Self:
         """Draw the mean of each estimator over the repeats, and its spread.
 
         Colours, dashes and markers tell the lines apart, the last two without colours

@@ -1,17 +1,24 @@
 """ObservationRatioDisplay: accuracy against the share of a clip that is seen."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from numbers import Real
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
+from skanticipate._typing import Labels
 from skanticipate.data.labels import check_label_array, labelled_rows
 from skanticipate.data.names import RowsAlike, check_rows_alike
 from skanticipate.datasets import first_fraction
 from skanticipate.plotting._curve_display import CurveDisplay
 from skanticipate.plotting._curves import accuracy, by_name, on_one_grid
+from skanticipate.plotting._pyplot import Axes
 from skanticipate.preprocessing import pad_clips
 from skanticipate.signals.asking import last_step
 
@@ -62,6 +69,7 @@ class ObservationRatioDisplay(CurveDisplay):
     Examples
     --------
     >>> from skanticipate.plotting import ObservationRatioDisplay
+    from skanticipate.plotting._pyplot import Axes
     >>> display = ObservationRatioDisplay(
     ...     {"past only": [[0.25, 0.35], [0.5, 0.5]], "distilled": [[0.32], [0.49]]},
     ...     fractions=[0.2, 1.0],
@@ -79,15 +87,25 @@ class ObservationRatioDisplay(CurveDisplay):
 
     _at, _what = "fractions", "fraction"
 
-    def __init__(self, scores, fractions, *, k=1):
+    def __init__(
+        self, scores: Mapping[str, ArrayLike], fractions: ArrayLike, *, k: int = 1
+    ) -> None:
         self.scores = scores
         self.fractions = fractions
         self.k = k
 
     @classmethod
     def from_estimator(
-        cls, estimators, clips, y, *, fractions=None, k=1, ax=None, **kwargs
-    ):
+        cls,
+        estimators: BaseEstimator | Mapping[Any, Any],
+        clips: Sequence[ArrayLike] | np.ndarray,
+        y: Labels,
+        *,
+        fractions: ArrayLike | None = None,
+        k: int = 1,
+        ax: Axes | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Score fitted estimators on the first share of each clip, and plot them.
 
         Parameters
@@ -128,7 +146,9 @@ class ObservationRatioDisplay(CurveDisplay):
         check_rows_alike(clips=clips, y=y)
         whole, y = pad_clips(clips), check_label_array(y, estimator=_NAME)
         check_consistent_length(whole, y)
-        curves = {name: [{} for _ in own] for name, own in runs.items()}
+        curves: dict[str, list[dict]] = {
+            name: [{} for _ in own] for name, own in runs.items()
+        }
         for fraction in fractions:
             early = first_fraction(whole, fraction).X_past
             for name, own in runs.items():
@@ -145,8 +165,16 @@ class ObservationRatioDisplay(CurveDisplay):
 
     @classmethod
     def from_predictions(
-        cls, y_true, scores, fractions, *, k=1, classes=None, ax=None, **kwargs
-    ):
+        cls,
+        y_true: Labels,
+        scores: Mapping[str, Sequence[Any]],
+        fractions: ArrayLike,
+        *,
+        k: int = 1,
+        classes: Labels | None = None,
+        ax: Axes | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Score predictions at each fraction, and plot the accuracies.
 
         Parameters
@@ -186,7 +214,8 @@ class ObservationRatioDisplay(CurveDisplay):
                 "scores must be a dict of names to lists of runs, got a "
                 f"{type(scores).__name__}: a single run is {{'model': [arrays]}}."
             )
-        fractions, rows, curves = _checked(fractions), RowsAlike(), {}
+        fractions, rows = _checked(fractions), RowsAlike()
+        curves: dict[str, list[dict]] = {}
         for name, runs in scores.items():
             curves[name] = []
             for r, run in enumerate(runs):

@@ -1,11 +1,18 @@
 """PriorDisplay: the soft targets of a label prior as a heat map."""
 
+from __future__ import annotations
+
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
+from skanticipate._typing import Labels
 from skanticipate.data.missing import as_list, label_list
 from skanticipate.data.names import check_label_names, check_row_names
-from skanticipate.plotting._pyplot import import_pyplot
+from skanticipate.plotting._pyplot import Axes, Colormap, import_pyplot
+from skanticipate.priors.base import BasePrior
 
 
 class PriorDisplay:
@@ -42,7 +49,15 @@ class PriorDisplay:
     (2, 3)
     """
 
-    def __init__(self, matrix, labels, classes, *, row_name="label", title=None):
+    def __init__(
+        self,
+        matrix: ArrayLike,
+        labels: Labels,
+        classes: Labels,
+        *,
+        row_name: str = "label",
+        title: str | None = None,
+    ) -> None:
         self.matrix = matrix
         self.labels = labels
         self.classes = classes
@@ -50,7 +65,15 @@ class PriorDisplay:
         self.title = title
 
     @classmethod
-    def from_prior(cls, prior, *, labels=None, classes=None, ax=None, **kwargs):
+    def from_prior(
+        cls,
+        prior: BasePrior,
+        *,
+        labels: Labels | None = None,
+        classes: Labels | None = None,
+        ax: Axes | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Plot the rows of a fitted prior.
 
         Parameters
@@ -97,7 +120,14 @@ class PriorDisplay:
         )
         return display.plot(ax=ax, **kwargs)
 
-    def plot(self, ax=None, *, cmap="Blues", max_labels=30, colorbar=True):
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        cmap: str | Colormap = "Blues",
+        max_labels: int = 30,
+        colorbar: bool = True,
+    ) -> Self:
         """Draw the heat map.
 
         Parameters

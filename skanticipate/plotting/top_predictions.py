@@ -1,12 +1,18 @@
 """TopPredictionsDisplay: what models expect of a clip, and where the truth stands."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from operator import index
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 
+from skanticipate._typing import Actions, Labels
 from skanticipate.data.actions import as_mapping
 from skanticipate.data.labels import check_label_array
 from skanticipate.data.missing import (
@@ -20,8 +26,9 @@ from skanticipate.data.names import RowsAlike, check_label_names, check_rows_ali
 from skanticipate.data.numbers import check_count
 from skanticipate.data.validation import check_probabilities, check_same_length
 from skanticipate.metrics.hits import check_distinct, ranks
+from skanticipate.plotting._bars import given_axes, mark, new_axes, tidy
 from skanticipate.plotting._look import wrapped
-from skanticipate.plotting._pyplot import import_pyplot
+from skanticipate.plotting._pyplot import Axes, ColorType, import_pyplot
 
 
 class TopPredictionsDisplay:
@@ -82,7 +89,16 @@ class TopPredictionsDisplay:
     ['peel onion', 'cut onion']
     """
 
-    def __init__(self, proba, y_true, classes, *, clips=None, k=10, class_names=None):
+    def __init__(
+        self,
+        proba: Mapping[str, ArrayLike],
+        y_true: Labels,
+        classes: Labels,
+        *,
+        clips: Sequence[object] | None = None,
+        k: int = 10,
+        class_names: Actions | None = None,
+    ) -> None:
         self.proba = proba
         self.y_true = y_true
         self.classes = classes
@@ -92,8 +108,17 @@ class TopPredictionsDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimators, X, y, *, clip=0, k=10, class_names=None, ax=None, **kwargs
-    ):
+        cls,
+        estimators: BaseEstimator | Mapping[str, BaseEstimator],
+        X: ArrayLike,
+        y: Labels,
+        *,
+        clip: int | Sequence[int] = 0,
+        k: int = 10,
+        class_names: Actions | None = None,
+        ax: Axes | Sequence[Axes] | np.ndarray | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Ask fitted estimators what they expect of some clips, and plot the answers.
 
         Parameters
@@ -147,16 +172,16 @@ class TopPredictionsDisplay:
     @classmethod
     def from_predictions(
         cls,
-        y_true,
-        proba,
-        classes,
+        y_true: Labels,
+        proba: ArrayLike | Mapping[str, ArrayLike],
+        classes: Labels,
         *,
-        clip=0,
-        k=10,
-        class_names=None,
-        ax=None,
-        **kwargs,
-    ):
+        clip: int | Sequence[int] = 0,
+        k: int = 10,
+        class_names: Actions | None = None,
+        ax: Axes | Sequence[Axes] | np.ndarray | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Plot what was predicted of some clips.
 
         Parameters
@@ -204,7 +229,13 @@ class TopPredictionsDisplay:
         )
         return display.plot(ax=ax, **kwargs)
 
-    def plot(self, ax=None, *, color="0.75", truth_color="#D55E00"):
+    def plot(
+        self,
+        ax: Axes | Sequence[Axes] | np.ndarray | None = None,
+        *,
+        color: ColorType = "0.75",
+        truth_color: ColorType = "#D55E00",
+    ) -> Self:
         """Draw one panel for each clip and model, all on one scale.
 
         Parameters
@@ -232,9 +263,9 @@ class TopPredictionsDisplay:
         places = [1 + ranks(proba[:, m], codes) for m in range(proba.shape[1])]
         self.ranks_ = np.stack(places, axis=1)
         if ax is None:
-            self.axes_ = _new_axes(plt, best.shape, {names[c] for c in best.flat})
+            self.axes_ = new_axes(plt, best.shape, {names[c] for c in best.flat})
         else:
-            self.axes_ = _given_axes(ax, best.shape[:2])
+            self.axes_ = given_axes(ax, best.shape[:2])
         self.figure_ = self.axes_[0, 0].figure
         self.bars_ = [[None] * proba.shape[1] for _ in codes]
         for (r, m), axes in np.ndenumerate(self.axes_):
@@ -242,12 +273,12 @@ class TopPredictionsDisplay:
             bars = axes.barh(range(len(shown)), proba[r, m, shown], color=color)
             axes.set_yticks(range(len(shown)), [names[c] for c in shown], fontsize=8)
             for at in np.flatnonzero(shown == truth):
-                _mark(bars[at], axes.get_yticklabels()[at], truth_color)
+                mark(bars[at], axes.get_yticklabels()[at], truth_color)
             self.bars_[r][m] = bars
             place = f"truth: rank {self.ranks_[r, m]} of {proba.shape[2]}"
             title = f"{wrapped([*self.proba][m], 30)}\n{place}"
             axes.set_title(f"{title}, p = {proba[r, m, truth]:.2g}", fontsize=9)
-            _tidy(axes, len(shown), 1.05 * proba.max())
+            tidy(axes, len(shown), 1.05 * proba.max())
         for r, axes in enumerate(self.axes_[:, 0]):
             axes.set_ylabel(f"clip {self._clip(r)}\n{names[codes[r]]}", fontsize=9)
         return self
@@ -310,47 +341,6 @@ def _name(name):
     """A text, or a verb and a noun, in at most three short lines."""
     name = " ".join(map(str, name)) if isinstance(name, tuple | list) else name
     return wrapped(name, 24)
-
-
-def _given_axes(ax, shape):
-    axes = np.ravel(ax)
-    if len(axes) != shape[0] * shape[1]:
-        raise ValueError(
-            f"ax must hold one Axes for each of {shape[0]} clips and {shape[1]} "
-            f"models, got {len(axes)}."
-        )
-    return axes.reshape(shape)
-
-
-def _new_axes(plt, shape, names):
-    """Axes of clips by models, with room for bars, titles and the longest name."""
-    lines = [name.split("\n") for name in names]
-    n_clips, n_models, n_bars = shape
-    bar = 0.14 * max(map(len, lines)) + 0.08
-    width = 2.6 + 0.075 * max(len(line) for name in lines for line in name)
-    height = bar * max(4, n_bars) + 0.9
-    _, axes = plt.subplots(
-        n_clips,
-        n_models,
-        figsize=(n_models * width + 0.6, n_clips * height),
-        squeeze=False,
-        layout="constrained",
-    )
-    return axes
-
-
-def _mark(bar, name, color):
-    """Mark the truth: by colour, and by what is seen without it."""
-    bar.set(facecolor=color, hatch="///", edgecolor="black")
-    name.set_fontweight("bold")
-
-
-def _tidy(ax, n_bars, limit):
-    ax.set(xlim=(0, limit), ylim=(n_bars - 0.4, -0.6))  # the first bar at the top
-    ax.set_xlabel("probability", fontsize=8)
-    ax.tick_params(axis="x", labelsize=8)
-    ax.tick_params(axis="y", length=0)
-    ax.spines[["top", "right"]].set_visible(False)
 
 
 def _rows(clip, n_rows):

@@ -1,19 +1,27 @@
 """A transformer for every frame of a clip."""
 
+from __future__ import annotations
+
+from typing import Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.sparse import issparse
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context, clone
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils import check_array, get_tags
 from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.validation import _check_n_features, check_is_fitted
 
 from skanticipate.data.layout import hint_zero_padding
 from skanticipate.data.names import check_names, forget_names
+from skanticipate.data.parameters import fit_context
 from skanticipate.data.rows import RowView
 from skanticipate.data.validation import check_as_meant, check_steps, padding_steps
 
 
-class PerFrame(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
+class PerFrame(  # type: ignore[call-arg]  # scikit-learn has no types
+    TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
+):
     """Apply a scikit-learn transformer to every frame of a clip.
 
     Parameters
@@ -55,7 +63,7 @@ class PerFrame(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
 
     _parameter_constraints = {"transformer": [HasMethods(["fit", "transform"])]}
 
-    def __init__(self, transformer):
+    def __init__(self, transformer: BaseEstimator) -> None:
         self.transformer = transformer
 
     def __sklearn_tags__(self):
@@ -66,8 +74,8 @@ class PerFrame(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         tags.transformer_tags.preserves_dtype = inner.transformer_tags.preserves_dtype
         return tags
 
-    @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None):
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: ArrayLike, y: object = None) -> Self:
         """Fit the transformer on the frames that are not padding.
 
         Parameters
@@ -100,7 +108,7 @@ class PerFrame(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         self._n_channels_out = self._transform_frames(frames[:1]).shape[1]
         return self
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> np.ndarray:
         """Transform every frame that is not padding.
 
         Parameters
@@ -163,7 +171,9 @@ class PerFrame(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         out = self.transformer_.transform(frames)
         return out.toarray() if issparse(out) else np.asarray(out)
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(
+        self, input_features: ArrayLike | None = None
+    ) -> np.ndarray:
         """Return the names of the output channels.
 
         Parameters

@@ -1,10 +1,15 @@
 """Past action labels as numbers that a model can read."""
 
+from __future__ import annotations
+
+from typing import Literal, Self
+
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from skanticipate._typing import Actions, Labels
 from skanticipate.data.actions import (
     action_lookup,
     as_mapping,
@@ -20,6 +25,7 @@ from skanticipate.data.missing import (
     number_names,
 )
 from skanticipate.data.names import check_history_columns, check_tables_alike
+from skanticipate.data.parameters import fit_context
 from skanticipate.data.rows import RowView
 from skanticipate.data.validation import refuse_sparse
 
@@ -48,7 +54,7 @@ class HistoryInputMixin:
         check_history_columns(X, name="past_actions", estimator=self, reset=reset)
 
 
-class HistoryEncoder(
+class HistoryEncoder(  # type: ignore[call-arg]  # scikit-learn has no types
     HistoryInputMixin, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
 ):
     """Encode the labels of past actions as numbers that a model can read.
@@ -98,12 +104,17 @@ class HistoryEncoder(
            [ 1.,  0.,  0.,  1.,  0.,  0.]], dtype=float32)
     """
 
+    vocabulary_: dict[str, np.ndarray]
+    n_codes_: tuple[int, ...]
+
     _parameter_constraints = {
         "actions": "no_validation",
         "form": [StrOptions({"codes", "onehot"})],
     }
 
-    def __init__(self, actions=None, form="codes"):
+    def __init__(
+        self, actions: Actions | None = None, form: Literal["codes", "onehot"] = "codes"
+    ) -> None:
         self.actions = actions
         self.form = form
 
@@ -113,8 +124,8 @@ class HistoryEncoder(
         tags.transformer_tags.preserves_dtype = []
         return tags
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Labels, y: object = None) -> Self:
         """Learn the vocabulary.
 
         Parameters
@@ -155,7 +166,7 @@ class HistoryEncoder(
         self.n_codes_ = tuple(len(names) + 1 for names in self.vocabulary_.values())
         return self
 
-    def transform(self, X):
+    def transform(self, X: Labels) -> np.ndarray:
         """Encode histories.
 
         Parameters
@@ -212,7 +223,7 @@ class HistoryEncoder(
         one_hot[codes[:, 0] < 0] = np.nan
         return one_hot
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: None = None) -> np.ndarray:
         """Return the names of the entries of the last axis.
 
         Parameters

@@ -1,13 +1,16 @@
 """Clips of unequal length as one array."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from sklearn.utils._param_validation import validate_params
+from numpy.typing import ArrayLike
 
 from skanticipate.data.missing import refuse_masked
 from skanticipate.data.names import check_tables_alike
 from skanticipate.data.numbers import STEPS
+from skanticipate.data.parameters import validate_params
 from skanticipate.data.places import check_ascending
 
 _LARGEST_WHOLE = {np.float32: 1 << 24, np.float64: 1 << 53}  # beyond, some are skipped
@@ -20,7 +23,9 @@ _LARGEST_WHOLE = {np.float32: 1 << 24, np.float64: 1 << 53}  # beyond, some are 
     },
     prefer_skip_nested_validation=True,
 )
-def pad_clips(clips, *, n_steps=None):
+def pad_clips(
+    clips: Sequence[ArrayLike] | np.ndarray, *, n_steps: int | None = None
+) -> np.ndarray:
     """Stack clips of unequal length, padded on the left with steps of NaN.
 
     Every clip ends at the last step, next to the action, and a step that is all NaN
@@ -85,26 +90,26 @@ def pad_clips(clips, *, n_steps=None):
         )
     clips = list(clips)
     check_tables_alike(clips, "clips")
-    clips = [_as_clip(clip, number) for number, clip in enumerate(clips)]
-    if not clips:
+    arrays = [_as_clip(clip, number) for number, clip in enumerate(clips)]
+    if not arrays:
         raise ValueError("clips is empty: expected at least one clip (T, d).")
-    _check_same_step(clips)
-    n_steps = max(map(len, clips)) if n_steps is None else n_steps
+    _check_same_step(arrays)
+    n_steps = max(map(len, arrays)) if n_steps is None else n_steps
     if not n_steps:
         raise ValueError(
-            f"None of the {len(clips)} clips has a step: give at least one clip (T, d) "
-            "with T above 0, or n_steps=."
+            f"None of the {len(arrays)} clips has a step: give at least one clip (T, "
+            "d) with T above 0, or n_steps=."
         )
-    dtypes = {_float_dtype(clip, number) for number, clip in enumerate(clips)}
+    dtypes = {_float_dtype(clip, number) for number, clip in enumerate(arrays)}
     dtype = np.result_type(*dtypes)
-    X = np.full((len(clips), n_steps, *clips[0].shape[1:]), np.nan, dtype=dtype)
-    for row, clip in zip(X, clips, strict=True):
+    X = np.full((len(arrays), n_steps, *arrays[0].shape[1:]), np.nan, dtype=dtype)
+    for row, clip in zip(X, arrays, strict=True):
         last = clip[-n_steps:]
         row[n_steps - len(last) :] = last
     return X
 
 
-def _as_clip(clip, number):
+def _as_clip(clip: ArrayLike, number: int) -> np.ndarray:
     """One clip as an array of numbers.   -> (T, ..., d)."""
     refuse_masked(
         clip,

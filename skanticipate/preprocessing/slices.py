@@ -1,17 +1,24 @@
 """LastAxisSlice: some of the channels, such as those of one modality."""
 
+from __future__ import annotations
+
 from numbers import Integral
+from typing import Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from skanticipate.data.numbers import Interval
+from skanticipate.data.parameters import fit_context
 from skanticipate.data.rows import RowView
 from skanticipate.data.validation import check_clips
 
 
-class LastAxisSlice(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
+class LastAxisSlice(  # type: ignore[call-arg]  # scikit-learn has no types
+    TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
+):
     """Keep channels `start` to `stop` of every frame.
 
     RGB, flow and object features of a clip can so travel side by side in one array,
@@ -56,7 +63,7 @@ class LastAxisSlice(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
         "stop": [Interval(Integral, 1, None, closed="left"), None],
     }
 
-    def __init__(self, start=0, stop=None):
+    def __init__(self, start: int = 0, stop: int | None = None) -> None:
         self.start = start
         self.stop = stop
 
@@ -67,8 +74,8 @@ class LastAxisSlice(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: ArrayLike, y: object = None) -> Self:
         """Take note of the channels.
 
         Parameters
@@ -92,7 +99,7 @@ class LastAxisSlice(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
         self.feature_dim_ = rows.shape[-1]
         return self
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> np.ndarray | RowView:
         """Clips with the kept channels only.
 
         Parameters
@@ -120,7 +127,9 @@ class LastAxisSlice(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None)
             )
         return keep_channels(X, rows, self.start, self.stop)
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(
+        self, input_features: ArrayLike | None = None
+    ) -> np.ndarray:
         """Names of the kept channels.
 
         Parameters

@@ -1,11 +1,15 @@
 """Past action labels as text that a language model can read."""
 
+from __future__ import annotations
+
 from string import Formatter
+from typing import Literal, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._param_validation import StrOptions
 
+from skanticipate._typing import Actions, Labels
 from skanticipate.data.actions import (
     action_lookup,
     refuse_ids,
@@ -13,6 +17,7 @@ from skanticipate.data.actions import (
     words,
 )
 from skanticipate.data.missing import as_array, as_list, missing_mask
+from skanticipate.data.parameters import fit_context
 from skanticipate.data.validation import refuse_sparse
 from skanticipate.preprocessing.history import (
     HistoryInputMixin,
@@ -21,7 +26,7 @@ from skanticipate.preprocessing.history import (
 )
 
 
-class HistoryText(
+class HistoryText(  # type: ignore[call-arg]  # scikit-learn has no types
     HistoryInputMixin, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
 ):
     """Write the labels of past actions as one text, the oldest action first.
@@ -82,12 +87,12 @@ class HistoryText(
 
     def __init__(
         self,
-        actions=None,
+        actions: Actions | None = None,
         *,
-        template="{verb} <v> {noun}",
-        separator=" <a> ",
-        noun_order="head_first",
-    ):
+        template: str = "{verb} <v> {noun}",
+        separator: str = " <a> ",
+        noun_order: Literal["head_first", "reading"] = "head_first",
+    ) -> None:
         self.actions = actions
         self.template = template
         self.separator = separator
@@ -100,8 +105,8 @@ class HistoryText(
         tags.requires_fit = False
         return tags
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Labels, y: object = None) -> Self:
         """Check the histories; nothing is learned but the order of named columns.
 
         Parameters
@@ -125,7 +130,7 @@ class HistoryText(
         self.transform(X)
         return self
 
-    def transform(self, X):
+    def transform(self, X: Labels) -> np.ndarray:
         """Write histories as text.
 
         Parameters

@@ -1,11 +1,23 @@
 """Camporese et al. 2020: labels that know each other."""
 
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import ArrayLike
+
 from skanticipate.anticipators.smoothed import SmoothedAnticipator
 from skanticipate.networks import RULSTM, EncoderDecoderLSTM
 from skanticipate.presets.given import with_given
+from skanticipate.priors.base import BasePrior
 
 
-def camporese2020_lstm(prior=None, *, max_epochs=100, **parameters):
+def camporese2020_lstm(
+    prior: BasePrior | ArrayLike | None = None,
+    *,
+    max_epochs: int = 100,
+    **parameters: Any,
+) -> SmoothedAnticipator:
     """Camporese et al.: an LSTM encoder-decoder that learns from smoothed labels.
 
     It reads 14 steps of 0.25 s, of which the last 8 are anticipation times from 2 to
@@ -61,7 +73,12 @@ def camporese2020_lstm(prior=None, *, max_epochs=100, **parameters):
     return with_given(model, parameters)
 
 
-def camporese2020_rulstm(prior=None, *, max_epochs=200, **parameters):
+def camporese2020_rulstm(
+    prior: BasePrior | ArrayLike | None = None,
+    *,
+    max_epochs: int = 200,
+    **parameters: Any,
+) -> SmoothedAnticipator:
     """Camporese et al.: RU-LSTM that learns from smoothed labels.
 
     The network and its training are Furnari and Farinella's: 6 steps of 0.25 s that

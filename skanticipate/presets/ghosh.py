@@ -1,14 +1,20 @@
 """Ghosh et al. 2022: a teacher that reads the past actions."""
 
+from __future__ import annotations
+
+from typing import Any
+
+from skanticipate._typing import Actions, FilePath
 from skanticipate.anticipators.distilled import DistilledAnticipator
 from skanticipate.networks import AVTHead
 from skanticipate.presets.given import with_given
 from skanticipate.teachers import HistoryTeacher, LanguageTeacher
 from skanticipate.training.schedules import CosineSchedule
 
-_GPT2_DROPOUT = {"layer_dropout": 0.1, "attention_dropout": 0.1}  # Hugging Face's
+# Hugging Face's.
+_GPT2_DROPOUT: dict[str, Any] = {"layer_dropout": 0.1, "attention_dropout": 0.1}
 
-_FINE_TUNING = {
+_FINE_TUNING: dict[str, Any] = {
     "freeze": False,
     "pooling": "first",
     "max_length": 512,
@@ -18,7 +24,9 @@ _FINE_TUNING = {
 }
 
 
-def ghosh2022_egtea(model=None, actions=None, **parameters):
+def ghosh2022_egtea(
+    model: FilePath | None = None, actions: Actions | None = None, **parameters: Any
+) -> DistilledAnticipator:
     """Ghosh et al. on EGTEA Gaze+: a text model teaches AVT.
 
     The student is AVT's head on frame features of 10 steps at 1 per second, the last of
@@ -114,7 +122,9 @@ def ghosh2022_egtea(model=None, actions=None, **parameters):
     return with_given(student, parameters)
 
 
-def ghosh2022_epic55(model=None, actions=None, **parameters):
+def ghosh2022_epic55(
+    model: FilePath | None = None, actions: Actions | None = None, **parameters: Any
+) -> DistilledAnticipator:
     """Ghosh et al. on EPIC-KITCHENS-55: a text model teaches AVT.
 
     The student is AVT's head on frame features of 10 steps at 2 per second, the last of

@@ -1,7 +1,12 @@
 """Tran, Wang, Hoai 2019: a teacher that sees the future, on maps of I3D."""
 
+from __future__ import annotations
+
+from typing import Any
+
 from sklearn.base import clone
 
+from skanticipate._typing import Weights
 from skanticipate.anticipators.distilled import DistilledAnticipator
 from skanticipate.networks import InceptionTail
 from skanticipate.presets.given import also_for_teacher, with_given
@@ -9,7 +14,9 @@ from skanticipate.teachers import RecognitionTeacher
 from skanticipate.training.schedules import MultiStepSchedule, StepSchedule
 
 
-def tran2019_jhmdb(*, weights=None, **parameters):
+def tran2019_jhmdb(
+    *, weights: Weights | None = None, **parameters: Any
+) -> DistilledAnticipator:
     """Tran, Wang, Hoai on JHMDB: student and teacher are the end of I3D.
 
     Both train for 80 epochs by SGD with a rate of 0.01, a tenth of it after 20 epochs,
@@ -67,7 +74,9 @@ def tran2019_jhmdb(*, weights=None, **parameters):
     return with_given(student, also_for_teacher(student, parameters))
 
 
-def tran2019_epic(*, weights=None, **parameters):
+def tran2019_epic(
+    *, weights: Weights | None = None, **parameters: Any
+) -> DistilledAnticipator:
     """Tran, Wang, Hoai on EPIC-KITCHENS-55: the end of I3D on stored maps.
 
     Student and teacher train for 30 epochs by SGD with momentum 0.9 and a weight decay

@@ -1,12 +1,16 @@
 """What all label priors share: a matrix of soft targets and the row of each sample."""
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Hashable
+from typing import Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, _fit_context
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from skanticipate._typing import Labels
 from skanticipate.data.missing import (
     as_column,
     as_list,
@@ -15,6 +19,7 @@ from skanticipate.data.missing import (
     label_codes,
 )
 from skanticipate.data.names import check_rows_alike
+from skanticipate.data.parameters import fit_context
 
 
 class BasePrior(BaseEstimator):
@@ -48,8 +53,10 @@ class BasePrior(BaseEstimator):
 
     _parameter_constraints: dict = {}
 
-    @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, classes, y=None, y_past=None):
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(
+        self, classes: Labels, y: Labels | None = None, y_past: Labels | None = None
+    ) -> Self:
         """Compute `matrix_` for a class set.
 
         Parameters
@@ -79,7 +86,7 @@ class BasePrior(BaseEstimator):
         self.classes_ = classes
         return self
 
-    def rows(self, y, y_past=None):
+    def rows(self, y: Labels, y_past: Labels | None = None) -> np.ndarray:
         """Row of `matrix_` for each sample.   (n,) labels -> (n,) intp.
 
         Parameters
@@ -98,7 +105,9 @@ class BasePrior(BaseEstimator):
         check_rows_alike(y=y, y_past=y_past)
         return class_codes(y, self.classes_)
 
-    def terms(self, y, y_past=None):
+    def terms(
+        self, y: Labels, y_past: Labels | None = None
+    ) -> list[tuple[np.ndarray, np.ndarray, float]]:
         """List of (matrix, rows, weight): the soft targets of samples, unmaterialised.
 
         The soft target of sample i is the sum of `weight * matrix[rows[i]]`.

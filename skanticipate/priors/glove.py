@@ -1,14 +1,20 @@
 """Prior from the meaning of the labels: similarity of word vectors."""
 
+from __future__ import annotations
+
 import os
+from collections.abc import Mapping
 from functools import lru_cache, partial
 from numbers import Real
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.utils._param_validation import HasMethods, StrOptions
 
+from skanticipate._typing import Actions, FilePath
 from skanticipate.data.actions import refuse_ids, verbs_and_nouns, words
 from skanticipate.data.files import file_marks
 from skanticipate.data.missing import number_names
@@ -17,6 +23,9 @@ from skanticipate.data.warn import warn
 from skanticipate.priors.base import BasePrior, normalize_rows
 from skanticipate.priors.labels import verb_noun_rows
 from skanticipate.priors.word_vectors import read_word_vectors
+
+if TYPE_CHECKING:
+    from gensim.models import KeyedVectors
 
 
 class GloVePrior(BasePrior):
@@ -106,13 +115,13 @@ class GloVePrior(BasePrior):
 
     def __init__(
         self,
-        actions=None,
-        vectors=None,
+        actions: Actions | None = None,
+        vectors: FilePath | Mapping[str, ArrayLike] | KeyedVectors | None = None,
         *,
-        similarity="absdot",
-        power=1.0,
-        include_self=True,
-    ):
+        similarity: Literal["absdot", "cosine", "relu", "expcosine"] = "absdot",
+        power: float = 1.0,
+        include_self: bool = True,
+    ) -> None:
         self.actions = actions
         self.vectors = vectors
         self.similarity = similarity

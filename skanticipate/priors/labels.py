@@ -1,11 +1,15 @@
 """Priors from the labels alone: all alike, those that share a word, or given."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.utils._param_validation import HasMethods
 
+from skanticipate._typing import Actions, Labels
 from skanticipate.data.actions import verbs_and_nouns
 from skanticipate.data.missing import as_list, label_codes, number_names, refuse_masked
 from skanticipate.data.names import check_label_names
@@ -37,7 +41,7 @@ class UniformPrior(BasePrior):
     array([[0.5, 0.5]], dtype=float32)
     """
 
-    def rows(self, y, y_past=None):
+    def rows(self, y: Labels, y_past: Labels | None = None) -> np.ndarray:
         """Row of `matrix_` for each sample: always 0.   (n,) labels -> (n,) intp."""
         return np.zeros_like(super().rows(y, y_past))
 
@@ -92,7 +96,9 @@ class VerbNounPrior(BasePrior):
         "include_self": ["boolean"],
     }
 
-    def __init__(self, actions=None, *, include_self=True):
+    def __init__(
+        self, actions: Actions | None = None, *, include_self: bool = True
+    ) -> None:
         self.actions = actions
         self.include_self = include_self
 
@@ -139,7 +145,7 @@ class ArrayPrior(BasePrior):
 
     _parameter_constraints = {"matrix": ["array-like"], "classes": ["array-like"]}
 
-    def __init__(self, matrix, classes):
+    def __init__(self, matrix: ArrayLike, classes: Labels) -> None:
         self.matrix = matrix
         self.classes = classes
 

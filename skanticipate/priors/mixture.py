@@ -1,11 +1,19 @@
 """Several priors at once."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Self
+
 import numpy as np
-from sklearn.base import _fit_context, clone
+from numpy.typing import ArrayLike
+from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
+from skanticipate._typing import Labels
 from skanticipate.data.names import check_rows_alike
 from skanticipate.data.numbers import weights_of
+from skanticipate.data.parameters import fit_context
 from skanticipate.priors.base import BasePrior, check_classes
 
 
@@ -58,12 +66,16 @@ class MixturePrior(BasePrior):
 
     _parameter_constraints = {"priors": [list, tuple], "weights": ["array-like", None]}
 
-    def __init__(self, priors, weights=None):
+    def __init__(
+        self, priors: Sequence[BasePrior], weights: ArrayLike | None = None
+    ) -> None:
         self.priors = priors
         self.weights = weights
 
-    @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, classes, y=None, y_past=None):
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(
+        self, classes: Labels, y: Labels | None = None, y_past: Labels | None = None
+    ) -> Self:
         """Fit a clone of every part.
 
         Parameters
@@ -90,24 +102,26 @@ class MixturePrior(BasePrior):
         return self
 
     @property
-    def keyed_by_label(self):
+    def keyed_by_label(self) -> bool:  # type: ignore[override]  # it follows
         """Whether the row of a sample follows from its own label, in every part."""
         return all(part.keyed_by_label for part in self.priors)
 
     @property
-    def matrix_(self):
+    def matrix_(self) -> np.ndarray:
         """Distribution of each class.   (C, C) float32."""
         check_is_fitted(self)
         self._check_keyed_by_label("matrix_")
         terms = self.terms(self.classes_)
         return sum(np.float32(weight) * matrix[rows] for matrix, rows, weight in terms)
 
-    def rows(self, y, y_past=None):
+    def rows(self, y: Labels, y_past: Labels | None = None) -> np.ndarray:
         """Row of `matrix_` for each sample.   (n,) labels -> (n,) intp."""
         self._check_keyed_by_label("rows")
         return super().rows(y, y_past)
 
-    def terms(self, y, y_past=None):
+    def terms(
+        self, y: Labels, y_past: Labels | None = None
+    ) -> list[tuple[np.ndarray, np.ndarray, float]]:
         """List of (matrix, rows, weight), those of all parts."""
         check_is_fitted(self)
         check_rows_alike(y=y, y_past=y_past)

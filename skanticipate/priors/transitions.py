@@ -1,17 +1,20 @@
 """Priors from the order of actions: what comes before a label, or after the past."""
 
-from collections.abc import Mapping, Set
+from __future__ import annotations
+
+from collections.abc import Sequence
 from functools import partial
 from itertools import compress
 from numbers import Real
+from typing import Literal
 
 import numpy as np
 from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from skanticipate._typing import Actions, Labels
 from skanticipate.data.actions import action_lookup, verb_noun_pairs, warn_of_long_names
 from skanticipate.data.missing import (
-    as_list,
     check_same_kind,
     label_codes,
     label_list,
@@ -22,6 +25,7 @@ from skanticipate.data.names import check_rows_alike
 from skanticipate.data.numbers import Interval
 from skanticipate.data.warn import warn
 from skanticipate.priors.base import BasePrior, class_codes, normalize_rows
+from skanticipate.priors.sequences import checked_sequences
 
 
 class TemporalPrior(BasePrior):
@@ -96,12 +100,12 @@ class TemporalPrior(BasePrior):
 
     def __init__(
         self,
-        direction="predecessor",
-        sequences=None,
+        direction: Literal["predecessor", "successor"] = "predecessor",
+        sequences: Sequence[Labels] | None = None,
         *,
-        strength=0.0,
-        include_self=True,
-    ):
+        strength: float = 0.0,
+        include_self: bool = True,
+    ) -> None:
         self.direction = direction
         self.sequences = sequences
         self.strength = strength
@@ -208,19 +212,25 @@ class TransitionPrior(BasePrior):
         "sequences": ["array-like", None],
     }
 
-    def __init__(self, actions=None, *, strength=100.0, sequences=None):
+    def __init__(
+        self,
+        actions: Actions | None = None,
+        *,
+        strength: float = 100.0,
+        sequences: Sequence[Labels] | None = None,
+    ) -> None:
         self.actions = actions
         self.strength = strength
         self.sequences = sequences
 
-    def rows(self, y, y_past=None):
+    def rows(self, y: Labels, y_past: Labels | None = None) -> np.ndarray:
         """Row of `matrix_` for each sample, by what was seen last.   (n,) intp.
 
         Parameters
         ----------
         y : array-like of shape (n,)
             Labels; all of them must be in `classes_`.
-        y_past : array-like of shape (n,)
+        y_past : array-like of shape (n,), default=None
             The action seen last; None, NaN, "" or -1 where there is none.
 
         Raises
@@ -312,48 +322,6 @@ def _observed_pairs(y, y_past, sequences):
     following = [label for sequence in sequences for label in sequence]
     past = [label for sequence in sequences for label in [None, *sequence][:-1]]
     return past, following
-
-
-def checked_sequences(sequences):
-    """Actions of each video, as lists.
-
-    Raises
-    ------
-    ValueError
-        If they are named, one of them is a single label or has no order, or a label is
-        itself a list.
-    """
-    if isinstance(sequences, Mapping) or hasattr(sequences, "columns"):
-        raise ValueError(
-            "sequences must be a list that holds the list of labels of each video, got "
-            f"a {type(sequences).__name__}: pass its values, list(sequences.values()) "
-            "of a dict, or datasets.label_sequences of a table of segments."
-        )
-    if hasattr(sequences, "groups"):  # of pandas: pairs of name and table
-        raise ValueError(
-            "sequences must be a list that holds the list of labels of each video, got "
-            f"a {type(sequences).__name__}: pass [list(labels) for _, labels in "
-            "table.groupby('video')['action']] of rows in the order of time, or "
-            "datasets.label_sequences of a table of segments."
-        )
-    lists = []
-    for sequence in sequences:
-        is_table = isinstance(sequence, Mapping) or hasattr(sequence, "columns")
-        single = isinstance(sequence, str) or not hasattr(sequence, "__len__")
-        if is_table or single or isinstance(sequence, Set):
-            raise ValueError(
-                "sequences must hold a list of labels for each video, in the order of "
-                f"time, got {sequence!r:.200} in place of such a list: a single "
-                "video is [labels]."
-            )
-        lists.append(as_list(sequence))
-        if any(hasattr(v, "__len__") and not isinstance(v, str) for v in lists[-1]):
-            raise ValueError(
-                "sequences must hold a list of labels for each video, got "
-                f"{lists[-1]!r:.80}, of which one is itself a list or a table: pass "
-                "the labels alone, without the name of the video."
-            )
-    return lists
 
 
 def _checked_pairs(y, y_past):

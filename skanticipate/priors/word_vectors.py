@@ -1,18 +1,26 @@
 """Read the vectors of a few words out of a text file of word vectors."""
 
+from __future__ import annotations
+
 import gzip
 import os
 import zlib
 from codecs import getincrementaldecoder
 from collections import Counter
+from collections.abc import Iterable
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skanticipate._typing import FilePath
 from skanticipate.data.formats import UTF8_MARK, foreign_text
 from skanticipate.data.missing import label_list
+
+if TYPE_CHECKING:
+    from gensim.models import KeyedVectors
 
 _N_PROBED_LINES = 100
 _N_PROBED_BYTES = 4096
@@ -20,7 +28,7 @@ _RATIO, _SMALL = 30, 2**22  # times, and bytes, that an archive may unpack to
 _LONGEST = 2**18  # bytes of a line: some ten thousand numbers
 
 
-def read_word_vectors(path, words):
+def read_word_vectors(path: FilePath, words: Iterable[str]) -> KeyedVectors:
     r"""Read the vectors of some words from a text file, line by line.
 
     Reads the GloVe format (one word and its numbers a line) and the word2vec text

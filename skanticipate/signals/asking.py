@@ -7,6 +7,7 @@ the labelled rows; a `FrozenEstimator` is used as it is. Columns are aligned by 
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn import get_config
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
@@ -14,6 +15,7 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
+from skanticipate._typing import Labels
 from skanticipate.data.leaks import warn_ungrouped
 from skanticipate.data.missing import as_list, label_codes
 from skanticipate.data.names import check_label_names
@@ -79,8 +81,8 @@ class Lesson(NamedTuple):
     teacher: object
     clips: RowView  # (n, ...)
     y: np.ndarray  # (n,)
-    groups: np.ndarray | None = None
-    sample_weight: np.ndarray | None = None
+    groups: Labels | None = None
+    sample_weight: ArrayLike | None = None
     name: str = ""  # for those who follow the training
 
 

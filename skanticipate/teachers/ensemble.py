@@ -1,11 +1,18 @@
 """TeacherEnsemble: several teachers that answer as one."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Self
+
 import numpy as np
-from sklearn.base import BaseEstimator, _fit_context
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import _check_n_features, check_is_fitted
 
+from skanticipate._typing import Labels, Seed
 from skanticipate.data.labels import check_label_array, check_label_kind, labelled_rows
 from skanticipate.data.missing import as_array
 from skanticipate.data.names import (
@@ -16,6 +23,7 @@ from skanticipate.data.names import (
     forget_names,
 )
 from skanticipate.data.numbers import SIZE
+from skanticipate.data.parameters import fit_context
 from skanticipate.data.rows import RowView
 from skanticipate.data.tensors import answers_in_kind, takes_tensors
 from skanticipate.data.validation import (
@@ -103,6 +111,9 @@ class TeacherEnsemble(SaveMixin, TeacherMixin, BaseEstimator):
     (600, 20)
     """
 
+    classes_: np.ndarray
+    teachers_: list[BaseEstimator]
+
     _parameter_constraints = {
         "teachers": [list, tuple],
         "average": [StrOptions({"log_proba", "proba", "max", "attention"})],
@@ -110,15 +121,29 @@ class TeacherEnsemble(SaveMixin, TeacherMixin, BaseEstimator):
         "random_state": ["random_state"],
     }
 
-    def __init__(self, teachers, *, average="log_proba", n_heads=4, random_state=None):
+    def __init__(
+        self,
+        teachers: Sequence[BaseEstimator],
+        *,
+        average: Literal["log_proba", "proba", "max", "attention"] = "log_proba",
+        n_heads: int = 4,
+        random_state: Seed | None = None,
+    ) -> None:
         self.teachers = teachers
         self.average = average
         self.n_heads = n_heads
         self.random_state = random_state
 
     @takes_tensors
-    @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, *, groups=None, sample_weight=None):
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(
+        self,
+        X: Labels,
+        y: Labels,
+        *,
+        groups: Labels | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Fit every member on the same clips.
 
         Parameters
@@ -159,7 +184,7 @@ class TeacherEnsemble(SaveMixin, TeacherMixin, BaseEstimator):
         return self
 
     @answers_in_kind
-    def predict_proba(self, X):
+    def predict_proba(self, X: Labels) -> np.ndarray:
         """Answers of the members as one.
 
         Parameters
@@ -178,7 +203,7 @@ class TeacherEnsemble(SaveMixin, TeacherMixin, BaseEstimator):
         return mean_proba(answers, self.average)
 
     @takes_tensors
-    def predict(self, X):
+    def predict(self, X: Labels) -> np.ndarray:
         """Most probable label of each clip.   (n, ...) -> (n,)."""
         columns = self.predict_proba(X).argmax(axis=1)
         return self.classes_[columns]

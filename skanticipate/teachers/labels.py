@@ -1,8 +1,12 @@
 """What teachers check alike: all that comes with the past actions, and with scores."""
 
+from __future__ import annotations
+
+from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import _num_samples
 
+from skanticipate._typing import Labels
 from skanticipate.data.labels import check_labels
 from skanticipate.data.missing import refuse_masked
 from skanticipate.data.names import check_rows_alike
@@ -39,7 +43,9 @@ def check_labelled(estimator, past_actions, y, groups, sample_weight):
 class TeacherMixin(ClassifierMixin):
     """Of teachers: a score of rows that go together."""
 
-    def score(self, X, y, sample_weight=None):
+    def score(
+        self, X: Labels, y: Labels, sample_weight: ArrayLike | None = None
+    ) -> float:
         """Accuracy.
 
         Parameters

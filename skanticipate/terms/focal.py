@@ -1,12 +1,15 @@
 """FocalLoss: the base term as a decision for each class, in place of cross-entropy."""
 
+from __future__ import annotations
+
 from numbers import Real
 
+import numpy as np
 from sklearn.base import BaseEstimator
 
 from skanticipate.data.numbers import Interval
 from skanticipate.losses import focal_loss
-from skanticipate.terms.labels import LabelTerm, stack_parts
+from skanticipate.terms.labels import LabelTerm, Part, stack_parts
 from skanticipate.terms.objective import joined_weights
 
 
@@ -61,11 +64,17 @@ class FocalLoss(BaseEstimator):
         "alpha": [Interval(Real, 0, 1, closed="both"), None],
     }
 
-    def __init__(self, gamma=2.0, *, alpha=0.25):
+    def __init__(self, gamma: float = 2.0, *, alpha: float | None = 0.25) -> None:
         self.gamma = gamma
         self.alpha = alpha
 
-    def term(self, parts, has, sample_weight, compute):
+    def term(
+        self,
+        parts: list[Part],
+        has: np.ndarray,
+        sample_weight: np.ndarray | None,
+        compute: object,
+    ) -> FocalTerm:
         """Base term of a fit.   -> FocalTerm."""
         return FocalTerm(parts, has, sample_weight, compute, loss=self)
 

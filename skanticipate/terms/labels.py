@@ -20,7 +20,7 @@ class Part(NamedTuple):
     """
 
     table: np.ndarray | None
-    index: np.ndarray
+    index: np.ndarray  # type: ignore[assignment]  # not the method of tuples
     share: float | np.ndarray
     entropy: np.ndarray | None = None
 

@@ -1,13 +1,17 @@
 """MarginalLoss: a label is also a verb and a noun, and each may be right alone."""
 
+from __future__ import annotations
+
 from numbers import Real
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from skanticipate._typing import Actions, Labels
 from skanticipate.data.actions import verbs_and_nouns
 from skanticipate.data.missing import number_names
 from skanticipate.data.numbers import Interval
+from skanticipate.data.samples import Samples
 from skanticipate.losses import marginal_cross_entropy
 from skanticipate.terms.objective import Term, joined_weights, taken
 
@@ -51,12 +55,18 @@ class MarginalLoss(BaseEstimator):
         "noun_weight": [Interval(Real, 0, None, closed="left")],
     }
 
-    def __init__(self, actions=None, *, verb_weight=1.0, noun_weight=1.0):
+    def __init__(
+        self,
+        actions: Actions | None = None,
+        *,
+        verb_weight: float = 1.0,
+        noun_weight: float = 1.0,
+    ) -> None:
         self.actions = actions
         self.verb_weight = verb_weight
         self.noun_weight = noun_weight
 
-    def parts(self, classes):
+    def parts(self, classes: Labels) -> list[tuple[str, float, np.ndarray]]:
         """Name, weight and code of each class, for verbs and for nouns.
 
         Parameters
@@ -82,7 +92,9 @@ class MarginalLoss(BaseEstimator):
         ]
         return [part for part in parts if part[1] > 0]
 
-    def terms(self, samples, classes, compute):
+    def terms(
+        self, samples: Samples, classes: np.ndarray, compute: object
+    ) -> list[MarginalTerm]:
         """Terms of a fit.   -> list of MarginalTerm."""
         codes = samples.codes
         return [

@@ -167,7 +167,9 @@ class Term:
         Numbers that are compared in a row.
     """
 
-    modules = {}  # name -> torch.nn.Module: what is trained beside the network
+    modules: dict[
+        str, torch.nn.Module
+    ] = {}  # name -> torch.nn.Module: what is trained beside the network
     take_futures = None  # samples (B,) -> futures, which a batch must bring along
     take_maps = None  # what reads maps of a teacher, which a batch must bring along
     is_closed = False  # whether it writes `slopes`, or `with_gradient`

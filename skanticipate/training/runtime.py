@@ -11,6 +11,7 @@ import torch
 
 from skanticipate.data.ahead import ReadAhead, takes_time
 from skanticipate.data.device_array import DeviceArray
+from skanticipate.data.parameters import Function
 from skanticipate.data.validation import chunks
 
 # Below this number of parameters a second thread costs more than it brings.
@@ -292,7 +293,7 @@ def global_streams(device):
     return streams
 
 
-def all_or_nothing(fit):
+def all_or_nothing(fit: Function) -> Function:
     """Put the estimator back as it was if `fit` ends in any exception."""
 
     @functools.wraps(fit)
@@ -305,4 +306,4 @@ def all_or_nothing(fit):
             vars(self).update(before)
             raise
 
-    return wrapper
+    return wrapper  # type: ignore[return-value]  # it takes what `fit` takes

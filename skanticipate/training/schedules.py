@@ -1,6 +1,7 @@
 """Learning rates over the epochs, as factors of `lr`."""
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 from numbers import Integral, Real
 
@@ -27,16 +28,18 @@ class Schedule(BaseEstimator):
     [0.5, 0.5, 0.0]
     """
 
-    _parameter_constraints = {"warmup_epochs": [Interval(Real, 0, None, closed="left")]}
+    _parameter_constraints: dict = {
+        "warmup_epochs": [Interval(Real, 0, None, closed="left")]
+    }
 
-    def share(self, epoch, max_epochs):
+    def share(self, epoch: float, max_epochs: float) -> float:
         """Share of `lr` at a point of training.
 
         Parameters
         ----------
         epoch : float
             Epochs done so far; 2.5 is the middle of the third.
-        max_epochs : int
+        max_epochs : float
             Epochs in all.
 
         Returns
@@ -48,7 +51,7 @@ class Schedule(BaseEstimator):
             return epoch / self.warmup_epochs
         return self.decay(epoch, max_epochs)
 
-    def decay(self, epoch, max_epochs):
+    def decay(self, epoch: float, max_epochs: float) -> float:
         """Share of `lr` after the warm-up; for subclasses to write."""
         raise NotImplementedError(f"{type(self).__name__} does not write decay().")
 
@@ -78,12 +81,14 @@ class StepSchedule(Schedule):
         "factor": [Interval(Real, 0, 1, closed="right")],
     }
 
-    def __init__(self, step_size=20, factor=0.1, *, warmup_epochs=0):
+    def __init__(
+        self, step_size: int = 20, factor: float = 0.1, *, warmup_epochs: float = 0
+    ) -> None:
         self.step_size = step_size
         self.factor = factor
         self.warmup_epochs = warmup_epochs
 
-    def decay(self, epoch, max_epochs):
+    def decay(self, epoch: float, max_epochs: float) -> float:
         """Share of `lr` after the warm-up."""
         return float(self.factor ** (epoch // self.step_size))
 
@@ -115,7 +120,13 @@ class MultiStepSchedule(Schedule):
         "factor": [Interval(Real, 0, 1, closed="right")],
     }
 
-    def __init__(self, milestones, factor=0.1, *, warmup_epochs=0):
+    def __init__(
+        self,
+        milestones: Sequence[int],
+        factor: float = 0.1,
+        *,
+        warmup_epochs: float = 0,
+    ) -> None:
         self.milestones = milestones
         self.factor = factor
         self.warmup_epochs = warmup_epochs
@@ -134,7 +145,7 @@ class MultiStepSchedule(Schedule):
                 "once."
             )
 
-    def decay(self, epoch, max_epochs):
+    def decay(self, epoch: float, max_epochs: float) -> float:
         """Share of `lr` after the warm-up."""
         n_passed = sum(epoch >= milestone for milestone in self.milestones)
         return float(self.factor**n_passed)
@@ -156,10 +167,10 @@ class CosineSchedule(Schedule):
     [0.0, 0.5, 1.0, 0.5, 0.0]
     """
 
-    def __init__(self, *, warmup_epochs=0):
+    def __init__(self, *, warmup_epochs: float = 0) -> None:
         self.warmup_epochs = warmup_epochs
 
-    def decay(self, epoch, max_epochs):
+    def decay(self, epoch: float, max_epochs: float) -> float:
         """Share of `lr` after the warm-up."""
         remaining = max(max_epochs - self.warmup_epochs, 1e-12)
         progress = min((epoch - self.warmup_epochs) / remaining, 1.0)
@@ -191,10 +202,10 @@ class StretchedSchedule(Schedule):
         "ratio": [Interval(Real, 0, None, closed="neither")],
     }
 
-    def __init__(self, schedule, ratio):
+    def __init__(self, schedule: Schedule, ratio: float) -> None:
         self.schedule = schedule
         self.ratio = ratio
 
-    def share(self, epoch, max_epochs):
+    def share(self, epoch: float, max_epochs: float) -> float:
         """Share of `lr` at the point of the other schedule."""
         return self.schedule.share(epoch / self.ratio, max_epochs / self.ratio)

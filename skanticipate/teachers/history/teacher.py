@@ -1,19 +1,25 @@
 """HistoryTeacher: reads the labels of the past actions."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 from numbers import Integral, Real
+from typing import Self
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, _fit_context
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 from sklearn.utils import _safe_indexing
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
+from skanticipate._typing import Actions, Labels, Seed
 from skanticipate.data.actions import verbs_and_nouns
 from skanticipate.data.leaks import warn_ungrouped
 from skanticipate.data.missing import label_codes, number_names
 from skanticipate.data.numbers import EPOCHS, N_THREADS, SIZE, STEPS, Interval
+from skanticipate.data.parameters import fit_context
 from skanticipate.data.rows import RowView
 from skanticipate.data.samples import Samples, hold_out
 from skanticipate.estimator.many import fit_jobs, fitted_of
@@ -124,6 +130,11 @@ class HistoryTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator):
     (120, 20)
     """
 
+    classes_: np.ndarray
+    weights_: dict[str, float]
+    models_: dict[str, object]
+    encoder_: HistoryEncoder
+
     _parameter_constraints = {
         "actions": "no_validation",
         "order": [STEPS],
@@ -142,17 +153,17 @@ class HistoryTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator):
 
     def __init__(
         self,
-        actions=None,
+        actions: Actions | None = None,
         *,
-        order=3,
-        hidden_size=128,
-        n_networks=2,
-        max_epochs=10,
-        validation_fraction=0.15,
-        device="auto",
-        n_threads=None,
-        random_state=None,
-    ):
+        order: int = 3,
+        hidden_size: int = 128,
+        n_networks: int = 2,
+        max_epochs: int = 10,
+        validation_fraction: float = 0.15,
+        device: str | torch.device = "auto",
+        n_threads: int | None = None,
+        random_state: Seed | None = None,
+    ) -> None:
         self.actions = actions
         self.order = order
         self.hidden_size = hidden_size
@@ -166,8 +177,15 @@ class HistoryTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator):
     # ---------------------------------------------------------------------- fit
 
     @all_or_nothing
-    @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, past_actions, y, *, groups=None, sample_weight=None):
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(
+        self,
+        past_actions: Labels,
+        y: Labels,
+        *,
+        groups: Labels | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Learn which action follows.
 
         Parameters
@@ -306,7 +324,7 @@ class HistoryTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator):
 
     # ------------------------------------------------------------------ predict
 
-    def predict_proba(self, past_actions):
+    def predict_proba(self, past_actions: Labels) -> np.ndarray:
         """Probability of each action to follow.
 
         Parameters
@@ -331,7 +349,7 @@ class HistoryTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator):
             proba[rows] = answer
         return proba
 
-    def predict(self, past_actions):
+    def predict(self, past_actions: Labels) -> np.ndarray:
         """Most probable label of each row.   (n, L) -> (n,)."""
         check_is_fitted(self)
         codes = self.encoder_.transform(past_actions)

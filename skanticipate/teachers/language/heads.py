@@ -1,13 +1,16 @@
 """Linear heads for action, verb and noun over one vector of a text; their training."""
 
 from functools import partial
+from numbers import Integral, Real
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from sklearn.utils._param_validation import StrOptions
 from torch import nn
 from torch.nn import functional
 
+from skanticipate.data.numbers import Interval
 from skanticipate.data.warn import warn
 from skanticipate.networks.bare import skip_init
 from skanticipate.networks.base import initialize
@@ -17,8 +20,22 @@ from skanticipate.training.batches import Batch, shuffled
 from skanticipate.training.loop import EarlyStopping, Training, initial_state, run
 from skanticipate.training.optimizers import MatrixDecayAdamW
 from skanticipate.training.runtime import Compute, seeded_global_stream
+from skanticipate.training.schedules import Schedule
 from skanticipate.training.scoring import ValidationScore
 from skanticipate.training.step import GradientStep
+
+TRAINING_CONSTRAINTS = {
+    "max_epochs": [Interval(Integral, 1, None, closed="left"), None],
+    "batch_size": [Interval(Integral, 1, None, closed="left"), None],
+    "lr": [Interval(Real, 0, None, closed="neither"), None],
+    "weight_decay": [Interval(Real, 0, None, closed="left"), None],
+    "lr_schedule": [Schedule, None],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+    "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+    "tol": [Interval(Real, 0, None, closed="left")],
+    "class_weight": [dict, StrOptions({"balanced"}), None],
+}
 
 
 class FrozenTexts:

@@ -1,19 +1,23 @@
 """Let a language model read the sentences of a domain before it teaches."""
 
+from __future__ import annotations
+
 import os
 import secrets
 import shutil
 from numbers import Integral, Real
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from sklearn.utils._param_validation import validate_params
+from numpy.typing import ArrayLike
 from torch import nn
 from torch.nn import functional
 
+from skanticipate._typing import FilePath, Seed
 from skanticipate.data.missing import label_list
 from skanticipate.data.numbers import N_THREADS, Interval
+from skanticipate.data.parameters import validate_params
 from skanticipate.estimator.nested import validate_nested
 from skanticipate.teachers.language.embedding import Tokens, check_length, pad, tokenize
 from skanticipate.teachers.language.encoder import load_masked_model, quiet
@@ -45,21 +49,21 @@ from skanticipate.training.seeds import seeds_of
     prefer_skip_nested_validation=True,
 )
 def pretrain_language_model(
-    model,
-    sentences,
-    folder,
+    model: FilePath,
+    sentences: ArrayLike,
+    folder: FilePath,
     *,
-    mask_fraction=0.15,
-    max_epochs=3,
-    batch_size=16,
-    lr=5e-5,
-    weight_decay=0.01,
-    lr_schedule=None,
-    max_length=None,
-    device="auto",
-    n_threads=None,
-    random_state=None,
-):
+    mask_fraction: float = 0.15,
+    max_epochs: int = 3,
+    batch_size: int = 16,
+    lr: float = 5e-5,
+    weight_decay: float = 0.01,
+    lr_schedule: Schedule | None = None,
+    max_length: int | None = None,
+    device: str | torch.device = "auto",
+    n_threads: int | None = None,
+    random_state: Seed | None = None,
+) -> list[dict[str, Any]]:
     """Train a language model to fill in masked words, and write it to a folder.
 
     In every batch 15 % of the tokens are drawn. Of these 80 % are masked, 10 % are

@@ -1,17 +1,24 @@
 """LanguageTeacher: reads the past actions as a text."""
 
+from __future__ import annotations
+
 import os
 from numbers import Integral, Real
+from typing import Any, Literal, Self
 
+import numpy as np
 import torch
-from sklearn.base import BaseEstimator, _fit_context
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
+from skanticipate._typing import Actions, FilePath, Labels, Seed
 from skanticipate.data.leaks import warn_ungrouped
 from skanticipate.data.missing import as_array, number_names
 from skanticipate.data.numbers import N_THREADS, Interval
+from skanticipate.data.parameters import fit_context
 from skanticipate.data.rows import RowView
 from skanticipate.data.samples import Samples, hold_out, weigh_classes
 from skanticipate.estimator.nested import validate_nested
@@ -23,6 +30,7 @@ from skanticipate.teachers.labels import TeacherMixin, check_labelled
 from skanticipate.teachers.language.embedding import TextReader
 from skanticipate.teachers.language.encoder import check_files, model_files
 from skanticipate.teachers.language.heads import (
+    TRAINING_CONSTRAINTS,
     arrays,
     label_parts,
     read_texts,
@@ -150,6 +158,8 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator)
     >>> student.fit(X_past, y, past_actions=past_actions)  # doctest: +SKIP
     """
 
+    classes_: np.ndarray
+
     _parameter_constraints = {
         "model": [str, os.PathLike],
         **HistoryText._parameter_constraints,
@@ -158,16 +168,7 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator)
         "freeze": ["boolean"],
         "pooling": [StrOptions({"mean", "first"})],
         "max_length": [Interval(Integral, 3, None, closed="left"), None],
-        "max_epochs": [Interval(Integral, 1, None, closed="left"), None],
-        "batch_size": [Interval(Integral, 1, None, closed="left"), None],
-        "lr": [Interval(Real, 0, None, closed="neither"), None],
-        "weight_decay": [Interval(Real, 0, None, closed="left"), None],
-        "lr_schedule": [Schedule, None],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "class_weight": [dict, StrOptions({"balanced"}), None],
+        **TRAINING_CONSTRAINTS,
         "device": [str, torch.device],
         "n_threads": [N_THREADS, None],
         "random_state": ["random_state"],
@@ -179,31 +180,31 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator)
 
     def __init__(
         self,
-        model,
-        actions=None,
+        model: FilePath,
+        actions: Actions | None = None,
         *,
-        template="{verb} <v> {noun}",
-        separator=" <a> ",
-        noun_order="head_first",
-        verb_weight=0.15,
-        noun_weight=0.15,
-        freeze=True,
-        pooling="mean",
-        max_length=None,
-        max_epochs=None,
-        batch_size=None,
-        lr=None,
-        weight_decay=None,
-        lr_schedule=None,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=3,
-        tol=1e-4,
-        class_weight=None,
-        device="auto",
-        n_threads=None,
-        random_state=None,
-    ):
+        template: str = "{verb} <v> {noun}",
+        separator: str = " <a> ",
+        noun_order: Literal["head_first", "reading"] = "head_first",
+        verb_weight: float = 0.15,
+        noun_weight: float = 0.15,
+        freeze: bool = True,
+        pooling: Literal["mean", "first"] = "mean",
+        max_length: int | None = None,
+        max_epochs: int | None = None,
+        batch_size: int | None = None,
+        lr: float | None = None,
+        weight_decay: float | None = None,
+        lr_schedule: Schedule | None = None,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 3,
+        tol: float = 1e-4,
+        class_weight: dict[Any, float] | Literal["balanced"] | None = None,
+        device: str | torch.device = "auto",
+        n_threads: int | None = None,
+        random_state: Seed | None = None,
+    ) -> None:
         self.model = model
         self.actions = actions
         self.template = template
@@ -229,8 +230,15 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator)
         self.random_state = random_state
 
     @all_or_nothing
-    @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, past_actions, y, *, groups=None, sample_weight=None):
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(
+        self,
+        past_actions: Labels,
+        y: Labels,
+        *,
+        groups: Labels | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Learn which action follows.
 
         Parameters
@@ -294,14 +302,14 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator)
                 tol=self.tol,
             )
         self.heads_ = arrays(heads.layers)
-        vars(self).pop("encoder_weights_", None)
+        self.__dict__.pop("encoder_weights_", None)
         if not self.freeze:
             self.encoder_weights_ = arrays(reader.encoder.network)
         self.loss_curve_ = [record["loss"] for record in self.history_]
         self.n_iter_ = len(self.history_)
         return self
 
-    def predict_proba(self, past_actions):
+    def predict_proba(self, past_actions: Labels) -> np.ndarray:
         """Probability of each action to follow.
 
         Parameters
@@ -328,7 +336,7 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator)
             logits = vectors @ weight.T + torch.tensor(self.heads_["action.bias"])
             return logits.softmax(-1).numpy()[which]
 
-    def feature_map(self, past_actions):
+    def feature_map(self, past_actions: Labels) -> np.ndarray:
         """Vectors that the heads read.   (n, L) or (n,) -> (n, 1, d)."""
         vectors, which = self._vectors(past_actions)
         return vectors.numpy()[which, None]
@@ -344,7 +352,7 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator)
         with torch_threads(self.n_threads, reader.encoder):
             return reader.embed(rows).cpu(), which
 
-    def predict(self, past_actions):
+    def predict(self, past_actions: Labels) -> np.ndarray:
         """Most probable label of each row.   (n, L) or (n,) -> (n,)."""
         columns = self.predict_proba(past_actions).argmax(axis=1)
         return self.classes_[columns]
