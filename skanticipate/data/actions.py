@@ -80,7 +80,7 @@ def verbs_and_nouns(labels, actions=None):
     """
     pairs = verb_noun_pairs(labels, actions)
     for kind, names in zip(("verb", "noun"), zip(*pairs, strict=True), strict=False):
-        _warn_of_twins(kind, names)
+        warn_of_twins(kind, names)
     if actions is None:
         warn_of_long_names(labels)
     table = np.empty((len(pairs), 2), dtype=object)
@@ -120,7 +120,7 @@ def verb_noun_pairs(labels, actions=None):
     return pairs
 
 
-def _warn_of_twins(kind, names):
+def warn_of_twins(kind, names):
     """Warn of names that look like one, as "Cut" and "cut " do, but count as two."""
     seen = {}
     for name in dict.fromkeys(name for name in names if isinstance(name, str)):

@@ -7,6 +7,7 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import assert_all_finite
 
+from skanticipate.data.actions import warn_of_twins
 from skanticipate.data.missing import (
     as_column,
     check_label_list,
@@ -42,6 +43,8 @@ def check_labels(y, *, classes, unlabeled_label, estimator):
     check_label_kind(labels)
     found, inverse = np.unique(labels, return_inverse=True)
     classes = found if fixed is None else fixed
+    if classes.dtype.kind in "UO":
+        warn_of_twins("label", classes.tolist())
     codes = np.full(len(y), -1, dtype=np.intp)
     codes[labelled] = encode(found, classes, name="y")[inverse]
     if len(classes) < 2:

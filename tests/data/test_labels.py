@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skanticipate import HistoryTeacher, SmoothedAnticipator
+from skanticipate import MLP, HistoryTeacher, SmoothedAnticipator
 from skanticipate.data.labels import (
     check_label_array,
     check_labels,
@@ -200,3 +200,15 @@ def test_codes_are_positions_in_the_classes():
 def test_rows_that_are_dropped_are_told():
     with pytest.warns(UserWarning, match=r"4 rows with y == -1 .* dropped. Set"):
         warn_dropped(4, -1)
+
+
+@pytest.mark.parametrize("twin", ["cut onion ", "Cut onion", "cut  onion"])
+def test_labels_that_look_like_one_are_warned_of(twin):
+    """Two files write one action so, and a fit would learn to tell them apart."""
+    X, y = np.eye(6), ["cut onion", "wash pan", twin] * 2
+    model = SmoothedAnticipator(MLP(2), max_epochs=1, random_state=0)
+    with pytest.warns(
+        UserWarning, match="labels .* differ in nothing but case, spaces"
+    ):
+        model.fit(X, y)
+    assert len(model.classes_) == 3
