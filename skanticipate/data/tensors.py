@@ -7,6 +7,7 @@ from itertools import chain, repeat
 import torch
 
 from skanticipate.data.device_array import DeviceArray, base_of, is_tensor
+from skanticipate.data.parameters import Function
 from skanticipate.data.rows import RowView
 
 _CLIPS = ("X", "X_past", "X_future_unlabeled", "X_val")
@@ -25,7 +26,7 @@ def without_tensor(values, name):
     return RowView(base) if name.rpartition("__")[2] in _CLIPS else base[:]
 
 
-def takes_tensors(method):
+def takes_tensors(method: Function) -> Function:
     """Let a method take tensors, which it sees as arrays and views."""
     names = list(inspect.signature(method).parameters)
 
@@ -36,17 +37,17 @@ def takes_tensors(method):
         kwargs = {name: without_tensor(v, name) for name, v in kwargs.items()}
         return method(*args, **kwargs)
 
-    return wrapper
+    return wrapper  # type: ignore[return-value]  # it takes what the method takes
 
 
-def answers_in_kind(method):
+def answers_in_kind(method: Function) -> Function:
     """Let a method of clips X answer a tensor, on the device of X, where X is one."""
 
     @functools.wraps(method)
     def wrapper(self, X):
         return in_kind(X, method(self, without_tensor(X, "X")))
 
-    return wrapper
+    return wrapper  # type: ignore[return-value]  # it takes what the method takes
 
 
 def in_kind(X, answer):
