@@ -15,7 +15,14 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from skanticipate.data.names import (
+    check_columns_alike,
+    check_order,
+    first_table,
+    row_names,
+)
 from skanticipate.data.numbers import Interval
+from skanticipate.data.places import check_ascending
 from skanticipate.data.validation import check_as_meant
 from skanticipate.preprocessing.frames import PerFrame
 from skanticipate.preprocessing.slices import LastAxisSlice
@@ -194,6 +201,7 @@ class Stream:
         some = next(self._network.parameters())
         self._device = some.device
         self._kind = np.float64 if some.dtype == torch.float64 else np.float32
+        self._videos = None  # their names, where tables have some
         self._states: deque[Any] = deque(maxlen=self._stepper.lag + 1)
         self.reset()
 
@@ -217,9 +225,10 @@ class Stream:
         Raises
         ------
         ValueError
-            If the shape is another, a value is not finite, an `AVTHead` has no
-            positions left, or the model was fitted again. The stream is as it was
-            before the call.
+            If the shape is another, a table names its features otherwise than that
+            of fit or its videos in another order than before, a value is not finite,
+            an `AVTHead` has no positions left, or the model was fitted again. The
+            stream is as it was before the call.
         """
         clips = self._check(X)
         with torch_threads(self._model.n_threads, self._network):
@@ -292,6 +301,8 @@ class Stream:
             raise ValueError(
                 "The model was fitted again after the stream was opened: open another."
             )
+        if type(X) is not np.ndarray:
+            self._check_names(X)
         check_as_meant(X, "X")
         steps = np.asarray(X)
         videos = () if self.n_streams is None else (self.n_streams,)
@@ -312,6 +323,19 @@ class Stream:
         for transformer in self._transformers:
             clips = transformer.transform(clips)
         return self._model._check_like_fit(clips, "X").base
+
+    def _check_names(self, X):
+        """Refuse features named otherwise than in fit, and videos in another order."""
+        if self.n_streams is None and hasattr(X, "columns"):
+            check_ascending(X, "X")  # several steps, the latest last
+        elif self.n_streams is not None and (videos := row_names(X)) is not None:
+            what = "The rows of X, next to those of an earlier step,"
+            check_order(videos, self._videos or videos, what)
+            self._videos = videos
+        is_row = hasattr(X, "index") and not hasattr(X, "columns")  # a Series
+        table = [X] if is_row and not callable(X.index) else first_table(X)
+        first = self._transformers[0] if self._transformers else self._model
+        check_columns_alike(table, getattr(first, "_columns", None), name="X")
 
     def _is_plain(self, X):
         """Whether steps are finite numbers that the network reads: as nearly always."""

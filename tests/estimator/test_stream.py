@@ -5,6 +5,7 @@ import pickle
 import tracemalloc
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
@@ -454,3 +455,44 @@ def test_long_streams_need_no_more_memory(name):
     n_states.append(sum(part.numel() for s in stream._states for part in s))
     assert n_states[0] == n_states[1]
     assert grown < 20_000
+
+
+# ---------------------------------------------------------------- what tables say
+
+
+def named(clip, columns="abcde"):
+    return pd.DataFrame(clip, columns=list(columns))
+
+
+@pytest.mark.parametrize("steps", [[], [PerFrame(StandardScaler())]])
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+def test_tables_name_their_features_as_in_fit(steps):
+    model = make_pipeline(*steps, SmoothedAnticipator(LSTM(6), max_epochs=1))
+    tables = [named(clip) for clip in X]
+    expected = model.fit(tables, y).predict_proba(tables[:2])
+    other = [table[list("edcba")] for table in tables[:2]]
+    one, two = skanticipate.stream(model), skanticipate.stream(model, 2)
+    refused = pytest.raises(ValueError, match="features|columns of X.* another order")
+    for k in range(T):
+        rows = [table.iloc[k] for table in other]
+        for stream, X_k in ((one, rows[0]), (two, rows), (two, pd.DataFrame(rows))):
+            with refused:
+                stream.update(X_k)
+        answer = one.update(tables[0].iloc[k])
+        both = two.update(pd.DataFrame([table.iloc[k] for table in tables[:2]]))
+    close(answer, expected[0])
+    close(both, expected)
+    close(one.reset().update(tables[0]), expected[0])
+    with refused:
+        one.update(other[0])
+    with pytest.raises(ValueError, match="does not rise from step to step"):
+        one.reset().update(tables[0].iloc[::-1])
+
+
+def test_tables_name_their_videos_in_one_order():
+    stream = fitted(LSTM(6)).stream(2)
+    step = pd.DataFrame(X[:2, 0], index=["first", "second"])
+    stream.update(step)
+    with pytest.raises(ValueError, match="rows of X.*earlier step.*another order"):
+        stream.update(step.iloc[::-1])
+    stream.update(step.rename(index={"first": "third"}))  # another video
