@@ -411,7 +411,7 @@ def test_a_memory_map_is_told_by_its_file_and_not_read(tmp_path, monkeypatch):
     os.utime(tmp_path / "X.npy", ns=(1, 1))
     smoothed(checkpoint=folder).fit(np.load(tmp_path / "X.npy", mmap_mode="r"), Y)
     assert n_kept(folder) == 5
-    monkeypatch.setattr(fit_key, "_of_contents", lambda rows: pytest.fail("read"))
+    monkeypatch.setattr(fit_key, "digest_of", lambda rows: pytest.fail("read"))
     model = smoothed(checkpoint=folder)
     fit_key.fit_key(model.fit(mapped, Y), *model._check(mapped, Y, **NOTHING)[:2])
 
