@@ -16,7 +16,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 import onnxruntime
-from common.arguments import plain_parser
+from common.arguments import device_parser
 from common.report import print_header, print_row
 from common.timing import medians
 
@@ -84,7 +84,7 @@ def latency(model, session, clips, rounds):
 
 def main():
     """Print the table."""
-    parser = plain_parser(__doc__)
+    parser = device_parser(__doc__)
     parser.add_argument("--rounds", type=int, default=15)
     args = parser.parse_args()
     networks, n_rows = NETWORKS, 1000
@@ -94,7 +94,9 @@ def main():
     columns = [(f"{t}, native ms", "onnxruntime ms", "ratio") for t in titles]
     print_header("network", "clips", *sum(columns, ()), "largest difference")
     for spec, shape in networks:
-        model = SmoothedAnticipator(spec, max_epochs=1, random_state=0, device="cpu")
+        model = SmoothedAnticipator(
+            spec, max_epochs=1, random_state=0, device=args.device
+        )
         model.fit(clips_of(shape, 100), np.arange(100) % N_CLASSES)
         session, clips = exported(model), clips_of(shape, n_rows)
         cells, gap = [], 0.0

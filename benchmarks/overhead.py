@@ -15,9 +15,9 @@ import warnings
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
-from common.arguments import plain_parser
+from common.arguments import device_parser
 from common.report import print_header, print_row
-from common.timing import cpu_ms, epoch_seconds, medians
+from common.timing import cpu_ms, epoch_seconds, medians, seconds_on
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.neural_network import MLPClassifier
@@ -36,14 +36,15 @@ SIZES = [  # features, hidden units, classes, rows, batch
     (256, 256, 2513, 2560, 128),
 ]
 FIRST_FIT = """
-import time
+import sys, time
 import numpy as np
 from skanticipate import LSTM, SmoothedAnticipator
 
+device = sys.argv[1]
 X, y = np.zeros((50, 4, 8), np.float32), np.arange(50) % 5
 for _ in range(2):
     start = time.perf_counter()
-    SmoothedAnticipator(LSTM(8), max_epochs=1, random_state=0, device="cpu").fit(X, y)
+    SmoothedAnticipator(LSTM(8), max_epochs=1, random_state=0, device=device).fit(X, y)
     print(1e3 * (time.perf_counter() - start))
 """
 
@@ -55,7 +56,7 @@ def data(size):
     return clips, np.arange(n) % n_classes
 
 
-def soft_targets(size, epochs, rounds):
+def soft_targets(size, epochs, rounds, device):
     """Step with hard labels, uniform smoothing and a matrix of the labels."""
     _, hidden, n_classes, n, batch = size
     X, y = data(size)
@@ -73,15 +74,15 @@ def soft_targets(size, epochs, rounds):
                 max_epochs=n_epochs,
                 batch_size=batch,
                 random_state=0,
-                device="cpu",
+                device=device,
             ).fit(X, y)
 
-        return epoch_seconds(fit, epochs) / -(-n // batch)
+        return epoch_seconds(fit, epochs, seconds_on(device)) / -(-n // batch)
 
     return medians(measure, [(0.0, None), (0.2, None), (0.2, given)], rounds)
 
 
-def feature_loss(size, epochs, rounds):
+def feature_loss(size, epochs, rounds, device):
     """Step of a student without and with the default feature loss."""
     _, hidden, _, _, batch = size
     X, y = data(size)
@@ -97,30 +98,30 @@ def feature_loss(size, epochs, rounds):
                 max_epochs=n_epochs,
                 batch_size=batch,
                 random_state=0,
-                device="cpu",
+                device=device,
             ).fit(X, y, X)
 
-        return epoch_seconds(fit, epochs)
+        return epoch_seconds(fit, epochs, seconds_on(device))
 
     return medians(measure, [0.0, 0.1], rounds)
 
 
-def small_calls(rounds):
+def small_calls(rounds, device):
     """A fit of 50 rows and one epoch, and one row predicted, against the peer."""
     X = np.random.default_rng(0).standard_normal((50, 64)).astype(np.float32)
     y = np.arange(50) % 5
     models = [
         MLPClassifier((64,), max_iter=1, random_state=0),
-        SmoothedAnticipator(MLP(64), max_epochs=1, random_state=0, device="cpu"),
+        SmoothedAnticipator(MLP(64), max_epochs=1, random_state=0, device=device),
     ]
     fits = medians(lambda model: cpu_ms(model.fit, X, y), models, rounds)
     rows = medians(lambda model: cpu_ms(model.predict_proba, X[:1]), models, rounds)
     return fits, rows
 
 
-def first_fit_ms():
+def first_fit_ms(device):
     """How much longer the first fit of a process takes than the second."""
-    command = [sys.executable, "-c", FIRST_FIT]
+    command = [sys.executable, "-c", FIRST_FIT, device]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     first, second = map(float, done.stdout.split())
     return first - second
@@ -128,7 +129,7 @@ def first_fit_ms():
 
 def main():
     """Print the tables."""
-    parser = plain_parser(__doc__)
+    parser = device_parser(__doc__)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=7)
     args = parser.parse_args()
@@ -138,17 +139,19 @@ def main():
     sizes = SIZES[: 1 if args.tiny else None]
     print_header("step", "hard labels, us", "uniform", "matrix", "with feature loss")
     for size in sizes:
-        times, ratios = soft_targets(size, args.epochs, args.rounds)
-        _, feature = feature_loss(size, args.epochs, args.rounds)
+        times, ratios = soft_targets(size, args.epochs, args.rounds, args.device)
+        _, feature = feature_loss(size, args.epochs, args.rounds, args.device)
         title = "{}-{}-{}, {}, {}".format(*size)
         shown = [f"{ratio:.2f}x" for ratio in (*ratios[1:], feature[1])]
         print_row(title, f"{1e6 * times[0]:.0f}", *shown)
     print()
     print_header("call", "MLPClassifier", "ours", "ratio")
     calls = ("fit of 50 rows, one epoch, ms", "predict_proba of one row, ms")
-    for title, (times, ratios) in zip(calls, small_calls(args.rounds), strict=True):
+    for title, (times, ratios) in zip(
+        calls, small_calls(args.rounds, args.device), strict=True
+    ):
         print_row(title, f"{times[0]:.2f}", f"{times[1]:.2f}", f"{ratios[1]:.2f}x")
-    extra = np.median([first_fit_ms() for _ in range(args.rounds)])
+    extra = np.median([first_fit_ms(args.device) for _ in range(args.rounds)])
     print(f"\nfirst fit of a process: {extra:.0f} ms more than the second")
 
 

@@ -20,7 +20,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 from common import distilled
-from common.arguments import plain_parser
+from common.arguments import device_parser
 from common.contest import Entry, contest, print_contest, print_contest_header
 from common.products import Products, perceptron, recurrent
 from common.skorch_peer import (
@@ -29,7 +29,7 @@ from common.skorch_peer import (
     perceptron_module,
     skorch_classifier,
 )
-from common.timing import cpu_seconds
+from common.timing import seconds_on
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, GroupKFold
 
@@ -75,7 +75,7 @@ def show(args, title, entries, answer_of):
     answer_of : callable
         What an entry gives -> scores (V,) or probabilities (n, C), to be compared.
     """
-    times, found = contest(entries, cpu_seconds, args.rounds)
+    times, found = contest(entries, seconds_on(args.device), args.rounds)
     ours, others = answer_of(found[0]), {}
     for entry, given in zip(entries[1:], found[1:], strict=True):
         others[entry.name] = ["", ""]
@@ -132,7 +132,9 @@ def show_search(args, task):
         "batch_size": task.batch,
         "max_epochs": args.epochs,
     }
-    ours = SmoothedAnticipator(task.spec, random_state=0, device="cpu", **training)
+    ours = SmoothedAnticipator(
+        task.spec, random_state=0, device=args.device, **training
+    )
     smoothing = SMOOTHING[: args.grid + 1]
     grid = {"smoothing": smoothing, "lr": rates}
     n_epochs = 3 * len(smoothing) * len(rates) * args.epochs
@@ -212,7 +214,7 @@ def show_probes(args):
             weight_decay=decay,
             max_epochs=args.epochs,
             random_state=0,
-            device="cpu",
+            device=args.device,
         )
         for lr, decay in product(rates, decays)
     ]
@@ -227,7 +229,11 @@ def show_probes(args):
 def show_distilled(args):
     """A search over alpha and feature weight, the teacher shared."""
     model = DistilledAnticipator(
-        LSTM(32), max_epochs=args.epochs, batch_size=32, random_state=0, device="cpu"
+        LSTM(32),
+        max_epochs=args.epochs,
+        batch_size=32,
+        random_state=0,
+        device=args.device,
     )
     grid = {name: values[: args.grid + 1] for name, values in distilled.GRID.items()}
     data = distilled.past_and_future(n_videos=args.n // 125)
@@ -271,7 +277,7 @@ def show_cross_fit(args):
             "classes": np.unique(y),
             "batch_size": 32,
             "random_state": 0,
-            "device": "cpu",
+            "device": args.device,
         }
         student = DistilledAnticipator(
             spec,
@@ -305,7 +311,7 @@ JOBS = {
 
 def main():
     """Print the table."""
-    parser = plain_parser(__doc__)
+    parser = device_parser(__doc__)
     parser.add_argument("--jobs", nargs="+", default=list(JOBS), choices=JOBS)
     parser.add_argument("--optimizer", default="sgd", choices=RATES)
     parser.add_argument("--rounds", type=int, default=3)

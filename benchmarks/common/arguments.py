@@ -16,6 +16,13 @@ def plain_parser(doc):
     return parser
 
 
+def device_parser(doc):
+    """Parser of a script that computes on a device: `--tiny`, `--device`."""
+    parser = plain_parser(doc)
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1")
+    return parser
+
+
 def data_parser(doc):
     """Parser of a script that reads public data: `--tiny`, `--data`."""
     parser = plain_parser(doc)

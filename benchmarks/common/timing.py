@@ -54,8 +54,13 @@ def medians(measure, variants, rounds):
     return np.median(times, axis=0), np.median(times / times[:, :1], axis=0)
 
 
-def epoch_seconds(fit, epochs):
-    """CPU seconds of an epoch: a long fit less a short one.
+def seconds_on(device):
+    """Clock of calls that compute on a device: CPU time on a CPU, else wall time."""
+    return cpu_seconds if device == "cpu" else wall_seconds
+
+
+def epoch_seconds(fit, epochs, clock=cpu_seconds):
+    """Seconds of an epoch: a long fit less a short one.
 
     Parameters
     ----------
@@ -63,6 +68,8 @@ def epoch_seconds(fit, epochs):
         Number of epochs -> anything.
     epochs : int
         By how many the long fit is longer than the short one, of one epoch.
+    clock : callable, default=cpu_seconds
+        As `seconds_on` gives it.
     """
-    long, short = (cpu_seconds(fit, n)[0] for n in (1 + epochs, 1))
+    long, short = (clock(fit, n)[0] for n in (1 + epochs, 1))
     return (long - short) / epochs
