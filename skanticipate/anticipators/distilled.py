@@ -315,22 +315,7 @@ class DistilledAnticipator(BaseAnticipator):
                 prior=new_prior(self.prior, self.classes),
                 smoothing=self.smoothing,
             ),
-            FutureSignal(
-                given.X_future_unlabeled,
-                given.teacher_proba,
-                classes=self.classes,
-                teacher=kept_beside(self.teacher, self),
-                default_teacher=partial(teacher_like, self),
-                alignment=self.alignment,
-                alpha=self.alpha,
-                feature_weight=self.feature_weight,
-                teacher_weight=self.teacher_weight,
-                temperature=self.temperature,
-                cross_fit=self.cross_fit,
-                init_from_teacher=self.init_from_teacher,
-                started=self.started_from_teacher_ if self._continues() else None,
-                folder=folder,
-            ),
+            self._future_signal(given, folder),
             TextSignal(
                 given.past_actions,
                 teacher=kept_beside(self.text_teacher, self),
@@ -344,6 +329,24 @@ class DistilledAnticipator(BaseAnticipator):
                 folder=folder,
             ),
         ]
+
+    def _future_signal(self, given, folder):
+        return FutureSignal(
+            given.X_future_unlabeled,
+            given.teacher_proba,
+            classes=self.classes,
+            teacher=kept_beside(self.teacher, self),
+            default_teacher=partial(teacher_like, self),
+            alignment=self.alignment,
+            alpha=self.alpha,
+            feature_weight=self.feature_weight,
+            teacher_weight=self.teacher_weight,
+            temperature=self.temperature,
+            cross_fit=self.cross_fit,
+            init_from_teacher=self.init_from_teacher,
+            started=self.started_from_teacher_ if self._continues() else None,
+            folder=folder,
+        )
 
     def _cache_folder(self):
         if self.teacher_cache is not None and not isinstance(
