@@ -18,7 +18,14 @@ build_meta.build_sdist(folder)
 build_meta.build_wheel(folder)
 """
 PARTS = ["benchmarks", "docs", "examples", "skanticipate", "tests"]
-MADE = {"__pycache__", "_build", "auto_examples", "generated", "output"}
+MADE = {
+    "__pycache__",
+    "_build",
+    "auto_benchmarks",
+    "auto_examples",
+    "generated",
+    "output",
+}
 
 
 def files_of(part):

@@ -1,0 +1,100 @@
+"""Tables of results as csv files, and how the pages show them."""
+
+import importlib
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*.csv"))
+README = (ROOT / "benchmarks" / "README.md").read_text()
+
+PRINTED = """
+| row | top-1 | accuracy over plain | peer / ours | rows |
+|---|---|---|---|---|
+| labels only | 65.5 |  |  | 1,000 |
+| start, soft | 69.5 | +4.6 (0.7 / 0.9)* | 4.39x | 20 |
+| start | 66.0 | -0.1 (1.0 / 0.7) | 14.95x | 3 |
+"""
+WRITTEN = """\
+# python benchmarks/some.py
+row,top-1,accuracy over plain,accuracy over plain: se seeds,\
+accuracy over plain: se clips,accuracy over plain: star,peer / ours [x],rows
+labels only,65.5,,,,,,1000
+"start, soft",69.5,+4.6,0.7,0.9,*,4.39,20
+start,66.0,-0.1,1.0,0.7,,14.95,3
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def on_path():
+    with pytest.MonkeyPatch.context() as patch:
+        for folder in ("benchmarks", "docs/_ext"):
+            patch.syspath_prepend(str(ROOT / folder))
+        yield
+    made = {"common", "benchmark_results", "benchmark_pictures"}
+    for name in [name for name in sys.modules if name.split(".")[0] in made]:
+        del sys.modules[name]
+
+
+def test_a_table_as_it_is_printed_becomes_columns_of_numbers():
+    tables = importlib.import_module("common.tables")
+    assert tables.to_csv(PRINTED, "python benchmarks/some.py") == WRITTEN
+    columns = tables.columns_of(WRITTEN)
+    assert columns["accuracy over plain"][1:] == [4.6, -0.1]
+    assert columns["peer / ours [x]"][1:] == [4.39, 14.95]
+    assert columns["row"] == ["labels only", "start, soft", "start"]
+
+
+def test_and_is_shown_as_it_was_printed():
+    tables = importlib.import_module("common.tables")
+    rule = "| --- | --- | --- | --- | --- |"
+    printed = PRINTED.strip().replace("|---|---|---|---|---|", rule)
+    assert tables.to_markdown(WRITTEN).splitlines() == printed.splitlines()
+
+
+def test_columns_need_names_of_their_own():
+    tables = importlib.import_module("common.tables")
+    with pytest.raises(ValueError, match="a name of its own"):
+        tables.to_csv("| a | a |\n|---|---|\n| 1 | 2 |", "some.py")
+
+
+@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
+def test_files_of_results_say_their_command_and_are_linked_once(path):
+    command = path.read_text().splitlines()[0]
+    script = re.fullmatch(r"# python benchmarks/(\w+\.py).*", command)[1]
+    assert (ROOT / "benchmarks" / script).is_file()
+    assert README.count(f"\n[results/{path.name}](results/{path.name})\n") == 1
+
+
+def test_what_is_linked_is_there():
+    linked = set(re.findall(r"\(results/(\w+)\.csv\)", README))
+    assert linked == {path.stem for path in RESULTS}
+
+
+def test_pages_show_tables_and_pictures_in_place_of_links(tmp_path):
+    pytest.importorskip("matplotlib")
+    results = importlib.import_module("benchmark_results")
+    app, content = type("App", (), {"srcdir": tmp_path}), [README]
+    results.on_include(app, Path("../benchmarks/README.md"), "benchmarks", content)
+    assert "(results/" not in content[0]
+    assert (
+        "| search, LSTM(32), batch 32, sgd | GridSearchCV(ours) | 3.18x |" in content[0]
+    )
+    drawn = {path.stem for path in (tmp_path / "auto_benchmarks").iterdir()}
+    assert drawn == set(re.findall(r"\(auto_benchmarks/(\w+)\.svg\)", content[0]))
+    assert drawn == {"fair_manoeuvres_20", "memory", "searches"}
+
+
+def test_a_picture_shows_the_numbers_of_its_file():
+    pytest.importorskip("matplotlib")
+    pictures = importlib.import_module("benchmark_pictures")
+    [ax] = pictures.searches(ROOT / "benchmarks" / "results").axes
+    shown = {line.get_label(): list(line.get_xdata()) for line in ax.lines[:2]}
+    text = (ROOT / "benchmarks" / "results" / "searches.csv").read_text()
+    by_hand = [
+        float(number) for number in re.findall(r"GridSearchCV\(skorch\),([\d.]+)", text)
+    ]
+    assert shown["skorch, one by one"] == by_hand
