@@ -5,6 +5,7 @@ from numbers import Real
 
 import numpy as np
 import pytest
+import torch
 
 from skanticipate import (
     LSTM,
@@ -30,6 +31,13 @@ from skanticipate.datasets import (
     read_npy,
     trimmed_pairs,
     unlabeled_pairs,
+)
+from skanticipate.losses import (
+    direct_loss,
+    distillation_kl,
+    focal_loss,
+    teacher_pooled,
+    weakly_aligned_loss,
 )
 
 HUGE = [2**62, 10**30, 10**400]
@@ -165,12 +173,35 @@ def test_weights_that_torch_cannot_count_are_too_many():
 
 def test_a_whole_number_that_is_no_float():
     weight = Interval(Real, 0, None, closed="left")
-    assert weight.is_satisfied_by(1e308) and not weight.is_satisfied_by(10**400)
+    for number in (1e308, np.float32(2), np.float16(2), np.int8(2), 10**308):
+        assert weight.is_satisfied_by(number)
+    assert not weight.is_satisfied_by(10**400)
     for name in ("alpha", "temperature", "text_temperature"):
         with refused(name):
             DistilledAnticipator(**{name: 1e300}).fit(np.eye(4), [0, 1, 0, 1])
     with refused("teacher_weight"):
         DistilledAnticipator(teacher_weight=10**400).fit(np.eye(4), [0, 1, 0, 1])
+
+
+@pytest.mark.parametrize("number", [1e30, 10**30, 10**400, np.inf, np.nan, -1, "a"])
+def test_factors_of_losses(number):
+    logits, proba = torch.zeros(2, 3), torch.full((2, 3), 1 / 3)
+    maps = torch.ones(2, 2, 3)
+    for call in (
+        lambda: focal_loss(logits, proba, gamma=number),
+        lambda: focal_loss(logits, proba, alpha=number),
+        lambda: distillation_kl(logits, proba, temperature=number),
+        lambda: weakly_aligned_loss(maps, maps, alpha=number),
+        lambda: teacher_pooled(maps, alpha=number),
+        lambda: direct_loss(maps, maps, delta=number),
+    ):
+        with pytest.raises(ValueError, match="(gamma|alpha|temperature|delta) must be"):
+            call()
+
+
+def test_the_largest_temperature_is_finite():
+    logits, proba = torch.eye(4, 3), torch.eye(4, 3).softmax(1)
+    assert torch.isfinite(distillation_kl(logits, proba, temperature=1e15))
 
 
 @pytest.mark.parametrize("number", HUGE, ids=len_of)

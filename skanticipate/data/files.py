@@ -1,6 +1,7 @@
 """What tells that a file is still the one that was read, and still whole."""
 
 import contextlib
+import hashlib
 import os
 
 import numpy as np
@@ -17,6 +18,26 @@ def file_marks(path):
         os.fsync(file.fileno())
     stat = os.stat(path)
     return stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+
+
+_N_PIECES, _PIECE = 64, 4096  # and bytes of each
+
+
+def pieces_hash(path, start, n_bytes):
+    """Hash of some pieces of a part of a file, its first and last bytes among them.
+
+    Of up to 256 KiB it is that of all bytes. What a map has changed gets into the file
+    before, and a later change gets a date of its own.
+    """
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        with contextlib.suppress(OSError):
+            os.fsync(file.fileno())
+        last = max(0, n_bytes - _PIECE)
+        for number in range(_N_PIECES):
+            file.seek(start + last * number // (_N_PIECES - 1))
+            digest.update(file.read(min(_PIECE, n_bytes)))
+    return digest.hexdigest()
 
 
 def check_whole_map(array):

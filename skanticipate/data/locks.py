@@ -11,6 +11,10 @@ except ImportError:  # Windows
     import msvcrt
 
 
+# Through a link, a file would be made somewhere else.
+_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+
+
 @contextmanager
 def locked(path):
     """Hold the lock of a file, which is made, and gone when nobody needs it.
@@ -38,7 +42,7 @@ def locked(path):
 
 def _open_and_lock(path):
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = os.open(path, _FLAGS, 0o666)
         try:
             _lock(descriptor)
             if _is_there(path, descriptor):

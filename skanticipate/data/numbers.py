@@ -1,6 +1,5 @@
 """What parameters that are numbers may be."""
 
-import math
 import sys
 from collections.abc import Mapping, Set
 from numbers import Integral, Real
@@ -27,11 +26,8 @@ class Interval(_param_validation.Interval):
         """Whether a value is such a number, and a float if that is what it becomes."""
         if isinstance(val, bool) or not super().is_satisfied_by(val):
             return False
-        return (
-            self.type is Integral
-            or abs(val) <= sys.float_info.max
-            or abs(val) == math.inf
-        )
+        becomes_float = self.type is Real and isinstance(val, Integral)
+        return not becomes_float or abs(int(val)) <= sys.float_info.max
 
 
 def check_count(value, name):
@@ -131,8 +127,8 @@ DEPTH = Interval(Integral, 1, 1000, closed="both")
 # Of epochs, and numbers of frames, which floats hold too.
 EPOCHS = Interval(Integral, 1, 2**53, closed="both")
 FRAME = Interval(Integral, 0, 2**53, closed="both")
-# By which scores are multiplied or divided: float32 holds it.
-FACTOR = Interval(Real, 0, 1e30, closed="right")
+# By which scores are multiplied or divided: float32 holds their squares.
+FACTOR = Interval(Real, 0, 1e15, closed="right")
 # Seconds, and frames of one: thirty years, of which 64 bits count the frames.
 SECONDS = Interval(Real, 0, 1e9, closed="both")
 DURATION = Interval(Real, 0, 1e9, closed="right")

@@ -33,7 +33,7 @@ def whole_file(path):
     OSError
         If it cannot be written, as on a full disk: names `path`. The old file is there.
     """
-    target = os.path.realpath(path)
+    target = os.path.realpath(os.fsdecode(path))
     folder = os.path.dirname(target)
     mode = _mode_of(path, target)
     unfinished = unfinished_name(folder)

@@ -194,7 +194,7 @@ class _Object(dict):
 
 
 def _read(path):
-    if not Path(path).exists():
+    if not Path(path).is_file():  # of a device there may be no end
         raise FileNotFoundError(f"There is no file {path}.")
     with open(path, encoding="utf-8") as file:
         try:

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
 
 from skanticipate._version import __version__
+from skanticipate.data.files import pieces_hash
 from skanticipate.data.rows import RowView, mapped_file
 from skanticipate.data.validation import chunks
 from skanticipate.data.warn import warn
@@ -113,7 +114,8 @@ def fit_key(estimator, samples, validation, shared=None):
     """Digests of all that the fit of an anticipator depends on, by what they are of.
 
     They are the same in every process. A memory map is told by the name, size and time
-    of its file and its place therein, and is not read; other arrays by what they hold.
+    of its file, its place therein and some pieces of it, and is not read; other arrays
+    by what they hold.
 
     Parameters
     ----------
@@ -176,8 +178,10 @@ def _of_rows(rows, shared):
     place = mapped_file(rows)
     if place is not None and _OF_JOBLIB not in os.fspath(place[0]):
         path, start = os.path.abspath(place[0]), place[1]
+        # Another file may have the same size and the date that it was given.
+        pieces = pieces_hash(path, start, rows.base.nbytes)
         status = os.stat(path)
-        marks = [path, status.st_size, status.st_mtime_ns, start]
+        marks = [path, status.st_size, status.st_mtime_ns, start, pieces]
         return describe([marks, rows.base.shape, str(rows.dtype), rows.rows]).hex()
     if shared is None or type(rows.base) is not np.ndarray:
         return digest_of(rows)

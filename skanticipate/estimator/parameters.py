@@ -112,7 +112,7 @@ _SHARED = {
         not trained again, so that a search does only what is missing. The same is a fit
         of equal data, parameters, seed, versions and code of classes of your own; a
         class of a notebook has no file, and then nothing is kept, with a warning. A
-        memory map is told by its file, size, time and place, and not read for it. A
+        memory map is told by its file, size, time, place and 64 pieces of it. A
         `RecognitionTeacher` keeps its fits in the folder of its student; other teachers
         are fitted again. Of two processes with the same fit the second waits. Needs an
         integer `random_state` and no `warm_start`. What a callback ends early counts as

@@ -13,6 +13,7 @@ from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
+import torch
 from sklearn.base import BaseEstimator
 
 from skanticipate.data.files import file_marks
@@ -70,6 +71,7 @@ def surroundings(value):
         "streams": [part.get_state() for part in inside if _is_stream(part)],
         "others": [part._depends_on() for part in inside if _tells_more(part)],
         "beside": [_beside(part) for part in inside],
+        "dtype": str(torch.get_default_dtype()),  # in which weights are drawn
     }
     edited = [name for name, digest in code.items() if not _runs(name, digest)]
     return found, [f"{name} was edited since it was imported" for name in edited]

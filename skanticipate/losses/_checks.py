@@ -1,6 +1,5 @@
 """What the losses demand of their arguments, in the words a caller reads."""
 
-import math
 from numbers import Real
 from typing import Literal, get_args
 
@@ -9,6 +8,7 @@ import torch
 Form = Literal["huber", "squared"]
 Reduction = Literal["mean", "sum", "none"]
 OfRows = Literal["mean", "none"]  # of losses that are no sums over positions
+LARGEST = 1e15  # number by which scores are multiplied: float32 holds its square
 FORMS, REDUCTIONS, OF_ROWS = map(get_args, (Form, Reduction, OfRows))
 
 
@@ -20,15 +20,18 @@ def check_option(name, value, options):
 
 
 def is_finite(value):
-    """Whether a value is a finite number, as True and False are none."""
+    """Whether a value is a number that float32 can multiply by, no truth value."""
     is_number = isinstance(value, Real) and not isinstance(value, bool)
-    return is_number and math.isfinite(value)
+    return is_number and -LARGEST <= value <= LARGEST
 
 
 def check_positive(name, value):
-    """Raise unless the value is a finite number above 0."""
+    """Raise unless the value is such a number above 0."""
     if not (is_finite(value) and value > 0):
-        raise ValueError(f"{name} must be a finite number above 0, got {value!r}.")
+        raise ValueError(
+            f"{name} must be a finite number above 0, got {value!r:.40}: "
+            f"at most {LARGEST:g}."
+        )
 
 
 def check_maps(student, teacher):

@@ -4,7 +4,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from skanticipate.losses._checks import OF_ROWS, OfRows, check_option
+from skanticipate.losses._checks import (
+    LARGEST,
+    OF_ROWS,
+    OfRows,
+    check_option,
+    is_finite,
+)
 
 
 def focal_loss(
@@ -48,7 +54,8 @@ def focal_loss(
     Raises
     ------
     ValueError
-        If the shapes do not fit, or the reduction is unknown.
+        If the shapes do not fit, gamma is negative or not finite, alpha is not in
+        [0, 1], or the reduction is unknown.
 
     Notes
     -----
@@ -72,6 +79,7 @@ def focal_loss(
     tensor(1.1032)
     """
     check_option("reduction", reduction, OF_ROWS)
+    _check_factors(gamma, alpha)
     wanted = (logits.shape[0], logits.shape[-1])[: targets.ndim]
     if logits.ndim not in (2, 3) or tuple(targets.shape) != wanted:
         raise ValueError(
@@ -89,6 +97,16 @@ def focal_loss(
     if losses.ndim == 2:
         losses = losses.mean(1)
     return losses.mean() if reduction == "mean" else losses
+
+
+def _check_factors(gamma, alpha):
+    if not (is_finite(gamma) and gamma >= 0):
+        raise ValueError(
+            f"gamma must be a finite number not below 0, got {gamma!r:.40}: at most "
+            f"{LARGEST:g}."
+        )
+    if alpha is not None and not (is_finite(alpha) and 0 <= alpha <= 1):
+        raise ValueError(f"alpha must be None or from 0 to 1, got {alpha!r:.40}.")
 
 
 def _decisions(logits, targets, gamma, alpha):

@@ -11,6 +11,7 @@ from torch.nn import functional
 from skanticipate.losses._attention import Chunk, Workspace, self_attention
 from skanticipate.losses._checks import (
     FORMS,
+    LARGEST,
     REDUCTIONS,
     Form,
     Reduction,
@@ -311,7 +312,7 @@ def _scale_of_attention(alpha, maps):
         return 1 / math.sqrt(maps.shape[2])
     if not (is_finite(alpha) and alpha >= 0):
         raise ValueError(
-            f"alpha must be None or a finite number not below 0, got {alpha!r}: None "
-            "is 1 / sqrt(d)."
+            f"alpha must be None or a finite number not below 0, got {alpha!r:.40}: "
+            f"None is 1 / sqrt(d), and {LARGEST:g} the most."
         )
     return float(alpha)

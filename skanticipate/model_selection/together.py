@@ -216,7 +216,12 @@ def _as_view(X, candidates):
 
 
 def _take_over(search, found):
-    """Set the fitted attributes that another search found."""
+    """Set the fitted attributes that another search found.
+
+    An earlier best estimator goes: it would stand beside results that are not its own
+    where the last fit is interrupted, or not wanted.
+    """
+    vars(search).pop("best_estimator_", None)
     for name in ("cv_results_", "multimetric_", "best_index_", "best_score_"):
         if hasattr(found, name):
             setattr(search, name, getattr(found, name))

@@ -7,7 +7,7 @@ from numbers import Real
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from skanticipate.data.numbers import Interval
+from skanticipate.data.numbers import FACTOR, Interval
 from skanticipate.losses import focal_loss
 from skanticipate.terms.labels import LabelTerm, Part, stack_parts
 from skanticipate.terms.objective import joined_weights
@@ -60,7 +60,7 @@ class FocalLoss(BaseEstimator):
     """
 
     _parameter_constraints = {
-        "gamma": [Interval(Real, 0, None, closed="left")],
+        "gamma": [Interval(Real, 0, FACTOR.right, closed="both")],
         "alpha": [Interval(Real, 0, 1, closed="both"), None],
     }
 

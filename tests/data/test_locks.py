@@ -41,6 +41,14 @@ def test_an_error_inside_frees_it(tmp_path):
             raise KeyError
 
 
+@pytest.mark.skipif(os.name != "posix", reason="links need rights elsewhere")
+def test_no_file_is_made_through_a_link(tmp_path):
+    (tmp_path / "a.lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match=r"a\.lock"), locked(tmp_path / "a.lock"):
+        pass
+    assert not (tmp_path / "elsewhere").exists()
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 def test_the_lock_of_a_process_that_was_killed_blocks_nobody(tmp_path):
     path, context = tmp_path / "a.lock", multiprocessing.get_context("fork")

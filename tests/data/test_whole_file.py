@@ -119,6 +119,12 @@ def test_an_error_of_the_disk_names_the_file_and_keeps_its_kind(tmp_path, monkey
     assert path.read_bytes() == OLD
 
 
+def test_a_name_in_bytes(tmp_path):
+    with whole_file(os.fsencode(tmp_path / "a")) as write:
+        write(b"new")
+    assert (tmp_path / "a").read_bytes() == b"new"
+
+
 def test_an_error_of_the_caller_is_left_as_it_is(tmp_path):
     error = OSError(errno.EIO, "of what is read meanwhile")
     with pytest.raises(OSError, match="^.Errno 5. of what is read meanwhile$"):

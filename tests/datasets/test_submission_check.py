@@ -187,6 +187,12 @@ def test_what_is_no_json_is_named(path, content):
         validate_submission(path)
 
 
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no such device")
+def test_a_device_is_no_file():
+    with pytest.raises(FileNotFoundError, match="There is no file /dev/zero"):
+        validate_submission("/dev/zero")
+
+
 def test_other_bad_requests(path):
     with pytest.raises(FileNotFoundError, match=r"There is no file .*test\.json"):
         validate_submission(path)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from in_fork import in_fork
 from interrupted import (
     CLIPS,
@@ -382,6 +383,17 @@ def test_a_fit_with_metadata_routing_is_another_entry(tmp_path):
     assert n_kept(tmp_path) == 2
 
 
+def test_a_fit_with_weights_drawn_in_another_type_is_another_entry(tmp_path):
+    try:
+        for dtype in (torch.float32, torch.float64, torch.float64):
+            torch.set_default_dtype(dtype)
+            kept = bits(smoothed(checkpoint=tmp_path).fit(X, Y))
+            assert kept == bits(smoothed().fit(X, Y))
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert n_kept(tmp_path) == 2
+
+
 def test_what_changes_no_bit_is_the_same_fit(tmp_path, capsys):
     for options in ({}, {"verbose": 1}, {"checkpoint_every": 7}, {"device": "cpu"}):
         smoothed(checkpoint=tmp_path, **options).fit(X.copy(), Y.tolist())
@@ -414,6 +426,18 @@ def test_a_memory_map_is_told_by_its_file_and_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr(fit_key, "digest_of", lambda rows: pytest.fail("read"))
     model = smoothed(checkpoint=folder)
     fit_key.fit_key(model.fit(mapped, Y), *model._check(mapped, Y, **NOTHING)[:2])
+
+
+def test_a_file_that_was_replaced_by_one_of_the_same_size_and_date(tmp_path):
+    path, other = tmp_path / "X.npy", tmp_path / "other.npy"
+    np.save(path, X)
+    model = smoothed(checkpoint=tmp_path / "kept")
+    model.fit(np.load(path, mmap_mode="r"), Y)
+    np.save(other, X[::-1])
+    os.utime(other, ns=(1, path.stat().st_mtime_ns))
+    os.replace(other, path)
+    expected = bits(smoothed().fit(X[::-1], Y))
+    assert bits(model.fit(np.load(path, mmap_mode="r"), Y)) == expected
 
 
 NOTHING = dict.fromkeys(

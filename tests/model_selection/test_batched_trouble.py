@@ -212,6 +212,21 @@ class Listens:
         pass
 
 
+def test_the_best_of_an_earlier_search_is_not_the_best_of_the_last(monkeypatch):
+    search = BatchedGridSearchCV(MODEL, {"lr": [0.1]}, cv=2).fit(X, Y)
+    search.set_params(param_grid={"lr": [0.2]})
+    monkeypatch.setattr(together, "_refit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        search.fit(X, Y)
+    assert search.best_params_ == {"lr": 0.2} and not hasattr(search, "best_estimator_")
+    search = BatchedGridSearchCV(MODEL, {"lr": [0.3]}, cv=2, refit=False).fit(X, Y)
+    assert not hasattr(search, "best_estimator_")
+
+
+def interrupted(*args):
+    raise KeyboardInterrupt
+
+
 def test_a_generator_falls_back_and_says_so():
     model = clone(MODEL).set_params(random_state=np.random.RandomState(0))
     theirs = GridSearchCV(model, GRID, cv=2).fit(X, Y)
