@@ -1,6 +1,7 @@
 """Anticipation while a video goes on: one step in, probabilities out."""
 
 from collections import deque
+from math import isfinite
 from numbers import Integral
 
 import numpy as np
@@ -207,9 +208,9 @@ class Stream:
             positions left, or the model was fitted again. The stream is as it was
             before the call.
         """
-        clips = self._check(X)
+        clips, is_plain = self._check(X)
         with torch_threads(self._model.n_threads, self._network):
-            states = self._read(clips)
+            states = self._read(clips, is_plain)
             proba = self._answer(states[0])
         self._states = states
         return proba
@@ -255,12 +256,17 @@ class Stream:
         return self
 
     def _check(self, X):
-        """Steps as clips, transformed and checked.   -> ndarray (n, k, ...)."""
+        """Steps as clips, transformed and checked, and whether they are plain.
+
+        -> ndarray (n, k, ...), bool
+        """
         if self._model.network_ is not self._fitted:
             raise ValueError(
                 "The model was fitted again after the stream was opened: open another."
             )
-        check_as_meant(X, "X")
+        is_plain = self._is_plain(X)
+        if not is_plain:
+            check_as_meant(X, "X")
         steps = np.asarray(X)
         videos = () if self.n_streams is None else (self.n_streams,)
         one_step = *videos, *self._step_shape
@@ -275,11 +281,11 @@ class Stream:
                     f"{one_step}, and k steps ({several})."
                 )
         clips = steps.reshape(self.n_streams or 1, n_steps, *self._step_shape)
-        if self._is_plain(X):
-            return clips
+        if is_plain:
+            return clips, True
         for transformer in self._transformers:
             clips = transformer.transform(clips)
-        return self._model._check_like_fit(clips, "X").base
+        return self._model._check_like_fit(clips, "X").base, False
 
     def _is_plain(self, X):
         """Whether steps are finite numbers that the network reads: as nearly always."""
@@ -287,14 +293,16 @@ class Stream:
             return False
         if X.dtype.kind != "f" or not X.size:
             return False
-        with np.errstate(over="ignore", invalid="ignore"):
-            return bool(np.isfinite(X.sum()))
+        numbers = X.reshape(-1)
+        return isfinite(numbers.dot(numbers))  # which warns of nothing, unlike a sum
 
-    def _read(self, clips):
+    def _read(self, clips, all_real):
         """States after all steps, of the past no more than is needed."""
-        clips = np.ascontiguousarray(clips, self._kind)
-        clips = torch.from_numpy(clips).to(self._device)
-        steps, real = self._stepper.steps(clips)  # (n, k, e), (n, k)
+        clips = np.array(clips, self._kind, order="C")  # not the user's own
+        clips = torch.from_numpy(clips)
+        if self._device.type != "cpu":
+            clips = clips.to(self._device)
+        steps, real = self._stepper.steps(clips, all_real)  # (n, k, e), (n, k)
         if real is not None and bool(real.all()):
             real = None
         n_more = steps.shape[1] if real is None else real.sum(1)
@@ -307,5 +315,8 @@ class Stream:
 
     def _answer(self, state):
         """Probabilities that a state stands for."""
-        proba = self._model._normalised(self._stepper.scores(state).cpu()).numpy()
+        scores = self._stepper.scores(state).cpu()
+        proba = torch.softmax(self._model._adjusted(scores), -1).numpy()
+        if np.isnan(proba[:, 0]).any():
+            self._model._normalised(scores)  # which says what to do
         return proba[0] if self.n_streams is None else proba

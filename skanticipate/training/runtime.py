@@ -104,9 +104,8 @@ def clip_reader(rows, *, dtype, device):
     return take
 
 
-@contextmanager
 def torch_threads(n_threads, network=None):
-    """Let torch use so many threads in this thread of Python, then as before.
+    """Context: so many threads of torch in this thread of Python, then as before.
 
     None means one for small networks, and where there is none: on a shared machine the
     threads of a small product wait for each other far longer than they compute. In a
@@ -115,8 +114,7 @@ def torch_threads(n_threads, network=None):
     """
     if _forked or (n_threads is None and _size(network) < _SMALL_NETWORK):
         n_threads = 1
-    with _region(n_threads):
-        yield
+    return _Region(n_threads)
 
 
 def _size(network):
@@ -135,30 +133,37 @@ def callers_threads():
     Not in a forked child, where more than one thread would wait for ever.
     """
     inside = _number_around() is not None and not _forked
-    return _region(None) if inside else nullcontext()
+    return _Region(None) if inside else nullcontext()
 
 
-@contextmanager
-def _region(n_threads):
-    """Set a number; None means that outside of all regions."""
-    global _n_computing, _threads_outside
-    around = _number_around()
-    with _THREAD_COUNT:
-        # What torch gives to a new thread of Python is what was set last, anywhere:
-        # only the first to come in sees the user's number.
-        if _n_computing == 0:
-            _threads_outside = torch.get_num_threads()
-        inside = n_threads or _threads_outside
-        torch.set_num_threads(inside)  # first: where it raises there is no region
-        _n_computing += around is None
-        _REGION.n_threads = inside
-    try:
-        yield
-    finally:
+class _Region:
+    """Context with a number of threads; None means that outside of all regions.
+
+    A class, as two generators take a tenth of the time of a step of a stream.
+    """
+
+    def __init__(self, n_threads):
+        self.n_threads = n_threads
+
+    def __enter__(self):
+        global _n_computing, _threads_outside
+        self.around = _number_around()
         with _THREAD_COUNT:
-            _n_computing -= around is None
-            _REGION.n_threads = around
-            torch.set_num_threads(around or _threads_outside)
+            # What torch gives to a new thread of Python is what was set last, anywhere:
+            # only the first to come in sees the user's number.
+            if _n_computing == 0:
+                _threads_outside = torch.get_num_threads()
+            inside = self.n_threads or _threads_outside
+            torch.set_num_threads(inside)  # first: where it raises there is no region
+            _n_computing += self.around is None
+            _REGION.n_threads = inside
+
+    def __exit__(self, *error):
+        global _n_computing
+        with _THREAD_COUNT:
+            _n_computing -= self.around is None
+            _REGION.n_threads = self.around
+            torch.set_num_threads(self.around or _threads_outside)
 
 
 def _number_around():
