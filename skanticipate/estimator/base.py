@@ -8,6 +8,7 @@ from sklearn.base import _fit_context
 from sklearn.utils.metadata_routing import UNUSED
 
 from skanticipate.estimator import callbacks
+from skanticipate.estimator.alike import check_ranks_alike
 from skanticipate.estimator.checking import FitChecks
 from skanticipate.estimator.epoch_score import EpochScore
 from skanticipate.estimator.fit_key import fit_key
@@ -22,6 +23,7 @@ from skanticipate.training.batches import BatchReader, shuffled
 from skanticipate.training.checkpoint import Checkpoint, NoCheckpoint
 from skanticipate.training.loop import EarlyStopping, Training, initial_state, run
 from skanticipate.training.optimizers import make_optimizer
+from skanticipate.training.ranks import is_first
 from skanticipate.training.runtime import (
     Compute,
     all_or_nothing,
@@ -191,6 +193,7 @@ class BaseAnticipator(
         -------
         Prepared
         """
+        check_ranks_alike(self, checked)
         samples, validation, signals, seeds = checked
         compute = Compute.resolve(self.device, self.dtype, self.n_threads, samples.rows)
         network = self._initial_network(seeds["init"], compute)
@@ -341,7 +344,7 @@ class BaseAnticipator(
         }
 
     def _report(self, record):
-        if self.verbose:
+        if self.verbose and is_first():
             epoch, *figures = record.items()
             figures = ", ".join(f"{name} {value:.4g}" for name, value in figures)
             name = f"{who()}: " if who() else ""

@@ -30,14 +30,18 @@ class GradientStep:
     def __call__(self, samples):
         """Update the weights.   -> the terms, as the objective gave them."""
         batch = self.take_batch(samples)  # numbers (B,) -> clips (B, ...) of the device
-        parameters = self.optimizer.parameters
-        terms, gradients = gradients_of(self.network, self.objective, batch, parameters)
+        terms, gradients = self.gradients(batch)
         if terms:  # else no row of the batch has any signal
             with torch.no_grad():
                 if self.max_grad_norm is not None:
                     gradients = clipped(gradients, self.max_grad_norm)
                 self.optimizer.update(gradients)
         return terms
+
+    def gradients(self, batch):
+        """Terms of a batch, and the gradients by all that is trained."""
+        parameters = self.optimizer.parameters
+        return gradients_of(self.network, self.objective, batch, parameters)
 
     def loss(self, means):
         """Objective of an epoch from the mean of each term."""
