@@ -63,6 +63,7 @@ from skanticipate.teachers.history.ngrams import BackOffNGrams
 from skanticipate.teachers.history.templates import ActionTemplates
 from skanticipate.terms.focal import FocalLoss
 from skanticipate.terms.marginals import MarginalLoss
+from skanticipate.training.ranks import data_parallel
 from skanticipate.training.schedules import (
     CosineSchedule,
     MultiStepSchedule,
@@ -115,6 +116,7 @@ __all__ = [
     "VerbNounHead",
     "VerbNounPrior",
     "__version__",
+    "data_parallel",
     "datasets",
     "export_onnx",
     "fit_many",

@@ -21,6 +21,7 @@ HERE = Path(__file__).parent
 OPTIONAL = {
     *("h5py", "huggingface_hub", "lmdb", "matplotlib", "pandas", "pooch", "rich"),
     *("onnx", "onnxruntime", "onnxscript", "tokenizers", "transformers"),
+    *("accelerate", "dask", "distributed", "optuna", "optuna_integration"),
 }
 MISSING = {name for name in OPTIONAL if find_spec(name) is None}
 

@@ -240,7 +240,7 @@ def test_arrays_are_read_without_pickle(name):
 def test_import_leaves_packages_streams_and_threads_alone():
     """Packages that are optional or slow, random streams, numbers of threads."""
     optional = {"matplotlib", "gensim", "pooch", "pandas", "rich", "transformers"}
-    optional |= {"onnx", "onnxscript", "torch._dynamo"}
+    optional |= {"onnx", "onnxscript", "torch._dynamo", "accelerate", "dask"}
     code = (
         # These import pandas and rich themselves, where they are installed.
         "import sys, torch, safetensors.numpy, sklearn.model_selection\n"

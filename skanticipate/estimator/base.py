@@ -15,6 +15,7 @@ from skanticipate._typing import Labels
 from skanticipate.data.parameters import fit_context
 from skanticipate.data.tensors import takes_tensors
 from skanticipate.estimator import callbacks
+from skanticipate.estimator.alike import check_ranks_alike
 from skanticipate.estimator.checking import FitChecks, Given
 from skanticipate.estimator.epoch_score import EpochScore
 from skanticipate.estimator.fit_key import fit_key
@@ -30,6 +31,7 @@ from skanticipate.training.batches import BatchReader, shuffled
 from skanticipate.training.checkpoint import Checkpoint, NoCheckpoint
 from skanticipate.training.loop import EarlyStopping, Training, initial_state, run
 from skanticipate.training.optimizers import make_optimizer
+from skanticipate.training.ranks import is_first
 from skanticipate.training.runtime import (
     Compute,
     all_or_nothing,
@@ -207,6 +209,7 @@ class BaseAnticipator(
         -------
         Prepared
         """
+        check_ranks_alike(self, checked)
         samples, validation, signals, seeds = checked
         compute = Compute.resolve(
             self.device, self.dtype, self.n_threads, self.precision, samples.rows
@@ -368,7 +371,7 @@ class BaseAnticipator(
         }
 
     def _report(self, record):
-        if self.verbose:
+        if self.verbose and is_first():
             epoch, *figures = record.items()
             figures = ", ".join(f"{name} {value:.4g}" for name, value in figures)
             name = f"{who()}: " if who() else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from math import isfinite
 from numbers import Integral
 from typing import Any, Self
 
@@ -230,9 +231,9 @@ class Stream:
             an `AVTHead` has no positions left, or the model was fitted again. The
             stream is as it was before the call.
         """
-        clips = self._check(X)
+        clips, is_plain = self._check(X)
         with torch_threads(self._model.n_threads, self._network):
-            states = self._read(clips)
+            states = self._read(clips, is_plain)
             proba = self._answer(states[0])
         self._states = states
         return proba
@@ -296,14 +297,19 @@ class Stream:
         )
 
     def _check(self, X):
-        """Steps as clips, transformed and checked.   -> ndarray (n, k, ...)."""
+        """Steps as clips, transformed and checked, and whether they are plain.
+
+        -> ndarray (n, k, ...), bool
+        """
         if self._model.network_ is not self._fitted:
             raise ValueError(
                 "The model was fitted again after the stream was opened: open another."
             )
         if type(X) is not np.ndarray:
             self._check_names(X)
-        check_as_meant(X, "X")
+        is_plain = self._is_plain(X)
+        if not is_plain:
+            check_as_meant(X, "X")
         steps = np.asarray(X)
         videos = () if self.n_streams is None else (self.n_streams,)
         one_step = *videos, *self._step_shape
@@ -318,11 +324,11 @@ class Stream:
                     f"{one_step}, and k steps ({several})."
                 )
         clips = steps.reshape(self.n_streams or 1, n_steps, *self._step_shape)
-        if self._is_plain(X):
-            return clips
+        if is_plain:
+            return clips, True
         for transformer in self._transformers:
             clips = transformer.transform(clips)
-        return self._model._check_like_fit(clips, "X").base
+        return self._model._check_like_fit(clips, "X").base, False
 
     def _check_names(self, X):
         """Refuse features named otherwise than in fit, and videos in another order."""
@@ -343,14 +349,16 @@ class Stream:
             return False
         if X.dtype.kind != "f" or not X.size:
             return False
-        with np.errstate(over="ignore", invalid="ignore"):
-            return bool(np.isfinite(X.sum()))
+        numbers = X.reshape(-1)
+        return isfinite(numbers.dot(numbers))  # which warns of nothing, unlike a sum
 
-    def _read(self, clips):
+    def _read(self, clips, all_real):
         """States after all steps, of the past no more than is needed."""
-        clips = np.ascontiguousarray(clips, self._kind)
-        clips = torch.from_numpy(clips).to(self._device)
-        steps, real = self._stepper.steps(clips)  # (n, k, e), (n, k)
+        clips = np.array(clips, self._kind, order="C")  # not the user's own
+        clips = torch.from_numpy(clips)
+        if self._device.type != "cpu":
+            clips = clips.to(self._device)
+        steps, real = self._stepper.steps(clips, all_real)  # (n, k, e), (n, k)
         if real is not None and bool(real.all()):
             real = None
         n_more = steps.shape[1] if real is None else real.sum(1)

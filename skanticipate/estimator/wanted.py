@@ -158,10 +158,19 @@ def _numbers_of_rows(rows, by_row, k):
 
 def _cut(by_row, rows):
     """Rows of all that has as many.   -> X, y, dict of the others."""
-    if rows is not None:
-        by_row = {name: _rows_of(values, rows) for name, values in by_row.items()}
-    others = dict(by_row)
+    if rows is None:  # another process opens a map that it is given as a view
+        others = {name: _viewed(values) for name, values in by_row.items()}
+    else:
+        others = {name: _rows_of(values, rows) for name, values in by_row.items()}
     return others.pop("X_past"), others.pop("y", None), others
+
+
+def _viewed(values):
+    return RowView(values) if _is_map(values) else values
+
+
+def _is_map(values):
+    return isinstance(values, np.memmap) and values.ndim > 1 and values.size > 0
 
 
 def _rows_of(values, rows):

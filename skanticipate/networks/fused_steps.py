@@ -17,10 +17,10 @@ class FusedStepper(Stepper):
             RollingStepper(branch, stage, n_stages) for branch in network.branches
         ]
 
-    def steps(self, clips):
+    def steps(self, clips, all_real=False):
         """What each branch reads, side by side; a step is missing for all or none."""
         found = [
-            branch.steps(clips[..., columns])
+            branch.steps(clips[..., columns], all_real)
             for branch, columns in zip(self.branches, self.network.slices, strict=True)
         ]
         return torch.cat([steps for steps, _ in found], -1), found[0][1]

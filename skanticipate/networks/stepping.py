@@ -24,9 +24,14 @@ class Stepper:
         self.network = network
         self.lag = n_stages - 1 - stage  # steps that the answering stage lies back
 
-    def steps(self, clips):
-        """Steps (n, k, e) of clips, which are real (n, k) or None for all."""
-        return self.network.input(clips)
+    def steps(self, clips, all_real=False):
+        """Steps (n, k, e) of clips, which are real (n, k) or None for all.
+
+        `all_real`: that none is missing is known, and need not be looked for.
+        """
+        if not all_real:
+            return self.network.input(clips)
+        return clips if clips.ndim == 3 else clips.flatten(2), None
 
     def start(self, n_clips):
         """State before any step.   -> tuple of tensors (n, ...), zeros."""

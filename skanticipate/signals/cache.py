@@ -20,6 +20,7 @@ from skanticipate.data.whole_file import unfinished_name
 from skanticipate.estimator import state
 from skanticipate.estimator.fit_key import code_of, digest_of, without_places
 from skanticipate.signals.maps import map_batches
+from skanticipate.training.ranks import is_first, of_first
 
 _ENTRY = ("key", "teacher", "proba")
 
@@ -40,10 +41,12 @@ class TeacherCache:
     def teacher(self, key, trusted, fit):
         """Answer of an earlier `fit()` with this key, else of this one, kept."""
         path = self.folder / f"{key}.teacher.safetensors"
-        if os.path.exists(path):
+        if of_first(os.path.exists(path)):
             return self._read(path, key, trusted)
         self._check_writable()  # before hours of training
         teacher, proba = fit()
+        if not is_first():
+            return teacher, proba
         try:
             state.write(path, {"key": key, "teacher": teacher, "proba": proba})
             state.read(path, trusted)
@@ -65,13 +68,17 @@ class TeacherCache:
     def maps(self, key, teacher, clips):
         """Maps of all clips, in a file that is read a batch at a time.   -> RowView."""
         path = self.folder / f"{key}.maps.safetensors"
-        if not os.path.exists(path):
-            self._check_writable()
-            maps = map_batches(teacher, clips)
-            write_batches(path, maps, len(clips), {"key": key})
+        if not of_first(os.path.exists(path)):
+            if is_first():
+                self._check_writable()
+                maps = map_batches(teacher, clips)
+                write_batches(path, maps, len(clips), {"key": key})
+            of_first("written")
         return RowView(_open_maps(path, key, len(clips)))
 
     def _check_writable(self):
+        if not is_first():
+            return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             probe = Path(unfinished_name(self.folder))

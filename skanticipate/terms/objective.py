@@ -29,6 +29,11 @@ class Objective:
         return {name: m for term in self.terms for name, m in term.modules.items()}
 
     @property
+    def is_closed(self):
+        """Whether all terms give their gradients themselves."""
+        return all(term.is_closed for term in self.terms)
+
+    @property
     def take_futures(self):
         """Sample indices (B,) -> futures (B, ...), where a term asks for them."""
         return next((t.take_futures for t in self.terms if t.take_futures), None)
@@ -109,7 +114,7 @@ class Objective:
             By the logits, the features, and each of the parameters; None where the
             objective does not depend on it.
         """
-        if all(term.is_closed for term in self.terms):
+        if self.is_closed:
             return self._by_hand(found, batch)
         logits, features = found.logits.detach(), found.features.detach()
         leaves = [logits.requires_grad_(), features.requires_grad_(), *parameters]

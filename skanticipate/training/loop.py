@@ -14,6 +14,7 @@ import torch
 
 from skanticipate.networks.base import lend_generator
 from skanticipate.training.checkpoint import Checkpoint, NoCheckpoint
+from skanticipate.training.divided import divided
 from skanticipate.training.sums import Diverged, EpochSums, diverged
 
 
@@ -268,8 +269,9 @@ def run(training, watch=iter):
     ValueError
         If a loss or a weight is not finite.
     """
-    with training.checkpoint.held():  # before the global stream: others may wait for it
-        _run_from(training, watch)
+    with divided(training) as training:  # over ranks, where there are any
+        with training.checkpoint.held():  # before the global stream: others may wait
+            _run_from(training, watch)
     return training.state.history
 
 

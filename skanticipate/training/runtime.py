@@ -199,7 +199,7 @@ def _read_tensor(rows, dtype, device, samples):
 
 
 def torch_threads(n_threads, network=None):
-    """Let torch use so many threads in this thread of Python, then as before.
+    """Context: so many threads of torch in this thread of Python, then as before.
 
     None means one for small networks, and where there is none: on a shared machine the
     threads of a small product wait for each other far longer than they compute. In a
@@ -231,7 +231,10 @@ def callers_threads():
 
 
 class _Region:
-    """Set a number; None means that outside of all regions."""
+    """Context with a number of threads; None means that outside of all regions.
+
+    A class, as two generators take a tenth of the time of a step of a stream.
+    """
 
     def __init__(self, n_threads):
         self.n_threads = n_threads

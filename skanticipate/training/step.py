@@ -38,13 +38,7 @@ class GradientStep:
     def __call__(self, samples):
         """Update the weights.   -> the terms, as the objective gave them."""
         batch = self.take_batch(samples)  # numbers (B,) -> clips (B, ...) of the device
-        terms, gradients = gradients_of(
-            self.network,
-            self.objective,
-            batch,
-            self.optimizer.parameters,
-            self.precision,
-        )
+        terms, gradients = self.gradients(batch)
         if terms:  # else no row of the batch has any signal
             with torch.no_grad():
                 if self.max_grad_norm is not None:
@@ -56,6 +50,13 @@ class GradientStep:
         """Region in which the steps are those of `batches`, which are read ahead."""
         ahead = getattr(self.take_batch, "ahead", None)
         return nullcontext() if ahead is None else ahead(batches)
+
+    def gradients(self, batch):
+        """Terms of a batch, and the gradients by all that is trained."""
+        parameters = self.optimizer.parameters
+        return gradients_of(
+            self.network, self.objective, batch, parameters, self.precision
+        )
 
     def loss(self, means):
         """Objective of an epoch from the mean of each term."""
