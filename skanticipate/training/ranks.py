@@ -5,16 +5,19 @@ of them run the same script, and must come to the same calls in the same order.
 """
 
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import timedelta
 from numbers import Real
+from typing import Any
 
 import torch
 
 from skanticipate.data.numbers import Interval
 
-_RANKS = ContextVar("ranks", default=None)  # those of the region; None outside
+# Those of the region; None outside.
+_RANKS: ContextVar[Any] = ContextVar("ranks", default=None)
 _SHOWN = 40  # characters of a value that ranks disagree about
 _TIMEOUT = Interval(Real, 0, None, closed="neither")
 _PARTED = (
@@ -25,7 +28,7 @@ _PARTED = (
 
 
 @contextmanager
-def data_parallel(*, timeout=1800.0):
+def data_parallel(*, timeout: float = 1800.0) -> Iterator[Any]:
     """Region in which one fit is divided over several processes.
 
     Start the script on each of them with ``torchrun --nproc-per-node 2 script.py`` or
