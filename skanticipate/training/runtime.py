@@ -3,7 +3,7 @@
 import functools
 import os
 import threading
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import NamedTuple
 
 import numpy as np
@@ -115,7 +115,19 @@ def torch_threads(n_threads, network=None):
     """
     if _forked or (n_threads is None and _size(network) < _SMALL_NETWORK):
         n_threads = 1
-    with _region(n_threads):
+    with _region(n_threads), _own_modes():
+        yield
+
+
+@contextmanager
+def _own_modes():
+    """Compute in the precision and on the device of the estimator, not its caller's."""
+    with ExitStack() as stack:
+        for kind in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        if torch.get_default_device().type != "cpu":  # what is elsewhere is said to be
+            stack.enter_context(torch.device("cpu"))
         yield
 
 
@@ -197,6 +209,13 @@ def global_streams(device):
     return streams
 
 
+@contextmanager
+def with_gradients():
+    """Train as ever where a caller is in `torch.no_grad` or `torch.inference_mode`."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
 def all_or_nothing(fit):
     """Put the estimator back as it was if `fit` ends in any exception."""
 
@@ -204,7 +223,8 @@ def all_or_nothing(fit):
     def wrapper(self, *args, **kwargs):
         before = dict(vars(self))
         try:
-            return fit(self, *args, **kwargs)
+            with with_gradients():
+                return fit(self, *args, **kwargs)
         except BaseException:
             vars(self).clear()
             vars(self).update(before)
