@@ -2,11 +2,15 @@
 
 import numpy as np
 import pytest
+import torch
 from every_network import SMALL, SPECS
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
 
 from skanticipate import (
+    LSTM,
     MLP,
+    BatchedGridSearchCV,
     DistilledAnticipator,
     LateFusion,
     MarginalLoss,
@@ -15,6 +19,7 @@ from skanticipate import (
     TeacherEnsemble,
     TransitionPrior,
     VerbNounPrior,
+    fit_many,
 )
 from skanticipate.datasets import make_kitchen
 from skanticipate.estimator import prediction
@@ -74,6 +79,31 @@ def test_threads_have_no_part(name):
     expected = said_of(model, clips)
     for found, known in zip(said_of(more, clips), expected, strict=True):
         assert_allclose(found, known, rtol=1e-6, atol=1e-9)
+
+
+MODES = {
+    "no_grad": torch.no_grad,
+    "inference": torch.inference_mode,
+    "autocast": lambda: torch.autocast("cpu", dtype=torch.bfloat16),
+    "device": lambda: torch.device("meta"),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_modes_of_torch_around_a_call_have_no_part(mode):
+    clips = np.random.default_rng(1).normal(size=(N, 6, 8)).astype(np.float32)
+    model = SmoothedAnticipator(LSTM(4), max_epochs=1, random_state=0)
+    grid = {"lr": [0.01, 0.02]}
+
+    def found():
+        (together,) = fit_many([clone(model)], clips, Y)
+        search = BatchedGridSearchCV(model, grid, cv=2).fit(clips, Y)
+        fitted = [clone(model).fit(clips, Y), together, search.best_estimator_]
+        return [one.predict_proba(clips) for one in fitted]
+
+    expected = found()
+    with MODES[mode]():
+        assert_array_equal(found(), expected)
 
 
 KITCHEN = make_kitchen(10, unlabeled_fraction=0.3, n_features=24, random_state=0)

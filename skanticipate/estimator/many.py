@@ -29,7 +29,7 @@ from skanticipate.estimator.telling import Part, handed_to, here, within
 from skanticipate.estimator.wanted import listed, wanted_jobs
 from skanticipate.training.checkpoint import UnusableCheckpoint
 from skanticipate.training.loop import run
-from skanticipate.training.runtime import torch_threads
+from skanticipate.training.runtime import torch_threads, with_gradients
 from skanticipate.training.stackable import kind_of, usual_width
 from skanticipate.training.stacked import run_together
 
@@ -53,6 +53,7 @@ class Outcome(NamedTuple):
     seconds: float
 
 
+@with_gradients()
 def fit_jobs(jobs, *, n_jobs=None, width="auto"):
     """Fit the estimators of jobs, together where that can be done.
 

@@ -3,7 +3,7 @@
 import functools
 import os
 import threading
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import NamedTuple
 
 import numpy as np
@@ -208,7 +208,19 @@ def torch_threads(n_threads, network=None):
     """
     if _forked or (n_threads is None and _size(network) < _SMALL_NETWORK):
         n_threads = 1
-    return _Region(n_threads)
+    return _Region(n_threads, _own_modes())
+
+
+def _own_modes():
+    """What computes in the precision and on the device of the estimator.
+
+    Not in those of its caller.   -> list of contexts, nearly always empty
+    """
+    kinds = [kind for kind in ("cpu", "cuda") if torch.is_autocast_enabled(kind)]
+    modes = [torch.autocast(kind, enabled=False) for kind in kinds]
+    if torch.get_default_device().type != "cpu":  # what is elsewhere is said to be
+        modes.append(torch.device("cpu"))
+    return modes
 
 
 def _size(network):
@@ -233,11 +245,12 @@ def callers_threads():
 class _Region:
     """Context with a number of threads; None means that outside of all regions.
 
-    A class, as two generators take a tenth of the time of a step of a stream.
+    In it stand other contexts, `modes`. A class, as two generators take a tenth of the
+    time of a step of a stream.
     """
 
-    def __init__(self, n_threads):
-        self.n_threads = n_threads
+    def __init__(self, n_threads, modes=()):
+        self.n_threads, self.modes, self.entered = n_threads, modes, ExitStack()
 
     def __enter__(self):
         global _n_computing, _threads_outside
@@ -251,9 +264,12 @@ class _Region:
             torch.set_num_threads(inside)  # first: where it raises there is no region
             _n_computing += around is None
             _REGION.n_threads = inside
+        for mode in self.modes:
+            self.entered.enter_context(mode)
 
     def __exit__(self, *_):
         global _n_computing
+        self.entered.close()
         with _THREAD_COUNT:
             _n_computing -= self.around is None
             _REGION.n_threads = self.around
@@ -296,6 +312,13 @@ def global_streams(device):
     return streams
 
 
+@contextmanager
+def with_gradients():
+    """Train as ever where a caller is in `torch.no_grad` or `torch.inference_mode`."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
 def all_or_nothing(fit: Function) -> Function:
     """Put the estimator back as it was if `fit` ends in any exception."""
 
@@ -303,7 +326,8 @@ def all_or_nothing(fit: Function) -> Function:
     def wrapper(self, *args, **kwargs):
         before = dict(vars(self))
         try:
-            return fit(self, *args, **kwargs)
+            with with_gradients():
+                return fit(self, *args, **kwargs)
         except BaseException:
             vars(self).clear()
             vars(self).update(before)
