@@ -10,6 +10,7 @@ batch of each; what cannot be together is fitted as scikit-learn does.
 """
 
 import os
+import warnings
 from functools import partial
 from tempfile import TemporaryDirectory
 
@@ -177,6 +178,7 @@ def main():
     parser = plain_parser(__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
+    warnings.simplefilter("ignore")  # of rows without groups
     n, cases, kinds = 2000, list(CASES), [GridSearchCV, BatchedGridSearchCV]
     if args.tiny:
         args.rounds, n, cases = 1, 60, cases[:1]

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Mapping, Set
+from contextlib import contextmanager
+from contextvars import ContextVar
 from numbers import Number
 
 import numpy as np
@@ -28,6 +30,7 @@ from skanticipate.data.rows import RowView
 from skanticipate.data.tensors import without_tensor
 
 _CHUNK_BYTES = 1 << 22
+_KNOWN = ContextVar("arrays of lists and tables", default=None)
 _PASS_NAN = (
     "Pass .filled(np.nan), of floats, if whole steps or futures are hidden, which NaN "
     "leaves out; else impute the values."
@@ -113,9 +116,28 @@ def _as_rows(X, name, estimator):
     return rows
 
 
+@contextmanager
+def each_read_once():
+    """Let a list or a table that several fits are given be one array for all."""
+    token = _KNOWN.set({})
+    try:
+        yield
+    finally:
+        _KNOWN.reset(token)
+
+
 def _as_array(X, name, estimator):
     if type(X) is np.ndarray and X.dtype.kind in "fiub" and X.ndim > 1 and X.size:
         return X  # there is nothing that could be wrong with it
+    known = _KNOWN.get()
+    if known is None:
+        return _converted(X, name, estimator)
+    if id(X) not in known:  # X is kept too, lest another gets its place
+        known[id(X)] = X, _converted(X, name, estimator)
+    return known[id(X)][1]
+
+
+def _converted(X, name, estimator):
     check_as_meant(X, name)
     try:
         return check_array(

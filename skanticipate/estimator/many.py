@@ -19,6 +19,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from skanticipate._typing import Labels
 from skanticipate.data.numbers import Interval
 from skanticipate.data.tensors import takes_tensors
+from skanticipate.data.validation import each_read_once
 from skanticipate.data.warn import warn
 from skanticipate.estimator.base import BaseAnticipator
 from skanticipate.estimator.callbacks import has_callbacks
@@ -238,6 +239,7 @@ def _fit_part(jobs, width, home):
     return outcomes
 
 
+@each_read_once()
 def _fit_group(jobs, width):
     """Fit jobs of one group, those of one kind together.   -> list of Outcome."""
     if len(jobs) == 1:

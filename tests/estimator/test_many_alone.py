@@ -1,5 +1,7 @@
 """What fits together share, what has to be fitted alone, and what goes wrong."""
 
+from unittest import mock
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -42,6 +44,7 @@ from skanticipate import (
     TransitionPrior,
     fit_many,
 )
+from skanticipate.data import validation
 from skanticipate.estimator.many import fit_jobs
 from skanticipate.estimator.wanted import Job
 
@@ -113,6 +116,21 @@ def test_inputs_of_all_kinds(kind, tmp_path):
         )
     if kind == "table":
         assert list(fitted[0].feature_names_in_) == list("abcdef")
+
+
+@pytest.mark.parametrize("kind", ["lists", "table"])
+@pytest.mark.parametrize("train", [None, FOLDS[:1] * 3], ids=["all", "fold"])
+def test_what_is_no_array_becomes_one_array_for_all(kind, train):
+    clips = pd.DataFrame(X) if kind == "table" else X.tolist()
+    models = [smoothed(lr=lr, max_epochs=1) for lr in (0.002, 0.02, 0.2)]
+    reads = mock.patch.object(validation, "check_array", wraps=validation.check_array)
+    with reads as read:
+        fitted = fit_many(models, clips, Y, train=train)
+    assert read.call_count == 1
+    expected = fit_many(models, X, Y, train=train)
+    for model, other in zip(fitted, expected, strict=True):
+        found, wanted = model.predict_proba(X), other.predict_proba(X)
+        assert_allclose(found, wanted, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("marker", ["", "unknown", None], ids=repr)
