@@ -157,7 +157,7 @@ class RowView:
             taken = _read_dataset(base, flat)
         return taken.reshape(*rows.shape, *base.shape[1:])
 
-    def channels(self, start: int, stop: int) -> RowView:
+    def channels(self, start: int, stop: int | None) -> RowView:
         """Channels `start` to `stop` of the same rows, as another view.
 
         (m, ..., d) -> (m, ..., stop - start)
