@@ -167,7 +167,7 @@ class RowView:
         kinds = {kind.__module__.partition(".")[0] for kind in type(base).__mro__}
         return bool(kinds & {"h5py", "zarr"}) or is_mapped(base)
 
-    def channels(self, start: int, stop: int) -> RowView:
+    def channels(self, start: int, stop: int | None) -> RowView:
         """Channels `start` to `stop` of the same rows, as another view.
 
         (m, ..., d) -> (m, ..., stop - start)
