@@ -111,7 +111,7 @@ class _Parts:
         """Average what the network counts beside its weights, as a batch norm does."""
         for buffer in self.network.buffers():
             if buffer.is_floating_point():
-                buffer.copy_(self.ranks.sum(buffer) / self.ranks.n)
+                self.ranks.sum(buffer).div_(self.ranks.n)
             else:
                 self.ranks.copy_first([buffer])
 
@@ -144,12 +144,16 @@ class _PartialStep(GradientStep):
         """Gradients added up over the ranks; None where no rank has one."""
         parameters = self.optimizer.parameters
         sizes = [len(parameters), *(p.numel() for p in parameters)]
-        message = parameters[0].new_zeros(sum(sizes))  # one, as each takes its time
-        has, *places = message.split(sizes)
-        for k, (place, gradient) in enumerate(zip(places, gradients, strict=True)):
-            if gradient is not None:
-                has[k] = 1
-                place.view(gradient.shape).copy_(gradient)
+        has = [0.0 if gradient is None else 1.0 for gradient in gradients]
+        parts = [
+            parameter.new_zeros(n) if gradient is None else gradient.reshape(-1)
+            for gradient, parameter, n in zip(
+                gradients, parameters, sizes[1:], strict=True
+            )
+        ]
+        # One message, as each takes its time.
+        message = torch.cat([parameters[0].new_tensor(has), *parts])
+        del gradients, parts
         has, *places = self.ranks.sum(message).split(sizes)
         return [
             place.view(parameter.shape) if there else None

@@ -143,9 +143,10 @@ class Ranks:
         self.device, self.pid = accelerator.device, os.getpid()
 
     def sum(self, values):
-        """Sum of a tensor over all ranks, to the bit the same on each."""
-        with _together():
-            return self.accelerator.reduce(values, "sum")
+        """Sum of a tensor over all ranks, to the bit the same on each, in its place."""
+        with _together():  # accelerate's own `reduce` copies first
+            torch.distributed.all_reduce(values)
+            return values
 
     def of_first(self, value):
         """What rank 0 calls with.   -> its value, on every rank."""
