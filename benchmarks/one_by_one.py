@@ -177,9 +177,11 @@ def main():
     """Print the table."""
     parser = plain_parser(__doc__)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--clips", type=int, default=2000)
+    parser.add_argument("--cases", nargs="+", default=list(CASES), choices=CASES)
     args = parser.parse_args()
     warnings.simplefilter("ignore")  # of rows without groups
-    n, cases, kinds = 2000, list(CASES), [GridSearchCV, BatchedGridSearchCV]
+    n, cases, kinds = args.clips, args.cases, [GridSearchCV, BatchedGridSearchCV]
     if args.tiny:
         args.rounds, n, cases = 1, 60, cases[:1]
     memory = {  # first: what is computed here would be in each of those processes
