@@ -22,6 +22,8 @@ from skanticipate import (
     TransitionPrior,
     VerbNounPrior,
 )
+from skanticipate.data import ahead
+from skanticipate.data.device_array import DeviceArray
 from skanticipate.datasets import make_kitchen
 from skanticipate.losses import weakly_aligned_loss
 
@@ -214,3 +216,67 @@ def test_maps_on_the_gpu(network):
     ]
     proba = [model.predict_proba(past) for model in models]
     assert_allclose(*proba, atol=1e-3)
+
+
+# ------------------------------------------------------------- tensors on the device
+
+
+@pytest.mark.parametrize("name", ["MLP", "LSTM"])
+def test_tensors_on_the_gpu_stay_there(name, monkeypatch):
+    network, data = CASES[name]
+    X, future = (torch.tensor(a, dtype=torch.float32) for a in (data.X_past,) * 2)
+    expected = fitted(network, data, "cuda")
+    model = DistilledAnticipator(
+        network, dtype="float32", device="cuda", max_epochs=3, random_state=0
+    )
+    plain = clone(model).fit(X.numpy(), data.y, future.numpy())
+    read = []
+    monkeypatch.setattr(
+        DeviceArray,
+        "__getitem__",
+        lambda base, rows: read.append(len(base)) or base.tensor[rows].cpu().numpy(),
+    )
+    model.fit(X.cuda(), torch.tensor(data.y).cuda(), future.cuda())
+    n_looked_at = len(read)  # some rows, for hints
+    assert n_looked_at < 20
+    proba = model.predict_proba(X.cuda())
+    assert len(read) <= n_looked_at + 2
+    assert proba.device.type == "cuda"
+    assert_allclose(proba.cpu(), plain.predict_proba(X.numpy()), atol=1e-6)
+    assert isinstance(expected.predict_proba(X.numpy()), np.ndarray)
+    assert_allclose(
+        expected.predict_proba(X.cuda()).cpu(), expected.predict_proba(X), atol=1e-6
+    )
+
+
+def test_tensors_on_the_gpu_with_a_fit_on_the_cpu():
+    X = torch.tensor(POOLED.X_past, dtype=torch.float32)
+    plain = fitted(MLP(8), POOLED, "cpu")
+    model = SmoothedAnticipator(MLP(8), **{"max_epochs": 3, "batch_size": 64})
+    model.set_params(device="cpu", dtype="float32", random_state=0)
+    model.fit(X.cuda(), torch.tensor(POOLED.y).cuda(), y_past=POOLED.y_past)
+    assert as_bytes(model) == as_bytes(plain)
+
+
+def test_a_memory_map_is_read_ahead_for_a_gpu(tmp_path, monkeypatch):
+    monkeypatch.setattr(ahead, "_SMALL", 1)
+    network, data = CASES["LSTM"]
+    np.save(tmp_path / "clips.npy", data.X_past.astype(np.float32))
+    clips = np.load(tmp_path / "clips.npy", mmap_mode="r")
+    params = {"device": "cuda", "dtype": "float32", "max_epochs": 3, "random_state": 0}
+    models = [
+        SmoothedAnticipator(network, **params).fit(X, data.y)
+        for X in (clips, np.asarray(clips).copy())
+    ]
+    assert as_bytes(models[0]) == as_bytes(models[1])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_bfloat16_on_the_gpu_is_near_to_float32(name):
+    if torch.cuda.get_device_capability() < (8, 0):
+        pytest.skip("this GPU does not compute in bfloat16")
+    network, data = CASES[name]
+    plain = fitted(network, data, "cuda")
+    low = fitted(network, data, "cuda", precision="bf16")
+    assert {p.dtype for p in low.network_.parameters()} == {torch.float32}
+    assert_allclose(low.loss_curve_, plain.loss_curve_, rtol=0.05)

@@ -220,6 +220,52 @@ def test_a_stack_takes_no_more_than_its_models_and_a_batch():
     assert eight < models + batch + 48
 
 
+AHEAD = """
+import json, multiprocessing, sys
+import numpy as np
+import torch
+from skanticipate import MLP, SmoothedAnticipator, fit_many
+
+def status(name):
+    with open("/proc/self/status") as lines:
+        line = next(line for line in lines if line.startswith(name))
+    return int(line.split()[1]) / 1024
+
+torch.set_num_threads(1)
+clips, y = np.load(sys.argv[1], mmap_mode="r"), np.arange(1600) % 3
+
+def models(n):
+    return [
+        SmoothedAnticipator(
+            MLP(1), max_epochs=1, batch_size=320, lr=1e-3 * (k + 1), random_state=0
+        )
+        for k in range(n)
+    ]
+
+def added(n):
+    fit_many(models(n), clips[:40], y[:40])  # pages of libraries are there
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")  # forget the peak so far
+    before = status("VmRSS:")
+    fit_many(models(n), clips, y)
+    return status("VmHWM:") - before
+
+found = []
+for n in (1, 2):
+    with multiprocessing.get_context("fork").Pool(1) as alone:
+        found.append(alone.apply(added, (n,)))
+print(json.dumps([mb * 2**20 / clips.nbytes * 5 for mb in found]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_reading_ahead_holds_at_most_three_batches(clips):
+    alone, search = run(AHEAD, str(clips))  # in batches
+    assert alone < 3
+    assert search < 3
+
+
 MANY_FITS = """
 import ctypes, gc
 import numpy as np

@@ -19,16 +19,19 @@ def takes_time(views, n_rows):
     views : list of RowView
     n_rows : int
     """
-    waited_for = [view for view in views if view.lies_in_file]
-    row_bytes = sum(v.dtype.itemsize * math.prod(v.shape[1:]) for v in waited_for)
-    return n_rows * row_bytes >= _SMALL
+    n_bytes = [n_rows * v.dtype.itemsize * math.prod(v.shape[1:]) for v in views]
+    if sum(n_bytes) < _SMALL:  # as mostly, and quick to tell
+        return False
+    waited_for = zip(views, n_bytes, strict=True)
+    return sum(n for view, n in waited_for if view.lies_in_file) >= _SMALL
 
 
 class ReadAhead:
     """A function that reads, one call ahead where it is told which calls will come.
 
     There is one thread, and never more than one result that waits. What a call raises
-    there is raised here, by the call that asks for it.
+    there is raised here, by the call that asks for it. ``is_ahead`` tells whether a
+    result waits.
 
     Parameters
     ----------
@@ -46,11 +49,12 @@ class ReadAhead:
     def __init__(self, read):
         self._read = read
         self._pool = self._keys = self._coming = self._process = None
+        self.is_ahead = False
 
     def __call__(self, key):
         """What the function says of a key."""
         # A forked child has the thread of its parent not.
-        if self._coming is None or os.getpid() != self._process:
+        if not self.is_ahead or os.getpid() != self._process:
             return self._read(key)
         found = self._coming.result()
         self._begin_next()
@@ -69,12 +73,14 @@ class ReadAhead:
                 yield
             finally:
                 self._pool = self._keys = self._coming = None
+                self.is_ahead = False
 
     def _begin_next(self):
-        self._coming = None
+        self._coming, self.is_ahead = None, False
         for key in self._keys:
             try:
                 self._coming = self._pool.submit(self._read, key)
+                self.is_ahead = True
             except RuntimeError:  # no thread can be started, as while Python ends
                 pass
             return

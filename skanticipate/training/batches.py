@@ -57,6 +57,10 @@ class BatchReader:
 
     def __call__(self, samples):
         """Read the clips of a batch, and what else is asked for."""
+        if not self._arrays.is_ahead and self.take_maps is None:  # as mostly: at once
+            take = self.take_futures
+            clips, futures = self.take_clips(samples), take and take(samples)
+            return Batch(samples, *self.spec.crop(clips, futures, self.generator))
         futures, clips, maps = (
             None if array is None else reader.placed(array)
             for reader, array in zip(

@@ -157,13 +157,17 @@ class ClipReader:
         self.device = device
         numpy_dtype = np.float64 if dtype == torch.float64 else np.float32
         self.read = functools.partial(_read_clips, rows, numpy_dtype)
-        if isinstance(rows.base, DeviceArray):
+        is_tensor = isinstance(rows.base, DeviceArray)
+        if is_tensor:
             self.read = functools.partial(_read_tensor, rows, dtype, device)
         self._arrays = ReadAhead(self.read)
+        self._stays = device.type == "cpu" and not is_tensor
 
     def __call__(self, samples):
         """Read the clips of samples (B,), and bring them to the device."""
-        return self.placed(self._arrays(samples.numpy()))
+        if self._arrays.is_ahead:
+            return self.placed(self._arrays(samples.numpy()))
+        return self.placed(self.read(samples.numpy()))
 
     def ahead(self, n_rows, batch_size):
         """Region in which all rows are read in their order, a batch ahead."""
@@ -176,11 +180,14 @@ class ClipReader:
 
     def placed(self, clips):
         """Clips that were read as a tensor on the device."""
-        if self.device.type == "cuda" and isinstance(clips, np.ndarray):
-            # From pinned memory, so that nobody waits for the transfer.
-            clips = torch.from_numpy(clips).pin_memory()
-            return clips.to(self.device, non_blocking=True)
-        return torch.as_tensor(clips, device=self.device)
+        if self._stays:
+            return torch.from_numpy(clips)
+        if isinstance(clips, torch.Tensor):  # it was read there
+            return clips
+        clips = torch.from_numpy(clips)
+        if self.device.type == "cuda":  # so that nobody waits for the transfer
+            return clips.pin_memory().to(self.device, non_blocking=True)
+        return clips.to(self.device)
 
 
 def _read_clips(rows, dtype, samples):

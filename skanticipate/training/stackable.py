@@ -1,5 +1,7 @@
 """Which trainings can be one, and how many of them are worth it."""
 
+import math
+
 import torch
 from torch import nn
 
@@ -70,14 +72,18 @@ def usual_width(training):
     """How many trainings like this one are worth being one, by the size of a step.
 
     Small products cost more to start than to compute, so many of them pay; the numbers
-    of a step of large ones would leave the cache.
+    of a step of large ones would leave the cache. Each has the clips of its batch: of
+    large ones there shall not be several.
     """
     network, reader = training.state.network, training.step.take_batch
     n_weights = sum(weight.numel() for weight in training.state.optimizer.parameters)
     batch = len(next(iter(an_epoch(training))))
     n_values = batch * _values_of_a_clip(network, reader)
     n_bytes = 4 * (4 * n_weights + 2 * n_values)
-    return 1 if n_bytes > _LARGE else int(min(_CACHE // n_bytes, _WIDEST))
+    clip_bytes = 4 * batch * math.prod(reader.rows.shape[1:])
+    return (
+        1 if max(n_bytes, clip_bytes) > _LARGE else int(min(_CACHE // n_bytes, _WIDEST))
+    )
 
 
 @torch.inference_mode()
