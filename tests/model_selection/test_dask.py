@@ -55,7 +55,7 @@ def cluster():
 @pytest.fixture(autouse=True)
 def two_workers(cluster):
     """Wait for one that died before: joblib sends a single one no work at all."""
-    distributed.get_client().wait_for_workers(2, timeout=60)
+    distributed.get_client().wait_for_workers(2, timeout=300)
 
 
 def search_of(kind, model=MODEL, grid=GRID):
@@ -203,25 +203,17 @@ class Deadly(NetworkSpec):
         return MLP(4).build(input_shape, n_classes, generator=generator)
 
 
-def deadly_search(kind, folder, deaths):
+def deadly_search(folder, deaths):
     spec = Deadly(str(folder), deaths, os.getpid())
     model = SmoothedAnticipator(spec, max_epochs=1, random_state=0)
-    return kind(model, {"lr": [0.001, 0.01]}, cv=2, refit=False)
+    return BatchedGridSearchCV(model, {"lr": [0.001, 0.01]}, cv=2, refit=False)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [GridSearchCV, BatchedGridSearchCV])
-def test_a_search_goes_on_when_a_worker_dies(kind, tmp_path, cluster):
+def test_a_search_goes_on_when_a_worker_dies(tmp_path, cluster):
     y = np.arange(len(X)) % 3
-    expected = deadly_search(kind, tmp_path, 0).fit(X, y).cv_results_
-    lost = None
+    expected = deadly_search(tmp_path, 0).fit(X, y).cv_results_
     with parallel_config("dask"):
-        try:
-            found = deadly_search(kind, tmp_path, 1).fit(X, y).cv_results_
-        except distributed.client.FutureCancelledError as error:
-            lost = str(error)  # arrays that joblib has sent to that worker alone
+        found = deadly_search(tmp_path, 1).fit(X, y).cv_results_
     assert len(os.listdir(tmp_path)) == 1
-    if lost is not None:
-        assert kind is GridSearchCV and "cancelled for reason" in lost
-        return
     np.testing.assert_array_equal(found["mean_test_score"], expected["mean_test_score"])
