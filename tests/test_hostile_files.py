@@ -6,6 +6,7 @@ Each is refused in words that name it, in little time and memory. Found by soak/
 import gzip
 import io
 import json
+import os
 import time
 import tracemalloc
 import zipfile
@@ -214,6 +215,13 @@ def test_a_header_is_no_longer_than_its_file(features, tmp_path, name):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 10_000_000  # it was two gigabytes
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes")
+def test_a_pipe_is_no_array(tmp_path):
+    os.mkfifo(tmp_path / "a.npy")
+    with pytest.raises(ValueError, match=r"a\.npy is no ordinary file"):
+        read_npy(tmp_path, out=tmp_path / "features")
 
 
 def test_names_of_videos_are_text(features):

@@ -130,6 +130,8 @@ def _files(path):
 
 def _open(file):
     """Map an array of numbers with two axes.   -> (n_frames, d) or (d, n_frames)."""
+    if not file.is_file() and not file.is_dir():  # of a pipe there may be no begin
+        raise ValueError(f"{file} is no ordinary file: expected one of np.save.")
     with open(file, "rb") as head:
         found = foreign_format(head.read(512))
     if found == "a Python pickle":
