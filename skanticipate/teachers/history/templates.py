@@ -23,6 +23,8 @@ class ActionTemplates(BaseEstimator):
     ----------
     order : int, default=3
         Number of past actions in the longest context.
+    strength : float, default=20.0
+        As in `BackOffNGrams`.
 
     Attributes
     ----------
@@ -52,8 +54,9 @@ class ActionTemplates(BaseEstimator):
     array([[0.2, 0.2, 0.6]], dtype=float32)
     """
 
-    def __init__(self, order=3):
+    def __init__(self, order=3, strength=20.0):
         self.order = order
+        self.strength = strength
 
     def fit(self, codes, targets, verbs, nouns, weights=None):
         """Count.
@@ -82,7 +85,8 @@ class ActionTemplates(BaseEstimator):
         slot = np.where(wanted.any(axis=1), wanted.argmax(axis=1), self.n_slots_)
         n_templates = (self.verbs_.max() + 1) * (self.n_slots_ + 1)
         templates = self._template(self.verbs_[targets], slot)
-        self.ngrams_ = BackOffNGrams().fit(tokens, templates, n_templates, weights)
+        ngrams = BackOffNGrams(strength=self.strength)
+        self.ngrams_ = ngrams.fit(tokens, templates, n_templates, weights)
         self.shares_ = self._count_shares(targets, weights)
         return self
 
