@@ -9,6 +9,7 @@ from skanticipate._version import __version__
 from skanticipate.anticipators import (
     DistilledAnticipator,
     LateFusion,
+    ReplicaEnsemble,
     SmoothedAnticipator,
 )
 from skanticipate.data.rows import RowView
@@ -103,6 +104,7 @@ __all__ = [
     "Output",
     "PerFrame",
     "RecognitionTeacher",
+    "ReplicaEnsemble",
     "RowView",
     "Schedule",
     "SemiSupervisedSplit",

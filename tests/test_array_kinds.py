@@ -24,6 +24,7 @@ from skanticipate import (
     LateFusion,
     PerFrame,
     RecognitionTeacher,
+    ReplicaEnsemble,
     RowView,
     SmoothedAnticipator,
     TeacherEnsemble,
@@ -50,6 +51,7 @@ ESTIMATORS = {  # what it is, what it reads, of which labels
     "teacher": (RecognitionTeacher(MLP(4), **QUICK), X, Y),
     "ensemble": (TeacherEnsemble([MEMBER] * 2, random_state=0), X, Y),
     "fusion": (LateFusion([("a", MEMBER, (0, 2)), ("b", MEMBER, (2, 4))]), X, Y),
+    "replicas": (ReplicaEnsemble(MEMBER, n_replicas=2, random_state=0), X, Y),
     "grid": (BatchedGridSearchCV(MEMBER, GRID, cv=2), X, Y),
     "draws": (
         BatchedRandomizedSearchCV(MEMBER, GRID, n_iter=1, cv=2, random_state=0),

@@ -35,6 +35,7 @@ from skanticipate import (
     LateFusion,
     PerFrame,
     RecognitionTeacher,
+    ReplicaEnsemble,
     SmoothedAnticipator,
     TeacherEnsemble,
 )
@@ -84,6 +85,7 @@ ESTIMATORS = [
         weights=[2, 1],
         combine="log_proba",
     ),
+    ReplicaEnsemble(MEMBER, n_replicas=2, random_state=0),
     HistoryTeacher(n_networks=1, hidden_size=8, max_epochs=2),
     LanguageTeacher(BERT, AnyAction(), verb_weight=0, noun_weight=0),
     # What a fit raises is what the checks ask for, not that all fits failed.

@@ -21,6 +21,7 @@ from skanticipate import (
     MixturePrior,
     NetworkSpec,
     Output,
+    ReplicaEnsemble,
     RowView,
     SemiSupervisedSplit,
     SmoothedAnticipator,
@@ -76,6 +77,9 @@ def right_uses() -> None:
     plain = SmoothedAnticipator(LSTM(4), max_epochs=1, random_state=0)
     fusion = LateFusion([("all", plain, (0, None)), ("few", plain, (0, 4))])
     assert_type(fusion.fit(X, y), LateFusion)
+    replicas = ReplicaEnsemble(fusion, n_replicas=2, random_state=0)
+    assert_type(replicas.fit(X, y, groups=y), ReplicaEnsemble)
+    assert_type(replicas.predict_proba(X), np.ndarray)
     both = fit_many([plain, plain], X, y, width=2)
     assert_type(both, list[SmoothedAnticipator])
 

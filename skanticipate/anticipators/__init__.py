@@ -2,6 +2,12 @@
 
 from skanticipate.anticipators.distilled import DistilledAnticipator
 from skanticipate.anticipators.fusion import LateFusion
+from skanticipate.anticipators.replicas import ReplicaEnsemble
 from skanticipate.anticipators.smoothed import SmoothedAnticipator
 
-__all__ = ["DistilledAnticipator", "LateFusion", "SmoothedAnticipator"]
+__all__ = [
+    "DistilledAnticipator",
+    "LateFusion",
+    "ReplicaEnsemble",
+    "SmoothedAnticipator",
+]

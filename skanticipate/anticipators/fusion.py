@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator
 from sklearn.utils import Bunch
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.validation import check_is_fitted
 
 from skanticipate._typing import Labels
+from skanticipate.anticipators.joint import JointAnswers
 from skanticipate.anticipators.members import (
     align,
     check_columns_of_frozen,
@@ -28,28 +28,22 @@ from skanticipate.anticipators.members import (
 )
 from skanticipate.data.labels import check_label_array
 from skanticipate.data.leaks import whole_validation
-from skanticipate.data.missing import refuse_masked
 from skanticipate.data.names import check_rows_alike
 from skanticipate.data.parameters import fit_context
-from skanticipate.data.rows import RowView
-from skanticipate.data.tensors import answers_in_kind, takes_tensors
+from skanticipate.data.tensors import takes_tensors
 from skanticipate.data.validation import (
     check_futures_are_clips,
     check_same_length,
     clip_rows,
 )
-from skanticipate.estimator.checking import Given
 from skanticipate.estimator.nested import validate_nested
-from skanticipate.estimator.saving import SaveMixin
 from skanticipate.estimator.telling import within
-from skanticipate.metrics import labelled_scorer
 from skanticipate.preprocessing.slices import check_channels
-from skanticipate.signals.asking import seen_by_last_step, split_transforms
 from skanticipate.teachers.ensemble import mean_proba
 from skanticipate.training.runtime import all_or_nothing
 
 
-class LateFusion(SaveMixin, ClassifierMixin, _BaseComposition):
+class LateFusion(JointAnswers, _BaseComposition):
     """Several anticipators, each of some channels, that answer with their mean.
 
     The features of all modalities travel in one array. Each member is fitted on its
@@ -118,17 +112,10 @@ class LateFusion(SaveMixin, ClassifierMixin, _BaseComposition):
     (120, 18)
     """
 
-    classes_: np.ndarray
-
     _parameter_constraints = {
         "estimators": [list, tuple],
         "weights": ["array-like", None],
         "combine": [StrOptions({"proba", "log_proba"})],
-    }
-
-    __metadata_request__fit = {
-        "X_past": UNUSED,
-        **dict.fromkeys((*Given._fields, "groups", "X_val", "y_val"), True),
     }
 
     def __init__(
@@ -246,68 +233,6 @@ class LateFusion(SaveMixin, ClassifierMixin, _BaseComposition):
 
     # ------------------------------------------------------------------ prediction
 
-    @takes_tensors
-    def predict(self, X: ArrayLike) -> np.ndarray:
-        """Most probable label of each clip.   (n, ..., d) -> (n,)."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
-
-    @answers_in_kind
-    def predict_proba(self, X: ArrayLike) -> np.ndarray:
-        """Mean of the members' probabilities of each class.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d), (n, T, d) or (n, ..., d)
-            Features observed before the action, with the channels of `fit`.
-
-        Returns
-        -------
-        ndarray of shape (n, C)
-            Columns in the order of `classes_`.
-
-        Raises
-        ------
-        ValueError
-            If the clips are not of the kind seen in fit, here and in all that predicts.
-        """
-        return self._mean(asked.predict_proba(clips) for asked, clips in self._seen(X))
-
-    @answers_in_kind
-    def predict_log_proba(self, X: ArrayLike) -> np.ndarray:
-        """Logarithm of `predict_proba`.   (n, ..., d) -> (n, C)."""
-        with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
-
-    def staged_predict_proba(self, X: ArrayLike) -> Iterator[np.ndarray]:
-        """Probabilities at each of `anticipation_times_`, the earliest first.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d), (n, T, d) or (n, ..., d)
-            Features observed before the action, with the channels of `fit`.
-
-        Returns
-        -------
-        iterator of ndarray of shape (n, C)
-
-        Raises
-        ------
-        ValueError
-            If the members have no stages at the same times.
-        """
-        check_is_fitted(self)
-        if not hasattr(self, "anticipation_times_"):
-            raise ValueError(
-                "The members of this LateFusion have no stages at the same times: give "
-                "all of them networks of the same time_step and anticipation_steps."
-            )
-        stages = []
-        for member, clips in self._seen(X):
-            transforms, last = split_transforms(member)
-            shown = seen_by_last_step(transforms, RowView(clips))
-            stages.append(last.staged_predict_proba(shown))
-        return map(self._mean, zip(*stages, strict=True))
-
     def _asked(self):
         """Each member that has a weight, its channels and its weight."""
         self._validate_params()  # weights and combine may have been changed
@@ -335,33 +260,6 @@ class LateFusion(SaveMixin, ClassifierMixin, _BaseComposition):
         ]
         weights = None if self.weights is None else weights
         return mean_proba(aligned, self.combine, weights)
-
-    @takes_tensors
-    def score(
-        self, X: ArrayLike, y: Labels, sample_weight: ArrayLike | None = None
-    ) -> float:
-        """Accuracy over the labelled rows.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, ...)
-            Features observed before the action.
-        y : array-like of shape (n,)
-            Labels; unlabelled rows are left out, as by `metrics.labelled_scorer`.
-        sample_weight : array-like of shape (n,), default=None
-            Weight of each row.
-
-        Returns
-        -------
-        float
-        """
-        check_is_fitted(self)
-        refuse_masked(sample_weight, "sample_weight", "Give every row a weight.")
-        check_rows_alike(X=X, y=y, sample_weight=sample_weight)
-        score = labelled_scorer("accuracy")(self, X, y, sample_weight=sample_weight)
-        if np.isnan(score):
-            raise ValueError("y has no labelled rows, so there is nothing to score.")
-        return score
 
     # ------------------------------------------------------------------ parameters
 
@@ -393,8 +291,3 @@ class LateFusion(SaveMixin, ClassifierMixin, _BaseComposition):
         if "estimators" in params:  # before the parameters of its members
             self.estimators = params.pop("estimators")
         return self._set_params("_members", **params)
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True  # clips may have three axes
-        return tags

@@ -26,6 +26,7 @@ _REMEDIES = {
     "steps": "export its last step, estimator[-1], and give the file what the steps "
     "before make of clips, estimator[:-1].transform(X)",
     "estimators": "export each of its estimators_, and combine what their files say",
+    "n_replicas": "export each of its estimators_, and average what their files say",
     "estimator": "export the fitted estimator in it, such as best_estimator_",
 }
 

@@ -121,7 +121,7 @@ def key_of(teacher, clips, codes, classes, cross_fit, seed, signals):
     codes, classes : ndarray
         Labels.
     cross_fit, seed : int
-        Folds of cross-fitting, and their seed.
+        Folds of cross-fitting, and their seed; None where there are no folds.
     signals : dict of arrays or None
         What the teacher's fit is given beside.
     """

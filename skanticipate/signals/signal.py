@@ -186,6 +186,8 @@ def teach(
         if (codes < 0).all():
             raise ValueError(nothing_to_learn)
         teacher = seeded(teacher, seed)
+    if not cross_fit:
+        seed = None  # there are no folds to shuffle: students of all seeds ask alike
     inputs = (teacher, clips, codes, classes, cross_fit, seed, signals)
     others = (codes, classes, rows, cross_fit, seed, signals, str(folder))
     others = (*others, ask.__name__)

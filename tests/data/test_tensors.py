@@ -16,6 +16,7 @@ from skanticipate import (
     DistilledAnticipator,
     LateFusion,
     RecognitionTeacher,
+    ReplicaEnsemble,
     RowView,
     SmoothedAnticipator,
     TeacherEnsemble,
@@ -144,6 +145,7 @@ MEMBER = SmoothedAnticipator(MLP(4), **QUICK)
 OTHERS = {
     "fusion": LateFusion([("a", MEMBER, (0, 2)), ("b", MEMBER, (2, 4))]),
     "ensemble": TeacherEnsemble([MEMBER] * 2, random_state=0),
+    "replicas": ReplicaEnsemble(MEMBER, n_replicas=2, random_state=0),
     "teacher": RecognitionTeacher(MLP(4), **QUICK),
     "pipeline": make_pipeline(StandardScaler(), MEMBER),
 }

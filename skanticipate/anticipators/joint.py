@@ -1,0 +1,137 @@
+"""What several fitted members answer as one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import ClassifierMixin
+from sklearn.utils.metadata_routing import UNUSED
+from sklearn.utils.validation import check_is_fitted
+
+from skanticipate._typing import Labels
+from skanticipate.data.missing import refuse_masked
+from skanticipate.data.names import check_rows_alike
+from skanticipate.data.tensors import (
+    answers_in_kind,
+    in_kind,
+    takes_tensors,
+    without_tensor,
+)
+from skanticipate.estimator.checking import Given
+from skanticipate.estimator.saving import SaveMixin
+from skanticipate.metrics import labelled_scorer
+from skanticipate.signals.asking import split_transforms
+
+
+class JointAnswers(SaveMixin, ClassifierMixin):
+    """The fitted side of an estimator whose members answer together.
+
+    It says whom it asks about clips, and what, in `_seen`, and makes one answer of
+    theirs in `_mean`.
+    """
+
+    classes_: np.ndarray
+
+    __metadata_request__fit = {
+        "X_past": UNUSED,
+        **dict.fromkeys((*Given._fields, "groups", "X_val", "y_val"), True),
+    }
+
+    @takes_tensors
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """Most probable label of each clip.   (n, ..., d) -> (n,)."""
+        columns = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[columns]
+
+    @answers_in_kind
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
+        """Mean of the members' probabilities of each class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), (n, T, d) or (n, ..., d)
+            Features observed before the action, with the channels of `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n, C)
+            Columns in the order of `classes_`.
+
+        Raises
+        ------
+        ValueError
+            If the clips are not of the kind seen in fit, here and in all that predicts.
+        """
+        return self._mean(asked.predict_proba(clips) for asked, clips in self._seen(X))
+
+    @answers_in_kind
+    def predict_log_proba(self, X: ArrayLike) -> np.ndarray:
+        """Logarithm of `predict_proba`.   (n, ..., d) -> (n, C)."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    def staged_predict_proba(self, X: ArrayLike) -> Iterator[np.ndarray]:
+        """Probabilities at each of `anticipation_times_`, the earliest first.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), (n, T, d) or (n, ..., d)
+            Features observed before the action, with the channels of `fit`.
+
+        Returns
+        -------
+        iterator of ndarray of shape (n, C)
+
+        Raises
+        ------
+        ValueError
+            If the members have no stages at the same times.
+        """
+        check_is_fitted(self)
+        if not hasattr(self, "anticipation_times_"):
+            raise ValueError(
+                f"The members of this {type(self).__name__} have no stages at the same "
+                "times: give all of them networks of the same time_step and "
+                "anticipation_steps."
+            )
+        stages = []
+        for member, clips in self._seen(without_tensor(X, "X")):
+            transforms, last = split_transforms(member)
+            seen = clips if transforms is None else transforms.transform(clips)
+            stages.append(last.staged_predict_proba(seen))
+        means = map(self._mean, zip(*stages, strict=True))
+        return (in_kind(X, mean) for mean in means)
+
+    @takes_tensors
+    def score(
+        self, X: ArrayLike, y: Labels, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """Accuracy over the labelled rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, ...)
+            Features observed before the action.
+        y : array-like of shape (n,)
+            Labels; unlabelled rows are left out, as by `metrics.labelled_scorer`.
+        sample_weight : array-like of shape (n,), default=None
+            Weight of each row.
+
+        Returns
+        -------
+        float
+        """
+        check_is_fitted(self)
+        refuse_masked(sample_weight, "sample_weight", "Give every row a weight.")
+        check_rows_alike(X=X, y=y, sample_weight=sample_weight)
+        score = labelled_scorer("accuracy")(self, X, y, sample_weight=sample_weight)
+        if np.isnan(score):
+            raise ValueError("y has no labelled rows, so there is nothing to score.")
+        return score
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True  # clips may have three axes
+        return tags

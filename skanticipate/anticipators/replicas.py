@@ -1,0 +1,258 @@
+"""ReplicaEnsemble: one estimator, fitted from several seeds, that answers as one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from numbers import Integral
+from typing import Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import HasMethods, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from skanticipate._typing import Labels, Seed
+from skanticipate.anticipators.joint import JointAnswers
+from skanticipate.anticipators.members import align, common_stages
+from skanticipate.data.numbers import SIZE
+from skanticipate.data.parameters import fit_context
+from skanticipate.data.tensors import takes_tensors
+from skanticipate.estimator.many import fit_many
+from skanticipate.estimator.nested import validate_nested
+from skanticipate.signals.asking import last_step
+from skanticipate.teachers.ensemble import mean_proba
+from skanticipate.training.runtime import all_or_nothing
+
+_OF_A_REPLICA = ("feature_dim_", "n_features_in_", "feature_names_in_")
+
+
+class ReplicaEnsemble(MetaEstimatorMixin, JointAnswers, BaseEstimator):
+    """Replicas of one estimator, each from another seed, that answer with their mean.
+
+    A network that is trained from another start, in another order, errs elsewhere; the
+    mean of a few is more accurate and less sure of what is wrong. Replicas are fitted
+    by `fit_many`: together where their network stacks, and with one teacher among them
+    where they ask it alike.
+
+    Parameters
+    ----------
+    estimator : estimator
+        An anticipator, a Pipeline or fusion of such, or another classifier with
+        `predict_proba`; it is cloned. All that `fit` is given is passed on to each
+        replica, unlabelled rows too.
+    n_replicas : int, default=8
+        Number of replicas. The first ones of a larger ensemble are those of a smaller
+        one with the same seed.
+    combine : {"proba", "log_proba"}, default="proba"
+        Mean of the probabilities, or of their logarithms, normalised again (a geometric
+        mean). It may be changed after `fit`.
+    random_state : int, RandomState instance or None, default=None
+        From it come the seeds of the replicas, which take the place of the estimator's
+        `random_state`; where it has none, as a Pipeline, of that of each of its parts.
+        Seeds within an anticipator stay: a teacher that has one of its own is the same
+        for all replicas, and is fitted once; one that has none is another for each.
+    n_jobs : int, default=None
+        Processes, as in joblib; None means one.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (C,)
+        Labels, in the order of the columns of `predict_proba`.
+    estimators_ : list
+        The fitted replicas.
+    anticipation_times_ : ndarray of shape (S,)
+        Seconds before the action of each stage, where the replicas have stages.
+    feature_dim_ : int
+        Size of the last axis of the clips, of replicas that tell it.
+    n_features_in_ : int
+        Number of features; of clips (n, d) only.
+    feature_names_in_ : ndarray of shape (d,)
+        Names of the features, if `X_past` was a table with names, or a list of such.
+    unlabeled_label_ : object
+        What marked an unlabelled row in `fit`; None where nothing did.
+
+    See Also
+    --------
+    LateFusion : The mean of estimators that are not alike.
+    TeacherEnsemble : Several teachers that answer as one.
+    fit_many : Many fits as one computation.
+
+    Notes
+    -----
+    An ensemble has no feature map and no weights to start from: as a `teacher` it
+    teaches by its soft targets.
+
+    Examples
+    --------
+    >>> from skanticipate import MLP, ReplicaEnsemble, SmoothedAnticipator
+    >>> from skanticipate.datasets import make_kitchen
+    >>> kitchen = make_kitchen(random_state=0)
+    >>> model = SmoothedAnticipator(MLP(16), max_epochs=5)
+    >>> ensemble = ReplicaEnsemble(model, n_replicas=3, random_state=0)
+    >>> ensemble.set_params(estimator__lr=0.01).fit(kitchen.X_past, kitchen.y)
+    ReplicaEnsemble(...)
+    >>> ensemble.predict_proba(kitchen.X_past).shape, len(ensemble.estimators_)
+    ((600, 20), 3)
+    """
+
+    estimators_: list[BaseEstimator]
+
+    _parameter_constraints = {
+        "estimator": [HasMethods(["fit", "predict_proba"])],
+        "n_replicas": [SIZE],
+        "combine": [StrOptions({"proba", "log_proba"})],
+        "random_state": ["random_state"],
+        "n_jobs": [Integral, None],
+    }
+
+    def __init__(
+        self,
+        estimator: BaseEstimator,
+        *,
+        n_replicas: int = 8,
+        combine: Literal["proba", "log_proba"] = "proba",
+        random_state: Seed | None = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.estimator = estimator
+        self.n_replicas = n_replicas
+        self.combine = combine
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+
+    @takes_tensors
+    @all_or_nothing
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(
+        self,
+        X_past: ArrayLike,
+        y: Labels,
+        X_future_unlabeled: ArrayLike | None = None,
+        *,
+        past_actions: Labels | None = None,
+        y_past: Labels | None = None,
+        teacher_proba: ArrayLike | None = None,
+        groups: Labels | None = None,
+        sample_weight: ArrayLike | None = None,
+        X_val: ArrayLike | Callable[[], ArrayLike] | None = None,
+        y_val: Labels | Callable[[], Labels] | None = None,
+    ) -> Self:
+        """Fit every replica on the same rows.
+
+        On any error the ensemble is as it was before the call.
+
+        Parameters
+        ----------
+        X_past : array-like of shape (n, d), (n, T, d) or (n, ..., d)
+            Features observed before the action.
+        y : array-like of shape (n,)
+            Label of the action to anticipate; unlabelled rows may be among them.
+        X_future_unlabeled : array-like of shape (n, ..., d), default=None
+            Features of the clip to be anticipated.
+        past_actions, y_past, teacher_proba, groups, sample_weight : default=None
+            As in `DistilledAnticipator`, one entry for each row of `X_past`. None is
+            not passed on.
+        X_val, y_val : arrays as `X_past` and `y`, or functions, default=None
+            Validation data, as in `DistilledAnticipator`.
+
+        Returns
+        -------
+        self : object
+            The fitted ensemble.
+
+        Raises
+        ------
+        ValueError
+            If the estimator has no `random_state`, so that replicas would be alike.
+        ValueError, TypeError
+            What a replica raises, with a note of which one it is.
+        """
+        validate_nested(self)
+        self.estimators_ = fit_many(
+            self._replicas(),
+            X_past,
+            y,
+            X_future_unlabeled,
+            past_actions=past_actions,
+            y_past=y_past,
+            teacher_proba=teacher_proba,
+            groups=groups,
+            sample_weight=sample_weight,
+            X_val=X_val,
+            y_val=y_val,
+            n_jobs=self.n_jobs,
+        )
+        first = self.estimators_[0]
+        self.classes_ = first.classes_
+        self.unlabeled_label_ = getattr(last_step(first), "unlabeled_label_", None)
+        told = {name: getattr(first, name, None) for name in _OF_A_REPLICA}
+        told["anticipation_times_"] = common_stages(self.estimators_)
+        for name, value in told.items():
+            setattr(self, name, value)
+            if value is None:  # and not that of an earlier fit either
+                delattr(self, name)
+        return self
+
+    def _replicas(self):
+        """The estimator with each of the seeds."""
+        names = seeds_within(self.estimator)
+        if not names:
+            raise ValueError(
+                f"{type(self.estimator).__name__} has no random_state, so that its "
+                "replicas would be alike: fit it alone."
+            )
+        random_state = check_random_state(self.random_state)
+        size = (int(self.n_replicas), len(names))
+        seeds = random_state.randint(np.iinfo(np.int32).max, size=size).tolist()
+        return [
+            clone(self.estimator).set_params(**dict(zip(names, own, strict=True)))
+            for own in seeds
+        ]
+
+    def _seen(self, X):
+        """Each replica, and what it sees."""
+        check_is_fitted(self)
+        self._validate_params()  # combine may have been changed
+        return [(replica, X) for replica in self.estimators_]
+
+    def _mean(self, answers):
+        """Mean of the answers of all.   K times (n, C) -> (n, C)."""
+        aligned = [
+            align(answer, replica, self.classes_)
+            for answer, replica in zip(answers, self.estimators_, strict=True)
+        ]
+        return mean_proba(aligned, self.combine)
+
+    @property
+    def _members(self):
+        """Whose labels these are, for a fusion that the ensemble stands in."""
+        return [("estimator", self.estimator)]
+
+
+def seeds_within(estimator):
+    """Names of the parameters that seed an estimator.   -> list of str.
+
+    Its own, or where it has none those of its parts.
+
+    Examples
+    --------
+    >>> from sklearn.decomposition import PCA
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skanticipate import SmoothedAnticipator
+    >>> seeds_within(make_pipeline(StandardScaler(), PCA(), SmoothedAnticipator()))
+    ['pca__random_state', 'smoothedanticipator__random_state']
+    """
+    if isinstance(estimator, FrozenEstimator):  # which is not fitted again
+        return []
+    if "random_state" in estimator.get_params(deep=False):
+        return ["random_state"]
+    return [
+        f"{name}__{seed}"
+        for name, part in estimator.get_params().items()
+        if "__" not in name and isinstance(part, BaseEstimator)
+        for seed in seeds_within(part)
+    ]
