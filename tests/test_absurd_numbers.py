@@ -17,6 +17,8 @@ from skanticipate import (
     FeatureMapNet,
     HistoryTeacher,
     SmoothedAnticipator,
+    TemporalPrior,
+    TransitionPrior,
     pad_clips,
 )
 from skanticipate.data.numbers import Interval
@@ -176,6 +178,9 @@ def test_a_whole_number_that_is_no_float():
     for number in (1e308, np.float32(2), np.float16(2), np.int8(2), 2**62):
         assert weight.is_satisfied_by(number)
     assert not any(map(weight.is_satisfied_by, HUGE[1:]))
+    for prior in (TemporalPrior(strength=2**70), TransitionPrior(strength=2**70)):
+        with refused("strength"):
+            prior.fit(range(3), [0, 1, 2], [0, 1, 2])
     for name in ("max_grad_norm", "weight_decay", "logit_adjustment"):
         with refused(name):
             SmoothedAnticipator(**{name: 10**30}).fit(np.eye(4), [0, 1, 0, 1])
