@@ -1,6 +1,5 @@
 """What parameters that are numbers may be."""
 
-import sys
 from collections.abc import Mapping, Set
 from numbers import Integral, Real
 
@@ -9,6 +8,8 @@ from sklearn.utils import _param_validation, check_scalar
 
 from skanticipate.data.missing import refuse_masked
 from skanticipate.data.names import check_entry_names
+
+_LARGEST = 2**63 - 1  # whole number that torch multiplies by
 
 
 class Interval(_param_validation.Interval):
@@ -23,11 +24,11 @@ class Interval(_param_validation.Interval):
     """
 
     def is_satisfied_by(self, val):
-        """Whether a value is such a number, and a float if that is what it becomes."""
+        """Whether a value is such a number; among floats, a whole one of 64 bits."""
         if isinstance(val, bool) or not super().is_satisfied_by(val):
             return False
         becomes_float = self.type is Real and isinstance(val, Integral)
-        return not becomes_float or abs(int(val)) <= sys.float_info.max
+        return not becomes_float or abs(int(val)) <= _LARGEST
 
 
 def check_count(value, name):
