@@ -26,14 +26,16 @@ class DeviceArray:
     def __init__(self, tensor):
         self.tensor = tensor.detach()
         self.shape = tuple(tensor.shape)
-        self.dtype = base_of(torch.empty(0, dtype=tensor.dtype), "base").dtype
+        empty = torch.empty(0, dtype=tensor.dtype, device="cpu")  # whatever is default
+        self.dtype = base_of(empty, "base").dtype
 
     def __len__(self):
         return len(self.tensor)
 
     def __getitem__(self, rows):
         """Rows as an array."""
-        rows = rows if isinstance(rows, slice) else torch.as_tensor(rows)
+        if not isinstance(rows, slice):
+            rows = torch.as_tensor(rows, device=self.tensor.device)
         return base_of(self.tensor[rows].cpu(), "base")
 
     def channels(self, start, stop):

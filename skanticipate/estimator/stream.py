@@ -24,6 +24,7 @@ from skanticipate.data.names import (
 )
 from skanticipate.data.numbers import Interval
 from skanticipate.data.places import check_ascending
+from skanticipate.data.tensors import without_tensor
 from skanticipate.data.validation import check_as_meant
 from skanticipate.preprocessing.frames import PerFrame
 from skanticipate.preprocessing.slices import LastAxisSlice
@@ -202,7 +203,7 @@ class Stream:
         some = next(self._network.parameters())
         self._device = some.device
         self._kind = np.float64 if some.dtype == torch.float64 else np.float32
-        self._videos = None  # their names, where tables have some
+        self._videos: Any = None  # their names, where tables have some
         self._states: deque[Any] = deque(maxlen=self._stepper.lag + 1)
         self.reset()
 
@@ -231,11 +232,12 @@ class Stream:
             an `AVTHead` has no positions left, or the model was fitted again. The
             stream is as it was before the call.
         """
-        clips, is_plain = self._check(X)
+        X = without_tensor(X, "X")
+        clips, is_plain, videos = self._check(X)
         with torch_threads(self._model.n_threads, self._network):
             states = self._read(clips, is_plain)
             proba = self._answer(states[0])
-        self._states = states
+        self._states, self._videos = states, videos
         return proba
 
     @torch.inference_mode()
@@ -268,6 +270,7 @@ class Stream:
         """
         with torch_threads(self._model.n_threads, self._network):
             if streams is None:
+                self._videos = None
                 begin = self._stepper.start(self.n_streams or 1)
                 self._states.extend([begin] * (self._stepper.lag + 1))
                 return self
@@ -299,14 +302,15 @@ class Stream:
     def _check(self, X):
         """Steps as clips, transformed and checked, and whether they are plain.
 
-        -> ndarray (n, k, ...), bool
+        -> ndarray (n, k, ...), bool, names of the videos or None
         """
         if self._model.network_ is not self._fitted:
             raise ValueError(
                 "The model was fitted again after the stream was opened: open another."
             )
+        names = self._videos
         if type(X) is not np.ndarray:
-            self._check_names(X)
+            names = self._check_names(X)
         is_plain = self._is_plain(X)
         if not is_plain:
             check_as_meant(X, "X")
@@ -325,23 +329,28 @@ class Stream:
                 )
         clips = steps.reshape(self.n_streams or 1, n_steps, *self._step_shape)
         if is_plain:
-            return clips, True
+            return clips, True, names
         for transformer in self._transformers:
             clips = transformer.transform(clips)
-        return self._model._check_like_fit(clips, "X").base, False
+        return self._model._check_like_fit(clips, "X").base, False, names
 
     def _check_names(self, X):
-        """Refuse features named otherwise than in fit, and videos in another order."""
+        """Refuse features named otherwise than in fit, and videos in another order.
+
+        -> names of the videos, or None
+        """
+        known = self._videos
         if self.n_streams is None and hasattr(X, "columns"):
             check_ascending(X, "X")  # several steps, the latest last
         elif self.n_streams is not None and (videos := row_names(X)) is not None:
             what = "The rows of X, next to those of an earlier step,"
-            check_order(videos, self._videos or videos, what)
-            self._videos = videos
+            check_order(videos, known or videos, what)
+            known = videos
         is_row = hasattr(X, "index") and not hasattr(X, "columns")  # a Series
         table = [X] if is_row and not callable(X.index) else first_table(X)
         first = self._transformers[0] if self._transformers else self._model
         check_columns_alike(table, getattr(first, "_columns", None), name="X")
+        return known
 
     def _is_plain(self, X):
         """Whether steps are finite numbers that the network reads: as nearly always."""
@@ -350,7 +359,8 @@ class Stream:
         if X.dtype.kind != "f" or not X.size:
             return False
         numbers = X.reshape(-1)
-        return isfinite(numbers.dot(numbers))  # which warns of nothing, unlike a sum
+        with np.errstate(all="ignore"):  # what overflows here need not do so elsewhere
+            return isfinite(numbers.dot(numbers))
 
     def _read(self, clips, all_real):
         """States after all steps, of the past no more than is needed."""

@@ -70,11 +70,14 @@ class BatchReader:
         return Batch(samples, *self.spec.crop(clips, futures, self.generator), maps)
 
     def ahead(self, batches):
-        """Region in which the batches are read in their order, one ahead."""
+        """Region in which the batches are read in their order, one ahead.
+
+        Of one that is empty, as a rank's part may be, nothing is read.
+        """
         views = [reader.rows for reader in self.readers if reader is not None]
         if not takes_time(views, batches.size):
             return nullcontext()
-        return self._arrays.over(samples.numpy() for samples in batches)
+        return self._arrays.over(s.numpy() for s in batches if len(s))
 
 
 def _read(readers, samples):

@@ -71,7 +71,8 @@ def _part(training, ranks):
     def draw(generator):
         _meet(ranks, f"begins epoch {state.epoch + 1}")
         _reseed(state, [seed, state.epoch, ranks.number])
-        return _Parts(training.draw(generator), ranks, state.network)
+        parts = _Parts(training.draw(generator), ranks)
+        return _Epoch(parts, ranks, state.network)
 
     return replace(
         training,
@@ -96,8 +97,13 @@ def _reseed(state, seed):
 class _Parts:
     """The part (B',) of each batch of an epoch that a rank takes; it may be empty."""
 
-    def __init__(self, batches, ranks, network):
-        self.batches, self.ranks, self.network = batches, ranks, network
+    def __init__(self, batches, ranks):
+        self.batches, self.ranks = batches, ranks
+
+    @property
+    def size(self):
+        """Samples of a part, at most."""
+        return -(-self.batches.size // self.ranks.n)
 
     def __len__(self):
         return len(self.batches)
@@ -105,6 +111,19 @@ class _Parts:
     def __iter__(self):
         for samples in self.batches:
             yield samples[self.ranks.number :: self.ranks.n]
+
+
+class _Epoch:
+    """The parts, and after the last of them a word with the others."""
+
+    def __init__(self, parts, ranks, network):
+        self.parts, self.ranks, self.network = parts, ranks, network
+
+    def __len__(self):
+        return len(self.parts)
+
+    def __iter__(self):
+        yield from self.parts
         self._share_buffers()
 
     def _share_buffers(self):
@@ -128,7 +147,11 @@ class _PartialStep(GradientStep):
             max_grad_norm=step.max_grad_norm,
             precision=step.precision,
         )
-        self.ranks = ranks
+        self.ranks, self.whole_step = ranks, step
+
+    def reading(self, batches):
+        """Region in which this rank's parts of an epoch are read ahead."""
+        return self.whole_step.reading(batches.parts)
 
     def gradients(self, batch):
         """Terms and gradients of the whole batch."""

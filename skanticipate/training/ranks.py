@@ -4,6 +4,7 @@ Accelerate sets them up and carries what they say. A rank is one of the processe
 of them run the same script, and must come to the same calls in the same order.
 """
 
+import atexit
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -97,6 +98,7 @@ def data_parallel(*, timeout: float = 1800.0) -> Iterator[Any]:
         return
     if not torch.distributed.is_initialized():
         raise RuntimeError(_PARTED)
+    atexit.register(_end_threads, os.getpid())
     ranks = Ranks(accelerator)
     token = _RANKS.set(ranks)
     try:
@@ -106,6 +108,18 @@ def data_parallel(*, timeout: float = 1800.0) -> Iterator[Any]:
         raise
     finally:
         _RANKS.reset(token)
+
+
+def _end_threads(pid):
+    """End the threads of gloo: left to the end of Python, they abort the process.
+
+    Torchrun would take that for a failure, and end the others, one that still saves
+    its model too. In a forked child there are none.
+    """
+    distributed = torch.distributed
+    if os.getpid() == pid and distributed.is_initialized():
+        if distributed.get_backend() == "gloo":
+            distributed.destroy_process_group()
 
 
 def _accelerator(timeout):

@@ -117,6 +117,9 @@ def answer_of(network, clips, precision=None):
         return network(clips)
     with torch.autocast(clips.device.type, torch.bfloat16):
         output = network(clips)
+    # Torch does so at the end of the outermost region only: in one of the caller's, the
+    # next step would go by the weights of this one.
+    torch.clear_autocast_cache()
     return output._replace(
         **{
             name: value.to(clips.dtype)

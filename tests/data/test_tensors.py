@@ -253,3 +253,11 @@ def test_bfloat16_becomes_the_float32_that_torch_makes_of_it():
     values = torch.tensor([1.5, -0.0, torch.inf, torch.nan, 1e-40, -3e38])
     values = values.bfloat16()[None]
     assert_array_equal(base_of(values, "X"), values.float().numpy())
+
+
+def test_a_default_device_has_no_part_in_what_a_tensor_is():
+    with torch.device("meta"):  # on "cuda", a view would ask for itself for ever
+        view = DeviceArray(torch.ones(4, 2, dtype=torch.bfloat16, device="cpu"))
+        rows = view[np.array([0, 2])]
+    assert view.dtype == np.float32
+    assert_array_equal(rows, np.ones((2, 2), np.float32))

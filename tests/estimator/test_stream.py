@@ -7,6 +7,7 @@ import tracemalloc
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
@@ -496,3 +497,20 @@ def test_tables_name_their_videos_in_one_order():
     with pytest.raises(ValueError, match="rows of X.*earlier step.*another order"):
         stream.update(step.iloc[::-1])
     stream.update(step.rename(index={"first": "third"}))  # another video
+    broken = step.rename(index={"first": "fourth"})
+    broken.iloc[0, 0] = np.nan
+    with pytest.raises(ValueError, match="NaN inside step"):
+        stream.reset().update(broken)
+    stream.update(step.iloc[::-1])  # no names are left of the videos before
+
+
+@pytest.mark.filterwarnings("error")
+def test_steps_whose_squares_are_too_large_are_read_like_others():
+    model, clips = fitted(LSTM(6)), (300 * X[:1]).astype(np.float16)
+    close(model.stream().update(clips[0]), model.predict_proba(clips)[0])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_tensors(dtype):
+    model, clips = fitted(LSTM(6)), torch.tensor(X[:1]).to(dtype).requires_grad_()
+    close(model.stream().update(clips[0]), model.predict_proba(clips)[0].numpy())

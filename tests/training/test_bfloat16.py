@@ -135,6 +135,16 @@ def test_a_fit_is_that_of_a_loop_with_autocast():
     )
 
 
+@pytest.mark.parametrize("network", [MLP(16), LSTM(8)])
+def test_a_caller_who_computes_in_bfloat16_too_has_no_part(network):
+    clips = X if isinstance(network, MLP) else CLIPS
+    expected = fitted(network, clips, precision="bf16", lr=0.01)
+    with torch.autocast("cpu", torch.bfloat16):  # whose copies of weights would stay
+        found = fitted(network, clips, precision="bf16", lr=0.01)
+    for one, other in zip(weights(found), weights(expected), strict=True):
+        assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize(
     "network", [MLP(16, dropout=0.2), LSTM(8), RULSTM(8, anticipation_steps=2)]
 )

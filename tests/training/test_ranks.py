@@ -28,11 +28,13 @@ from skanticipate import (
     MarginalLoss,
     NetworkSpec,
     Output,
+    RowView,
     SmoothedAnticipator,
     TransitionPrior,
     data_parallel,
     fit_many,
 )
+from skanticipate.data import ahead
 from skanticipate.datasets import make_kitchen
 from skanticipate.networks.base import Dropout
 from skanticipate.training.ranks import current_ranks
@@ -236,6 +238,33 @@ def test_ranks_read_their_rows_and_draw_their_dropout_only():
     assert abs(len(ranks[0][0][0]) - len(ranks[1][0][0])) <= 1
     assert not np.array_equal(ranks[0][1], ranks[1][1])
     np.testing.assert_array_equal(ranks[0][2], ranks[1][2])
+
+
+@pytest.mark.parametrize("batch_size", [1, 20])  # of 1 the second rank has nothing
+def test_ranks_read_files_ahead(batch_size, tmp_path, monkeypatch):
+    np.save(tmp_path / "clips.npy", X)
+    monkeypatch.setattr(ahead, "_SMALL", 1)
+    threads, take = set(), RowView.take
+
+    def noted(view, indices):
+        threads.add(threading.current_thread().name)
+        return take(view, indices)
+
+    monkeypatch.setattr(RowView, "take", noted)
+
+    def fit(rank):
+        model = smoothed(batch_size=batch_size)
+        clips = np.load(tmp_path / "clips.npy", mmap_mode="r")
+        with data_parallel():
+            model.fit(clips, Y)
+        return model.predict_proba(X), [name for name in threads if "reads" in name]
+
+    (first, ahead_first), (second, ahead_second) = on_ranks(fit)
+    assert ahead_first
+    assert bool(ahead_second) == (batch_size > 1)
+    np.testing.assert_array_equal(first, second)
+    alone = smoothed(batch_size=batch_size).fit(X, Y).predict_proba(X)
+    np.testing.assert_allclose(first, alone, rtol=0, atol=1e-12)
 
 
 def test_rank_0_alone_prints_and_writes(tmp_path):
