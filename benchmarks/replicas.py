@@ -144,13 +144,16 @@ def main():
     parser.add_argument("--sets", nargs="+", default=["egtea", "epic55"])
     parser.add_argument("--replicas", type=int, default=8)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--hidden-size", type=int, help="instead of what is stored")
     args = parse_with_data(parser, {"sets": ["kitchen"], "replicas": 2, "seeds": 2})
     settings = json.loads(SETTINGS.read_text("utf-8"))
     for name in args.sets:
-        clips = load_clips(name, args.data)
+        clips, setting = load_clips(name, args.data), settings[name]
+        if args.hidden_size:
+            setting["hidden_size"] = args.hidden_size
         fits = {
             n_queries: [
-                fit_and_look(clips, settings[name], n_queries, args.replicas, seed)
+                fit_and_look(clips, setting, n_queries, args.replicas, seed)
                 for seed in range(args.seeds)
             ]
             for n_queries in QUERIES
