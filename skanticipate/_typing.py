@@ -2,12 +2,17 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.optim import Optimizer
+
+if TYPE_CHECKING:
+    from gensim.models import KeyedVectors as KeyedVectors
+else:  # an extra, which takes seconds to import
+    KeyedVectors = Any
 
 
 class Entries(Protocol):

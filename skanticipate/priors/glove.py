@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from functools import lru_cache, partial
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.utils._param_validation import HasMethods, StrOptions
 
-from skanticipate._typing import Actions, FilePath
+from skanticipate._typing import Actions, FilePath, KeyedVectors
 from skanticipate.data.actions import refuse_ids, verbs_and_nouns, words
 from skanticipate.data.files import file_marks
 from skanticipate.data.missing import number_names
@@ -23,9 +23,6 @@ from skanticipate.data.warn import warn
 from skanticipate.priors.base import BasePrior, normalize_rows
 from skanticipate.priors.labels import verb_noun_rows
 from skanticipate.priors.word_vectors import read_word_vectors
-
-if TYPE_CHECKING:
-    from gensim.models import KeyedVectors
 
 
 class GloVePrior(BasePrior):

@@ -11,16 +11,12 @@ from collections.abc import Iterable
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skanticipate._typing import FilePath
+from skanticipate._typing import FilePath, KeyedVectors
 from skanticipate.data.formats import UTF8_MARK, foreign_text
 from skanticipate.data.missing import label_list
-
-if TYPE_CHECKING:
-    from gensim.models import KeyedVectors
 
 _N_PROBED_LINES = 100
 _N_PROBED_BYTES = 4096

@@ -274,8 +274,12 @@ class _Region:
             torch.set_num_threads(inside)  # first: where it raises there is no region
             _n_computing += around is None
             _REGION.n_threads = inside
-        for mode in self.modes:
-            self.entered.enter_context(mode)
+        try:
+            for mode in self.modes:
+                self.entered.enter_context(mode)
+        except BaseException:
+            self.__exit__()
+            raise
 
     def __exit__(self, *_):
         global _n_computing

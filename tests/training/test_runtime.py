@@ -255,3 +255,22 @@ def test_neighbouring_large_numbers_are_different_inputs():
     X = np.array([[2**24], [2**24 + 1]])
     model = SmoothedAnticipator(MLP(4), max_epochs=1, random_state=0).fit(X, [0, 1])
     assert model.feature_map(X).dtype == np.float64
+
+
+def test_a_region_that_cannot_be_entered_leaves_no_trace():
+    class Broken:
+        def __enter__(self):
+            raise OSError("broken")
+
+        def __exit__(self, *_):
+            raise AssertionError("It was never entered.")
+
+    before = torch.get_num_threads()
+    inside = torch.autocast("cpu", torch.bfloat16)
+    with pytest.raises(OSError, match="broken"), runtime._Region(1, [inside, Broken()]):
+        pass
+    assert torch.get_num_threads() == before
+    assert not torch.is_autocast_enabled("cpu")
+    with torch_threads(3):
+        assert torch.get_num_threads() == 3
+    assert torch.get_num_threads() == before
