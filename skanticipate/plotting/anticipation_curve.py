@@ -246,7 +246,6 @@ def results_table(
     >>> import numpy as np
     >>> from skanticipate import LSTM, SmoothedAnticipator
     >>> from skanticipate.plotting import results_table
-    from skanticipate.plotting._pyplot import Axes
     >>> rng = np.random.default_rng(0)
     >>> X, y = rng.normal(size=(40, 4, 3)), np.arange(40) % 4
     >>> spec = LSTM(8, anticipation_steps=2, time_step=0.5)

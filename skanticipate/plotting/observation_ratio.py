@@ -69,7 +69,6 @@ class ObservationRatioDisplay(CurveDisplay):
     Examples
     --------
     >>> from skanticipate.plotting import ObservationRatioDisplay
-    from skanticipate.plotting._pyplot import Axes
     >>> display = ObservationRatioDisplay(
     ...     {"past only": [[0.25, 0.35], [0.5, 0.5]], "distilled": [[0.32], [0.49]]},
     ...     fractions=[0.2, 1.0],
