@@ -148,11 +148,11 @@ def in_child(megabytes):
     child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    before = dict(vars(model))
     code = 9
     try:
         limit = held + (megabytes << 20)
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-        before = dict(vars(model))
         try:
             model.fit(X, y)
             code = 0
