@@ -133,7 +133,7 @@ def test_at_any_allocation_of_python_while_a_file_is_written(tmp_path):
 
 
 LIMITS = """
-import os, resource, sys
+import os, resource, sys, traceback
 import numpy as np
 from skanticipate import MLP, SmoothedAnticipator
 
@@ -144,15 +144,28 @@ model.fit(X[:10], y[:10]).predict(X[:10])  # all is loaded
 with open("/proc/self/statm") as file:
     held = int(file.read().split()[0]) * resource.getpagesize()
 
-def in_child(megabytes):
+def fill(free):
+    # Take all memory there is but some bytes of it.
+    held = []
+    for size in (1 << 20, 1 << 16, 1 << 12, 400, 64):
+        try:
+            while True:
+                held.append(bytes(size))
+        except MemoryError:
+            pass
+    del held[len(held) - free // 97 :]
+    return held
+
+def in_child(megabytes, free=None):
     child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     before = dict(vars(model))
-    code = 9
+    code, others = 9, []
     try:
         limit = held + (megabytes << 20)
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        others = [] if free is None else fill(free)
         try:
             model.fit(X, y)
             code = 0
@@ -160,6 +173,10 @@ def in_child(megabytes):
             assert "Memory ran out in the fit" in str(error), error
             assert vars(model) == before
             code = 1
+    except BaseException:
+        others.clear()
+        traceback.print_exc()
+        sys.stderr.flush()
     finally:
         os._exit(code)
 
@@ -167,6 +184,8 @@ codes = [in_child(megabytes) for megabytes in range(0, 400, 25)]
 print(codes)
 assert set(codes) == {0, 1}, codes
 assert codes[0] == 1 and codes[-1] == 0
+codes = [in_child(0, free) for free in (0, 1_000, 10_000, 100_000, 1_000_000)]
+assert set(codes) == {1}, codes
 """
 
 

@@ -158,28 +158,25 @@ class BaseAnticipator(
             or a cache, cannot be written, as on a full disk.
         """
         task = callbacks.FitTask(self, self.max_epochs, X_past, y, sample_weight)
-        checked = self._check(
-            X_past,
-            y,
-            X_future_unlabeled=X_future_unlabeled,
-            past_actions=past_actions,
-            y_past=y_past,
-            teacher_proba=teacher_proba,
-            groups=groups,
-            sample_weight=sample_weight,
-            X_val=X_val,
-            y_val=y_val,
-        )
-        asking = [signal.asks(checked.samples) for signal in checked.signals]
-        task.begin(self._labelled, n_teachers=sum(asking))
-        with (
-            task.whole.entered(),
-            torch_threads(self.n_threads),
-            naming_memory(self, checked.samples.rows),
-        ):
-            prepared = self._prepare(checked)
-            self._run(prepared, task)
-            self._finish(prepared)
+        with naming_memory(self, X_past):
+            checked = self._check(
+                X_past,
+                y,
+                X_future_unlabeled=X_future_unlabeled,
+                past_actions=past_actions,
+                y_past=y_past,
+                teacher_proba=teacher_proba,
+                groups=groups,
+                sample_weight=sample_weight,
+                X_val=X_val,
+                y_val=y_val,
+            )
+            asking = [signal.asks(checked.samples) for signal in checked.signals]
+            task.begin(self._labelled, n_teachers=sum(asking))
+            with task.whole.entered(), torch_threads(self.n_threads):
+                prepared = self._prepare(checked)
+                self._run(prepared, task)
+                self._finish(prepared)
         task.end()
         return self
 

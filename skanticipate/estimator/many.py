@@ -359,10 +359,10 @@ class _Fit:
         estimator = self.estimator
         estimator._validate_params()
         given = dict.fromkeys(_OPTIONAL) | job.signals
-        checked = estimator._check(job.X, job.y, **given)
-        rows = checked.samples.rows
-        with torch_threads(estimator.n_threads), naming_memory(estimator, rows):
-            return estimator._prepare(checked, shared)
+        with naming_memory(estimator, job.X):
+            checked = estimator._check(job.X, job.y, **given)
+            with torch_threads(estimator.n_threads):
+                return estimator._prepare(checked, shared)
 
     def again(self):
         """Fit from the start, alone.   -> the error of it, or None."""

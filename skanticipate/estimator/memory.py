@@ -3,6 +3,8 @@
 import math
 from contextlib import contextmanager
 
+import numpy as np
+
 # What torch says of it, which raises a RuntimeError on a CPU.
 _SAYINGS = (
     *("DefaultCPUAllocator", "out of memory", "bad_alloc"),
@@ -27,8 +29,8 @@ def naming_memory(estimator, rows):
     ----------
     estimator : BaseAnticipator
         Being fitted.
-    rows : RowView of shape (n, ...)
-        Clips.
+    rows : array-like of shape (n, ...)
+        Clips, as they were given.
 
     Raises
     ------
@@ -45,9 +47,9 @@ def naming_memory(estimator, rows):
         while isinstance(error, OutOfMemoryForAnswers):
             error = error.__cause__
         raise OutOfMemory(
-            f"Memory ran out in the fit of a {type(estimator).__name__} to clips of "
-            f"shape {rows.shape} ({rows.dtype}), {_of_batch(estimator, rows)}: "
-            f"{_in_short(error)}. Lower {_what_to_lower(estimator)}."
+            f"Memory ran out in the fit of a {type(estimator).__name__} to "
+            f"{_of_clips(estimator, rows)}: {_in_short(error)}. "
+            f"Lower {_what_to_lower(estimator)}."
         ) from error
 
 
@@ -61,7 +63,7 @@ def naming_memory_of_answers(estimator, rows):
             raise
         n_bytes = 4 * len(rows) * len(estimator.classes_)
         raise OutOfMemoryForAnswers(
-            f"Memory ran out in a prediction for clips of shape {rows.shape}: "
+            f"Memory ran out in a prediction for {_of_shape(rows)}: "
             f"{_in_short(error)}. Scores of all rows take {n_bytes:,} bytes for each "
             "stage of the network. Ask about fewer rows at a time."
         ) from error
@@ -78,10 +80,21 @@ def _in_short(error):
     return (telling or lines)[0].strip().rstrip(".")
 
 
-def _of_batch(estimator, rows):
+def _of_clips(estimator, rows):
+    """What a fit was given; of an array, how much a batch of it takes.   -> str."""
+    if not isinstance(getattr(rows, "dtype", None), np.dtype):
+        return _of_shape(rows)
     size = min(estimator.batch_size, len(rows))
     n_bytes = size * math.prod(rows.shape[1:]) * (8 if _is_wide(estimator, rows) else 4)
-    return f"of which a batch of {size} takes {n_bytes:,} bytes"
+    return (
+        f"{_of_shape(rows)} ({rows.dtype}), of which a batch of {size} takes "
+        f"{n_bytes:,} bytes"
+    )
+
+
+def _of_shape(rows):
+    shape = getattr(rows, "shape", None)
+    return f"{len(rows)} clips" if shape is None else f"clips of shape {shape}"
 
 
 def _is_wide(estimator, rows):

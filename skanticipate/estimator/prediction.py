@@ -253,17 +253,15 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         All that torch does has to be done in the region of threads.
         """
         self._warn_of_changes()
-        rows = self._check_like_fit(X, "X")
-        with (
-            torch_threads(self.n_threads, self.network_),
-            naming_memory_of_answers(self, rows),
-        ):
-            network = self._placed_network()
-            some = first_weight(network)
-            take = ClipReader(rows, dtype=some.dtype, device=some.device)
-            found = predict_batches(
-                network, take, len(rows), prediction_batch(rows), part
-            )
+        with naming_memory_of_answers(self, X):
+            rows = self._check_like_fit(X, "X")
+            with torch_threads(self.n_threads, self.network_):
+                network = self._placed_network()
+                some = first_weight(network)
+                take = ClipReader(rows, dtype=some.dtype, device=some.device)
+                found = predict_batches(
+                    network, take, len(rows), prediction_batch(rows), part
+                )
         return None if found is None else found.numpy()
 
     def _placed_network(self):
