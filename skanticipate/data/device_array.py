@@ -74,11 +74,6 @@ def _is_finite(part, unit):
     return bool((finite.all(-1) | nan.all(-1)).all())
 
 
-def is_tensor(values):
-    """Whether values are a tensor of torch."""
-    return isinstance(values, torch.Tensor)
-
-
 def base_of(tensor, name):
     """What NumPy reads of a tensor: an array that shares its memory, or `DeviceArray`.
 

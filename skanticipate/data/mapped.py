@@ -13,10 +13,10 @@ _SHORT_RUN = 1 << 16
 def inode_of(array):
     """What tells the file of a memory map from another of its name, else None."""
     try:
-        status = os.stat(array.filename) if isinstance(array, np.memmap) else None
+        status = os.stat(array.filename)
     except (OSError, TypeError):  # deleted, or without a name
         return None
-    return status and (status.st_dev, status.st_ino)
+    return status.st_dev, status.st_ino
 
 
 def own_inode(array):

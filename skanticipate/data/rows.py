@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from typing import overload
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, DTypeLike
 
 from skanticipate._typing import Rows
-from skanticipate.data.device_array import DeviceArray, base_of, is_tensor
+from skanticipate.data.device_array import DeviceArray, base_of
 from skanticipate.data.files import check_whole_map, file_marks, is_mapped
 from skanticipate.data.formats import not_as_stored
 from skanticipate.data.mapped import find_mapped_file, own_inode, read_map
@@ -89,7 +90,7 @@ class RowView:
     _inode: tuple[int, int] | None
 
     def __init__(self, base: Rows, rows: ArrayLike | None = None) -> None:
-        base = base_of(base, "base") if is_tensor(base) else base
+        base = base_of(base, "base") if isinstance(base, torch.Tensor) else base
         if type(base) is not np.ndarray:  # which hides nothing
             _check_base(base)
         rows = None if rows is None else _as_index(rows, base.shape[0])
@@ -97,7 +98,9 @@ class RowView:
             view = base if rows is None else base[rows]
             self.base, self.rows, self._inode = view.base, view.rows, view._inode
         else:
-            self.base, self.rows, self._inode = base, rows, own_inode(base)
+            is_map = isinstance(base, np.memmap)
+            self.base, self.rows = base, rows
+            self._inode = own_inode(base) if is_map else None
         seen = self.base.shape[:1] if self.rows is None else self.rows.shape
         self.shape = (*seen, *self.base.shape[1:])
         self.dtype, self.ndim = np.dtype(self.base.dtype), len(self.shape)
@@ -123,7 +126,8 @@ class RowView:
                     "A RowView selects rows only; use np.asarray(view) to index "
                     "the other axes."
                 )
-        check_chosen_rows(key, (), name="the mask of a RowView")
+        if type(key) is not np.ndarray:  # which names no rows
+            check_chosen_rows(key, (), name="the mask of a RowView")
         rows = np.arange(len(self)) if self.rows is None else self.rows
         selected = rows[key]
         if np.ndim(selected) < rows.ndim:
@@ -164,6 +168,8 @@ class RowView:
         base = self.base
         while isinstance(base, _Channels):
             base = base.view.base
+        if type(base) is np.ndarray and base.base is None:  # a view of no map
+            return False
         kinds = {kind.__module__.partition(".")[0] for kind in type(base).__mro__}
         return bool(kinds & {"h5py", "zarr"}) or is_mapped(base)
 
@@ -185,7 +191,8 @@ class RowView:
     ) -> np.ndarray:
         in_memory = isinstance(self.base, np.ndarray)
         if self.rows is None and in_memory and not copy:
-            check_whole_map(self.base)
+            if self.base.base is not None:  # a view, of a map perhaps
+                check_whole_map(self.base)
             return np.asarray(self.base, dtype=dtype)
         if copy is False:
             raise ValueError("The rows of a RowView cannot be given without a copy.")

@@ -6,7 +6,7 @@ from itertools import chain, repeat
 
 import torch
 
-from skanticipate.data.device_array import DeviceArray, base_of, is_tensor
+from skanticipate.data.device_array import DeviceArray, base_of
 from skanticipate.data.parameters import Function
 from skanticipate.data.rows import RowView
 
@@ -18,7 +18,7 @@ def without_tensor(values, name):
 
     Anything else is given as it is.
     """
-    if not is_tensor(values):
+    if not isinstance(values, torch.Tensor):
         return values
     base = base_of(values, name)
     if not isinstance(base, DeviceArray):
@@ -52,4 +52,5 @@ def answers_in_kind(method: Function) -> Function:
 
 def in_kind(X, answer):
     """An array, as a tensor on the device of clips X where these are a tensor."""
-    return torch.from_numpy(answer).to(X.device) if is_tensor(X) else answer
+    is_tensor = isinstance(X, torch.Tensor)
+    return torch.from_numpy(answer).to(X.device) if is_tensor else answer

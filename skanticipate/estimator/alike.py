@@ -6,13 +6,12 @@ import numpy as np
 
 from skanticipate.estimator.fit_key import without_places
 from skanticipate.estimator.state import describe
-from skanticipate.training.ranks import current_ranks
 
 _SOME = 8  # rows of each array that are compared
 _PLAIN = Number, str, type(None)
 
 
-def check_ranks_alike(estimator, checked):
+def check_ranks_alike(ranks, estimator, checked):
     """Compare parameters, shapes, labels, some rows and seeds with the other ranks.
 
     Raises
@@ -20,9 +19,6 @@ def check_ranks_alike(estimator, checked):
     ValueError
         On every rank, if one of them differs.
     """
-    ranks = current_ranks()
-    if ranks is None:
-        return
     told = {
         f"the parameter {name}": _text(value)
         for name, value in without_places(estimator).get_params().items()

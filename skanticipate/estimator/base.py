@@ -16,14 +16,14 @@ from skanticipate.data.parameters import fit_context
 from skanticipate.data.tensors import takes_tensors
 from skanticipate.estimator import callbacks
 from skanticipate.estimator.alike import check_ranks_alike
+from skanticipate.estimator.blueprint import Blueprint
 from skanticipate.estimator.checking import FitChecks, Given
-from skanticipate.estimator.epoch_score import EpochScore
 from skanticipate.estimator.fit_key import fit_key
 from skanticipate.estimator.memory import naming_memory
 from skanticipate.estimator.parameters import SharedParameters
 from skanticipate.estimator.prediction import PredictionMixin
 from skanticipate.estimator.telling import who
-from skanticipate.estimator.watching import warn_of_end
+from skanticipate.estimator.watching import EpochScore, warn_of_end
 from skanticipate.networks.base import NetworkSpec
 from skanticipate.terms.labels import LabelTerm
 from skanticipate.terms.objective import Objective
@@ -31,7 +31,7 @@ from skanticipate.training.batches import BatchReader, shuffled
 from skanticipate.training.checkpoint import Checkpoint, NoCheckpoint
 from skanticipate.training.loop import EarlyStopping, Training, initial_state, run
 from skanticipate.training.optimizers import make_optimizer
-from skanticipate.training.ranks import is_first
+from skanticipate.training.ranks import current_ranks, is_first
 from skanticipate.training.runtime import (
     Compute,
     all_or_nothing,
@@ -206,15 +206,14 @@ class BaseAnticipator(
         -------
         Prepared
         """
-        check_ranks_alike(self, checked)
+        if (ranks := current_ranks()) is not None:
+            check_ranks_alike(ranks, self, checked)
         samples, validation, signals, seeds = checked
-        compute = Compute.resolve(
-            self.device, self.dtype, self.n_threads, self.precision, samples.rows
-        )
-        network = self._initial_network(seeds["init"], compute)
+        compute = Compute.resolve(self.device, self.dtype, self.precision, samples.rows)
+        blueprint = Blueprint.of(self)
+        network = self._initial_network(blueprint, seeds["init"], compute)
         take_clips = compute.reader(samples.rows)  # numpy here, torch from here on
-        with compute.threads(network):
-            self._blueprint().check(network, take_clips)
+        blueprint.check(network, take_clips)
         for signal in signals:
             signal.ask(samples, self.classes_, seeds, shared)
         if not self._continues():
@@ -229,7 +228,7 @@ class BaseAnticipator(
             self._draw(samples),
             self.max_epochs,
             score=self._validation_score(validation, compute),
-            randomness=partial(self._blueprint().randomness, seeds["dropout"]),
+            randomness=partial(blueprint.randomness, seeds["dropout"]),
             checkpoint=self._checkpoint(samples, validation, shared),
         )
         found = [signal.figures(validation) for signal in signals]
@@ -281,10 +280,10 @@ class BaseAnticipator(
             own += self.marginal_loss.terms(samples, self.classes_, compute)
         return Objective([base, *own])
 
-    def _initial_network(self, seed, compute):
+    def _initial_network(self, blueprint, seed, compute):
         if self._continues():
-            return compute.place(self._blueprint().load(self.network_.state_dict()))
-        return self._blueprint().begin(seed, compute)
+            return compute.place(blueprint.load(self.network_.state_dict()))
+        return blueprint.begin(seed, compute)
 
     def _initial_state(self, modules, seeds):
         optimizer = make_optimizer(
@@ -327,7 +326,7 @@ class BaseAnticipator(
     def _run(self, prepared, task):
         """Go through the epochs, and tell who listens."""
         training = prepared.training
-        blueprint, state = self._blueprint(), training.state
+        blueprint, state = Blueprint.of(self), training.state
 
         def watch(records):
             told = task.epochs(
@@ -347,7 +346,8 @@ class BaseAnticipator(
 
     def _finish(self, prepared):
         """Set the fitted attributes."""
-        warn_of_end(self, prepared.training.state)
+        if self.early_stopping:
+            warn_of_end(self, prepared.training.state)
         network = prepared.training.state.network.cpu()
         vars(self).update(self._attributes(prepared, network))
 

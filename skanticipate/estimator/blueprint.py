@@ -24,6 +24,13 @@ class Blueprint(NamedTuple):
     input_shape: tuple
     n_classes: int
 
+    @classmethod
+    def of(cls, estimator):
+        """That of an anticipator, once its fit has seen the clips and the labels."""
+        return cls(
+            estimator.network_spec_, estimator.input_shape_, len(estimator.classes_)
+        )
+
     def build(self, seed):
         """Network with new weights."""
         with self.randomness(seed):
@@ -40,7 +47,9 @@ class Blueprint(NamedTuple):
         precision of the fit.
         """
         network = compute.place(self.build(seed))
-        load_pretrained(self.spec, network)
+        for part, module in self.spec.parts_of(network):
+            if getattr(part, "weights", None) is not None:
+                part.loaded_ = load_pretrained(part, module)
         return network
 
     def load(self, weights):

@@ -83,14 +83,18 @@ class FitChecks:
             "sample_weight": sample_weight,
         }
         check_futures_are_clips(X_future_unlabeled)
-        check_steps_alike(X_past, y_past, "y_past")
-        check_can_go_on(self)
+        if y_past is not None:
+            check_steps_alike(X_past, y_past, "y_past")
+        if self.checkpoint is not None:
+            check_can_go_on(self)
         seeds = seeds_of(self.random_state, _PURPOSES)
         signals = self._signals(given)
         rows = self._check_rows(X_past)
-        X_val, y_val = whole_validation(X_val, y_val, len(rows))
+        if X_val is not None or y_val is not None:
+            X_val, y_val = whole_validation(X_val, y_val, len(rows))
         labels = self._check_labels(y, y_past, y_val)
-        check_watched(self, len(labels.classes))
+        if self.early_stopping:
+            check_watched(self, len(labels.classes))
         check_same_length(len(rows), y=labels.codes, **aligned)
         check_rows_alike(X_past=X_past, y=y, **aligned)
         samples = self._check_samples(rows, labels, signals, groups, sample_weight)

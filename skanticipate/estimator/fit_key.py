@@ -67,16 +67,14 @@ def _not_frozen(estimator):
 
 
 def check_can_go_on(estimator):
-    """Refuse parameters with which the same fit would not be the same.
+    """Refuse parameters with which a fit that is kept would not be the same again.
 
     Raises
     ------
     ValueError
-        If `checkpoint` is set, and `random_state` is no integer, another generator
-        stands among the parameters, or `warm_start` is True.
+        If `random_state` is no integer, another generator stands among the parameters,
+        or `warm_start` is True.
     """
-    if estimator.checkpoint is None:
-        return
     if not isinstance(estimator.random_state, Integral):
         raise ValueError(
             f"checkpoint needs an integer random_state, got {estimator.random_state!r}:"

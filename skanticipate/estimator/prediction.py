@@ -269,7 +269,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         device = resolve_device(self.device)
         if device.type == "cpu":
             return self.network_
-        return self._blueprint().load(self.network_.state_dict()).to(device)
+        return Blueprint.of(self).load(self.network_.state_dict()).to(device)
 
     def _warn_of_changes(self):
         """Warn of parameters that have no effect on a fitted estimator."""
@@ -289,9 +289,6 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
             f"{', '.join(sorted(names))} of network was changed after the fit, whose "
             "network is network_spec_."
         )
-
-    def _blueprint(self):
-        return Blueprint(self.network_spec_, self.input_shape_, len(self.classes_))
 
     def _check_like_fit(self, X, name):
         """Check clips that must look like those of fit.   -> RowView."""
@@ -341,4 +338,4 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         super().__setstate__(state)
         if weights is not None:
             with torch_threads(None):
-                self.network_ = self._blueprint().load(weights)
+                self.network_ = Blueprint.of(self).load(weights)

@@ -1,6 +1,10 @@
-"""How training ended, and whether the figure that it watched tells epochs apart."""
+"""What early stopping watches: a figure, and whether it tells epochs apart."""
 
+from numbers import Real
+
+import numpy as np
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import check_scoring
 
 from skanticipate.data.warn import warn
 from skanticipate.training.scoring import WATCHED
@@ -12,16 +16,15 @@ def check_watched(estimator, n_classes):
     Parameters
     ----------
     estimator : BaseAnticipator
-        Whose `early_stopping` and `scoring` matter.
+        With early stopping.
     n_classes : int
 
     Raises
     ------
     ValueError
-        If early stopping watches the top-5 accuracy of five classes or fewer.
+        If it is the top-5 accuracy of five classes or fewer.
     """
-    of_five = estimator.early_stopping and estimator.scoring == "top_5_accuracy"
-    if of_five and n_classes <= 5:
+    if estimator.scoring == "top_5_accuracy" and n_classes <= 5:
         raise ValueError(
             f"scoring='top_5_accuracy' with {n_classes} classes is 1 in every epoch, "
             "so that early stopping would keep the first: expected more than 5 "
@@ -35,6 +38,7 @@ def warn_of_end(estimator, state):
     Parameters
     ----------
     estimator : BaseAnticipator
+        With early stopping.
     state : TrainingState
         At the end of training.
     """
@@ -50,8 +54,6 @@ def warn_of_end(estimator, state):
 
 def _warn_of_standstill(estimator, state):
     """Warn where the watched figure was the same in all epochs."""
-    if not estimator.early_stopping:
-        return
     watched = estimator.scoring if estimator.scoring in WATCHED else "score"
     n_preparing = getattr(state.network, "n_preparing", 0)
     scores = [record[f"val_{watched}"] for record in state.history[n_preparing:]]
@@ -61,4 +63,45 @@ def _warn_of_standstill(estimator, state):
             f"val_{watched} was {scores[0]:.4g} in all {len(scores)} epochs, so that "
             "early stopping could not tell them apart. Choose another scoring, such "
             "as 'loss', or more validation rows."
+        )
+
+
+class EpochScore:
+    """Score of a network on validation rows: early stopping may go by it.
+
+    Parameters
+    ----------
+    estimator : BaseAnticipator
+        In the middle of its fit; it stays as it is.
+    validation : Samples
+        Scored are those whose label is one of the classes.
+    """
+
+    def __init__(self, estimator, validation):
+        known = validation.select(validation.codes >= 0)
+        self.scoring = estimator.scoring
+        self.scorer = check_scoring(estimator, scoring=self.scoring)
+        self.clips, self.labels = known.rows, estimator.classes_[known.codes]
+        self.view = object.__new__(type(estimator))  # as if it were fitted
+        vars(self.view).update(vars(estimator))
+        vars(self.view).pop("feature_names_in_", None)  # these clips bring none
+
+    def __call__(self, network):
+        """Score a network in evaluation mode.   -> float."""
+        self.view.network_ = network
+        try:
+            score = self.scorer(self.view, self.clips, self.labels)
+        except Exception as error:
+            raise ValueError(self._trouble(f"fails ({error}).")) from error
+        finally:
+            del self.view.network_
+        if not isinstance(score, Real) or np.isnan(score):
+            raise ValueError(self._trouble(f"gives {score!r} where a number is due."))
+        return float(score)
+
+    def _trouble(self, what):
+        return (
+            f"scoring={self.scoring!r} on the {len(self.labels)} validation rows "
+            f"{what} Choose another figure, such as 'loss', or validation rows that "
+            "it can score: X_val and y_val."
         )

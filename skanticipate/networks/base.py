@@ -121,7 +121,9 @@ class NetworkSpec(BaseEstimator):
         -------
         dict
         """
-        return brief_where_printed(super().get_params(deep))
+        params = super().get_params(deep)
+        has_arrays = isinstance(params.get("weights"), Mapping)
+        return brief_where_printed(params) if has_arrays else params
 
     def __sklearn_clone__(self):
         """Clone everything but a mapping of weights, which a search must not copy."""
@@ -204,6 +206,8 @@ class NetworkSpec(BaseEstimator):
         """
         codes = getattr(self, "embedding", None) is not None
         shape = code_shape(rows) if codes else tuple(rows.shape[1:])
+        if rows.ndim == 2:  # there are no axes that could be meant otherwise
+            return shape
         if not codes:
             hint_channels_first(shape, always_maps=self._maps_only)
             hint_channels_before_steps(rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any, Self
@@ -153,7 +153,9 @@ class ModalityAttention(StagedSpec, _BaseComposition):
         -------
         dict
         """
-        return brief_where_printed(self._get_params("_specs", deep=deep))
+        params = self._get_params("_specs", deep=deep)
+        has_arrays = isinstance(params["weights"], Mapping)
+        return brief_where_printed(params) if has_arrays else params
 
     def set_params(self, **params: object) -> Self:
         """Set parameters, under the names that `get_params` gives.

@@ -44,26 +44,28 @@ class _Brief:
 
 
 def brief_where_printed(params):
-    """Parameters of a spec, for its repr without the numbers of a mapping."""
-    weights = params.get("weights")
-    if isinstance(weights, Mapping) and any(map(is_called_by, _PRINTERS)):
-        return params | {"weights": _Brief(weights)}
+    """Parameters of a spec with a mapping, in its repr without the numbers of that."""
+    if any(map(is_called_by, _PRINTERS)):
+        return params | {"weights": _Brief(params["weights"])}
     return params
 
 
 # ------------------------------------------------------------------------------ loading
 
 
-def load_pretrained(spec, network):
-    """Give a network the weights that its spec, or a spec within, names.
-
-    Sets ``loaded_`` of those specs: the names of what was loaded.
+def load_pretrained(spec, module):
+    """Give a network those weights that its spec names which fit by name and shape.
 
     Parameters
     ----------
     spec : NetworkSpec
-    network : torch.nn.Module
+    module : torch.nn.Module
         What it built, with initial weights, on its device and in its precision.
+
+    Returns
+    -------
+    list of str
+        Names in the network of what was loaded.
 
     Raises
     ------
@@ -79,13 +81,6 @@ def load_pretrained(spec, network):
     UserWarning
         If weights were left out, or a part of the network starts at random.
     """
-    for part, module in spec.parts_of(network):
-        if getattr(part, "weights", None) is not None:
-            part.loaded_ = _load(part, module)
-
-
-def _load(spec, module):
-    """Load what fits by name and shape.   -> names in the network."""
     own = module.state_dict()
     with _opened(spec.weights) as (shapes, take):
         names = _names_here(spec, shapes, own)

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from skanticipate.data.rows import RowView
+from skanticipate.estimator.blueprint import Blueprint
 from skanticipate.estimator.prediction import PredictionMixin
 from skanticipate.losses import teacher_pooled
 from skanticipate.signals.asking import as_given, seen_by_last_step, split_transforms
@@ -274,11 +275,11 @@ def _refuse_crops(foreign, cache):
 
 def _module_maps(taught, n_samples, width, compute):
     transforms, last = split_transforms(taught.teacher)
-    network = compute.place(last._blueprint().load(last.network_.state_dict()))
+    network = Blueprint.of(last).load(last.network_.state_dict())
     # Transformers may refuse NaN, so they see existing futures only.
     seen = seen_by_last_step(transforms, taught.clips)
     futures = seen[taught.index(n_samples)]
-    return ModuleMaps(network, compute.reader(futures), width)
+    return ModuleMaps(compute.place(network), compute.reader(futures), width)
 
 
 def map_batches(teacher, clips):

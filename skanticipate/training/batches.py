@@ -53,18 +53,22 @@ class BatchReader:
         self.generator = generator
         # In the order in which a batch is read.
         self.readers = [take_futures, self.take_clips, take_maps]
-        self._arrays = ReadAhead(partial(_read, self.readers))
+        self.views = [reader.rows for reader in self.readers if reader is not None]
+        self._read = partial(_read, self.readers)
+        self._ahead = None  # what lies in memory nobody waits for
+        if any(view.lies_in_file for view in self.views):
+            self._read = self._ahead = ReadAhead(self._read)
 
     def __call__(self, samples):
         """Read the clips of a batch, and what else is asked for."""
-        if not self._arrays.is_ahead and self.take_maps is None:  # as mostly: at once
+        if self._ahead is None and self.take_maps is None:  # as mostly
             take = self.take_futures
             clips, futures = self.take_clips(samples), take and take(samples)
             return Batch(samples, *self.spec.crop(clips, futures, self.generator))
         futures, clips, maps = (
             None if array is None else reader.placed(array)
             for reader, array in zip(
-                self.readers, self._arrays(samples.numpy()), strict=True
+                self.readers, self._read(samples.numpy()), strict=True
             )
         )
         return Batch(samples, *self.spec.crop(clips, futures, self.generator), maps)
@@ -74,10 +78,9 @@ class BatchReader:
 
         Of one that is empty, as a rank's part may be, nothing is read.
         """
-        views = [reader.rows for reader in self.readers if reader is not None]
-        if not takes_time(views, batches.size):
+        if self._ahead is None or not takes_time(self.views, batches.size):
             return nullcontext()
-        return self._arrays.over(s.numpy() for s in batches if len(s))
+        return self._ahead.over(s.numpy() for s in batches if len(s))
 
 
 def _read(readers, samples):

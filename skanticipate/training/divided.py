@@ -13,23 +13,22 @@ import torch
 from skanticipate.terms.objective import Objective
 from skanticipate.training.batches import Batch
 from skanticipate.training.checkpoint import NoCheckpoint
-from skanticipate.training.ranks import current_ranks
 from skanticipate.training.step import GradientStep
 from skanticipate.training.sums import Diverged
 
 
 @contextmanager
-def divided(training):
-    """Context that gives a training, or this rank's part of it.
+def divided(training, ranks):
+    """Context that gives this rank's part of a training.
 
     Parameters
     ----------
     training : Training
         Its state is shared with what is given, and begins as that of rank 0. One whose
         step is of another kind is done as a whole on every rank.
+    ranks : Ranks
     """
-    ranks = current_ranks()
-    if ranks is None or type(training.step) is not GradientStep:
+    if type(training.step) is not GradientStep:
         yield training
         return
     state = training.state

@@ -15,6 +15,7 @@ import torch
 from skanticipate.networks.base import lend_generator
 from skanticipate.training.checkpoint import Checkpoint, NoCheckpoint
 from skanticipate.training.divided import divided
+from skanticipate.training.ranks import current_ranks
 from skanticipate.training.sums import Diverged, EpochSums, diverged
 
 
@@ -269,7 +270,9 @@ def run(training, watch=iter):
     ValueError
         If a loss or a weight is not finite.
     """
-    with divided(training) as training:  # over ranks, where there are any
+    ranks = current_ranks()
+    whole = nullcontext(training) if ranks is None else divided(training, ranks)
+    with whole as training:
         with training.checkpoint.held():  # before the global stream: others may wait
             _run_from(training, watch)
     return training.state.history

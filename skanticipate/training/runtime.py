@@ -25,24 +25,18 @@ _forked = False
 
 
 class Compute(NamedTuple):
-    """Where and how a fit computes.
-
-    ``device`` and ``dtype`` are torch's; ``n_threads`` and ``precision`` are the
-    parameters of those names.
-    """
+    """Where and in which precision a fit computes: torch's device and type."""
 
     device: torch.device
     dtype: torch.dtype
-    n_threads: int | None = None
-    precision: str | None = None
 
     @classmethod
-    def resolve(cls, device, dtype, n_threads, precision, rows):
+    def resolve(cls, device, dtype, precision, rows):
         """What the parameters of an estimator mean for such clips."""
         device, dtype = resolve_device(device), resolve_dtype(dtype, rows)
         if precision is not None:
             _check_precision(precision, device, dtype)
-        return cls(device, dtype, n_threads, precision)
+        return cls(device, dtype)
 
     def floats(self, values):
         """Array as a tensor of the network's precision, shared where that is so."""
@@ -60,10 +54,6 @@ class Compute(NamedTuple):
     def reader(self, rows):
         """Take(indices (B,)) -> clips (B, ...) as the network takes them."""
         return ClipReader(rows, dtype=self.dtype, device=self.device)
-
-    def threads(self, network=None):
-        """Region with so many threads of torch; as `torch_threads`."""
-        return torch_threads(self.n_threads, network)
 
 
 def resolve_device(device):
@@ -163,21 +153,19 @@ class ClipReader:
         is_tensor = isinstance(rows.base, DeviceArray)
         if is_tensor:
             self.read = functools.partial(_read_tensor, rows, dtype, device)
-        self._arrays = ReadAhead(self.read)
+        self._read = ReadAhead(self.read) if rows.lies_in_file else self.read
         self._stays = device.type == "cpu" and not is_tensor
 
     def __call__(self, samples):
         """Read the clips of samples (B,), and bring them to the device."""
-        if self._arrays.is_ahead:
-            return self.placed(self._arrays(samples.numpy()))
-        return self.placed(self.read(samples.numpy()))
+        return self.placed(self._read(samples.numpy()))
 
     def ahead(self, n_rows, batch_size):
         """Region in which all rows are read in their order, a batch ahead."""
-        if not takes_time([self.rows], batch_size):
+        if self._read is self.read or not takes_time([self.rows], batch_size):
             return nullcontext()
         starts = range(0, n_rows, batch_size)
-        return self._arrays.over(
+        return self._read.over(
             np.arange(start, min(start + batch_size, n_rows)) for start in starts
         )
 

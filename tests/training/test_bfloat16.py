@@ -237,8 +237,8 @@ def test_a_device_that_cannot_is_refused_in_words(device, monkeypatch):
     with pytest.raises(
         ValueError, match=f"capability 8.0 or more; device is '{device}"
     ):
-        Compute.resolve(device, "float32", None, "bf16", None)
+        Compute.resolve(device, "float32", "bf16", None)
     capability = (8, 0)
     if device == "cuda":
-        found = Compute.resolve(device, "float32", None, "bf16", None)
+        found = Compute.resolve(device, "float32", "bf16", None)
         assert found.device == resolve_device("cuda")
