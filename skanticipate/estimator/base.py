@@ -279,7 +279,10 @@ class BaseAnticipator(
         ]
         if self.marginal_loss is not None:
             own += self.marginal_loss.terms(samples, self.classes_, compute)
-        return Objective([base, *own])
+        weights = samples.weights
+        return Objective(
+            [base, *own], weights if weights is None else compute.floats(weights)
+        )
 
     def _initial_network(self, seed, compute):
         if self._continues():
