@@ -33,6 +33,12 @@ SMALL = {  # what is not small by default, or needs an argument
 SHAPES = [(8,), (6, 8), (4, 3, 3, 8)]  # features, sequences, maps
 
 
+def own_loss(output):
+    """The mean of a network's own losses (B,), each as often as it counts."""
+    losses, counts = output.auxiliary_loss, output.auxiliary_counts
+    return losses.mean() if counts is None else losses @ counts / counts.sum()
+
+
 def built(name, scale=1.0):
     """Network in float64 without dropout, and clips (B, ...) of its kind."""
     spec = SPECS[name](**SMALL.get(name, {}))

@@ -5,10 +5,13 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from skanticipate import (
+    LSTM,
     MLP,
+    AVTHead,
     DistilledAnticipator,
     HistoryEncoder,
     HistoryTeacher,
+    HistoryText,
     SmoothedAnticipator,
     TeacherEnsemble,
 )
@@ -110,3 +113,124 @@ def test_actions_of_the_past_come_in_one_order():
     for histories in (mixed, [*two[:12], *map(turned, two[12:])]):
         with pytest.raises(ValueError, match=REFUSED):
             model.fit(TABLE.to_numpy(), Y, past_actions=histories)
+
+
+# ------------------------------------------------------------------- lists of lists
+
+CLIPS = RNG.normal(size=(24, 3, 4))  # (n, T, d)
+
+
+def steps(clips, names="abcd"):
+    """Clips as lists of Series, one a step."""
+    places = ["abcd".index(name) for name in names]
+    return [[pd.Series(step[places], list(names)) for step in clip] for clip in clips]
+
+
+@pytest.mark.filterwarnings("ignore:X .* feature names:UserWarning")
+def test_steps_in_lists_of_lists_name_their_features():
+    def clip_student():
+        return SmoothedAnticipator(LSTM(4), max_epochs=2, random_state=0)
+
+    expected = clip_student().fit(CLIPS, Y).predict_proba(CLIPS)
+    tables = [pd.DataFrame(clip, columns=list("abcd")) for clip in CLIPS]
+    for known in (steps(CLIPS), tables):
+        model = clip_student().fit(known, Y)
+        assert_array_equal(model.predict_proba(steps(CLIPS)), expected)
+        with pytest.raises(ValueError, match=REFUSED):
+            model.predict_proba(steps(CLIPS, "dcba"))
+    half = [*steps(CLIPS[:12]), *steps(CLIPS[12:], "dcba")]
+    within = [
+        [*steps(clips[None, :2])[0], *steps(clips[None, 2:], "dcba")[0]]
+        for clips in CLIPS
+    ]
+    for mixed, row in (
+        (half, "12, 0"),
+        (within, "0, 2"),
+        (tuple(map(tuple, half)), "12, 0"),
+    ):
+        with pytest.raises(ValueError, match=f"entries of row {row}, .*another order"):
+            clip_student().fit(mixed, Y)
+
+
+def history_student():
+    teacher = HistoryTeacher(ACTIONS, n_networks=1, max_epochs=1, random_state=0)
+    return DistilledAnticipator(
+        MLP(4), max_epochs=1, text_teacher=teacher, random_state=0
+    )
+
+
+READERS = {
+    "encoder": lambda past: HistoryEncoder(ACTIONS).fit(past).transform(past),
+    "text": lambda past: HistoryText(ACTIONS).fit_transform(past),
+    "teacher": lambda past: (
+        HistoryTeacher(ACTIONS, n_networks=1, max_epochs=1, random_state=0)
+        .fit(past, Y)
+        .predict_proba(past)
+    ),
+    "ensemble": lambda past: (
+        TeacherEnsemble(
+            [HistoryTeacher(ACTIONS, n_networks=1, max_epochs=1)], random_state=0
+        )
+        .fit(past, Y)
+        .predict_proba(past)
+    ),
+    "student": lambda past: (
+        history_student()
+        .fit(TABLE.to_numpy(), Y, past_actions=past)
+        .predict_proba(TABLE.to_numpy())
+    ),
+}
+READS = pytest.mark.filterwarnings("ignore:HistoryTeacher holds rows out:UserWarning")
+
+
+@READS
+@pytest.mark.parametrize("name", READERS)
+def test_histories_are_in_the_order_of_their_own_steps(name):
+    read, past = READERS[name], PAST.to_numpy()
+    expected = read(past)
+    rising = [
+        pd.Series(row, [7 * k, 7 * k + 2, 7 * k + 3]) for k, row in enumerate(past)
+    ]
+    ago = PAST.set_axis([3, 2, 1], axis=1)  # how many actions ago
+    for good in (rising, ago, series(ago)):
+        assert_array_equal(read(good), expected)
+    falling = [row.sort_index(ascending=False) for row in rising]
+    with pytest.raises(ValueError, match="index of .* does not rise"):
+        read(falling)
+    for bad in (ago[[3, 1, 2]], series(ago[[3, 1, 2]])):
+        with pytest.raises(ValueError, match="in no order"):
+            read(bad)
+
+
+@READS
+def test_candidates_in_lists_of_lists_are_in_one_order():
+    rows = series(PAST)
+    other = series(turned(PAST))
+    fit = history_student().fit
+    fit(TABLE.to_numpy(), Y, past_actions=[[row, row] for row in rows])
+    with pytest.raises(ValueError, match=REFUSED):
+        fit(
+            TABLE.to_numpy(),
+            Y,
+            past_actions=[[*two] for two in zip(rows, other, strict=True)],
+        )
+    ragged = [row[k % 2 :] for k, row in enumerate(rows)]
+    with pytest.raises(ValueError, match="not all of one shape"):
+        fit(TABLE.to_numpy(), Y, past_actions=ragged)
+
+
+def test_labels_of_steps_rise_by_their_own_names():
+    labels = pd.DataFrame(RNG.integers(0, 3, (24, 3)))
+    model = SmoothedAnticipator(
+        AVTHead(8, n_heads=2, past_weight=1.0), max_epochs=1, random_state=0
+    )
+    expected = model.fit(CLIPS, Y, y_past=labels.to_numpy()).predict_proba(CLIPS)
+    late = labels.set_axis([-3.0, -2.0, -1.0], axis=1)
+    for good in (labels, late, series(late), labels.set_axis(list("xyz"), axis=1)):
+        assert_array_equal(
+            model.fit(CLIPS, Y, y_past=good).predict_proba(CLIPS), expected
+        )
+    own = [row.set_axis([k + 9, k + 5, k]) for k, row in enumerate(series(labels))]
+    for bad in (turned(late), late[[-3.0, -1.0, -2.0]], series(turned(late)), own):
+        with pytest.raises(ValueError, match="of y_past.* not rise"):
+            model.fit(CLIPS, Y, y_past=bad)

@@ -96,7 +96,10 @@ class SpecModule(nn.Module):
     def forward(self, clips):
         """Clips (B, ...) -> logits (B * S, C), and the network's own loss or None."""
         output = self.network(clips)
-        return output.logits.flatten(0, 1), output.auxiliary_loss
+        losses, counts = output.auxiliary_loss, output.auxiliary_counts
+        if losses is not None and losses.ndim:
+            losses = losses.mean() if counts is None else losses @ counts / counts.sum()
+        return output.logits.flatten(0, 1), losses
 
 
 class SpecLoss(nn.Module):

@@ -9,6 +9,7 @@ from sklearn.utils import _safe_indexing, check_array
 from sklearn.utils.validation import has_fit_parameter
 
 from skanticipate.data.labels import check_labels
+from skanticipate.data.leaves import first_table
 from skanticipate.data.missing import (
     as_column,
     as_list,
@@ -21,7 +22,6 @@ from skanticipate.data.names import (
     check_columns_alike,
     check_label_names,
     column_names,
-    first_table,
 )
 from skanticipate.data.numbers import weights_of
 from skanticipate.estimator.nested import names_of_columns, nested_estimators

@@ -6,6 +6,7 @@ from numbers import Real
 import numpy as np
 from sklearn.utils.validation import _check_feature_names
 
+from skanticipate.data.leaves import first_leaf, first_table, leaves
 from skanticipate.data.missing import as_list
 
 _WHOLE = re.compile(r"(-?\d+)\.0+")
@@ -45,12 +46,6 @@ def is_number(label):
     return _NUMBER.fullmatch(str(label).strip()) is not None
 
 
-def first_table(X):
-    """The first table of a list of tables, which becomes one array; else X itself."""
-    parts = X if isinstance(X, list | tuple) else ()
-    return next((part for part in parts if hasattr(part, "columns")), X)
-
-
 def column_names(table):
     """What a table calls its columns, or a list of rows the entries of each.
 
@@ -67,28 +62,33 @@ def column_names(table):
 def _names_within(rows):
     """What rows, such as `iterrows` of pandas gives, all call their entries, or None.
 
-    Two rows of the same names in different orders are an error.
+    So may rows in lists of lists. Two rows of the same names in different orders are
+    an error.
     """
-    first = _entries_of(rows[0]) if rows else None
+    top = first_leaf(rows)
+    first = _entries_of(top)
     if first is None:
         return None
-    index, same = getattr(rows[0], "index", None), True
-    for k, row in enumerate(rows):
+    index, same = getattr(top, "index", None), True
+    for place, row in leaves(rows):
         if getattr(row, "index", None) is index:  # that of their table
             continue
         found = _entries_of(row)
         if found is not None and found != first:
             same = False
-            check_order(found, first, f"The entries of row {k}, next to row 0,")
+            check_order(found, first, f"The entries of row {place}, next to row 0,")
     return first if same else None
 
 
 def _entries_of(row):
-    """What a Series, or a tuple with names, calls its entries.   -> list, or None."""
+    """What a Series, or a tuple with names, calls its entries.   -> list, or None.
+
+    Of a table in lists of lists, its columns.
+    """
     fields = list(getattr(row, "_fields", ()))
     if fields and not any(map(_PLACE.fullmatch, fields)):
         return fields
-    return None if hasattr(row, "columns") else index_of(row)
+    return column_names(row) if hasattr(row, "columns") else index_of(row)
 
 
 def row_names(table):

@@ -6,6 +6,7 @@ from numbers import Integral
 import numpy as np
 
 from skanticipate.data.formats import not_as_stored
+from skanticipate.data.leaves import first_leaf, leaves
 from skanticipate.data.missing import refuse_masked
 from skanticipate.data.names import (
     check_order,
@@ -63,12 +64,72 @@ def check_ascending(table, name):
         If the index holds numbers or times and does not rise.
     """
     times = _times(table)
-    if times is not None and (np.diff(times) <= 0).any():
+    if times is not None and not _rises(times):
         raise ValueError(
             f"The index of {name} does not rise from step to step, but steps are read "
             "in the order of the rows, the latest last: sort them, "
             "table.sort_index(); or pass table.to_numpy(), if they are in order."
         )
+
+
+def check_history_steps(histories, name):
+    """Refuse histories, one a row, whose steps stand anyhow by their own names.
+
+    Steps are the columns of a table, or the index of each Series in a list. Columns may
+    count how many actions ago, which falls.
+
+    Raises
+    ------
+    ValueError
+        If the columns are numbers or times in no order, or the index of a Series does
+        not rise, and is not that of all others.
+    """
+    if column_names(histories) is None:
+        _check_series_ascend(histories, name)
+        return
+    numbers = _columns_as_numbers(histories)
+    if numbers is not None and not _rises(numbers) and not _rises(-numbers):
+        raise ValueError(
+            f"The columns of {name} are {numbers.tolist()[:5]} (the first five), in no "
+            "order, but actions are read in the order of the columns, the latest last: "
+            "sort the columns, or pass table.to_numpy(), if they are in order."
+        )
+
+
+def check_label_steps(labels, name):
+    """Refuse labels of steps, (n, T), whose steps stand anyhow, or run backwards.
+
+    Raises
+    ------
+    ValueError
+        If the columns of a table, or the index of a Series in a list, are numbers or
+        times that do not rise.
+    """
+    if column_names(labels) is None:
+        _check_series_ascend(labels, name)
+        return
+    numbers = _columns_as_numbers(labels)
+    if numbers is not None and not _rises(numbers):
+        raise ValueError(
+            f"The columns of {name} are {numbers.tolist()[:5]} (the first five), which "
+            "do not rise, but steps are read in the order of the columns, the latest "
+            "last: sort the columns, or pass table.to_numpy(), if they are in order."
+        )
+
+
+def _check_series_ascend(rows, name):
+    """Refuse a list of Series, not of tables, of which one does not rise."""
+    if not isinstance(rows, list | tuple) or index_of(first_leaf(rows)) is None:
+        return
+    for place, row in leaves(rows):
+        if not hasattr(row, "columns"):
+            check_ascending(row, f"{name}[{place}]")
+
+
+def _columns_as_numbers(table):
+    """What a table, or a list of Series, calls its columns.   -> (T,) or None."""
+    columns = getattr(table, "columns", None)
+    return _as_numbers(column_names(table) if columns is None else columns)
 
 
 def check_steps_alike(clips, labels, name):
@@ -174,10 +235,15 @@ def _check_frame_numbers(found, what, first_frame):
 
 def _times(table):
     """Index of a table as numbers.   -> (T,) float64, or None where it holds others."""
-    index = index_of(table)
-    if index is None:
-        return None
-    values = np.asarray(table.index)
+    return None if index_of(table) is None else _as_numbers(table.index)
+
+
+def _as_numbers(names):
+    values = np.asarray(names)
     if values.dtype.kind in "mM":
         values = values.astype(np.int64)
     return values.astype(np.float64) if values.dtype.kind in "fiu" else None
+
+
+def _rises(numbers):
+    return bool((np.diff(numbers) > 0).all())

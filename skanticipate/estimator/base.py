@@ -278,7 +278,10 @@ class BaseAnticipator(
         ]
         if self.marginal_loss is not None:
             own += self.marginal_loss.terms(samples, self.classes_, compute)
-        return Objective([base, *own])
+        weights = samples.weights
+        return Objective(
+            [base, *own], weights if weights is None else compute.floats(weights)
+        )
 
     def _initial_network(self, blueprint, seed, compute):
         if self._continues():

@@ -16,10 +16,10 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from skanticipate.data.leaves import first_table
 from skanticipate.data.names import (
     check_columns_alike,
     check_order,
-    first_table,
     row_names,
 )
 from skanticipate.data.numbers import Interval

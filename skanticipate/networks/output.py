@@ -14,13 +14,17 @@ class Output(NamedTuple):
         Scores for each stage, before the softmax.
     features : tensor of shape (B, N, d), default=None
         The map that feature losses compare; None where the network has none.
-    auxiliary_loss : tensor of shape (), default=None
-        An extra term of the network's own.
+    auxiliary_loss : tensor of shape () or (B,), default=None
+        An extra term of the network's own. A loss of each row counts with the weight
+        of the row, as all other losses do; a single number is taken as it is.
     mask : bool tensor of shape (B, N), default=None
         True at the positions of the map that are real, False at those of padding
         steps. None where all are real.
     past_logits : tensor of shape (B, T, C), default=None
         Scores of the steps that are seen, for networks with a `past_weight`.
+    auxiliary_counts : tensor of shape (B,), default=None
+        How often each row's own loss counts beside its weight, as one that is the mean
+        over some steps does; 0 where a row has none. None means once.
 
     Examples
     --------
@@ -37,3 +41,4 @@ class Output(NamedTuple):
     auxiliary_loss: torch.Tensor | None = None
     mask: torch.Tensor | None = None
     past_logits: torch.Tensor | None = None
+    auxiliary_counts: torch.Tensor | None = None

@@ -36,10 +36,10 @@ class AVTHead(RandomDelay, StagedSpec):
                     + past_weight * classification loss of the steps of the clip
 
     The second term is taken in training only, over all clips of a batch, unlabelled
-    ones too. What follows the last step is not in the clip: the classification loss
-    alone shapes that guess. The third is taken where `fit` is given the labels of the
-    steps, `y_past` of shape (n, T). The feature map holds the guesses of the next
-    frames, (B, T, d).
+    ones too, each frame with the weight of its clip. What follows the last step is not
+    in the clip: the classification loss alone shapes that guess. The third is taken
+    where `fit` is given the labels of the steps, `y_past` of shape (n, T). The feature
+    map holds the guesses of the next frames, (B, T, d).
 
     Padding steps (all NaN, or codes of -1) are taken out: neither the other steps nor
     the loss know of them, and they repeat the guess before them. Positions are counted
@@ -258,7 +258,7 @@ class _AVTHead(nn.Module):
             steps = real_first(steps, real)
         read = self.input_dropout(steps)
         guesses = self._guess(read)  # (B, T, d)
-        loss = self._loss(guesses, steps, real)
+        loss, n_guessed = self._loss(guesses, steps, real)  # (B,) or None
         past = self._past(guesses, steps, real)  # (B, T, d) or None
         if real is not None:
             guesses = hold_last(guesses, real)
@@ -267,7 +267,7 @@ class _AVTHead(nn.Module):
             last = self._roll_out(read, last, real)
         logits = self.classifier(self.dropout(last))
         past_logits = None if past is None else self.classifier(self.dropout(past))
-        return Output(logits, guesses, loss, real, past_logits)
+        return Output(logits, guesses, loss, real, past_logits, n_guessed)
 
     def _check_positions(self, n_steps):
         if n_steps + self.n_fed > self.positions.num_embeddings:
@@ -315,15 +315,22 @@ class _AVTHead(nn.Module):
         return past if real is None else hold_last(past, real)
 
     def _loss(self, guesses, steps, real):
-        """Squared error of the guesses of steps that follow; None where none does."""
-        if not self.training or self.future_feature_weight == 0:
-            return None
+        """Squared error of the guesses of steps that follow, a mean for each clip.
+
+        -> (B,), and of how many steps (B,), None where all clips are alike; both None
+        where no step follows another
+        """
+        nothing = None, None
+        if not self.training or self.future_feature_weight == 0 or steps.shape[1] < 2:
+            return nothing
         # Without detach, embeddings would shrink until they are easy to guess.
-        guesses, truth = guesses[:, :-1], steps[:, 1:].detach()
-        if real is not None:
-            places = torch.arange(1, steps.shape[1], device=steps.device)
-            followed = places < real.sum(1, keepdim=True)  # (B, T - 1)
-            guesses, truth = guesses[followed], truth[followed]
-        if truth.numel() == 0:
-            return None
-        return self.future_feature_weight * functional.mse_loss(guesses, truth)
+        errors = (guesses[:, :-1] - steps[:, 1:].detach()).square().mean(-1)
+        if real is None:
+            return self.future_feature_weight * errors.mean(1), None
+        places = torch.arange(1, steps.shape[1], device=steps.device)
+        followed = places < real.sum(1, keepdim=True)  # (B, T - 1)
+        if not followed.any():
+            return nothing
+        n_guessed = followed.sum(1)
+        losses = (errors * followed).sum(1) / n_guessed.clamp(min=1)
+        return self.future_feature_weight * losses, n_guessed.to(losses.dtype)

@@ -8,11 +8,11 @@ import torch
 
 from skanticipate.data.layout import hint_other_scale
 from skanticipate.data.leaks import warn_ungrouped
+from skanticipate.data.leaves import first_table
 from skanticipate.data.names import (
     check_column_order,
     check_columns_alike,
     check_names,
-    first_table,
 )
 from skanticipate.data.validation import (
     check_futures,

@@ -9,6 +9,7 @@ from sklearn.frozen import FrozenEstimator
 from skanticipate.data.layout import hint_right_padding
 from skanticipate.data.missing import as_array, missing_mask
 from skanticipate.data.names import check_history_order, check_tables_alike
+from skanticipate.data.places import check_history_steps
 from skanticipate.data.rows import RowView
 from skanticipate.estimator.nested import names_of_columns
 from skanticipate.estimator.telling import within
@@ -176,6 +177,7 @@ def check_past_actions(past_actions):
         If the rows are lists of unequal length, or the array has other axes.
     """
     check_tables_alike(past_actions, "past_actions")
+    check_history_steps(past_actions, "past_actions")
     array = None if _are_unlike(past_actions) else as_array(past_actions)
     ragged = array is None or _holds_lists(array)
     if ragged or array.ndim not in (1, 2, 3) or array.size == 0:
@@ -202,7 +204,7 @@ def _are_unlike(rows):
     """Whether rows are arrays of several shapes, of which numpy makes none."""
     if not isinstance(rows, list | tuple):
         return False
-    return len({row.shape for row in rows if isinstance(row, np.ndarray)}) > 1
+    return len({row.shape for row in rows if hasattr(row, "shape")}) > 1
 
 
 def _holds_lists(array):

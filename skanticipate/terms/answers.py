@@ -4,8 +4,9 @@ import numpy as np
 import torch
 
 from skanticipate.losses import soft_cross_entropy
+from skanticipate.terms.joined import Joined
 from skanticipate.terms.labels import Part
-from skanticipate.terms.objective import Joined, Term, joined_weights, taken
+from skanticipate.terms.objective import Term, joined_weights, taken
 
 
 def answer_part(proba, index):

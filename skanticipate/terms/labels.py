@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from skanticipate.losses import soft_cross_entropy
-from skanticipate.terms.objective import Joined, Term, joined_weights
+from skanticipate.terms.joined import Joined
+from skanticipate.terms.objective import Term, joined_weights
 
 
 class Part(NamedTuple):

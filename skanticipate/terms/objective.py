@@ -17,10 +17,13 @@ class Objective:
     ----------
     terms : list of Term
         Their names are those of the columns of `history_`.
+    row_weights : tensor of shape (n,), default=None
+        Weight of each sample, for a loss that the network has of its own; None means 1.
     """
 
-    def __init__(self, terms):
+    def __init__(self, terms, row_weights=None):
         self.terms = terms
+        self.row_weights = row_weights
         self.weights = {term.name: term.weight for term in terms}  # of a stack (K,)
 
     @property
@@ -75,8 +78,27 @@ class Objective:
         if output.auxiliary_loss is not None:
             if batch.models is not None:
                 raise TypeError("A network with a loss of its own cannot be stacked.")
-            found["auxiliary"] = output.auxiliary_loss, 1.0
+            found["auxiliary"] = self._auxiliary(output, batch)
         return {name: sums for name, sums in found.items() if sums is not None}
+
+    def _auxiliary(self, output, batch):
+        """Sums of the network's own losses; a single number has no rows to weigh."""
+        losses, counts = output.auxiliary_loss, output.auxiliary_counts
+        if not losses.ndim:
+            return losses, 1.0
+        n_rows = len(batch.samples)
+        if losses.shape != (n_rows,):
+            raise ValueError(
+                f"auxiliary_loss has shape {tuple(losses.shape)}: give one number for "
+                f"the batch, or one for each of its {n_rows} rows."
+            )
+        if self.row_weights is not None:
+            weights = self.row_weights[batch.samples.to(losses.device)]
+            counts = weights if counts is None else counts * weights
+        total, weight = summed(losses, counts)
+        if counts is not None:  # of no row, perhaps
+            weight = weight.clamp(min=torch.finfo(weight.dtype).tiny)
+        return total, weight
 
     def total(self, terms, models=None):
         """The objective of a batch: means of terms, each with its weight.   -> ().
@@ -234,9 +256,7 @@ class Term:
         weights = None if self.counts is None else self.counts[samples]
         if batch.models is not None:
             return _sums_by_model(losses, weights, rows, batch)
-        if weights is None:
-            return losses.sum(), losses.shape[0]
-        return losses @ weights, weights.sum()
+        return summed(losses, weights)
 
     def _share(self, samples, rows, total, batch, weight):
         """Weight of each row in the objective.   -> number, or (B', 1).
@@ -318,6 +338,13 @@ def spread(values, rows, like):
     return torch.zeros_like(like).index_add_(0, rows.to(values.device), values)
 
 
+def summed(losses, weights):
+    """Sum of weighted losses (B,), and sum of the weights, which None makes 1."""
+    if weights is None:
+        return losses.sum(), losses.shape[0]
+    return losses @ weights, weights.sum()
+
+
 def _sums_by_model(losses, weights, rows, batch):
     """Sums of losses and of weights of rows (B',) by the model they are of.   (K,)."""
     n_models = batch.models.stop - batch.models.start
@@ -349,36 +376,3 @@ def joined_weights(terms):
     return np.concatenate(has), np.concatenate(
         [np.ones(len(h)) if w is None else w for h, w in zip(has, weights, strict=True)]
     )
-
-
-class Joined:
-    """Tables of several models under one another, each of them once.
-
-    Parameters
-    ----------
-    tables : list of K ndarrays (R, C)
-        The same object may stand there several times; so may equal ones.
-    """
-
-    def __init__(self, tables):
-        self.unlike, self.starts = [], []
-        for table in tables:
-            self.starts.append(self._start(table))
-        self.table = self.unlike[0]
-        if len(self.unlike) > 1:
-            self.table = np.concatenate(self.unlike)
-
-    def _start(self, table):
-        start = 0
-        for other in self.unlike:
-            if other is table or np.array_equal(other, table):
-                return start
-            start += len(other)
-        self.unlike.append(table)
-        return start
-
-    def index(self, indices):
-        """Rows (n,) of each table as rows of the common one.   -> (N,)."""
-        return np.concatenate(
-            [i + start for i, start in zip(indices, self.starts, strict=True)]
-        )

@@ -138,7 +138,9 @@ class _PartialStep(GradientStep):
     """A step of all ranks, of which each knows its part of the batch."""
 
     def __init__(self, step, state, ranks):
-        objective = _WholeObjective(step.objective.terms, ranks)
+        objective = _WholeObjective(
+            step.objective.terms, step.objective.row_weights, ranks
+        )
         super().__init__(
             state,
             _unless_empty(step.take_batch),
@@ -158,7 +160,7 @@ class _PartialStep(GradientStep):
             terms, own = super().gradients(batch)
         else:
             like = self.optimizer.parameters[0]
-            terms = self.objective.whole({}, 0, like.new_zeros(()))
+            terms = self.objective.whole({}, like.new_zeros(()))
             own = [None] * len(self.optimizer.parameters)
         return terms, self._summed(own) if terms else []
 
@@ -192,26 +194,31 @@ def _unless_empty(take_batch):
     return take
 
 
+# A loss that a network has of its own, as one number of all rows.
+_OF_BATCH = "auxiliary, of a batch"
+
+
 class _WholeObjective(Objective):
     """The objective of the whole batch, and the gradient of this rank's part of it."""
 
     is_closed = False  # by autograd: sums are known only after the others have spoken
 
-    def __init__(self, terms, ranks):
-        super().__init__(terms)
+    def __init__(self, terms, row_weights, ranks):
+        super().__init__(terms, row_weights)
         self.ranks = ranks
 
     def __call__(self, output, batch):
         """Terms of the whole batch, whose gradients are those of the part."""
-        own = super().__call__(output, batch)
+        own, loss = super().__call__(output, batch), output.auxiliary_loss
+        if loss is not None and not loss.ndim:  # a mean of the rows
+            n_rows = len(batch.samples)
+            own[_OF_BATCH] = own.pop("auxiliary")[0] * n_rows, n_rows
         nothing = 0.0 * output.logits.sum()  # for terms without a row of this part
-        return self.whole(own, len(batch.samples), nothing)
+        return self.whole(own, nothing)
 
-    def whole(self, own, n_rows, nothing):
+    def whole(self, own, nothing):
         """Sums of the terms over the ranks, of which this one has its `own`."""
-        if "auxiliary" in own:  # a mean of the rows
-            own["auxiliary"] = own["auxiliary"][0] * n_rows, n_rows
-        names = [*(term.name for term in self.terms), "auxiliary"]
+        names = [*(term.name for term in self.terms), "auxiliary", _OF_BATCH]
         message = torch.zeros(len(names), 2, dtype=torch.float64)
         for numbers, name in zip(message, names, strict=True):
             if name in own:
@@ -223,8 +230,8 @@ class _WholeObjective(Objective):
                 part, _ = own.get(name, (nothing, 0))
                 # The value of the whole, the gradient of the part.
                 found[name] = part + (total - part.detach()), count
-        if "auxiliary" in found:
-            losses, count = found["auxiliary"]
+        if _OF_BATCH in found:
+            losses, count = found.pop(_OF_BATCH)
             found["auxiliary"] = losses / count, 1.0
         return found
 

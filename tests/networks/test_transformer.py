@@ -5,6 +5,7 @@ import joblib
 import numpy as np
 import pytest
 import torch
+from every_network import own_loss
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_transformer import (
@@ -73,7 +74,7 @@ def test_head_is_the_naive_loop_over_real_steps(padding, n_layers, n_stages, inn
         assert_allclose(output.logits[row].detach(), logits, atol=1e-10)
     assert (output.mask is None) == (not np.any(padding))
     if errors:
-        assert output.auxiliary_loss.item() == pytest.approx(0.5 * np.mean(errors))
+        assert own_loss(output).item() == pytest.approx(0.5 * np.mean(errors))
     else:
         assert output.auxiliary_loss is None
 
@@ -171,7 +172,8 @@ def test_gradients_through_padding_are_finite_and_clips_stay_as_they_were(spec):
     before = clips.clone()
     with lend_generator(network, generator()):
         output = network(clips)
-    (output.logits.square().sum() + (output.auxiliary_loss or 0)).backward()
+    loss = 0 if output.auxiliary_loss is None else own_loss(output)
+    (output.logits.square().sum() + loss).backward()
     assert all(p.grad.isfinite().all() for p in network.parameters())
     assert torch.equal(clips.nan_to_num(nan=-7), before.nan_to_num(nan=-7))
 
@@ -183,8 +185,8 @@ def test_next_frames_are_guessed_in_training_only():
     clips = random_clips()
     network = built(AVTHead(8, layer_dropout=0.0))
     assert network(clips).auxiliary_loss is None
-    loss = network.train()(clips).auxiliary_loss
-    assert loss.shape == () and loss > 0
+    losses = network.train()(clips).auxiliary_loss
+    assert losses.shape == (len(clips),) and (losses > 0).all()
     assert network(clips[:, :1]).auxiliary_loss is None
     without = built(AVTHead(8, future_feature_weight=0)).train()
     with lend_generator(without, generator()):
@@ -194,8 +196,7 @@ def test_next_frames_are_guessed_in_training_only():
 def test_codes_are_not_moved_towards_what_guesses_them():
     """The vector of a code seen last is a target only; it gets no gradient of it."""
     network = built(AVTHead(8, embedding=3, layer_dropout=0.0), (2, (5,))).train()
-    loss = network(torch.tensor([[[1.0], [2.0]]])).auxiliary_loss
-    loss.backward()
+    own_loss(network(torch.tensor([[[1.0], [2.0]]]))).backward()
     moved = network.input.tables[0].weight.grad.abs().sum(1) > 0
     assert moved.nonzero().flatten().tolist() == [1]
 
@@ -212,6 +213,44 @@ def test_a_clip_that_repeats_is_learnt_to_be_guessed():
     assert ((guesses - truth) ** 2).mean() < 0.02 * truth.var()
     assert model.history_[-1]["auxiliary"] < 0.05 * model.history_[0]["auxiliary"]
     assert model.score(X, start % 2) == 1
+
+
+def one_step(clips, y, sample_weight=None, **params):
+    """Weights after a step of gradient descent over all clips at once."""
+    spec = AVTHead(8, layer_dropout=0.0, future_feature_weight=3.0)
+    model = SmoothedAnticipator(
+        spec,
+        **{"max_epochs": 1, "batch_size": 99, "optimizer": "sgd", "lr": 0.5},
+        **{"momentum": 0.0, "dtype": "float64", "random_state": 0, **params},
+    )
+    model.fit(clips, y, sample_weight=sample_weight)
+    return model.history_, torch.cat([w.flatten() for w in model.network_.parameters()])
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_guesses_of_frames_have_the_weights_of_their_clips(padded):
+    clips, y = random_clips(6).numpy(), np.arange(6) % 2
+    if padded:
+        clips[0, :3] = clips[3, :5] = NAN
+    for n_times in ([3, 1, 2, 2, 5, 1], [3, 1, 3, 1, 3, 1]):
+        history, expected = one_step(clips.repeat(n_times, 0), y.repeat(n_times))
+        for weights, own in [(np.array(n_times), None), (None, {0: 3, 1: 1})]:
+            if own and n_times[2] != 3:
+                continue
+            found, step = one_step(clips, y, weights, class_weight=own)
+            assert_allclose(step.detach(), expected.detach(), atol=1e-12)
+            assert found[0]["auxiliary"] == pytest.approx(history[0]["auxiliary"])
+    _, unweighted = one_step(clips, y)
+    assert not np.allclose(step.detach(), unweighted.detach(), atol=1e-4)
+
+
+def test_a_single_clip_of_a_heavy_class_is_guessed_first():
+    """Of clips of almost no weight nobody sees what the network guesses of them."""
+    clips, y = random_clips(6).numpy(), np.arange(6) % 2
+    light = np.where(np.arange(6) < 4, 1.0, 1e-12)
+    _, expected = one_step(clips[:4], y[:4])
+    _, found = one_step(clips, y, light)
+    assert_allclose(found.detach(), expected.detach(), atol=1e-9)
 
 
 # --------------------------------------------------------------------------- sizes

@@ -192,3 +192,36 @@ def test_the_auxiliary_loss_of_a_network_is_a_term_of_weight_one():
     terms = case.objective()(output, BATCH)
     assert list(terms) == ["base", "auxiliary"]
     assert [float(x) for x in terms["auxiliary"]] == [2.5, 1.0]
+
+
+@pytest.mark.parametrize("counted", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_auxiliary_loss_of_each_row_has_the_weight_of_the_row(counted, weighted):
+    rng = np.random.default_rng(0)
+    losses, counts = rng.normal(size=B), rng.integers(0, 4, B).astype(float)
+    weights = rng.uniform(0.5, 2, N)
+    output = (
+        Case()
+        .output()
+        ._replace(
+            auxiliary_loss=torch.tensor(losses),
+            auxiliary_counts=torch.tensor(counts) if counted else None,
+        )
+    )
+    objective = Objective(
+        [Case().label_term()], torch.tensor(weights) if weighted else None
+    )
+    each = (counts if counted else 1) * (weights[SAMPLES] if weighted else np.ones(B))
+    check(objective(output, BATCH)["auxiliary"], (losses @ each, each.sum()))
+
+
+def test_an_auxiliary_loss_of_no_row_counts_nothing():
+    case, zeros = Case(), torch.zeros(B, dtype=torch.float64)
+    objective = case.objective()
+    without = objective(case.output(), BATCH)
+    output = case.output()._replace(auxiliary_loss=zeros, auxiliary_counts=zeros)
+    with_none = objective(output, BATCH)
+    assert objective.total(with_none) == objective.total(without)
+    output = case.output()._replace(auxiliary_loss=torch.zeros(B + 1))
+    with pytest.raises(ValueError, match=r"auxiliary_loss has shape .* each of its"):
+        objective(output, BATCH)

@@ -89,7 +89,14 @@ class AveragedSpec(NetworkSpec):
         return Averaged(*input_shape, n_classes)
 
 
+UNEVEN = CLIPS.copy()
+UNEVEN[::3, :2] = np.nan
 CASES = {
+    "guesses of frames, of clips of unlike length and weight": (
+        smoothed(skanticipate.AVTHead(8, layer_dropout=0.0)),
+        (UNEVEN, Y),
+        {"sample_weight": WEIGHTS},
+    ),
     "closed form": (smoothed(), (X, Y), {"sample_weight": WEIGHTS}),
     "prior, clipped gradients, SGD, schedule": (
         smoothed(
