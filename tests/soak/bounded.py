@@ -26,13 +26,14 @@ MEMORY, PER_BYTE = 64 * 2**20, 16  # bytes beside what is there, and for each of
 KINDS = (
     "answered",
     "refused",
+    "memory error",  # a documented one, of a process of its own
     "child ended",
     "undocumented",
     "hang",
     "over memory",
     "crash",
 )
-GOOD = KINDS[:3]
+GOOD = KINDS[:4]
 CRASHES = ("SIGSEGV", "SIGBUS", "SIGABRT", "SIGFPE", "SIGILL")
 _NEXT = len(KINDS)  # where the number of the next input stands
 _KEPT = 3  # inputs of each failure that are written out
@@ -115,7 +116,6 @@ def _all(reader, stop, seed, folder, counts):
     signal.signal(signal.SIGPROF, _raise_hang)
     gc.disable()  # its moments depend on other inputs
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    _, most = resource.getrlimit(resource.RLIMIT_AS)
     n_open = len(os.listdir("/proc/self/fd"))
     place, log, in_use = folder / "input", folder / "failures.jsonl", _in_use()
     parent = os.getppid()
@@ -124,19 +124,8 @@ def _all(reader, stop, seed, folder, counts):
         size = write_files(place, reader.make(rng))
         if k % 20 == 0:
             in_use = _in_use()
-        signal.alarm(STOPPED)  # ends the child, in whatever code it is
-        signal.setitimer(signal.ITIMER_PROF, SECONDS)
-        resource.setrlimit(
-            resource.RLIMIT_AS, (in_use + MEMORY + PER_BYTE * size, most)
-        )
-        try:
-            kind, error, where = outcome(reader, place, rng)
-        except Hang as hang:
-            kind, error, where = "hang", "", place_of(hang)
-        finally:
-            signal.setitimer(signal.ITIMER_PROF, 0)
-            signal.alarm(0)
-            resource.setrlimit(resource.RLIMIT_AS, (most, most))
+        most = in_use + MEMORY + PER_BYTE * size
+        kind, error, where = _watched(reader, place, rng, most)
         _note(counts, log, kind, k, error, where)
         counts[_NEXT] = k + 1
         if k % 1000 == 0:
@@ -148,8 +137,33 @@ def _all(reader, stop, seed, folder, counts):
         _note(counts, log, "undocumented", stop - 1, f"{n_now - n_open} open files", "")
 
 
+def _watched(reader, place, rng, memory):
+    """Outcome of an input in bounded time and memory."""
+    spent, (_, most) = _of_children(), resource.getrlimit(resource.RLIMIT_AS)
+    signal.alarm(STOPPED)  # ends the child, in whatever code it is
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    resource.setrlimit(resource.RLIMIT_AS, (memory, most))
+    try:
+        found = outcome(reader, place, rng)
+    except Hang as hang:
+        return "hang", "", place_of(hang)
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.alarm(0)
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    if _of_children() - spent > SECONDS:
+        return "hang", "in a process that was started", ""
+    return found
+
+
 def _raise_hang(*_):
     raise Hang
+
+
+def _of_children():
+    """Seconds of the processor that processes took which were started and ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _in_use():
@@ -176,10 +190,12 @@ def outcome(reader, place, rng):
         raise
     except MemoryError as error:
         if reader.in_child:  # whose memory is limited
-            return "refused", "", ""
+            return "memory error", "", ""
         return "over memory", repr(error), place_of(error)
     except reader.refusals as error:
-        if not reader.in_child and any(map(ran_out, causes(error))):
+        if any(map(ran_out, causes(error))):
+            if reader.in_child:
+                return "memory error", "", ""
             return "over memory", repr(error)[:300], place_of(error)
         if type(error) is UnicodeError or not told_well(error, reader, place):
             return "undocumented", f"unnamed {error!r}"[:300], place_of(error)
