@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Integral
 from typing import Literal, Self
 
 import numpy as np
@@ -17,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from skanticipate._typing import Labels, Seed
 from skanticipate.anticipators.joint import JointAnswers
 from skanticipate.anticipators.members import align, common_stages
-from skanticipate.data.numbers import SIZE
+from skanticipate.data.numbers import N_JOBS, SIZE
 from skanticipate.data.parameters import fit_context
 from skanticipate.data.tensors import takes_tensors
 from skanticipate.estimator.many import fit_many
@@ -105,7 +104,7 @@ class ReplicaEnsemble(MetaEstimatorMixin, JointAnswers, BaseEstimator):
         "n_replicas": [SIZE],
         "combine": [StrOptions({"proba", "log_proba"})],
         "random_state": ["random_state"],
-        "n_jobs": [Integral, None],
+        "n_jobs": [N_JOBS, None],
     }
 
     def __init__(

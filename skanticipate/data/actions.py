@@ -12,6 +12,7 @@ from skanticipate.data.names import check_rows_alike, is_number
 from skanticipate.data.warn import warn
 
 _TABLE_COLUMNS = ("label", "verb", "noun")
+_ID_COLUMNS = {"label": "label", "verb": "verb_id", "noun": "noun_id"}
 _CAMEL_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _SEPARATORS = re.compile(r"[-_:/\s]+")
 
@@ -189,6 +190,36 @@ def as_mapping(actions):
     if not any(map(_has_names, actions.values())):
         return actions
     return {label: _as_pair(label, pair) for label, pair in actions.items()}
+
+
+def by_ids(actions):
+    """Ids in place of names, of a table that has the columns `verb_id` and `noun_id`.
+
+    Anything else is returned as it is.
+
+    Raises
+    ------
+    ValueError
+        If such a table has no column `label`.
+
+    Examples
+    --------
+    >>> by_ids({"label": [7], "verb_id": [0], "noun_id": [3]})
+    {'label': [7], 'verb': [0], 'noun': [3]}
+    >>> by_ids({7: (0, 3)})
+    {7: (0, 3)}
+    """
+    if not hasattr(actions, "keys"):
+        return actions
+    table = with_labels(actions)
+    if not {"verb_id", "noun_id"} <= set(table.keys()):
+        return actions
+    if "label" not in table:
+        raise ValueError(
+            "actions has the columns 'verb_id' and 'noun_id', but no 'label': add the "
+            "label of each action."
+        )
+    return {name: table[column] for name, column in _ID_COLUMNS.items()}
 
 
 def says_labels(actions):

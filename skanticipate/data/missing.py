@@ -23,7 +23,14 @@ def as_list(labels):
 def label_list(labels, name, *, ordered=True):
     """Labels of a parameter as a list, checked by `check_label_list`."""
     check_label_list(labels, name, ordered=ordered)
-    return as_list(labels)
+    found = as_list(labels)
+    try:
+        set(found)
+    except TypeError:
+        raise ValueError(
+            f"{name} must be a list of labels, numbers or strings, got {found!r:.80}."
+        ) from None
+    return found
 
 
 def check_label_list(labels, name, *, ordered=True):

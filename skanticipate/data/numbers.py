@@ -119,6 +119,8 @@ def weights_of(weights, names, whose):
 
 # Beyond it a machine may be unable to start them, and torch then ends the process.
 N_THREADS = Interval(Integral, 1, 1024, closed="both")
+# Of processes, with the negative ones of joblib, which counts them in 32 bits.
+N_JOBS = Interval(Integral, -10_000, 10_000, closed="both")
 # Of an axis of weights: beyond it, torch cannot count what they hold.
 SIZE = Interval(Integral, 1, 2**31 - 1, closed="both")
 # Of steps of a clip, or of past labels: nobody reaches them.

@@ -94,6 +94,8 @@ class RowView:
         if type(base) is not np.ndarray:  # which hides nothing
             _check_base(base)
         rows = None if rows is None else _as_index(rows, base.shape[0])
+        if rows is not None and rows.ndim == 0:
+            raise IndexError(f"rows is {rows}: expected an array of row numbers.")
         if isinstance(base, RowView):
             view = base if rows is None else base[rows]
             self.base, self.rows, self._inode = view.base, view.rows, view._inode

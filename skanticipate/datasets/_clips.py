@@ -16,6 +16,7 @@ from skanticipate.data.names import check_rows_alike, check_tables_alike, index_
 from skanticipate.data.numbers import RATE, STEPS
 from skanticipate.data.parameters import validate_params
 from skanticipate.data.places import check_even
+from skanticipate.datasets._columns import check_table
 from skanticipate.datasets._features import FeatureTable
 from skanticipate.datasets._segments import (
     check_frames,
@@ -134,6 +135,7 @@ def cut_pairs(
 
 
 def _check_pairs(pairs):
+    check_table(pairs, "pairs")
     missing = [name for name in _PAIR_COLUMNS if name not in pairs]
     if missing:
         raise ValueError(

@@ -14,6 +14,7 @@ from skanticipate.data.missing import refuse_masked
 from skanticipate.data.numbers import DURATION, RATE, SECONDS, STEPS
 from skanticipate.data.parameters import validate_params
 from skanticipate.data.rows import RowView
+from skanticipate.datasets._columns import check_columns, check_table
 from skanticipate.datasets._features import FeatureTable
 from skanticipate.datasets._segments import _checked_columns, checked_spans
 from skanticipate.datasets._times import frames_at, has_times, rate_of_rows
@@ -170,6 +171,7 @@ def cut_clips(
             ("anticipation", anticipation),
         )
     )
+    check_table(segments, "segments")
     has_labels = "action" in segments
     _, *columns = (_checked_columns if has_labels else checked_spans)(segments)
     clip = columns[0], columns[1]
@@ -192,6 +194,7 @@ def cut_clips(
         data.y = columns[2][kept]
     if "id" in segments:
         refuse_masked(segments["id"], "id", "Name every segment, or drop these.")
+        check_columns({name: segments[name] for name in ("video", "id")}, "segments")
         data.ids = np.asarray(segments["id"])[kept]
     if future_steps is not None:
         inside = np.linspace(start, stop, future_steps + 1, axis=1, dtype=int)[kept, 1:]

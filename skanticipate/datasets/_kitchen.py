@@ -241,7 +241,7 @@ def _clips(segments, groups, recipes, n_steps, n_features, noise, rng):
     past = shown[_rows_at(past_frames, segments, groups)] + hint
     future = shown[_rows_at(future_frames, segments, groups)]
     return tuple(
-        clip + scenes[groups][:, None] + rng.normal(scale=noise, size=clip.shape)
+        clip + scenes[groups][:, None] + rng.normal(scale=abs(noise), size=clip.shape)
         for clip in (past, future)
     )
 

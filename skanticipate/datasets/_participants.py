@@ -12,6 +12,7 @@ from sklearn.utils import Bunch, _safe_indexing
 from skanticipate._typing import Columns
 from skanticipate.data.missing import as_list, check_label_list
 from skanticipate.data.names import check_rows_alike
+from skanticipate.datasets._columns import check_column, check_columns, check_table
 from skanticipate.datasets._segments import check_videos
 from skanticipate.datasets._tables import Segments
 
@@ -31,8 +32,10 @@ def participants_of(segments):
     >>> participants_of({"video": ["P01_102", "P22_7"]})
     array(['P01', 'P22'], dtype='<U3')
     """
+    check_table(segments, "segments")
     column = next((name for name in _COLUMNS if name in segments), None)
     if column is not None:
+        check_column(segments[column], column)
         check_videos(segments[column], column)
         return np.asarray(segments[column]).astype(str)
     if "video" not in segments:
@@ -40,6 +43,7 @@ def participants_of(segments):
             "segments has neither a column 'video' nor 'participant': expected a table "
             "as read_segments gives it."
         )
+    check_column(segments["video"], "video")
     names = [str(video) for video in as_list(segments["video"])]
     found = [_OF_VIDEO.match(name) for name in names]
     if None in found:
@@ -112,6 +116,7 @@ def participant_split(
     array([ 0,  3,  2, -1, -1])
     """
     if isinstance(segments, Mapping):
+        check_columns(segments, "segments")
         check_rows_alike(**{str(name): segments[name] for name in segments})
     names = participants_of(segments)
     if training is None:

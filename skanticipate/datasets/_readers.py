@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import Bunch
 
 from skanticipate._typing import Actions, Columns, FilePath
-from skanticipate.data.actions import as_mapping
+from skanticipate.data.actions import as_mapping, by_ids
 from skanticipate.data.missing import (
     check_same_kind,
     label_list,
@@ -317,12 +317,9 @@ def many_shot_actions(
     array([0, 1, 2])
     """
     rules = {"and": np.logical_and, "or": np.logical_or}
-    if rule not in rules:
+    if not isinstance(rule, str) or rule not in rules:
         raise ValueError(f"rule is {rule!r}: expected 'and' or 'or'.")
-    if "verb_id" in actions and "noun_id" in actions:
-        columns = (("label", "label"), ("verb", "verb_id"), ("noun", "noun_id"))
-        actions = {part: actions[name] for part, name in columns}
-    pairs = as_mapping(actions)  # no label with two pairs
+    pairs = as_mapping(by_ids(actions))  # no label with two pairs
     is_many_shot = []
     for column, (name, ids) in enumerate((("verb", verbs), ("noun", nouns))):
         refuse_masked(ids, f"{name}s", "Leave these ids out.")

@@ -13,6 +13,7 @@ from skanticipate.data.missing import as_list, is_never_a_name, refuse_masked
 from skanticipate.data.names import check_rows_alike
 from skanticipate.data.numbers import RATE, SECONDS, STEPS
 from skanticipate.data.parameters import validate_params
+from skanticipate.datasets._columns import check_table
 from skanticipate.datasets._names import check_names
 from skanticipate.datasets._times import on_one_clock
 
@@ -270,6 +271,7 @@ def checked_spans(segments):
 
 
 def _columns(segments, names):
+    check_table(segments, "segments")
     missing = [name for name in names if name not in segments]
     if missing:
         hint = " Read an official file with read_segments." * ("video_id" in segments)

@@ -22,7 +22,7 @@ from skanticipate.datasets._submission_check import (
     rules_of,
 )
 from skanticipate.metrics import marginalize
-from skanticipate.metrics.epic import verb_noun_ids
+from skanticipate.metrics.epic import n_columns, verb_noun_ids
 
 
 def write_submission(
@@ -128,7 +128,7 @@ def write_submission(
         )
     scores, keys = {}, {task: _keys(n) for task, n in limits.items()}
     if action is not None:
-        columns = range(np.shape(action)[-1])
+        columns = range(n_columns(action, "action"))
         labels = columns if classes is None else label_list(classes, "classes")
         pairs = list(zip(*verb_noun_ids(labels, actions), strict=True))
         keys["action"] = _action_keys(pairs, limits)

@@ -41,9 +41,13 @@ RULES = {
 }
 
 
+def _is_one_of(name, known):
+    return isinstance(name, str) and name in known
+
+
 def rules_of(dataset):
     """Rules of a data set."""
-    if dataset not in RULES:
+    if not _is_one_of(dataset, RULES):
         raise ValueError(f"dataset is {dataset!r}: expected one of {tuple(RULES)}.")
     return RULES[dataset]
 
@@ -111,7 +115,7 @@ def validate_submission(
     ValueError: ...test.json has the version '0.1': expected '0.2'. Say ...epic55'.
     """
     rules = rules_of(dataset)
-    if challenge not in CHALLENGES:
+    if not _is_one_of(challenge, CHALLENGES):
         raise ValueError(f"challenge is {challenge!r}: expected one of {CHALLENGES}.")
     content = _object(_read(path), str(path))
     if "results" not in content and not content.keys().isdisjoint(_OF_EGO4D):
@@ -149,7 +153,7 @@ def check_head(head, where, challenges, rules):
         raise ValueError(
             f"{where} has no {missing[0]!r}: expected {', '.join(needed)} and results."
         )
-    if head["challenge"] not in challenges:
+    if not _is_one_of(head["challenge"], challenges):
         raise ValueError(
             f"{where} has the challenge {head['challenge']!r}: expected "
             f"{' or '.join(map(repr, challenges))}."

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from skanticipate._typing import Actions, FilePath
-from skanticipate.data.actions import as_mapping
+from skanticipate.data.actions import as_mapping, by_ids
 from skanticipate.datasets._csv import CsvFile, first_line, is_whole_number, line_error
 from skanticipate.datasets._egtea import read_egtea_list, read_egtea_split
 from skanticipate.datasets._formats import complaint, recognise
@@ -195,11 +195,8 @@ def action_ids(file, verb, noun, actions):
     pairs = list(zip(verb.tolist(), noun.tolist(), strict=True))
     if actions is None:
         return np.array([f"{v},{n}" for v, n in pairs])
-    if "verb_id" in actions and "noun_id" in actions:
-        columns = (("label", "label"), ("verb", "verb_id"), ("noun", "noun_id"))
-        actions = {part: actions[name] for part, name in columns}
     known = {}
-    for label, pair in as_mapping(actions).items():
+    for label, pair in as_mapping(by_ids(actions)).items():
         if known.setdefault(tuple(pair), label) != label:
             raise ValueError(
                 f"actions gives both {known[tuple(pair)]!r} and {label!r} the verb "

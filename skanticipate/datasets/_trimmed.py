@@ -7,7 +7,12 @@ from numbers import Integral
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils import Bunch, check_consistent_length, check_random_state
+from sklearn.utils import (
+    Bunch,
+    check_consistent_length,
+    check_random_state,
+    column_or_1d,
+)
 from sklearn.utils.random import sample_without_replacement
 
 from skanticipate._typing import Labels, Seed
@@ -158,6 +163,6 @@ def trimmed_pairs(
 
 def _column(values):
     """Labels or groups as an array, of integers if all of them are.   -> (n,)."""
-    column = as_column(values)
+    column = column_or_1d(as_column(values))
     whole = column.dtype == object and all(isinstance(v, Integral) for v in column)
     return column.astype(np.int64) if whole else column

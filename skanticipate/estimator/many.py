@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils.parallel import Parallel, delayed
 
 from skanticipate._typing import Labels
-from skanticipate.data.numbers import Interval
+from skanticipate.data.numbers import N_JOBS, Interval
 from skanticipate.data.tensors import takes_tensors
 from skanticipate.data.validation import each_read_once
 from skanticipate.data.warn import warn
@@ -71,7 +71,19 @@ def fit_jobs(jobs, *, n_jobs=None, width="auto"):
     -------
     list of Outcome
         In the order of the jobs. What one fit raises does not touch the others.
+
+    Raises
+    ------
+    ValueError
+        If `n_jobs` is no number of processes.
+    RuntimeError
+        If a process of `n_jobs` dies, as where memory runs out.
     """
+    if n_jobs is not None and (n_jobs == 0 or not N_JOBS.is_satisfied_by(n_jobs)):
+        raise ValueError(
+            "n_jobs must be None, a whole number from 1 to 10,000, or a negative one, "
+            f"of which -1 means all processors; got {n_jobs!r:.80}."
+        )
     groups = defaultdict(list)
     for k, job in enumerate(jobs):
         groups[_group(job, k)].append(k)
@@ -165,7 +177,8 @@ def fit_many(
         would have to transform clips and metadata routing is not enabled, and what the
         first fit that fails raises; it tells which one that is.
     TypeError
-        If `estimators` is a single one, or a mapping, or holds what is no estimator.
+        If `estimators` is a single one, or a mapping, or holds what is no estimator;
+        if `train` is no list.
     RuntimeError
         If a process of `n_jobs` dies, as where memory runs out.
 
@@ -179,7 +192,8 @@ def fit_many(
     >>> [model.n_iter_ for model in fitted]
     [50, 50, 50, 50, 50]
     """
-    if width != "auto" and not _WIDTH.is_satisfied_by(width):
+    is_auto = isinstance(width, str) and width == "auto"
+    if not is_auto and not _WIDTH.is_satisfied_by(width):
         raise ValueError(f"width must be 'auto' or an int from 1 on, got {width!r}.")
     estimators = listed(estimators)
     by_row = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from math import isfinite
-from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -22,7 +21,7 @@ from skanticipate.data.names import (
     check_order,
     row_names,
 )
-from skanticipate.data.numbers import Interval
+from skanticipate.data.numbers import SIZE
 from skanticipate.data.places import check_ascending
 from skanticipate.data.tensors import without_tensor
 from skanticipate.data.validation import check_as_meant
@@ -182,11 +181,9 @@ class Stream:
         transformers: Sequence[PerFrame | LastAxisSlice] = (),
     ) -> None:
         model._warn_of_changes()
-        whole = Interval(Integral, 1, None, closed="left")
-        if n_streams is not None and not whole.is_satisfied_by(n_streams):
-            raise ValueError(
-                f"n_streams must be a positive whole number or None, got {n_streams!r}."
-            )
+        if n_streams is not None and not SIZE.is_satisfied_by(n_streams):
+            expected = "None or a positive whole number below 2**31"
+            raise ValueError(f"n_streams must be {expected}, got {n_streams!r:.80}.")
         self.n_streams = n_streams
         self.classes_ = model.classes_
         self._model, self._fitted = model, model.network_
@@ -267,6 +264,11 @@ class Stream:
         Returns
         -------
         self : object
+
+        Raises
+        ------
+        IndexError
+            If these are no indices of videos.
         """
         with torch_threads(self._model.n_threads, self._network):
             if streams is None:
@@ -274,12 +276,22 @@ class Stream:
                 begin = self._stepper.start(self.n_streams or 1)
                 self._states.extend([begin] * (self._stepper.lag + 1))
                 return self
-            rows = np.arange(self.n_streams or 1)[np.asarray(streams)]
-            rows = torch.from_numpy(np.atleast_1d(rows))
+            rows = torch.from_numpy(self._rows_of(streams))
             for state in self._states:
                 for part in state:
                     part[rows.to(part.device)] = 0
         return self
+
+    def _rows_of(self, streams):
+        """Indices of videos, or a mask of them, as an array of indices.   -> (m,)."""
+        videos, chosen = np.arange(self.n_streams or 1), np.asarray(streams)
+        try:
+            return np.atleast_1d(videos[chosen if chosen.size else []])
+        except IndexError:
+            raise IndexError(
+                f"streams is {streams!r:.80}: expected indices or a mask of the "
+                f"{len(videos)} videos."
+            ) from None
 
     def __copy__(self):
         """Another stream of the model, which goes on from here by itself."""

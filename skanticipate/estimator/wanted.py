@@ -107,8 +107,10 @@ def wanted_jobs(estimators, by_row, validation, train):
     ValueError
         If `train` is not as long as `estimators` or holds what are no rows, or clips
         are to go to a Pipeline whose first steps would not transform them.
+    TypeError
+        If `train` is no list.
     """
-    train = [None] * len(estimators) if train is None else list(train)
+    train = [None] * len(estimators) if train is None else _listed_rows(train)
     if len(train) != len(estimators):
         raise ValueError(
             f"train has rows for {len(train)} estimators, but there are "
@@ -129,6 +131,17 @@ def wanted_jobs(estimators, by_row, validation, train):
         name = f"fit {k + 1} of {len(estimators)}"
         jobs.append(Job(clone(estimator), X, y, signals, name))
     return jobs
+
+
+def _listed_rows(train):
+    """Rows of each estimator, as a list."""
+    unordered = isinstance(train, Mapping | Set | str)
+    if unordered or not hasattr(train, "__iter__") or np.shape(train) == ():
+        raise TypeError(
+            "train must be a list of rows, an array for each estimator, or None, got "
+            f"{train!r:.80}."
+        )
+    return list(train)
 
 
 def _numbers_of_rows(rows, by_row, k):

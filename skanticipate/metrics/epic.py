@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import column_or_1d
 
 from skanticipate._typing import Actions, Columns, Labels
-from skanticipate.data.actions import verbs_and_nouns
+from skanticipate.data.actions import by_ids, verbs_and_nouns
 from skanticipate.data.missing import (
     check_same_kind,
     label_list,
@@ -152,13 +152,7 @@ def verb_noun_ids(classes, actions):
             "The verb and the noun of an action are unknown: pass actions=, the table "
             "of read_actions or a mapping from the action id to (verb id, noun id)."
         )
-    if "verb_id" in actions and "noun_id" in actions:
-        actions = {
-            "label": actions["label"],
-            "verb": actions["verb_id"],
-            "noun": actions["noun_id"],
-        }
-    parts = verbs_and_nouns(classes, actions)
+    parts = verbs_and_nouns(classes, by_ids(actions))
     names = [name for name in [*parts[0], *parts[1]] if not isinstance(name, Integral)]
     if names:
         raise ValueError(
@@ -169,10 +163,21 @@ def verb_noun_ids(classes, actions):
     return tuple(part.astype(np.intp) for part in parts)
 
 
+def n_columns(scores, what):
+    """Number of classes of which there are scores.   (n, C) -> C."""
+    shape = np.shape(scores)
+    if len(shape) != 2:
+        raise ValueError(
+            f"{what} has shape {shape}: expected (n, C), one row for each segment and "
+            "one column for each class."
+        )
+    return shape[1]
+
+
 def _sums_of_actions(action, classes, actions):
     """Probabilities and ids of the verbs, and of the nouns."""
     if classes is None:
-        classes = range(np.shape(action)[-1])
+        classes = range(n_columns(action, "action"))
     ids = zip(*verb_noun_ids(classes, actions), strict=True)
     sums = marginalize(action, classes, dict(zip(classes, ids, strict=True)))
     return (sums.verb_proba, sums.verbs), (sums.noun_proba, sums.nouns)
@@ -217,7 +222,8 @@ def _subsets(labels, tail, unseen):
 def _metrics(task, y_true, scores, columns, rows):
     """Metrics of one task over some rows; NaN where there is none."""
     refuse_masked(scores, f"The scores of {task}", "Fill in the scores.")
-    ids = range(np.shape(scores)[-1]) if columns is None else columns
+    known = n_columns(scores, f"The scores of {task}")
+    ids = range(known) if columns is None else columns
     check_label_names(scores, ids, name=f"the scores of {task}")
     scores = np.asarray(scores)
     if len(scores) != len(y_true):

@@ -335,6 +335,8 @@ def marginalize(
     check_label_names(proba, classes, name="proba")
     refuse_masked(proba, "proba", "Drop these rows, or fill in the probabilities.")
     proba = np.asarray(proba)
+    if not classes:
+        raise ValueError("classes is empty: expected the class of each column.")
     if proba.ndim == 0 or proba.shape[-1] != len(classes):
         raise ValueError(
             f"proba has shape {proba.shape} but there are {len(classes)} classes: its "
