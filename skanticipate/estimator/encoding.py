@@ -196,7 +196,8 @@ def _encode_array(array, beside, where):
             return {"transposed": key}
         beside.tensors[key] = np.asarray(array, order="C")  # keeps () as it is
         return {"tensor": key}
-    values = array.ravel().tolist()
+    is_time = array.dtype.kind in "mM"  # as numbers, whatever their unit
+    values = (array.astype(np.int64) if is_time else array).ravel().tolist()
     dtype = array.dtype.str
     if array.dtype.kind == "U":
         dtype = f"<U{min(array.itemsize // 4, widest(values))}"

@@ -218,6 +218,20 @@ def test_parameters_of_other_kinds_can_be_saved(params, tmp_path):
     assert again.fit(X, Y).n_iter_ == model.n_iter_
 
 
+@pytest.mark.parametrize(
+    "kind", ["M8[D]", "M8[s]", "M8[us]", "M8[ns]", "M8[Y]", ">M8[D]", "m8[s]", "m8"]
+)
+def test_labels_that_are_dates_or_times_are_kept_in_any_unit(kind, tmp_path):
+    y = (np.arange(len(Y)) % 3).astype(kind)
+    folder = tmp_path / "checkpoint"
+    fits = [anticipator(checkpoint=folder).fit(X, y) for _ in range(2)]
+    assert len(list(folder.iterdir())) == 1
+    again = through_save(fits[0], tmp_path)
+    assert again.classes_.dtype == fits[0].classes_.dtype
+    assert again.classes_.tolist() == np.unique(y).tolist()
+    assert_array_equal(again.predict(X), fits[1].predict(X))
+
+
 def test_a_model_with_callbacks_can_be_saved(tmp_path):
     callback = pytest.importorskip("sklearn.callback")
     monitor = callback.ScoringMonitor(scoring="accuracy")
