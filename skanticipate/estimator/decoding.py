@@ -139,6 +139,9 @@ class _Decoder:
             )
         estimator = object.__new__(kind)
         try:
+            if "_metadata_request" in state:
+                told = state["_metadata_request"]
+                state["_metadata_request"] = _requests(estimator, told)
             with BoundedTensors(self.tensors.values()):
                 estimator.__setstate__(state)
         except (ImportError, OSError):
@@ -161,6 +164,15 @@ class _Decoder:
                 "trusted=[its class])."
             )
         return kind
+
+
+def _requests(estimator, told):
+    """What others shall pass on to an estimator, as `set_fit_request` was told."""
+    requests = estimator._get_metadata_request()
+    for method, of_method in told.items():
+        for name, alias in of_method.items():
+            getattr(requests, method).add_request(param=name, alias=alias)
+    return requests
 
 
 def _dtype(name, kinds):

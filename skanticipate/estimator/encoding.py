@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
+from sklearn.utils.metadata_routing import MetadataRequest
 
 from skanticipate.data.actions import with_labels
 from skanticipate.estimator.registry import class_of, name_of
@@ -102,6 +103,9 @@ def encode(value, beside, where):
         return {"dict": pairs}
     if isinstance(value, BaseEstimator):
         return _encode_estimator(value, beside, where)
+    if isinstance(value, MetadataRequest):  # what set_fit_request was told
+        told = {k: v.requests for k, v in vars(value).items() if hasattr(v, "requests")}
+        return encode({k: v for k, v in told.items() if v}, beside, where)
     raise TypeError(
         f"{where} holds a {type(value).__name__}, which a file without code cannot "
         "hold: use numbers, strings, arrays, mappings and estimators."
@@ -196,7 +200,8 @@ def _encode_array(array, beside, where):
             return {"transposed": key}
         beside.tensors[key] = np.asarray(array, order="C")  # keeps () as it is
         return {"tensor": key}
-    values = array.ravel().tolist()
+    is_time = array.dtype.kind in "mM"  # as numbers, whatever their unit
+    values = (array.astype(np.int64) if is_time else array).ravel().tolist()
     dtype = array.dtype.str
     if array.dtype.kind == "U":
         dtype = f"<U{min(array.itemsize // 4, widest(values))}"

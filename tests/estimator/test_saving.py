@@ -10,7 +10,11 @@ import pandas as pd
 import pytest
 import torch
 from numpy.testing import assert_array_equal
+from sklearn import config_context
 from sklearn.base import clone
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from user_network import UserNetwork
 
 import skanticipate
@@ -21,6 +25,7 @@ from skanticipate import (
     AttentiveProbe,
     AVTHead,
     CosineSchedule,
+    DistilledAnticipator,
     EncoderDecoderLSTM,
     GloVePrior,
     MixturePrior,
@@ -216,6 +221,52 @@ def test_parameters_of_other_kinds_can_be_saved(params, tmp_path):
     again = through_save(model, tmp_path)
     assert_array_equal(again.predict_proba(X), model.predict_proba(X))
     assert again.fit(X, Y).n_iter_ == model.n_iter_
+
+
+@pytest.mark.parametrize(
+    "kind", ["M8[D]", "M8[s]", "M8[us]", "M8[ns]", "M8[Y]", ">M8[D]", "m8[s]", "m8"]
+)
+def test_labels_that_are_dates_or_times_are_kept_in_any_unit(kind, tmp_path):
+    y = (np.arange(len(Y)) % 3).astype(kind)
+    folder = tmp_path / "checkpoint"
+    fits = [anticipator(checkpoint=folder).fit(X, y) for _ in range(2)]
+    assert len(list(folder.iterdir())) == 1
+    again = through_save(fits[0], tmp_path)
+    assert again.classes_.dtype == fits[0].classes_.dtype
+    assert again.classes_.tolist() == np.unique(y).tolist()
+    assert_array_equal(again.predict(X), fits[1].predict(X))
+
+
+def test_what_is_asked_for_of_others_stays_asked_for(tmp_path):
+    with config_context(enable_metadata_routing=True):
+        scaler = StandardScaler().set_fit_request(sample_weight="weight")
+        model = anticipator().set_fit_request(sample_weight="weight", groups=False)
+        model.set_score_request(sample_weight=True)
+        pipeline = make_pipeline(scaler, model)
+        weights = np.arange(len(Y)) + 1.0
+        expected = pipeline.fit(X, Y, weight=weights).predict_proba(X)
+        skanticipate.save(pipeline, tmp_path / "model")
+        again = skanticipate.load(tmp_path / "model")
+        told = [repr(step.get_metadata_routing()) for step in again]
+        assert told == [repr(step.get_metadata_routing()) for step in pipeline]
+        assert_array_equal(again.predict_proba(X), expected)
+        again.fit(X, Y, weight=weights)
+        assert_array_equal(again.predict_proba(X), expected)
+
+
+def test_a_teacher_that_asks_for_weights_can_be_kept(tmp_path):
+    with config_context(enable_metadata_routing=True):
+        teacher = GaussianNB().set_fit_request(sample_weight=True)
+        model = DistilledAnticipator(
+            MLP(4), teacher=teacher, max_epochs=1, teacher_cache=tmp_path / "cache"
+        )
+        model.set_params(checkpoint=tmp_path / "checkpoint", random_state=0)
+        given = {"X_future_unlabeled": X, "sample_weight": np.arange(len(Y)) + 1.0}
+        fits = [clone(model).fit(X, Y, **given) for _ in range(2)]
+    names = [path.name for path in (tmp_path / "cache").iterdir()]
+    assert sum(name.endswith("teacher.safetensors") for name in names) == 1
+    assert len(list((tmp_path / "checkpoint").iterdir())) == 1
+    assert_array_equal(fits[0].predict_proba(X), fits[1].predict_proba(X))
 
 
 def test_a_model_with_callbacks_can_be_saved(tmp_path):
