@@ -197,6 +197,8 @@ def test_histories_are_in_the_order_of_their_own_steps(name):
     falling = [row.sort_index(ascending=False) for row in rising]
     with pytest.raises(ValueError, match="index of .* does not rise"):
         read(falling)
+    if name == "ensemble":  # whose whole numbers may be features
+        return
     for bad in (ago[[3, 1, 2]], series(ago[[3, 1, 2]])):
         with pytest.raises(ValueError, match="in no order"):
             read(bad)

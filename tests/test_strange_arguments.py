@@ -219,7 +219,7 @@ def test_videos_that_begin_anew(streams):
     stream = opened(2)
     step = RNG.normal(size=(2, 4))
     before = stream.update(step)
-    with pytest.raises(IndexError, match="streams is .*the 2 videos"):
+    with pytest.raises(IndexError, match="streams is .*the 2 rows"):
         stream.reset(streams)
     np.testing.assert_array_equal(stream.reset([]).now(), before)
 

@@ -15,12 +15,17 @@ from sklearn.utils.validation import check_is_fitted
 
 from skanticipate._typing import Labels, Seed
 from skanticipate.anticipators.joint import JointAnswers
-from skanticipate.anticipators.members import align, common_stages
+from skanticipate.anticipators.members import align, common_stages, reads_unlabelled
+from skanticipate.data.labels import (
+    check_label_array,
+    labelled_rows,
+    refuse_unlabelled,
+)
 from skanticipate.data.numbers import N_JOBS, SIZE
 from skanticipate.data.parameters import fit_context
 from skanticipate.data.tensors import takes_tensors
 from skanticipate.estimator.many import fit_many
-from skanticipate.estimator.nested import validate_nested
+from skanticipate.estimator.nested import nested_estimators, validate_nested
 from skanticipate.signals.asking import last_step
 from skanticipate.teachers.ensemble import mean_proba
 from skanticipate.training.runtime import all_or_nothing
@@ -39,9 +44,10 @@ class ReplicaEnsemble(MetaEstimatorMixin, JointAnswers, BaseEstimator):
     Parameters
     ----------
     estimator : estimator
-        An anticipator, a Pipeline or fusion of such, or another classifier with
+        An anticipator, a Pipeline, search or fusion of such, or another classifier with
         `predict_proba`; it is cloned. All that `fit` is given is passed on to each
-        replica, unlabelled rows too.
+        replica; unlabelled rows too, unless there is no anticipator in it that would
+        know them: then only the labelled rows are.
     n_replicas : int, default=8
         Number of replicas. The first ones of a larger ensemble are those of a smaller
         one with the same seed.
@@ -170,8 +176,10 @@ class ReplicaEnsemble(MetaEstimatorMixin, JointAnswers, BaseEstimator):
             What a replica raises, with a note of which one it is.
         """
         validate_nested(self)
+        replicas = self._replicas()
+        y, train, marker = self._labelled(y)
         self.estimators_ = fit_many(
-            self._replicas(),
+            replicas,
             X_past,
             y,
             X_future_unlabeled,
@@ -182,11 +190,12 @@ class ReplicaEnsemble(MetaEstimatorMixin, JointAnswers, BaseEstimator):
             sample_weight=sample_weight,
             X_val=X_val,
             y_val=y_val,
+            train=None if train is None else [train] * len(replicas),
             n_jobs=self.n_jobs,
         )
         first = self.estimators_[0]
         self.classes_ = first.classes_
-        self.unlabeled_label_ = getattr(last_step(first), "unlabeled_label_", None)
+        self.unlabeled_label_ = getattr(last_step(first), "unlabeled_label_", marker)
         told = {name: getattr(first, name, None) for name in _OF_A_REPLICA}
         told["anticipation_times_"] = common_stages(self.estimators_)
         for name, value in told.items():
@@ -210,6 +219,24 @@ class ReplicaEnsemble(MetaEstimatorMixin, JointAnswers, BaseEstimator):
             clone(self.estimator).set_params(**dict(zip(names, own, strict=True)))
             for own in seeds
         ]
+
+    def _labelled(self, y):
+        """Labels, and rows for replicas that would take the marker for a class.
+
+        -> y, ndarray of int or None for all rows, marker
+        """
+        inside = [self.estimator, *nested_estimators(self.estimator)]
+        if any(map(reads_unlabelled, inside)):
+            return y, None, None
+        given = check_label_array(y, estimator=self)
+        labelled, labels, marker = labelled_rows(given, "auto", estimator=self)
+        if labelled.all():
+            return y, None, None
+        if not len(labels):
+            refuse_unlabelled(given, marker)
+        known = np.empty(len(given), dtype=labels.dtype)
+        known[labelled] = labels
+        return known, np.flatnonzero(labelled), marker
 
     def _seen(self, X):
         """Each replica, and what it sees."""

@@ -1,5 +1,7 @@
 """What stands in lists of lists."""
 
+from skanticipate.data.axes import has_columns
+
 
 def first_leaf(rows):
     """What stands first in lists of lists, or None."""
@@ -26,4 +28,4 @@ def _is_list(row):
 def first_table(X):
     """The first table of a list of tables, which becomes one array; else X itself."""
     parts = X if isinstance(X, list | tuple) else ()
-    return next((part for part in parts if hasattr(part, "columns")), X)
+    return next((part for part in parts if has_columns(part)), X)

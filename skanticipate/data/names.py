@@ -6,6 +6,7 @@ from numbers import Real
 import numpy as np
 from sklearn.utils.validation import _check_feature_names
 
+from skanticipate.data.axes import has_columns, index_of
 from skanticipate.data.leaves import first_leaf, first_table, leaves
 from skanticipate.data.missing import as_list
 
@@ -53,6 +54,8 @@ def column_names(table):
     """
     if isinstance(table, list | tuple):
         return _names_within(table)
+    if has_columns(table) and not hasattr(table, "columns"):  # an array of xarray
+        return index_of(table, -1)
     # Of pyarrow, whose columns are data. A column of pandas may have the name.
     has_own = hasattr(type(table), "column_names")
     names = table.column_names if has_own else getattr(table, "columns", None)
@@ -88,7 +91,7 @@ def _entries_of(row):
     fields = list(getattr(row, "_fields", ()))
     if fields and not any(map(_PLACE.fullmatch, fields)):
         return fields
-    return column_names(row) if hasattr(row, "columns") else index_of(row)
+    return column_names(row) if has_columns(row) else index_of(row)
 
 
 def row_names(table):
@@ -98,16 +101,10 @@ def row_names(table):
     """
     names = index_of(table)
     first = table[0] if isinstance(table, list | tuple) and table else None
-    if index_of(first) is not None and not hasattr(first, "columns"):
+    if index_of(first) is not None and not has_columns(first):
         names = [getattr(row, "name", None) for row in table]
         names = None if None in names else names
     return None if names is None or names == list(range(len(names))) else names
-
-
-def index_of(table):
-    """The index of a table or Series, which may only count.   -> list, or None."""
-    index = getattr(table, "index", None)
-    return None if index is None or callable(index) else as_list(index)  # of a list
 
 
 # -------------------------------------------------------------------- features

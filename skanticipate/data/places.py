@@ -5,6 +5,7 @@ from numbers import Integral
 
 import numpy as np
 
+from skanticipate.data.axes import axis_index, has_columns, index_of
 from skanticipate.data.formats import not_as_stored
 from skanticipate.data.leaves import first_leaf, leaves
 from skanticipate.data.missing import refuse_masked
@@ -12,9 +13,9 @@ from skanticipate.data.names import (
     check_order,
     check_tables_alike,
     column_names,
-    index_of,
     row_names,
 )
+from skanticipate.data.numbers import refuse_counted_mask
 
 
 def check_chosen_rows(chosen, tables, *, name, rows=None):
@@ -40,6 +41,11 @@ def check_chosen_rows(chosen, tables, *, name, rows=None):
     known = [index for table in tables if (index := index_of(table)) is not None]
     if rows is not None:
         known = [[index[row] for row in rows] for index in known]
+    _check_chosen(chosen, known, name)
+
+
+def _check_chosen(chosen, known, name):
+    """`check_chosen_rows` of lists of names."""
     if hasattr(chosen, "get_indexer"):  # an Index of pandas
         if any(index != list(range(len(index))) for index in known):
             raise ValueError(
@@ -55,15 +61,48 @@ def check_chosen_rows(chosen, tables, *, name, rows=None):
         check_order(found, expected, f"The rows of {name}")
 
 
-def check_ascending(table, name):
+def places_of(chosen, n, names, *, name):
+    """Places among n that are chosen by their numbers or by a mask.   -> (m,) int.
+
+    Parameters
+    ----------
+    chosen : int or array-like of int or bool
+    n : int
+    names : list of n names, or None
+        Which a mask that names its entries must have in the same order.
+    name : str
+        What the choice is called.
+
+    Raises
+    ------
+    ValueError
+        As `check_chosen_rows`, and if 0 and 1 stand for a mask.
+    IndexError
+        If these are no places among n.
+    """
+    _check_chosen(chosen, [] if names is None else [names], name)
+    places = np.asarray(chosen)
+    if places.ndim == 1 and places.dtype.kind in "iu":
+        refuse_counted_mask(places, n, name)
+    try:
+        return np.atleast_1d(np.arange(n)[places if places.size else []])
+    except IndexError:
+        raise IndexError(
+            f"{name} is {chosen!r:.80}: expected places or a mask of the {n} rows."
+        ) from None
+
+
+def check_ascending(table, name, axis=0):
     """Refuse a table whose steps run backwards, or anyhow, by its index.
+
+    Of an array of xarray, by the coordinates of an axis.
 
     Raises
     ------
     ValueError
         If the index holds numbers or times and does not rise.
     """
-    times = _times(table)
+    times = _times(table, axis)
     if times is not None and not _rises(times):
         raise ValueError(
             f"The index of {name} does not rise from step to step, but steps are read "
@@ -85,7 +124,7 @@ def check_history_steps(histories, name):
         not rise, and is not that of all others.
     """
     if column_names(histories) is None:
-        _check_series_ascend(histories, name)
+        check_series_ascend(histories, name)
         return
     numbers = _columns_as_numbers(histories)
     if numbers is not None and not _rises(numbers) and not _rises(-numbers):
@@ -106,7 +145,7 @@ def check_label_steps(labels, name):
         times that do not rise.
     """
     if column_names(labels) is None:
-        _check_series_ascend(labels, name)
+        check_series_ascend(labels, name)
         return
     numbers = _columns_as_numbers(labels)
     if numbers is not None and not _rises(numbers):
@@ -117,12 +156,12 @@ def check_label_steps(labels, name):
         )
 
 
-def _check_series_ascend(rows, name):
+def check_series_ascend(rows, name):
     """Refuse a list of Series, not of tables, of which one does not rise."""
     if not isinstance(rows, list | tuple) or index_of(first_leaf(rows)) is None:
         return
     for place, row in leaves(rows):
-        if not hasattr(row, "columns"):
+        if not has_columns(row):
             check_ascending(row, f"{name}[{place}]")
 
 
@@ -150,7 +189,7 @@ def check_steps_alike(clips, labels, name):
         If the names are the same and their order is not.
     """
     first = clips[0] if isinstance(clips, list | tuple) and len(clips) else None
-    steps = index_of(first) if hasattr(first, "columns") else None
+    steps = index_of(first) if has_columns(first) else None
     columns = column_names(labels)
     if steps is not None and columns is not None:
         what = f"The columns of {name}, next to the steps of X_past,"
@@ -233,9 +272,10 @@ def _check_frame_numbers(found, what, first_frame):
             )
 
 
-def _times(table):
+def _times(table, axis=0):
     """Index of a table as numbers.   -> (T,) float64, or None where it holds others."""
-    return None if index_of(table) is None else _as_numbers(table.index)
+    index = axis_index(table, axis)
+    return None if index is None else _as_numbers(index)
 
 
 def _as_numbers(names):

@@ -162,6 +162,8 @@ def check_as_meant(X, name):
     check_tables_alike(X, name)
     for k, part in enumerate(X if isinstance(X, list | tuple) else ()):
         check_ascending(part, f"{name}[{k}]")
+    if getattr(X, "ndim", 0) > 2:
+        check_ascending(X, name, axis=1)
     if trouble := not_as_stored(getattr(X, "attrs", {})):
         raise ValueError(f"{name} has {trouble}")
 

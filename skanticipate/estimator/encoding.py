@@ -103,9 +103,6 @@ def encode(value, beside, where):
         return {"dict": pairs}
     if isinstance(value, BaseEstimator):
         return _encode_estimator(value, beside, where)
-    if isinstance(value, MetadataRequest):  # what set_fit_request was told
-        told = {k: v.requests for k, v in vars(value).items() if hasattr(v, "requests")}
-        return encode({k: v for k, v in told.items() if v}, beside, where)
     raise TypeError(
         f"{where} holds a {type(value).__name__}, which a file without code cannot "
         "hold: use numbers, strings, arrays, mappings and estimators."
@@ -164,7 +161,7 @@ def _floats(value):
 
 
 def _plain(value):
-    """Containers of other libraries, and ranges, as those of Python and NumPy."""
+    """Ranges and containers of other libraries as those of Python and NumPy."""
     if isinstance(value, range):
         return list(value)
     if hasattr(value, "columns"):  # a DataFrame, as a mapping of its columns
@@ -173,6 +170,9 @@ def _plain(value):
     if all(hasattr(value, name) for name in ("items", "index", "dtype")):  # a Series
         is_mapping = any(isinstance(v, tuple | list | Mapping) for v in value)
         return dict(value.items()) if is_mapping else np.asarray(value)
+    if isinstance(value, MetadataRequest):  # what set_fit_request was told
+        told = {k: v.requests for k, v in vars(value).items() if hasattr(v, "requests")}
+        return {name: requests for name, requests in told.items() if requests}
     return value
 
 

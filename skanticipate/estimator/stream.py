@@ -15,6 +15,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from skanticipate.data.axes import has_columns, index_of
 from skanticipate.data.leaves import first_table
 from skanticipate.data.names import (
     check_columns_alike,
@@ -22,7 +23,7 @@ from skanticipate.data.names import (
     row_names,
 )
 from skanticipate.data.numbers import SIZE
-from skanticipate.data.places import check_ascending
+from skanticipate.data.places import check_ascending, places_of
 from skanticipate.data.tensors import without_tensor
 from skanticipate.data.validation import check_as_meant
 from skanticipate.preprocessing.frames import PerFrame
@@ -269,6 +270,9 @@ class Stream:
         ------
         IndexError
             If these are no indices of videos.
+        ValueError
+            If 0 and 1 stand for a mask, which is of bool; or a mask names the videos in
+            another order than the steps did.
         """
         with torch_threads(self._model.n_threads, self._network):
             if streams is None:
@@ -276,22 +280,13 @@ class Stream:
                 begin = self._stepper.start(self.n_streams or 1)
                 self._states.extend([begin] * (self._stepper.lag + 1))
                 return self
-            rows = torch.from_numpy(self._rows_of(streams))
+            streams = without_tensor(streams, "streams")
+            rows = places_of(streams, self.n_streams or 1, self._videos, name="streams")
+            rows = torch.from_numpy(rows)
             for state in self._states:
                 for part in state:
                     part[rows.to(part.device)] = 0
         return self
-
-    def _rows_of(self, streams):
-        """Indices of videos, or a mask of them, as an array of indices.   -> (m,)."""
-        videos, chosen = np.arange(self.n_streams or 1), np.asarray(streams)
-        try:
-            return np.atleast_1d(videos[chosen if chosen.size else []])
-        except IndexError:
-            raise IndexError(
-                f"streams is {streams!r:.80}: expected indices or a mask of the "
-                f"{len(videos)} videos."
-            ) from None
 
     def __copy__(self):
         """Another stream of the model, which goes on from here by itself."""
@@ -352,14 +347,14 @@ class Stream:
         -> names of the videos, or None
         """
         known = self._videos
-        if self.n_streams is None and hasattr(X, "columns"):
+        if self.n_streams is None and has_columns(X):
             check_ascending(X, "X")  # several steps, the latest last
         elif self.n_streams is not None and (videos := row_names(X)) is not None:
             what = "The rows of X, next to those of an earlier step,"
             check_order(videos, known or videos, what)
             known = videos
-        is_row = hasattr(X, "index") and not hasattr(X, "columns")  # a Series
-        table = [X] if is_row and not callable(X.index) else first_table(X)
+        is_row = index_of(X) is not None and not has_columns(X)  # a Series
+        table = [X] if is_row else first_table(X)
         first = self._transformers[0] if self._transformers else self._model
         check_columns_alike(table, getattr(first, "_columns", None), name="X")
         return known

@@ -24,7 +24,7 @@ from skanticipate.data.names import (
 )
 from skanticipate.data.numbers import SIZE
 from skanticipate.data.parameters import fit_context
-from skanticipate.data.places import check_history_steps
+from skanticipate.data.places import check_series_ascend
 from skanticipate.data.rows import RowView
 from skanticipate.data.tensors import answers_in_kind, takes_tensors
 from skanticipate.data.validation import (
@@ -224,7 +224,7 @@ class TeacherEnsemble(SaveMixin, TeacherMixin, BaseEstimator):
         check = check_names if features else check_history_columns
         check(X, name="X", estimator=self, reset=reset)
         if not features:
-            check_history_steps(X, "X")
+            check_series_ascend(X, "X")
         if features and rows.ndim == 2:
             _check_n_features(self, X, reset=reset)
         return rows

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -202,6 +203,27 @@ def test_classifiers_of_others():
     alone = LogisticRegression().fit(*data).predict_proba(X)
     ensemble = ReplicaEnsemble(LogisticRegression(), n_replicas=2, random_state=0)
     assert_allclose(ensemble.fit(*data).predict_proba(X), alone)
+
+
+@pytest.mark.parametrize("texts", [False, True])
+@pytest.mark.parametrize("piped", [False, True])
+def test_classifiers_of_others_learn_from_the_labelled_rows_only(texts, piped):
+    y = np.array([-1 if k < 0 else f"action {k}" for k in Y], object) if texts else Y
+    labelled, weights = Y >= 0, np.linspace(1, 2, len(Y))
+    forest = RandomForestClassifier(5, max_depth=3)
+    model = make_pipeline(StandardScaler(), forest) if piped else forest
+    ensemble = ReplicaEnsemble(model, n_replicas=2, random_state=0)
+    given = {} if piped else {"sample_weight": weights}
+    found = ensemble.fit(X, y, **given)
+    kept = {name: own[labelled] for name, own in given.items()}
+    known = y[labelled].astype(str) if texts else y[labelled]
+    expected = clone(ensemble).fit(X[labelled], known, **kept)
+    assert_array_equal(found.classes_, expected.classes_)
+    assert_array_equal(found.predict_proba(X), expected.predict_proba(X))
+    assert found.unlabeled_label_ == -1
+    assert found.score(X, y) == expected.score(X[labelled], known)
+    with pytest.raises(ValueError, match="y has no labelled rows"):
+        ensemble.fit(X, np.full(len(X), -1))
 
 
 @pytest.mark.parametrize(

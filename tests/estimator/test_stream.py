@@ -215,6 +215,28 @@ def test_reset_begins_anew(spec):
     np.testing.assert_array_equal(first, [stream.update(step) for step in X[0, :5]])
 
 
+def test_some_videos_begin_anew_by_a_mask_of_bool():
+    model, names = fitted(LSTM(6)), list("abc")
+    begun = X[:3, :2].copy()
+    begun[1, 0] = np.nan  # what the second has seen is forgotten
+    expected = model.predict_proba(begun)
+
+    def after(streams, index=None):
+        stream = model.stream(3)
+        steps = [pd.DataFrame(s, index) if index else s for s in (X[:3, 0], X[:3, 1])]
+        stream.update(steps[0])
+        return stream.reset(streams).update(steps[1])
+
+    mask = np.array([False, True, False])
+    for streams in (mask, mask.tolist(), torch.tensor(mask), [1], 1, pd.Series(mask)):
+        close(after(streams), expected)
+    close(after(pd.Series(mask, index=names), names), expected)
+    with pytest.raises(ValueError, match="streams holds 3 numbers 0 and 1"):
+        after(mask.astype(int))
+    with pytest.raises(ValueError, match="rows of streams have the names"):
+        after(pd.Series(mask[[1, 0, 2]], index=["b", "a", "c"]), names)
+
+
 # ------------------------------------------------------------------------ pipelines
 
 
