@@ -20,10 +20,10 @@ from common.arguments import data_parser, parse_with_data
 from common.arms import LABELS, TAUGHT, Setting
 from common.fair import FULL, Budget, choose, students
 from common.gains import gain_of
-from common.lessons import fit_labelled, fit_taught, lesson
+from common.lessons import fit_labelled, fit_taught, lesson, shuffled
 from common.report import print_header, print_row
 from common.scores import scores
-from common.staff import answers, lenders
+from common.staff import answers, lender, lenders
 from common.tasks import load_task
 from sklearn.base import clone
 
@@ -79,18 +79,6 @@ def look(task, part, share, plan, seeds):
     return found, [
         maps(one, net, plain) for one, net in zip(lessons, lent, strict=True)
     ]
-
-
-def lender(plan, setting):
-    """Setting of the teacher's network that a student starts from."""
-    known = [Setting(**one) for one in plan["teachers"]["future"]["lenders"]]
-    return next(one for one in known if one[:2] == setting[:2])
-
-
-def shuffled(one, seed):
-    """A lesson in which the future of a clip is that of another."""
-    order = np.random.default_rng(seed).permutation(len(one.y))
-    return one._replace(clips={**one.clips, "future": one.clips["future"][order]})
 
 
 # ------------------------------------------------------------------------------ maps

@@ -58,6 +58,12 @@ def lesson(task, part, rows, held, share, seed):
     )
 
 
+def shuffled(one, seed):
+    """A lesson in which the future of a clip is that of another."""
+    order = np.random.default_rng(seed).permutation(len(one.y))
+    return one._replace(clips={**one.clips, "future": one.clips["future"][order]})
+
+
 def filled(rows, n_batch):
     """Rows repeated until they make a period of steps.   (n,) -> (m,)."""
     return np.resize(rows, max(STEPS * n_batch, len(rows)))

@@ -6,7 +6,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GroupKFold, StratifiedKFold
 
 from common.answers import proba_of
-from common.arms import LABELS, student
+from common.arms import LABELS, Setting, student
 from common.lessons import fit_labelled
 from common.tasks import NETWORKS
 from common.teaching import moments
@@ -98,3 +98,9 @@ def lenders(lessons, sees, setting, seeds):
     models = [student(LABELS, setting, spec, classes, seed) for seed in seeds]
     fitted = fit_labelled(models, range(len(lessons)), lessons, sees)
     return [FrozenEstimator(model) for model in fitted]
+
+
+def lender(plan, setting):
+    """Setting of the teacher's network that a student starts from, as stored."""
+    known = [Setting(**one) for one in plan["teachers"]["future"]["lenders"]]
+    return next(one for one in known if one[:2] == setting[:2])
