@@ -10,9 +10,8 @@ from skanticipate.data.rows import RowView
 from skanticipate.estimator.blueprint import Blueprint
 from skanticipate.estimator.prediction import PredictionMixin
 from skanticipate.losses import teacher_pooled
-from skanticipate.signals.asking import as_given, seen_by_last_step, split_transforms
+from skanticipate.signals.asking import asked, seen_by_last_step, split_transforms
 from skanticipate.terms.objective import taken
-from skanticipate.training.runtime import callers_threads
 from skanticipate.training.scoring import prediction_batch
 
 _MAPS_IN_MEMORY = 1 << 28  # bytes
@@ -160,17 +159,14 @@ def has_map(teacher):
     return callable(getattr(last, "feature_map", None))
 
 
-def gives_map(teacher, clips):
-    """Whether the teacher has a map of clips: not every network gives features."""
-    transforms, last = split_transforms(teacher)
-    if not isinstance(last, PredictionMixin):
-        return has_map(teacher)
-    clip = seen_by_last_step(transforms, clips[:1])
-    return last._predict(clip, lambda output, _: output.features) is not None
-
-
 @torch.inference_mode()
-def map_width(spec, network, take, needed):
+def first_map(network, clips, compute):
+    """Map (1, N, d) that a network gives of the first of its clips, or None."""
+    take = compute.reader(clips[:1])
+    return network.eval()(take(torch.zeros(1, dtype=torch.int64))).features
+
+
+def map_width(spec, network, clips, compute, needed):
     """Channels of the student's map.
 
     Parameters
@@ -178,12 +174,14 @@ def map_width(spec, network, take, needed):
     spec : NetworkSpec
     network : torch.nn.Module
         Of the spec.
-    take : callable
-        Row numbers (B,) -> clips, of which the first is shown.
+    clips : RowView of shape (n, ...)
+        Of which the first is shown.
+    compute : Compute
+        Device and precision of the network.
     needed : str
         For the message where there is none: what it is for, and what else helps.
     """
-    features = network.eval()(take(torch.zeros(1, dtype=torch.int64))).features
+    features = first_map(network, clips, compute)
     if features is None:
         raise ValueError(
             f"A network of {type(spec).__name__} gives no features, {needed}, or "
@@ -294,8 +292,7 @@ def map_batches(teacher, clips):
     size = prediction_batch(seen)
     for start in range(0, len(seen), size):
         part = seen[start : start + size]
-        with callers_threads():
-            maps = np.asarray(last.feature_map(as_given(part)))
+        maps = np.asarray(asked(last.feature_map, part))
         if maps.ndim != 3 or len(maps) != len(part):
             raise ValueError(
                 f"feature_map of {type(last).__name__} must give (n, N, d) for n "
