@@ -153,7 +153,8 @@ def fit_with_signals(estimator, clips, y, signals, *, y_of_steps):
     """
     if not isinstance(estimator, Pipeline):
         taken = [name for name in signals if _takes(estimator, name)]
-        _warn_of_lost(estimator, signals.keys() - taken)
+        if lost := signals.keys() - taken:
+            _warn_of_lost(estimator, lost)
         with handed_to(estimator):
             estimator.fit(clips, y, **{name: signals[name] for name in taken})
         return

@@ -1,5 +1,6 @@
 """Where a training step gets the maps of a teacher: from its network, or from rows."""
 
+import math
 from copy import copy
 from itertools import accumulate
 
@@ -232,28 +233,38 @@ def map_source(taught, n_samples, crops_at_random, compute, *, alpha, attended):
 
 
 def _new_source(taught, n_samples, crops_at_random, compute, alpha, attended):
-    teacher, clips, cache = taught.teacher, taught.clips, taught.cache
+    teacher = taught.teacher
     if not has_map(teacher):
         raise ValueError(
             f"{type(teacher).__name__} has no feature_map, which a positive "
             "feature_weight compares: set feature_weight=0, or use a "
             "RecognitionTeacher."
         )
-    one = compute_maps(teacher, clips[:1]).base
-    fits = one.nbytes * len(clips) <= _MAPS_IN_MEMORY
     foreign = not isinstance(split_transforms(teacher)[1], PredictionMixin)
     if crops_at_random:
-        _refuse_crops(foreign, cache)
-    if crops_at_random or not (cache or foreign or fits):
-        return _module_maps(taught, n_samples, one.shape[-1], compute)
-    if cache is None:
-        maps = compute_maps(teacher, clips)
-    else:
-        maps = cache.maps(taught.key, teacher, clips)
-    if not fits:
+        _refuse_crops(foreign, taught.cache)
+    maps = None if crops_at_random else _maps_of_all(taught, foreign)
+    if maps is None:
+        return _module_maps(taught, n_samples, compute)
+    if maps.dtype.itemsize * math.prod(maps.shape) > _MAPS_IN_MEMORY:
         return StoredMaps(maps, taught.rows, n_samples, compute)
     index = taught.index(n_samples)
     return MapsInMemory(maps, index, compute, alpha=alpha, attended=attended)
+
+
+def _maps_of_all(taught, foreign):
+    """Maps of all clips.   -> RowView (m, N, d).
+
+    None where they take much memory, and a network of ours can make them again.
+    """
+    if taught.cache is not None:
+        return taught.cache.maps(taught.key, taught.teacher, taught.clips)
+    batches = map_batches(taught.teacher, taught.clips)
+    first = next(batches)
+    n_bytes = first[:1].nbytes * len(taught.clips)
+    if n_bytes > _MAPS_IN_MEMORY and not foreign:
+        return None
+    return RowView(np.concatenate([first, *batches]))
 
 
 def _refuse_crops(foreign, cache):
@@ -271,7 +282,8 @@ def _refuse_crops(foreign, cache):
         )
 
 
-def _module_maps(taught, n_samples, width, compute):
+def _module_maps(taught, n_samples, compute):
+    width = compute_maps(taught.teacher, taught.clips[:1]).shape[-1]
     transforms, last = split_transforms(taught.teacher)
     network = Blueprint.of(last).load(last.network_.state_dict())
     # Transformers may refuse NaN, so they see existing futures only.
