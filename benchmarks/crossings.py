@@ -2,7 +2,8 @@
 
 A file counts where a function of it is called between the entry and the return of
 `fit`; a switch is a call into another file than that of the nearest caller of ours, so
-that what scikit-learn or torch calls in between does not count. There is one epoch of
+that what scikit-learn or torch calls in between does not count. Ways are the switches
+without those that come again: who reads learns each of them once. There is one epoch of
 one batch: what a training repeats is counted once. A fit with futures holds another
 one, that of its teacher.
 
@@ -78,9 +79,9 @@ def main():
     for name, fit in fits().items():
         fit()  # what is imported or noted once is no part of it
         found[name] = crossed(fit)
-    print_header("fit", "files", "switches", "calls")
+    print_header("fit", "files", "switches", "ways", "calls")
     for name, (files, switches) in found.items():
-        row = len(files), switches.total(), files.total()
+        row = len(files), switches.total(), len(switches), files.total()
         print_row(name, *map(str, row))
     if args.files:
         for name, (files, _) in found.items():

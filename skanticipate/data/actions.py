@@ -7,7 +7,7 @@ from numbers import Integral
 
 import numpy as np
 
-from skanticipate.data.missing import as_list, is_never_a_name, label_list
+from skanticipate.data.missing import as_list, holds_missing, label_list
 from skanticipate.data.names import check_rows_alike, is_number
 from skanticipate.data.warn import warn
 
@@ -291,19 +291,21 @@ def _without_contradiction(pairs):
 
 
 def _check_pairs(labels, pairs, actions):
-    for label, pair in zip(labels, pairs, strict=True):
-        if pair is not None and not _is_pair(pair):
+    told = [(label, p) for label, p in zip(labels, pairs, strict=True) if p is not None]
+    for label, pair in told:
+        if not _is_pair(pair):
             raise ValueError(
                 f"actions must give a pair (verb, noun) for each label, got {pair!r} "
                 f"for label {label!r}."
             )
-        if pair is not None and any(map(is_never_a_name, pair)):
-            raise ValueError(
-                f"actions gives label {label!r} the verb {pair[0]!r} and the noun "
-                f"{pair[1]!r}, of which one is missing and would count as one that "
-                "labels share: name both, for instance a verb without an object as "
-                "('walk', 'walk')."
-            )
+    if holds_missing([part for _, pair in told for part in pair]):
+        label, pair = next(entry for entry in told if holds_missing(entry[1]))
+        raise ValueError(
+            f"actions gives label {label!r} the verb {pair[0]!r} and the noun "
+            f"{pair[1]!r}, of which one is missing and would count as one that labels "
+            "share: name both, for instance a verb without an object as ('walk', "
+            "'walk')."
+        )
     unknown = [label for label, pair in zip(labels, pairs, strict=True) if pair is None]
     if unknown:
         first = ", ".join(repr(label) for label in dict.fromkeys(unknown[:5]))

@@ -11,6 +11,7 @@ from skanticipate.data.actions import warn_of_twins
 from skanticipate.data.missing import (
     as_column,
     check_label_list,
+    holds_missing,
     is_missing,
     is_never_a_name,
     label_codes,
@@ -182,7 +183,7 @@ def _check_classes(classes):
             f"{np.ndim(classes)} axes: pass them in a list."
         )
     classes = check_label_array(classes, estimator="classes", name="classes")
-    if any(map(is_never_a_name, classes.tolist())):
+    if holds_missing(classes.tolist()):
         raise ValueError(f"classes must be labels, got a missing one: {classes}.")
     classes = of_one_kind(classes, "classes")
     assert_all_finite(classes, input_name="classes")

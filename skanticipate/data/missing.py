@@ -196,6 +196,11 @@ def is_never_a_name(label):
     return type(label).__name__ == "NAType" or label != label
 
 
+def holds_missing(labels):
+    """Whether one of some labels is missing, and nobody would call a class so."""
+    return any(map(is_never_a_name, labels))
+
+
 def label_mask(present, labels):
     """Which entries of `present` are among `labels`.   (m,) -> (m,) bool."""
     present, wanted = as_list(present), as_list(labels)

@@ -128,7 +128,7 @@ class RowView:
                     "A RowView selects rows only; use np.asarray(view) to index "
                     "the other axes."
                 )
-        if type(key) is not np.ndarray:  # which names no rows
+        if type(key) not in (np.ndarray, slice):  # which name no rows
             check_chosen_rows(key, (), name="the mask of a RowView")
         rows = np.arange(len(self)) if self.rows is None else self.rows
         selected = rows[key]

@@ -18,7 +18,12 @@ from sklearn.utils.validation import (
 from skanticipate.data.device_array import DeviceArray
 from skanticipate.data.formats import not_as_stored
 from skanticipate.data.layout import hint_missing_rows
-from skanticipate.data.missing import is_never_a_name, label_codes, refuse_masked
+from skanticipate.data.missing import (
+    holds_missing,
+    is_never_a_name,
+    label_codes,
+    refuse_masked,
+)
 from skanticipate.data.names import (
     check_label_names,
     check_names,
@@ -212,11 +217,12 @@ def padding_steps(clips):
 
 def chunks(rows):
     """Pieces of about 4 MiB, in order, each with the number of its first row."""
+    n = len(rows)
     row_bytes = max(1, rows.dtype.itemsize * math.prod(rows.shape[1:]))
     size = max(1, _CHUNK_BYTES // row_bytes)
     in_memory = type(rows.base) is np.ndarray and rows.rows is None
-    for start in range(0, len(rows), size):
-        stop = min(start + size, len(rows))
+    for start in range(0, n, size):
+        stop = min(start + size, n)
         if in_memory:
             yield start, rows.base[start:stop]
         else:
@@ -299,7 +305,7 @@ def check_groups(groups):
             "for each row."
         )
     groups = column_or_1d(groups)
-    if any(map(is_never_a_name, groups.tolist())):
+    if holds_missing(groups.tolist()):
         raise ValueError("groups has missing entries: name the group of every row.")
     return groups
 

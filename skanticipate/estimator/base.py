@@ -14,7 +14,6 @@ from torch import nn
 from skanticipate._typing import Labels
 from skanticipate.data.parameters import fit_context
 from skanticipate.data.tensors import takes_tensors
-from skanticipate.estimator import callbacks
 from skanticipate.estimator.alike import check_ranks_alike
 from skanticipate.estimator.blueprint import Blueprint
 from skanticipate.estimator.checking import FitChecks, Given
@@ -22,7 +21,12 @@ from skanticipate.estimator.fit_key import fit_key
 from skanticipate.estimator.memory import naming_memory
 from skanticipate.estimator.parameters import SharedParameters
 from skanticipate.estimator.prediction import PredictionMixin
-from skanticipate.estimator.telling import who
+from skanticipate.estimator.telling import (
+    CallbackSupportMixin,
+    FitTask,
+    who,
+    with_callbacks,
+)
 from skanticipate.estimator.watching import EpochScore, warn_of_end
 from skanticipate.networks.base import NetworkSpec
 from skanticipate.terms.labels import LabelTerm
@@ -51,7 +55,7 @@ class Prepared(NamedTuple):
 
 
 class BaseAnticipator(
-    callbacks.CallbackSupportMixin, FitChecks, PredictionMixin, SharedParameters
+    CallbackSupportMixin, FitChecks, PredictionMixin, SharedParameters
 ):
     """What all anticipators share; not to be used itself.
 
@@ -81,7 +85,7 @@ class BaseAnticipator(
 
     @takes_tensors
     @all_or_nothing
-    @callbacks.with_callbacks
+    @with_callbacks
     @fit_context(prefer_skip_nested_validation=False)
     def fit(
         self,
@@ -157,7 +161,7 @@ class BaseAnticipator(
             If a file that is read was cut short, or one that is kept, in `checkpoint`
             or a cache, cannot be written, as on a full disk.
         """
-        task = callbacks.FitTask(self, self.max_epochs, X_past, y, sample_weight)
+        task = FitTask(self, self.max_epochs, X_past, y, sample_weight)
         with naming_memory(self, X_past):
             checked = self._check(
                 X_past,

@@ -131,14 +131,15 @@ class FitChecks:
 
     def _check_samples(self, rows, labels, signals, groups, sample_weight):
         """Check what came with the clips, once.   -> Samples, those with a signal."""
-        if self._continues() and not np.array_equal(labels.classes, self.classes_):
+        continues = self._continues()
+        if continues and not np.array_equal(labels.classes, self.classes_):
             raise ValueError(
                 f"warm_start continues with the classes {self.classes_}, but y has "
                 f"{labels.classes}: fix them with classes=, or set warm_start=False."
             )
         self.classes_, self.unlabeled_label_ = labels.classes, labels.marker
         self.n_unlabeled_ = int((labels.codes < 0).sum())
-        if not self._continues():
+        if not continues:
             self._describe(rows)
         checked = {}
         for signal in signals:

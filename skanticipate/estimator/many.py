@@ -22,11 +22,16 @@ from skanticipate.data.tensors import takes_tensors
 from skanticipate.data.validation import each_read_once
 from skanticipate.data.warn import warn
 from skanticipate.estimator.base import BaseAnticipator
-from skanticipate.estimator.callbacks import has_callbacks
 from skanticipate.estimator.checking import Given
 from skanticipate.estimator.memory import naming_memory
 from skanticipate.estimator.state import describe, parts
-from skanticipate.estimator.telling import Part, handed_to, here, within
+from skanticipate.estimator.telling import (
+    Part,
+    handed_to,
+    has_callbacks,
+    here,
+    within,
+)
 from skanticipate.estimator.wanted import listed, wanted_jobs
 from skanticipate.training.checkpoint import UnusableCheckpoint
 from skanticipate.training.loop import run

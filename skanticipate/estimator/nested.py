@@ -149,7 +149,7 @@ def _tables_of_labels(estimator, y_past):
     """Yield what is keyed by labels, and the labels it names."""
     for part in (estimator, *nested_estimators(estimator)):
         actions = getattr(part, "actions", None)
-        if says_labels(actions):
+        if actions is not None and says_labels(actions):
             yield "actions", as_mapping(actions)
         if hasattr(part, "matrix"):
             yield "classes", as_list(part.classes)

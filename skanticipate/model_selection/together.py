@@ -25,9 +25,8 @@ from skanticipate.data.parameters import fit_context
 from skanticipate.data.rows import RowView
 from skanticipate.data.tensors import without_tensor
 from skanticipate.data.warn import warn
-from skanticipate.estimator.callbacks import has_callbacks
 from skanticipate.estimator.many import fit_jobs
-from skanticipate.estimator.telling import within
+from skanticipate.estimator.telling import has_callbacks, within
 from skanticipate.model_selection.folds import Fold, shares_input
 from skanticipate.model_selection.lookup import (
     Candidate,

@@ -15,7 +15,7 @@ from skanticipate.data.missing import (
     as_column,
     as_list,
     check_label_list,
-    is_never_a_name,
+    holds_missing,
     label_codes,
 )
 from skanticipate.data.names import check_rows_alike
@@ -150,7 +150,7 @@ def normalize_rows(matrix, fallback=None):
 def check_classes(classes):
     """Class labels as an array; a label that stands there twice is an error."""
     array = as_column(classes)
-    if array.ndim == 1 and any(map(is_never_a_name, array.tolist())):
+    if array.ndim == 1 and holds_missing(array.tolist()):
         raise ValueError("classes holds a missing label: leave it out.")
     if array.ndim != 1 or not len(array):
         raise ValueError(

@@ -153,7 +153,8 @@ def fit_with_signals(estimator, clips, y, signals, *, y_of_steps):
     """
     if not isinstance(estimator, Pipeline):
         taken = [name for name in signals if _takes(estimator, name)]
-        _warn_of_lost(estimator, signals.keys() - taken)
+        if lost := signals.keys() - taken:
+            _warn_of_lost(estimator, lost)
         with handed_to(estimator):
             estimator.fit(clips, y, **{name: signals[name] for name in taken})
         return
@@ -245,6 +246,12 @@ def as_given(clips):
     return clips
 
 
+def asked(method, clips):
+    """What a method of an estimator, which may be the user's, says of clips."""
+    with callers_threads():
+        return method(as_given(clips))
+
+
 def ask(teacher, clips, classes):
     """Probability of each class of the student.   -> (n, C).
 
@@ -261,8 +268,7 @@ def ask(teacher, clips, classes):
         histories, owner = clips.one_by_one()
         return mean_of_candidates(ask(teacher, histories, classes), owner)
     columns = _columns(teacher, classes)
-    with callers_threads():
-        answers = teacher.predict_proba(as_given(clips))
+    answers = asked(teacher.predict_proba, clips)
     name = "predict_proba of the teacher"
     check_label_names(answers, as_list(teacher.classes_), name=name)
     answers = np.asarray(answers)
@@ -313,6 +319,5 @@ def seen_by_last_step(transforms, clips):
     """Clips as the last step of a teacher sees them.   -> RowView."""
     if transforms is None:
         return clips
-    with callers_threads():
-        seen = transforms.transform(as_given(clips))
+    seen = asked(transforms.transform, clips)
     return seen if isinstance(seen, RowView) else RowView(np.asarray(seen))

@@ -24,7 +24,7 @@ from skanticipate.estimator.prediction import PredictionMixin
 from skanticipate.estimator.telling import within
 from skanticipate.networks.base import NetworkSpec
 from skanticipate.signals.asking import split_transforms
-from skanticipate.signals.maps import gives_map, map_source, map_width, weights_for
+from skanticipate.signals.maps import first_map, map_source, map_width, weights_for
 from skanticipate.signals.signal import (
     Signal,
     Taught,
@@ -216,7 +216,7 @@ class FutureSignal(Signal):
                 temperature=self.temperature,
             )
             terms.append(term)
-        self.used_weight = self._weigh_features(spec)
+        self.used_weight = self._weigh_features(samples, spec, network, compute)
         if self.used_weight > 0:
             seed = seeds["projection"]
             terms.append(self._feature_term(samples, spec, network, seed, compute))
@@ -232,14 +232,17 @@ class FutureSignal(Signal):
         index = self.taught.index(len(samples))
         return self.taught.answers, index, samples.signals["has_future"]
 
-    def _weigh_features(self, spec):
+    def _weigh_features(self, samples, spec, network, compute):
         """Weight of the feature loss, 0 where there is nobody to compare with."""
         weight = self.feature_weight
         if self.taught is None:
             return 0.0
         if weight is None:
-            mapped = self.started and gives_map(self.taught.teacher, self.taught.clips)
-            return _DEFAULT_FEATURE_WEIGHT if mapped else 0.0
+            if not self.started:
+                return 0.0
+            # It has the network of its teacher, which may give none.
+            own = first_map(network, samples.rows, compute)
+            return 0.0 if own is None else _DEFAULT_FEATURE_WEIGHT
         pretrained = getattr(spec, "loaded_", None) and _is_pretrained(
             self.taught.teacher
         )
@@ -262,8 +265,7 @@ class FutureSignal(Signal):
             attended=self.alignment in ("weak", "teacher"),
         )
         generator = torch.Generator().manual_seed(seed)
-        reader = compute.reader(samples.rows[:1])
-        own_width = map_width(spec, network, reader, _COMPARES)
+        own_width = map_width(spec, network, samples.rows, compute, _COMPARES)
         between = compute.place(projection(own_width, maps.width, generator))
         return FeatureTerm(
             self.used_weight,
@@ -355,14 +357,13 @@ def warn_of_weights_of_zero(estimator):
     ----------
     estimator : DistilledAnticipator
     """
-    if is_one_of_many():
-        return
-    if estimator.smoothing == 0:
+    no_prior = estimator.smoothing == 0 and estimator.prior is not None
+    no_answer = estimator.teacher_weight == 0 and estimator.temperature != 1
+    if (no_prior or no_answer) and not is_one_of_many():
         told = "smoothing=0: no label is mixed with it."
-        warn_of_silence(told, prior=estimator.prior is not None)
-    if estimator.teacher_weight == 0:
+        warn_of_silence(told, prior=no_prior)
         told = "teacher_weight=0: no labelled row is compared at it."
-        warn_of_silence(told, temperature=estimator.temperature != 1)
+        warn_of_silence(told, temperature=no_answer)
 
 
 def warn_of_early_answers(teacher):

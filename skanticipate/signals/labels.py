@@ -58,7 +58,7 @@ class LabelSignal(Signal):
         return (samples.codes >= 0) | _has_steps(samples)
 
     def ask(self, samples, classes, seeds, shared=None):
-        """Fit the prior on the labelled samples, and look up its rows."""
+        """Fit the prior on the labelled samples, and look up its rows if they count."""
         self.terms_of_prior = []
         if self.prior is None:
             return
@@ -67,6 +67,8 @@ class LabelSignal(Signal):
         y_past = None if y_past is None else y_past[labelled]
         inputs = (classes, y, y_past)
         self.prior = once(shared, lambda: self.prior.fit(*inputs), self.prior, *inputs)
+        if self.smoothing == 0:
+            return
         for matrix, rows, weight in self.prior.terms(y, y_past):
             of_sample = np.zeros(len(samples), dtype=np.intp)
             of_sample[labelled] = rows

@@ -1,5 +1,6 @@
 """Where a training step gets the maps of a teacher: from its network, or from rows."""
 
+import math
 from copy import copy
 from itertools import accumulate
 
@@ -10,9 +11,8 @@ from skanticipate.data.rows import RowView
 from skanticipate.estimator.blueprint import Blueprint
 from skanticipate.estimator.prediction import PredictionMixin
 from skanticipate.losses import teacher_pooled
-from skanticipate.signals.asking import as_given, seen_by_last_step, split_transforms
+from skanticipate.signals.asking import asked, seen_by_last_step, split_transforms
 from skanticipate.terms.objective import taken
-from skanticipate.training.runtime import callers_threads
 from skanticipate.training.scoring import prediction_batch
 
 _MAPS_IN_MEMORY = 1 << 28  # bytes
@@ -160,17 +160,14 @@ def has_map(teacher):
     return callable(getattr(last, "feature_map", None))
 
 
-def gives_map(teacher, clips):
-    """Whether the teacher has a map of clips: not every network gives features."""
-    transforms, last = split_transforms(teacher)
-    if not isinstance(last, PredictionMixin):
-        return has_map(teacher)
-    clip = seen_by_last_step(transforms, clips[:1])
-    return last._predict(clip, lambda output, _: output.features) is not None
-
-
 @torch.inference_mode()
-def map_width(spec, network, take, needed):
+def first_map(network, clips, compute):
+    """Map (1, N, d) that a network gives of the first of its clips, or None."""
+    take = compute.reader(clips[:1])
+    return network.eval()(take(torch.zeros(1, dtype=torch.int64))).features
+
+
+def map_width(spec, network, clips, compute, needed):
     """Channels of the student's map.
 
     Parameters
@@ -178,12 +175,14 @@ def map_width(spec, network, take, needed):
     spec : NetworkSpec
     network : torch.nn.Module
         Of the spec.
-    take : callable
-        Row numbers (B,) -> clips, of which the first is shown.
+    clips : RowView of shape (n, ...)
+        Of which the first is shown.
+    compute : Compute
+        Device and precision of the network.
     needed : str
         For the message where there is none: what it is for, and what else helps.
     """
-    features = network.eval()(take(torch.zeros(1, dtype=torch.int64))).features
+    features = first_map(network, clips, compute)
     if features is None:
         raise ValueError(
             f"A network of {type(spec).__name__} gives no features, {needed}, or "
@@ -234,28 +233,38 @@ def map_source(taught, n_samples, crops_at_random, compute, *, alpha, attended):
 
 
 def _new_source(taught, n_samples, crops_at_random, compute, alpha, attended):
-    teacher, clips, cache = taught.teacher, taught.clips, taught.cache
+    teacher = taught.teacher
     if not has_map(teacher):
         raise ValueError(
             f"{type(teacher).__name__} has no feature_map, which a positive "
             "feature_weight compares: set feature_weight=0, or use a "
             "RecognitionTeacher."
         )
-    one = compute_maps(teacher, clips[:1]).base
-    fits = one.nbytes * len(clips) <= _MAPS_IN_MEMORY
     foreign = not isinstance(split_transforms(teacher)[1], PredictionMixin)
     if crops_at_random:
-        _refuse_crops(foreign, cache)
-    if crops_at_random or not (cache or foreign or fits):
-        return _module_maps(taught, n_samples, one.shape[-1], compute)
-    if cache is None:
-        maps = compute_maps(teacher, clips)
-    else:
-        maps = cache.maps(taught.key, teacher, clips)
-    if not fits:
+        _refuse_crops(foreign, taught.cache)
+    maps = None if crops_at_random else _maps_of_all(taught, foreign)
+    if maps is None:
+        return _module_maps(taught, n_samples, compute)
+    if maps.dtype.itemsize * math.prod(maps.shape) > _MAPS_IN_MEMORY:
         return StoredMaps(maps, taught.rows, n_samples, compute)
     index = taught.index(n_samples)
     return MapsInMemory(maps, index, compute, alpha=alpha, attended=attended)
+
+
+def _maps_of_all(taught, foreign):
+    """Maps of all clips.   -> RowView (m, N, d).
+
+    None where they take much memory, and a network of ours can make them again.
+    """
+    if taught.cache is not None:
+        return taught.cache.maps(taught.key, taught.teacher, taught.clips)
+    batches = map_batches(taught.teacher, taught.clips)
+    first = next(batches)
+    n_bytes = first[:1].nbytes * len(taught.clips)
+    if n_bytes > _MAPS_IN_MEMORY and not foreign:
+        return None
+    return RowView(np.concatenate([first, *batches]))
 
 
 def _refuse_crops(foreign, cache):
@@ -273,7 +282,8 @@ def _refuse_crops(foreign, cache):
         )
 
 
-def _module_maps(taught, n_samples, width, compute):
+def _module_maps(taught, n_samples, compute):
+    width = compute_maps(taught.teacher, taught.clips[:1]).shape[-1]
     transforms, last = split_transforms(taught.teacher)
     network = Blueprint.of(last).load(last.network_.state_dict())
     # Transformers may refuse NaN, so they see existing futures only.
@@ -294,8 +304,7 @@ def map_batches(teacher, clips):
     size = prediction_batch(seen)
     for start in range(0, len(seen), size):
         part = seen[start : start + size]
-        with callers_threads():
-            maps = np.asarray(last.feature_map(as_given(part)))
+        maps = np.asarray(asked(last.feature_map, part))
         if maps.ndim != 3 or len(maps) != len(part):
             raise ValueError(
                 f"feature_map of {type(last).__name__} must give (n, N, d) for n "

@@ -145,7 +145,7 @@ class TextSignal(Signal):
             compute,
             **said,
             features=features_of_members(self.taught.teacher, self.taught.clips),
-            width=map_width(spec, network, compute.reader(samples.rows[:1]), _WEIGHS),
+            width=map_width(spec, network, samples.rows, compute, _WEIGHS),
             n_heads=weighed(self.taught.teacher).n_heads,
             seed=seeds["attention"],
         )

@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skanticipate import MLP, DistilledAnticipator, SmoothedAnticipator, load
-from skanticipate.estimator import callbacks
+from skanticipate.estimator import telling
 
 callback = pytest.importorskip("sklearn.callback")
 
@@ -232,7 +232,7 @@ def test_callbacks_are_shown_the_labelled_rows(kind, names):
 def without_callbacks(monkeypatch):
     """Read the module as before scikit-learn 1.9, where there are no callbacks."""
     monkeypatch.setitem(sys.modules, "sklearn.callback", None)
-    spec = importlib.util.spec_from_file_location("shim", callbacks.__file__)
+    spec = importlib.util.spec_from_file_location("shim", telling.__file__)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
