@@ -155,7 +155,7 @@ def keep(rng):
             every = pick(rng, [1, 2])
             model.set_params(checkpoint=pick(rng, [folder]), checkpoint_every=every)
         model.fit(X, y)
-        path = Path(folder, pick(rng, ["a.safetensors"], ["", "a/b", "\0", "a" * 300]))
+        path = Path(folder, pick(rng, ["a.safetensors"], ["", "a/b", "a" * 300]))
         sk.save(model, path)
         again = sk.load(path).predict_proba(X)
     np.testing.assert_array_equal(again, model.predict_proba(X))
