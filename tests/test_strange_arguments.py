@@ -6,8 +6,10 @@ import pytest
 from skanticipate import (
     LSTM,
     MLP,
+    BatchedGridSearchCV,
     ReplicaEnsemble,
     RowView,
+    SemiSupervisedSplit,
     SmoothedAnticipator,
     fit_many,
 )
@@ -200,6 +202,19 @@ def test_numbers_of_processes_of_replicas(n_jobs):
     ensemble = ReplicaEnsemble(MODEL, n_replicas=1, random_state=0, n_jobs=n_jobs)
     with pytest.raises(ValueError, match="The 'n_jobs' parameter"):
         ensemble.fit(X, Y)
+
+
+@pytest.mark.filterwarnings("ignore:.*(unlabelled|without groups)")
+@pytest.mark.parametrize("other", [-1, None, 3.5])
+def test_folds_by_classes_that_have_no_order(other):
+    y = np.array(["cut", "wash", other] * 4, dtype=object)
+    clips = RNG.normal(size=(12, 4))
+    search = BatchedGridSearchCV(MODEL, {"lr": [0.1, 0.2]}, cv=2)
+    with pytest.raises(ValueError, match="no order .* cv=SemiSupervisedSplit"):
+        search.fit(clips, y)
+    if other == -1:
+        found = search.set_params(cv=SemiSupervisedSplit(2)).fit(clips, y)
+        assert found.classes_.tolist() == ["cut", "wash"]
 
 
 def opened(n_streams):

@@ -8,6 +8,7 @@ from copy import deepcopy
 from functools import partial
 from inspect import isclass
 from itertools import chain
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -87,6 +88,7 @@ class TrainedTogether:
         ------
         ValueError, TypeError
             What scikit-learn's search raises: for an unknown name of a parameter,
+            for labels without order among each other where `cv` is a number,
             for `scoring` and `refit` that do not fit each other, if all fits fail, or
             one does and `error_score` is "raise".
         OSError
@@ -95,6 +97,7 @@ class TrainedTogether:
         X, y, params = _without_tensors(X, y, params)
         aligned = {k: v for k, v in params.items() if not k.endswith("_val")}
         check_rows_alike(X=X, y=y, **aligned)
+        _refuse_classes_without_order(self, y)
         if reason := _why_one_by_one(self):
             warn(
                 f"{type(self).__name__} fits one candidate after the other, as "
@@ -127,6 +130,24 @@ def _without_tensors(X, y, params):
         return X, y, params
     params = {name: without_tensor(given, name) for name, given in params.items()}
     return without_tensor(X, "X"), without_tensor(y, "y"), params
+
+
+def _refuse_classes_without_order(search, y):
+    """Refuse labels of several kinds where scikit-learn divides rows by class.
+
+    It sorts the classes; a splitter that is given need not.
+    """
+    by_class = search.cv is None or isinstance(search.cv, Integral)
+    if not by_class or getattr(getattr(y, "dtype", None), "kind", None) != "O":
+        return
+    try:
+        np.unique(y)
+    except TypeError as error:
+        raise ValueError(
+            "y holds labels that have no order among each other, such as strings and "
+            "-1, so that cv cannot divide the rows by their classes: pass "
+            "cv=SemiSupervisedSplit() or another splitter, or labels of one type."
+        ) from error
 
 
 def _why_one_by_one(search):

@@ -133,7 +133,7 @@ def same(value, copied):
 
 def pick(rng, good, bad=WRONG):
     """One of what is right, seldom one of what is wrong."""
-    return rng.choice(bad if rng.random() < 0.05 else good)
+    return rng.choice(bad if rng.random() < 0.03 else good)
 
 
 def numpy_of(rng):

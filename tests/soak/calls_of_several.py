@@ -37,7 +37,7 @@ SCORERS += [metrics.mean_top_k_recall_scorer(2), metrics.labelled_scorer("accura
 def estimator(rng, ndim, kind=sk.SmoothedAnticipator):
     """An estimator that is quickly trained."""
     given = {"max_epochs": 1, "random_state": 0, "batch_size": 4}
-    given |= parameters(rng, kind, chance=0.05, wrong=0.002)
+    given |= parameters(rng, kind, chance=0.04, wrong=0.001)
     return kind(**{"network": network(rng, ndim), **given})
 
 
@@ -79,13 +79,16 @@ def search(rng):
     kind = rng.choice([sk.BatchedGridSearchCV] * 2 + [GridSearchCV])
     if rng.random() < 0.3:
         kind = sk.BatchedRandomizedSearchCV
-        given |= {"n_iter": pick(rng, [1, 2]), "random_state": pick(rng, [0, 3])}
+        given["random_state"] = pick(rng, [0, 3], WRONG[1:])  # None is all of NumPy's
+        given["n_iter"] = pick(rng, [1, 2])
     if kind is not GridSearchCV and rng.random() < 0.3:
         given["width"] = pick(rng, ["auto", 1, 2])
-    X = clips(rng, n, ndim)
+    X, y = clips(rng, n, ndim), labels(rng, n, names)
+    if getattr(y, "dtype", "") == "O":  # of which GridSearchCV says nothing
+        kind = sk.BatchedGridSearchCV if kind is GridSearchCV else kind
     groups = maybe(rng, 0.2, lambda: np.arange(n) // 2)
     found = kind(estimator(rng, ndim), grid, **given)
-    found.fit(X, labels(rng, n, names), groups=groups)
+    found.fit(X, y, groups=groups)
     if hasattr(found, "best_estimator_"):
         check_proba(found.predict_proba(X), found)
 
@@ -129,7 +132,7 @@ def stream(rng):
     ndim = 5 if kind is sk.FeatureMapNet else 3
     small = {"hidden_size": 2, "n_heads": 1, "anticipation_steps": 1}
     given = {k: v for k, v in small.items() if k in kind._get_param_names()}
-    given |= parameters(rng, kind, chance=0.1, wrong=0.005)
+    given |= parameters(rng, kind, chance=0.04, wrong=0.004)
     model = sk.SmoothedAnticipator(kind(**given), max_epochs=1, random_state=0)
     X = numpy_of(rng).normal(size=(n, *(3, 2, 2, 4)[-ndim + 1 :])).astype("f4")
     X = X if ndim == 5 else numpy_of(rng).normal(size=(n, 3, 4)).astype("f4")
@@ -155,7 +158,7 @@ def keep(rng):
             every = pick(rng, [1, 2])
             model.set_params(checkpoint=pick(rng, [folder]), checkpoint_every=every)
         model.fit(X, y)
-        path = Path(folder, pick(rng, ["a.safetensors"], ["", "a/b", "\0", "a" * 300]))
+        path = Path(folder, pick(rng, ["a.safetensors"], ["", "a/b", "a" * 300]))
         sk.save(model, path)
         again = sk.load(path).predict_proba(X)
     np.testing.assert_array_equal(again, model.predict_proba(X))
@@ -211,15 +214,16 @@ def pairs(rng):
         small = {"n_actions_per_video": 4, "n_features": pick(rng, [8, 12])}
         small |= {"n_steps": pick(rng, [None, 2]), "noise": pick(rng, [0.0, 1.0])}
         small["unlabeled_fraction"] = pick(rng, [0.0, 0.5])
-        datasets.make_kitchen(3, random_state=pick(rng, [0, None]), **small)
+        datasets.make_kitchen(3, random_state=pick(rng, [0, 3], WRONG[1:]), **small)
 
 
 def official(rng):
     """Scores as challenges count them, and what is handed in."""
     n, n_classes = pick(rng, [1, 4], [2]), pick(rng, [120], [9])
-    proba = kept(numpy_of(rng).dirichlet(np.ones(n_classes), n))
+    proba = numpy_of(rng).dirichlet(np.ones(n_classes), n)
     if rng.random() < 0.1:
         proba[0, 0] = rng.choice([np.nan, np.inf, -1])
+    kept(proba)
     actions = {k: (k % 97, k) for k in range(n_classes)}
     given = {"action": pick(rng, [proba]), "actions": pick(rng, [actions])}
     if rng.random() < 0.3:

@@ -10,7 +10,7 @@ from file_readers import FILE_READERS
 from text_readers import CsvReader, SubmissionReader, VectorReader
 
 SEED = int(os.environ.get("SKANTICIPATE_TEST_SEED", 0))
-N_INPUTS, N_CALLS = 150, 60
+N_INPUTS, N_CALLS = 150, 100
 READERS = [CsvReader, VectorReader, SubmissionReader, *FILE_READERS]
 
 pytestmark = [

@@ -13,6 +13,7 @@ from skanticipate import (
     LSTM,
     MLP,
     RULSTM,
+    AVTHead,
     BatchedGridSearchCV,
     DistilledAnticipator,
     SmoothedAnticipator,
@@ -71,6 +72,17 @@ def test_every_network_is_near_to_what_it_is_in_float32(name):
         for one, other in zip(again, found, strict=True)
         if one is not None
     )
+
+
+def test_guesses_that_are_read_as_frames_are_near_to_those_in_float32():
+    spec = AVTHead(8, n_heads=2, rollout_steps=2, dropout=0.0, layer_dropout=0.0)
+    numbers = torch.Generator().manual_seed(0)
+    network = spec.build((5, 12), 4, generator=numbers).float().eval()
+    clips = torch.from_numpy(CLIPS)
+    expected = answer_of(network, clips, None).logits
+    found = answer_of(network, clips, "bf16").logits
+    assert found.dtype == torch.float32 and not torch.equal(found, expected)
+    assert (found - expected).norm() <= 20 * BFLOAT * expected.norm()
 
 
 def loop_of_torch(model, clips, score):
