@@ -119,7 +119,8 @@ class DistilledAnticipator(BaseAnticipator):
         and the code of classes of your own with the modules of yours that they import;
         a class of a notebook has no file, and is not kept, with a warning. Not told
         apart are data files that such a module reads when it is imported. A complete
-        folder may be read-only.
+        folder may be read-only. A damaged file of a teacher is refused; of maps, which
+        are read a batch at a time, only size and description are checked.
     {shared parameters}
 
     Attributes

@@ -115,7 +115,9 @@ def as_column(labels):
     array = as_array(labels)
     if hasattr(labels, "__array__") or not all(isinstance(v, str) for v in array.flat):
         return array
-    return array.astype(str)
+    # Members of an Enum say their own name to `astype(str)`, cut to the text's length.
+    texts = [str.__str__(label) for label in array.flat]
+    return np.array(texts, dtype=str).reshape(array.shape)
 
 
 def _is_foreign(labels):

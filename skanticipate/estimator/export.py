@@ -41,11 +41,12 @@ def export_onnx(
     fit, since runtimes know many operations in no other: of standardised clips
     probabilities agree to 1e-5. It has
 
-    - an input "clips" of shape (n, ...) with any number n of rows, as `predict_proba`
-      takes them, of float32, or of int64 where the network has an `embedding`. Padding
-      steps are NaN, or codes of -1. `LSTM`, `FrameMLP`, `AttentiveProbe` and `AVTHead`
-      take clips of any number of steps, from 2 and `anticipation_steps` on; all
-      others as many as in fit, so that shorter clips are to be padded;
+    - an input "clips" of shape (n, ...) with any number n of rows but 0, as
+      `predict_proba` takes them, of float32, or of int64 where the network has an
+      `embedding`. Padding steps are NaN, or codes of -1. `LSTM`, `FrameMLP`,
+      `AttentiveProbe` and `AVTHead` take clips of any number of steps, from 2 and
+      `anticipation_steps` on; all others as many as in fit, so that shorter clips are
+      to be padded;
     - an output "proba" of shape (n, C), and with `staged` "staged_proba" of shape
       (n, S, C);
     - metadata: "classes", the labels as a list in JSON, in the order of the columns;
@@ -53,7 +54,7 @@ def export_onnx(
       where they are not known; "skanticipate", the version that wrote it.
 
     What `predict_proba` refuses, such as a NaN within a step, no file refuses: check
-    clips before.
+    clips before. Of no rows at all onnxruntime ends the process in an LSTM.
 
     Parameters
     ----------

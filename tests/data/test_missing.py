@@ -1,10 +1,18 @@
 """What counts as missing, and how labels and names are numbered."""
 
+import enum
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from skanticipate.data.missing import as_list, label_codes, missing_mask, number_names
+from skanticipate.data.missing import (
+    as_column,
+    as_list,
+    label_codes,
+    missing_mask,
+    number_names,
+)
 
 
 def test_missing_actions_are_none_nan_empty_and_minus_one():
@@ -51,3 +59,15 @@ def test_names_are_numbered_in_order_of_appearance():
 def test_no_names_have_no_numbers():
     codes, names = number_names([])
     assert (codes.shape, codes.dtype, names) == ((0,), np.intp, [])
+
+
+class Action(str, enum.Enum):  # noqa: UP042  # as many have it
+    CUT = "cut onion"
+    CUP = "cut up"
+    WASH = "wash"
+
+
+def test_members_of_an_enum_are_the_texts_that_they_equal():
+    labels = as_column([Action.CUT, Action.CUP, Action.WASH, Action.CUT])
+    assert labels.tolist() == ["cut onion", "cut up", "wash", "cut onion"]
+    assert labels.dtype.kind == as_column([]).dtype.kind == "U"
