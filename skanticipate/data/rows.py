@@ -191,11 +191,11 @@ class RowView:
     def __array__(
         self, dtype: DTypeLike | None = None, copy: bool | None = None
     ) -> np.ndarray:
-        in_memory = isinstance(self.base, np.ndarray)
-        if self.rows is None and in_memory and not copy:
-            if self.base.base is not None:  # a view, of a map perhaps
-                check_whole_map(self.base)
-            return np.asarray(self.base, dtype=dtype)
+        base = self.base
+        if self.rows is None and isinstance(base, np.ndarray) and not copy:
+            if base.base is not None:  # a view, of a map perhaps
+                check_whole_map(base)
+            return np.asarray(base, dtype=dtype)
         if copy is False:
             raise ValueError("The rows of a RowView cannot be given without a copy.")
         return self.take(np.arange(len(self))).astype(dtype or self.dtype, copy=False)
