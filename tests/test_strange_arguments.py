@@ -128,7 +128,7 @@ def test_rules_of_many_shot_actions(rule):
 
 @pytest.mark.parametrize("verbs", [[[1]], [[1], [1, 2]], [{}]])
 def test_labels_that_are_lists(verbs):
-    with pytest.raises(ValueError, match="verbs must be a list of labels"):
+    with pytest.raises(ValueError, match="verbs must hold one label each"):
         many_shot_actions(IDS, verbs, [2])
 
 

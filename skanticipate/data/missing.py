@@ -24,13 +24,26 @@ def label_list(labels, name, *, ordered=True):
     """Labels of a parameter as a list, checked by `check_label_list`."""
     check_label_list(labels, name, ordered=ordered)
     found = as_list(labels)
-    try:
-        set(found)
-    except TypeError:
-        raise ValueError(
-            f"{name} must be a list of labels, numbers or strings, got {found!r:.80}."
-        ) from None
+    check_hashable(found, name)
     return found
+
+
+def check_hashable(labels, name):
+    """Refuse labels that are lists or the like, which nothing can look up.
+
+    Examples
+    --------
+    >>> check_hashable([[0], 1], "classes")
+    Traceback (most recent call last):
+    ValueError: classes must hold one label each, strings or numbers, got [0].
+    """
+    for label in labels:
+        try:
+            hash(label)
+        except TypeError:
+            raise ValueError(
+                f"{name} must hold one label each, strings or numbers, got {label!r}."
+            ) from None
 
 
 def check_label_list(labels, name, *, ordered=True):

@@ -5,6 +5,7 @@ from sklearn.utils import check_array, column_or_1d
 
 from skanticipate.data.missing import (
     as_column,
+    check_hashable,
     check_same_kind,
     label_codes,
     label_list,
@@ -100,11 +101,7 @@ def ranks(scores, codes):
 
 def check_distinct(labels, name):
     """Refuse a list of labels that repeats one, or holds what is none."""
-    strange = [label for label in labels if isinstance(label, list | dict | set)]
-    if strange:
-        raise ValueError(
-            f"{name} must hold one label each, strings or numbers, got {strange[0]!r}."
-        )
+    check_hashable(labels, name)
     if len(set(labels)) < len(labels):
         raise ValueError(f"{name} must not repeat a label, got {labels[:10]}.")
 
