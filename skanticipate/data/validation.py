@@ -35,6 +35,7 @@ from skanticipate.data.rows import RowView
 from skanticipate.data.tensors import without_tensor
 
 _CHUNK_BYTES = 1 << 22
+_FEW = 10_000  # numbers that NumPy multiplies in one thread
 _KNOWN = ContextVar("arrays of lists and tables", default=None)
 _PASS_NAN = (
     "Pass .filled(np.nan), of floats, if whole steps or futures are hidden, which NaN "
@@ -68,10 +69,19 @@ def clip_rows(X, *, name, estimator, reset):
 
 def check_steps(rows, *, name, estimator):
     """Refuse a value that is not finite, but for steps of padding.   (n, ..., d)."""
+    if math.prod(rows.shape) <= _FEW and rows.rows is None and are_finite(rows.base):
+        return
     if _is_whole_tensor(rows) and rows.base.is_finite(2 if rows.ndim > 2 else None):
         return  # else chunks tell what is wrong
     for start, chunk in _float_chunks(rows):
         _check_finite(chunk, start, name, estimator)
+
+
+def are_finite(X):
+    """Whether X is an array of floats, all finite: quick to tell of few."""
+    if type(X) is not np.ndarray or X.dtype.kind != "f" or not X.size:
+        return False
+    return math.isfinite(np.vdot(X, X))  # `dot` would warn of an overflow
 
 
 def _is_whole_tensor(rows):
@@ -108,6 +118,8 @@ def _like(mask, chunk):
 
 
 def _as_rows(X, name, estimator):
+    if type(X) is np.ndarray and X.dtype.kind in "fiub" and X.ndim > 1 and X.size:
+        return RowView(X)  # there is nothing that could be wrong with it
     X = without_tensor(X, name)
     if isinstance(X, RowView):
         rows = X
@@ -132,8 +144,6 @@ def each_read_once():
 
 
 def _as_array(X, name, estimator):
-    if type(X) is np.ndarray and X.dtype.kind in "fiub" and X.ndim > 1 and X.size:
-        return X  # there is nothing that could be wrong with it
     known = _KNOWN.get()
     if known is None:
         return _converted(X, name, estimator)

@@ -53,20 +53,16 @@ def naming_memory(estimator, rows):
         ) from error
 
 
-@contextmanager
-def naming_memory_of_answers(estimator, rows):
-    """Say so of a prediction."""
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        if not _ran_out(error):
-            raise
-        n_bytes = 4 * len(rows) * len(estimator.classes_)
-        raise OutOfMemoryForAnswers(
-            f"Memory ran out in a prediction for {_of_shape(rows)}: "
-            f"{_in_short(error)}. Scores of all rows take {n_bytes:,} bytes for each "
-            "stage of the network. Ask about fewer rows at a time."
-        ) from error
+def name_memory_of_answers(error, estimator, rows):
+    """Raise another error for one of a prediction, if that says that memory ran out."""
+    if not _ran_out(error):
+        return
+    n_bytes = 4 * len(rows) * len(estimator.classes_)
+    raise OutOfMemoryForAnswers(
+        f"Memory ran out in a prediction for {_of_shape(rows)}: "
+        f"{_in_short(error)}. Scores of all rows take {n_bytes:,} bytes for each "
+        "stage of the network. Ask about fewer rows at a time."
+    ) from error
 
 
 def _ran_out(error):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -25,26 +24,17 @@ from skanticipate.data.validation import (
 )
 from skanticipate.data.warn import warn
 from skanticipate.estimator.blueprint import Blueprint, changed_parameters
-from skanticipate.estimator.memory import naming_memory_of_answers
+from skanticipate.estimator.memory import name_memory_of_answers
 from skanticipate.estimator.saving import SaveMixin
 from skanticipate.estimator.stream import Stream
 from skanticipate.networks.bare import first_weight
 from skanticipate.networks.inputs import check_codes
 from skanticipate.training.runtime import ClipReader, resolve_device, torch_threads
-from skanticipate.training.scoring import predict_batches, prediction_batch
-
-
-def check_no_nan(scores, samples):
-    """Refuse scores (b, ...) of some rows of X that are no numbers."""
-    if not math.isnan(scores.sum().item()):  # as nearly always, and quick to tell
-        return
-    broken = scores.isnan().flatten(1).any(1)
-    if broken.any():
-        raise ValueError(
-            f"The network gives NaN for row {samples[int(broken.nonzero()[0])]} of X: "
-            "its values are too large for the precision of the network. Prepare X as "
-            "in fit, standardised, or fit with dtype='float64'."
-        )
+from skanticipate.training.scoring import (
+    check_no_nan,
+    predict_batches,
+    prediction_batch,
+)
 
 
 def _real_features(output, samples):
@@ -232,7 +222,10 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
 
     def _answers(self, output):
         """Scores of the stage that answers.   -> (B, C)."""
-        return output.logits[:, self.network_spec_.answering_stage()]
+        logits = output.logits
+        if logits.shape[1] == 1:  # as mostly
+            return logits.squeeze(1)
+        return logits[:, self.network_spec_.answering_stage()]
 
     def _scores(self, scores, samples):
         """Scores (b, ..., C) of some samples as they count, on the CPU."""
@@ -253,7 +246,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         All that torch does has to be done in the region of threads.
         """
         self._warn_of_changes()
-        with naming_memory_of_answers(self, X):
+        try:
             rows = self._check_like_fit(X, "X")
             with torch_threads(self.n_threads, self.network_):
                 network = self._placed_network()
@@ -262,6 +255,9 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
                 found = predict_batches(
                     network, take, len(rows), prediction_batch(rows), part
                 )
+        except (MemoryError, RuntimeError) as error:
+            name_memory_of_answers(error, self, X)
+            raise
         return None if found is None else found.numpy()
 
     def _placed_network(self):

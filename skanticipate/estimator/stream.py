@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
-from math import isfinite
 from typing import Any, Self
 
 import numpy as np
@@ -25,10 +25,11 @@ from skanticipate.data.names import (
 from skanticipate.data.numbers import SIZE
 from skanticipate.data.places import check_ascending, places_of
 from skanticipate.data.tensors import without_tensor
-from skanticipate.data.validation import check_as_meant
+from skanticipate.data.validation import are_finite, check_as_meant
 from skanticipate.preprocessing.frames import PerFrame
 from skanticipate.preprocessing.slices import LastAxisSlice
 from skanticipate.training.runtime import torch_threads
+from skanticipate.training.scoring import check_no_nan
 
 _PER_FRAME = PerFrame, LastAxisSlice  # transformers that know nothing of other steps
 
@@ -197,9 +198,10 @@ class Stream:
         with torch_threads(model.n_threads, model.network_):
             self._network = model._placed_network()
             self._stepper = spec.stepper(self._network)
-        self._has_codes = getattr(spec, "embedding", None) is not None
+        has_codes = getattr(spec, "embedding", None) is not None
+        self._reads_all = not self._transformers and not has_codes  # finite floats
         some = next(self._network.parameters())
-        self._device = some.device
+        self._device = None if some.is_cpu else some.device
         self._kind = np.float64 if some.dtype == torch.float64 else np.float32
         self._videos: Any = None  # their names, where tables have some
         self._states: deque[Any] = deque(maxlen=self._stepper.lag + 1)
@@ -318,7 +320,7 @@ class Stream:
         names = self._videos
         if type(X) is not np.ndarray:
             names = self._check_names(X)
-        is_plain = self._is_plain(X)
+        is_plain = self._reads_all and are_finite(X)  # as nearly always
         if not is_plain:
             check_as_meant(X, "X")
         steps = np.asarray(X)
@@ -359,21 +361,11 @@ class Stream:
         check_columns_alike(table, getattr(first, "_columns", None), name="X")
         return known
 
-    def _is_plain(self, X):
-        """Whether steps are finite numbers that the network reads: as nearly always."""
-        if self._transformers or self._has_codes or type(X) is not np.ndarray:
-            return False
-        if X.dtype.kind != "f" or not X.size:
-            return False
-        numbers = X.reshape(-1)
-        with np.errstate(all="ignore"):  # what overflows here need not do so elsewhere
-            return isfinite(numbers.dot(numbers))
-
     def _read(self, clips, all_real):
         """States after all steps, of the past no more than is needed."""
         clips = np.array(clips, self._kind, order="C")  # not the user's own
         clips = torch.from_numpy(clips)
-        if self._device.type != "cpu":
+        if self._device is not None:
             clips = clips.to(self._device)
         steps, real = self._stepper.steps(clips, all_real)  # (n, k, e), (n, k)
         if real is not None and bool(real.all()):
@@ -381,14 +373,15 @@ class Stream:
         n_more = steps.shape[1] if real is None else real.sum(1)
         self._stepper.check(self._states[-1], n_more)
         states = self._states.copy()
-        for k in range(steps.shape[1]):
+        for k, step in enumerate(steps.unbind(1)):
             at_k = None if real is None else real[:, k]
-            states.append(self._stepper.read(states[-1], steps[:, k], at_k))
+            states.append(self._stepper.read(states[-1], step, at_k))
         return states
 
     def _answer(self, state):
         """Probabilities that a state stands for."""
-        scores = self._stepper.scores(state)  # (n, C)
-        scores = self._model._scores(scores, range(len(scores)))
-        proba = torch.softmax(scores, -1).numpy()
+        scores = self._stepper.scores(state).cpu()  # (n, C)
+        proba = torch.softmax(self._model._adjusted(scores), -1).numpy()
+        if math.isnan(np.vdot(proba, proba)):  # with a score all of a row is NaN
+            check_no_nan(scores, range(len(scores)))
         return proba[0] if self.n_streams is None else proba

@@ -12,6 +12,7 @@ class RecurrentStepper(Stepper):
     def __init__(self, network, stage, n_stages):
         super().__init__(network, stage, n_stages)
         self.layers = network.rolling.all_weights
+        self.classifier = network.classifier
 
     def start(self, n_clips):
         """States (n, H) of all layers, then cells."""
@@ -37,7 +38,7 @@ class RecurrentStepper(Stepper):
 
     def scores(self, state):
         """Classify the state of the last layer."""
-        return self.network.classifier(state[len(self.layers) - 1])
+        return self.classifier(state[len(self.layers) - 1])
 
 
 class RollingStepper(Stepper):

@@ -132,6 +132,8 @@ def _is_wide(rows):
 class ClipReader:
     """Take(indices (B,)) -> clips (B, ...) as the network takes them.
 
+    Indices are a tensor on the CPU or an array.
+
     Parameters
     ----------
     rows : RowView of shape (n, ...)
@@ -153,19 +155,22 @@ class ClipReader:
         is_tensor = isinstance(rows.base, DeviceArray)
         if is_tensor:
             self.read = functools.partial(_read_tensor, rows, dtype, device)
-        self._read = ReadAhead(self.read) if rows.lies_in_file else self.read
+        self._ahead = None
         self._stays = device.type == "cpu" and not is_tensor
 
     def __call__(self, samples):
         """Read the clips of samples (B,), and bring them to the device."""
-        return self.placed(self._read(samples.numpy()))
+        if isinstance(samples, torch.Tensor):
+            samples = samples.numpy()
+        return self.placed((self._ahead or self.read)(samples))
 
     def ahead(self, n_rows, batch_size):
         """Region in which all rows are read in their order, a batch ahead."""
-        if self._read is self.read or not takes_time([self.rows], batch_size):
+        if not takes_time([self.rows], batch_size):
             return nullcontext()
+        self._ahead = ReadAhead(self.read)
         starts = range(0, n_rows, batch_size)
-        return self._read.over(
+        return self._ahead.over(
             np.arange(start, min(start + batch_size, n_rows)) for start in starts
         )
 
@@ -206,7 +211,8 @@ def torch_threads(n_threads, network=None):
     """
     if _forked or (n_threads is None and _size(network) < _SMALL_NETWORK):
         n_threads = 1
-    return _Region(n_threads, _own_modes())
+    region, modes = _Region(n_threads), _own_modes()
+    return _entered(region, *modes) if modes else region
 
 
 def _own_modes():
@@ -216,9 +222,18 @@ def _own_modes():
     """
     kinds = [kind for kind in ("cpu", "cuda") if torch.is_autocast_enabled(kind)]
     modes = [torch.autocast(kind, enabled=False) for kind in kinds]
-    if torch.get_default_device().type != "cpu":  # what is elsewhere is said to be
+    # As `torch.get_default_device`, which takes as long as the product of a row.
+    if not torch.empty(0).is_cpu:  # what is elsewhere is said to be
         modes.append(torch.device("cpu"))
     return modes
+
+
+@contextmanager
+def _entered(*contexts):
+    with ExitStack() as entered:
+        for context in contexts:
+            entered.enter_context(context)
+        yield
 
 
 def _size(network):
@@ -243,12 +258,11 @@ def callers_threads():
 class _Region:
     """Context with a number of threads; None means that outside of all regions.
 
-    In it stand other contexts, `modes`. A class, as two generators take a tenth of the
-    time of a step of a stream.
+    A class, as two generators take a tenth of the time of a step of a stream.
     """
 
-    def __init__(self, n_threads, modes=()):
-        self.n_threads, self.modes, self.entered = n_threads, modes, ExitStack()
+    def __init__(self, n_threads):
+        self.n_threads = n_threads
 
     def __enter__(self):
         global _n_computing, _threads_outside
@@ -262,16 +276,9 @@ class _Region:
             torch.set_num_threads(inside)  # first: where it raises there is no region
             _n_computing += around is None
             _REGION.n_threads = inside
-        try:
-            for mode in self.modes:
-                self.entered.enter_context(mode)
-        except BaseException:
-            self.__exit__()
-            raise
 
     def __exit__(self, *_):
         global _n_computing
-        self.entered.close()
         with _THREAD_COUNT:
             _n_computing -= self.around is None
             _REGION.n_threads = self.around

@@ -20,7 +20,7 @@ class ValidationScore:
     Parameters
     ----------
     take_clips : callable
-        Sample indices (B,) -> clips (B, ...) on the device.
+        Sample indices (B,), an array, -> clips (B, ...) on the device.
     codes : ndarray of shape (n,)
         Codes of the labels; -1 for a label that is no class, which counts as missed.
     stage : int
@@ -73,7 +73,7 @@ class ValidationScore:
             raise diverged("Scores of the validation rows are NaN.")
         if self.adjust is not None:
             logits = self.adjust(logits)
-        codes = self.codes[samples.numpy()]
+        codes = self.codes[samples]
         own = np.maximum(codes, 0)
         hits = ranks(logits.numpy(), own)[:, None] < [1, 5]
         hits = torch.from_numpy(hits & (codes >= 0)[:, None])
@@ -84,12 +84,12 @@ class ValidationScore:
 def predict_batches(network, take_clips, n_samples, batch_size, part):
     """`part(output, samples)` of all, a batch at a time, on the CPU; None if it is.
 
-    A part is a tensor that nobody else holds.   -> (n, ...)
+    Samples are an array (B,); a part is a tensor that nobody else holds.   -> (n, ...)
     """
     found = None
     with torch.inference_mode(), _read_ahead(take_clips, n_samples, batch_size):
         for start in range(0, n_samples, batch_size):
-            samples = torch.arange(start, min(start + batch_size, n_samples))
+            samples = np.arange(start, min(start + batch_size, n_samples))
             batch = part(network(take_clips(samples)), samples)
             if batch is None or len(batch) == n_samples:  # the only one
                 return None if batch is None else batch.cpu().contiguous()
@@ -100,9 +100,24 @@ def predict_batches(network, take_clips, n_samples, batch_size, part):
     return found
 
 
+def check_no_nan(scores, samples):
+    """Refuse scores (b, ...) of some rows of X that are no numbers."""
+    if not math.isnan(scores.sum().item()):  # as nearly always, and quick to tell
+        return
+    broken = scores.isnan().flatten(1).any(1)
+    if broken.any():
+        raise ValueError(
+            f"The network gives NaN for row {samples[int(broken.nonzero()[0])]} of X: "
+            "its values are too large for the precision of the network. Prepare X as "
+            "in fit, standardised, or fit with dtype='float64'."
+        )
+
+
 def _read_ahead(take_clips, n_samples, batch_size):
     ahead = getattr(take_clips, "ahead", None)
-    return nullcontext() if ahead is None else ahead(n_samples, batch_size)
+    if ahead is None or n_samples <= batch_size:  # nothing comes after a single batch
+        return nullcontext()
+    return ahead(n_samples, batch_size)
 
 
 def prediction_batch(rows):

@@ -172,15 +172,22 @@ def test_small_batches_are_read_where_they_are_used(threads, tmp_path, monkeypat
     assert elsewhere(threads) == 0
 
 
-def test_predictions_and_scores_of_held_out_rows_read_ahead_too(threads, tmp_path):
+def test_predictions_and_scores_of_held_out_rows_read_ahead_too(
+    threads, tmp_path, monkeypatch
+):
+    for module in ("base", "prediction"):
+        name = f"skanticipate.estimator.{module}.prediction_batch"
+        monkeypatch.setattr(name, lambda rows: 16)
     model = clone(MODEL).set_params(early_stopping=True)
     expected = clone(model).fit(CLIPS, Y).predict_proba(CLIPS)
     assert elsewhere(threads) == 0
     clips = mapped(CLIPS, tmp_path)
     model.fit(clips, Y)
-    assert elsewhere(threads) == 2 * (7 + 1)
+    assert elsewhere(threads) == 2 * (7 + 2)
     assert_array_equal(model.predict_proba(clips), expected)
-    assert elsewhere(threads) == 2 * (7 + 1) + 1
+    assert elsewhere(threads) == 2 * (7 + 2) + 15
+    assert_array_equal(model.predict_proba(clips[:16]), expected[:16])
+    assert elsewhere(threads) == 2 * (7 + 2) + 15  # nothing comes after one batch
 
 
 class Rows:

@@ -267,7 +267,10 @@ def test_a_region_that_cannot_be_entered_leaves_no_trace():
 
     before = torch.get_num_threads()
     inside = torch.autocast("cpu", torch.bfloat16)
-    with pytest.raises(OSError, match="broken"), runtime._Region(1, [inside, Broken()]):
+    with (
+        pytest.raises(OSError, match="broken"),
+        runtime._entered(runtime._Region(1), inside, Broken()),
+    ):
         pass
     assert torch.get_num_threads() == before
     assert not torch.is_autocast_enabled("cpu")

@@ -86,7 +86,7 @@ def test_logits_do_not_depend_on_the_batches(batch_size):
     network = state.network.eval()
 
     def take(samples):
-        return step.take_batch(samples).clips
+        return step.take_batch(torch.as_tensor(samples)).clips
 
     whole = network(take(torch.arange(N))).logits
     parts = predict_batches(

@@ -295,7 +295,7 @@ def train_heads(
 
 def _score(texts, validation):
     return ValidationScore(
-        lambda k: texts.take(validation.rows.take(k.numpy())),
+        lambda k: texts.take(validation.rows.take(k)),
         validation.codes,
         stage=0,
         watched="loss",
