@@ -132,6 +132,8 @@ def _is_wide(rows):
 class ClipReader:
     """Take(indices (B,)) -> clips (B, ...) as the network takes them.
 
+    Indices are a tensor on the CPU or an array.
+
     Parameters
     ----------
     rows : RowView of shape (n, ...)
@@ -153,19 +155,22 @@ class ClipReader:
         is_tensor = isinstance(rows.base, DeviceArray)
         if is_tensor:
             self.read = functools.partial(_read_tensor, rows, dtype, device)
-        self._read = ReadAhead(self.read) if rows.lies_in_file else self.read
+        self._ahead = None
         self._stays = device.type == "cpu" and not is_tensor
 
     def __call__(self, samples):
         """Read the clips of samples (B,), and bring them to the device."""
-        return self.placed(self._read(samples.numpy()))
+        if isinstance(samples, torch.Tensor):
+            samples = samples.numpy()
+        return self.placed((self._ahead or self.read)(samples))
 
     def ahead(self, n_rows, batch_size):
         """Region in which all rows are read in their order, a batch ahead."""
-        if self._read is self.read or not takes_time([self.rows], batch_size):
+        if not takes_time([self.rows], batch_size):
             return nullcontext()
+        self._ahead = ReadAhead(self.read)
         starts = range(0, n_rows, batch_size)
-        return self._read.over(
+        return self._ahead.over(
             np.arange(start, min(start + batch_size, n_rows)) for start in starts
         )
 
