@@ -53,11 +53,7 @@ class BatchReader:
         self.generator = generator
         # In the order in which a batch is read.
         self.readers = [take_futures, self.take_clips, take_maps]
-        self.views = [reader.rows for reader in self.readers if reader is not None]
-        self._read = partial(_read, self.readers)
-        self._ahead = None  # what lies in memory nobody waits for
-        if any(view.lies_in_file for view in self.views):
-            self._read = self._ahead = ReadAhead(self._read)
+        self._ahead = None
 
     def __call__(self, samples):
         """Read the clips of a batch, and what else is asked for."""
@@ -65,11 +61,10 @@ class BatchReader:
             take = self.take_futures
             clips, futures = self.take_clips(samples), take and take(samples)
             return Batch(samples, *self.spec.crop(clips, futures, self.generator))
+        read = self._ahead or partial(_read, self.readers)
         futures, clips, maps = (
             None if array is None else reader.placed(array)
-            for reader, array in zip(
-                self.readers, self._read(samples.numpy()), strict=True
-            )
+            for reader, array in zip(self.readers, read(samples.numpy()), strict=True)
         )
         return Batch(samples, *self.spec.crop(clips, futures, self.generator), maps)
 
@@ -78,8 +73,11 @@ class BatchReader:
 
         Of one that is empty, as a rank's part may be, nothing is read.
         """
-        if self._ahead is None or not takes_time(self.views, batches.size):
+        views = [reader.rows for reader in self.readers if reader is not None]
+        in_files = any(view.lies_in_file for view in views)
+        if not in_files or not takes_time(views, batches.size):
             return nullcontext()
+        self._ahead = ReadAhead(partial(_read, self.readers))
         return self._ahead.over(s.numpy() for s in batches if len(s))
 
 

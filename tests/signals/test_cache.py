@@ -194,6 +194,15 @@ def test_a_search_over_processes_shares_a_folder(tmp_path):
 # -------------------------------------------------------------------------- files
 
 
+def test_a_teacher_whose_maps_are_kept_is_not_asked_for_them(tmp_path, monkeypatch):
+    def never(self, X):
+        raise AssertionError("the maps are in the folder")
+
+    first = bits(fitted(tmp_path, feature_weight=1.0))
+    monkeypatch.setattr(Counted, "feature_map", never)
+    assert first == bits(fitted(tmp_path, feature_weight=1.0))
+
+
 def test_kept_maps_are_a_safetensors_file(tmp_path):
     model = fitted(tmp_path)
     with safe_open(map_file(tmp_path), framework="numpy") as file:
