@@ -6,7 +6,7 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.utils import _param_validation, check_scalar
 
-from skanticipate.data.missing import refuse_masked
+from skanticipate.data.masked import refuse_masked
 from skanticipate.data.names import check_entry_names
 
 _LARGEST = 2**63 - 1  # whole number that torch multiplies by

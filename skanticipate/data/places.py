@@ -8,7 +8,7 @@ import numpy as np
 from skanticipate.data.axes import axis_index, has_columns, index_of
 from skanticipate.data.formats import not_as_stored
 from skanticipate.data.leaves import first_leaf, leaves
-from skanticipate.data.missing import refuse_masked
+from skanticipate.data.masked import refuse_masked
 from skanticipate.data.names import (
     check_order,
     check_tables_alike,

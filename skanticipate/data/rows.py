@@ -17,7 +17,7 @@ from skanticipate.data.device_array import DeviceArray, base_of
 from skanticipate.data.files import check_whole_map, file_marks, is_mapped
 from skanticipate.data.formats import not_as_stored
 from skanticipate.data.mapped import find_mapped_file, own_inode, read_map
-from skanticipate.data.missing import refuse_masked
+from skanticipate.data.masked import refuse_masked
 from skanticipate.data.places import check_chosen_rows
 from skanticipate.data.warn import is_called_by
 

@@ -8,7 +8,7 @@ from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 from sklearn.utils import compute_class_weight
 from sklearn.utils.validation import _check_sample_weight
 
-from skanticipate.data.missing import refuse_masked
+from skanticipate.data.masked import refuse_masked
 from skanticipate.data.numbers import Interval
 from skanticipate.data.rows import RowView
 

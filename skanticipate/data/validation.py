@@ -18,12 +18,8 @@ from sklearn.utils.validation import (
 from skanticipate.data.device_array import DeviceArray
 from skanticipate.data.formats import not_as_stored
 from skanticipate.data.layout import hint_missing_rows
-from skanticipate.data.missing import (
-    holds_missing,
-    is_never_a_name,
-    label_codes,
-    refuse_masked,
-)
+from skanticipate.data.masked import refuse_masked
+from skanticipate.data.missing import holds_missing, is_never_a_name, label_codes
 from skanticipate.data.names import (
     check_label_names,
     check_names,

@@ -12,7 +12,7 @@ from sklearn.utils import Bunch, check_consistent_length
 from skanticipate._typing import Columns
 from skanticipate.data.axes import index_of
 from skanticipate.data.formats import not_as_stored
-from skanticipate.data.missing import refuse_masked
+from skanticipate.data.masked import refuse_masked
 from skanticipate.data.names import check_rows_alike, check_tables_alike
 from skanticipate.data.numbers import RATE, STEPS
 from skanticipate.data.parameters import validate_params

@@ -10,7 +10,7 @@ from sklearn.utils import Bunch
 from sklearn.utils._param_validation import HasMethods, StrOptions
 
 from skanticipate._typing import Columns, Rate
-from skanticipate.data.missing import refuse_masked
+from skanticipate.data.masked import refuse_masked
 from skanticipate.data.numbers import DURATION, RATE, SECONDS, STEPS
 from skanticipate.data.parameters import validate_params
 from skanticipate.data.rows import RowView

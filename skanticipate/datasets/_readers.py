@@ -12,12 +12,8 @@ from sklearn.utils import Bunch
 
 from skanticipate._typing import Actions, Columns, FilePath
 from skanticipate.data.actions import as_mapping, by_ids
-from skanticipate.data.missing import (
-    check_same_kind,
-    label_list,
-    label_mask,
-    refuse_masked,
-)
+from skanticipate.data.masked import refuse_masked
+from skanticipate.data.missing import check_same_kind, label_list, label_mask
 from skanticipate.datasets._class_names import names_of_ids
 from skanticipate.datasets._csv import CsvFile, first_line, line_error, named
 from skanticipate.datasets._formats import complaint

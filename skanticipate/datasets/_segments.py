@@ -9,7 +9,8 @@ import numpy as np
 from sklearn.utils._param_validation import HasMethods, StrOptions
 
 from skanticipate._typing import Columns, Rate
-from skanticipate.data.missing import as_list, is_never_a_name, refuse_masked
+from skanticipate.data.masked import refuse_masked
+from skanticipate.data.missing import as_list, is_never_a_name
 from skanticipate.data.names import check_rows_alike
 from skanticipate.data.numbers import RATE, SECONDS, STEPS
 from skanticipate.data.parameters import validate_params

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skanticipate._typing import Actions, FilePath, Labels
-from skanticipate.data.missing import label_list, refuse_masked
+from skanticipate.data.masked import refuse_masked
+from skanticipate.data.missing import label_list
 from skanticipate.data.names import check_label_names, check_row_names, check_rows_alike
 from skanticipate.datasets._submission_check import (
     CHALLENGES,

@@ -5,7 +5,7 @@ from numbers import Real
 
 import numpy as np
 
-from skanticipate.data.missing import refuse_masked
+from skanticipate.data.masked import refuse_masked
 from skanticipate.data.numbers import RATE, SECONDS
 from skanticipate.data.warn import warn
 

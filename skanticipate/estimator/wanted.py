@@ -11,7 +11,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples, check_consistent_length
 
-from skanticipate.data.missing import refuse_masked
+from skanticipate.data.masked import refuse_masked
 from skanticipate.data.names import check_rows_alike
 from skanticipate.data.numbers import refuse_counted_mask
 from skanticipate.data.places import check_chosen_rows

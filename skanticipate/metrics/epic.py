@@ -12,12 +12,8 @@ from sklearn.utils import column_or_1d
 
 from skanticipate._typing import Actions, Columns, Labels
 from skanticipate.data.actions import by_ids, verbs_and_nouns
-from skanticipate.data.missing import (
-    check_same_kind,
-    label_list,
-    label_mask,
-    refuse_masked,
-)
+from skanticipate.data.masked import refuse_masked
+from skanticipate.data.missing import check_same_kind, label_list, label_mask
 from skanticipate.data.names import check_label_names, check_rows_alike
 from skanticipate.metrics.hits import check_hits, recalls
 from skanticipate.metrics.scores import marginalize

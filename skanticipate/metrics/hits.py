@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.utils import check_array, column_or_1d
 
+from skanticipate.data.masked import refuse_masked
 from skanticipate.data.missing import (
     as_column,
     check_hashable,
@@ -11,7 +12,6 @@ from skanticipate.data.missing import (
     label_list,
     missing_label_mask,
     of_one_kind,
-    refuse_masked,
     unlabeled_mask,
 )
 from skanticipate.data.names import check_label_names, check_rows_alike

@@ -13,12 +13,8 @@ from sklearn.utils import Bunch
 
 from skanticipate._typing import Actions, Labels
 from skanticipate.data.actions import verbs_and_nouns
-from skanticipate.data.missing import (
-    label_codes,
-    label_list,
-    label_mask,
-    refuse_masked,
-)
+from skanticipate.data.masked import refuse_masked
+from skanticipate.data.missing import label_codes, label_list, label_mask
 from skanticipate.data.names import RowsAlike, check_label_names
 from skanticipate.data.validation import check_probabilities
 from skanticipate.metrics.hits import (

@@ -15,12 +15,12 @@ from sklearn.utils.validation import check_is_fitted
 from skanticipate._typing import Actions, Labels
 from skanticipate.data.actions import as_mapping
 from skanticipate.data.labels import check_label_array
+from skanticipate.data.masked import refuse_masked
 from skanticipate.data.missing import (
     as_list,
     check_same_kind,
     label_codes,
     label_list,
-    refuse_masked,
 )
 from skanticipate.data.names import RowsAlike, check_label_names, check_rows_alike
 from skanticipate.data.numbers import check_count

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skanticipate.data.missing import refuse_masked
+from skanticipate.data.masked import refuse_masked
 from skanticipate.data.names import check_tables_alike
 from skanticipate.data.numbers import STEPS
 from skanticipate.data.parameters import validate_params

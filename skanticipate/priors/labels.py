@@ -11,7 +11,8 @@ from sklearn.utils._param_validation import HasMethods
 
 from skanticipate._typing import Actions, Labels
 from skanticipate.data.actions import verbs_and_nouns
-from skanticipate.data.missing import as_list, label_codes, number_names, refuse_masked
+from skanticipate.data.masked import refuse_masked
+from skanticipate.data.missing import as_list, label_codes, number_names
 from skanticipate.data.names import check_label_names
 from skanticipate.priors.base import BasePrior, check_classes, normalize_rows
 

@@ -8,7 +8,7 @@ from sklearn.utils.validation import _num_samples
 
 from skanticipate._typing import Labels
 from skanticipate.data.labels import check_labels
-from skanticipate.data.missing import refuse_masked
+from skanticipate.data.masked import refuse_masked
 from skanticipate.data.names import check_rows_alike
 from skanticipate.data.samples import check_weights
 from skanticipate.data.validation import check_groups, check_same_length
