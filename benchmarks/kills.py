@@ -221,12 +221,13 @@ def print_costs(tiny):
         )
 
 
-def print_pairs(tiny):
+def print_pairs(tiny, n_pairs, max_epochs):
     """Times of fits without and with a checkpoint, in turn."""
-    n, max_epochs, n_pairs = (300, 2, 1) if tiny else (20_000, 20, 5)
+    n, max_epochs, n_pairs = (300, 2, 1) if tiny else (20_000, max_epochs, n_pairs)
     clips = np.random.default_rng(0).normal(size=(n, 256)).astype(np.float32)
     labels = np.arange(n) % 50
     print_header("pair", "without, s", "with, s", "ratio", "ratio of CPU times")
+    found = []
     for k in range(n_pairs):
         with tempfile.TemporaryDirectory() as kept:
             times = {}
@@ -238,6 +239,8 @@ def print_pairs(tiny):
         ratios = [times[False][i] / times[True][i] for i in (0, 1)]
         seconds = [f"{times[plain][0]:.1f}" for plain in (True, False)]
         print_row(str(k + 1), *seconds, *(f"{ratio:.3f}" for ratio in ratios))
+        found.append(ratios)
+    print_row("median", "", "", *(f"{ratio:.3f}" for ratio in np.median(found, axis=0)))
 
 
 def main():
@@ -245,6 +248,8 @@ def main():
     parser = plain_parser(__doc__)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--pairs", type=int, default=5, help="of fits that are timed")
+    parser.add_argument("--epochs", type=int, default=20, help="of each of them")
     args = parser.parse_args()
     n_kills = len(FITS) if args.tiny else args.kills
     rng = np.random.default_rng(args.seed)
@@ -260,7 +265,7 @@ def main():
     print()
     print_costs(args.tiny)
     print()
-    print_pairs(args.tiny)
+    print_pairs(args.tiny, args.pairs, args.epochs)
     if totals[0] != totals[1]:
         raise SystemExit("A fit that was killed did not come to the same end.")
 

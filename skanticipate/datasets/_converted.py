@@ -137,7 +137,9 @@ def read_lmdb(
     """
     _check_installed("lmdb", "LMDB files", "epic")
     out, dtype = absent(out), _number_type(dtype)
-    paths = [Path(p) for p in ([path] if isinstance(path, str | os.PathLike) else path)]
+    is_name = isinstance(path, str | bytes | os.PathLike)
+    several = hasattr(path, "__iter__") and not is_name
+    paths = [Path(p) for p in (path if several else [path])]
     key_expression(pattern)
     options = {"pattern": pattern, "dtype": dtype.str, "counts": _per_file(d, paths)}
     files = [path / "data.mdb" if path.is_dir() else path for path in paths]
