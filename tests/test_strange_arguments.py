@@ -1,5 +1,7 @@
 """Arguments that are no table, no list or no scores at all are refused in words."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,8 @@ from skanticipate import (
     SemiSupervisedSplit,
     SmoothedAnticipator,
     fit_many,
+    load,
+    presets,
 )
 from skanticipate.data.actions import as_mapping, by_ids
 from skanticipate.datasets import (
@@ -23,6 +27,7 @@ from skanticipate.datasets import (
     make_kitchen,
     many_shot_actions,
     participant_split,
+    read_lmdb,
     trimmed_pairs,
     unlabeled_pairs,
     validate_submission,
@@ -176,7 +181,26 @@ def test_noise_of_minus_zero_is_none():
     np.testing.assert_array_equal(first.X_past, second.X_past)
 
 
+@pytest.mark.parametrize("number", [0, 1, True, 10**30])
+def test_a_number_is_no_file(number):
+    with pytest.raises(TypeError, match="expected str, bytes or os.PathLike"):
+        load(number)
+    os.fstat(1)  # is open still
+
+
+@pytest.mark.parametrize("path", [None, 3, b"x", object()])
+def test_what_is_no_path_of_lmdb(path, tmp_path):
+    with pytest.raises(TypeError, match=r"os\.PathLike"):
+        read_lmdb(path, out=tmp_path / "out")
+
+
 # ------------------------------------------------------------------ fits and streams
+
+
+@pytest.mark.parametrize("max_epochs", [None, "bad", 1.5, True, []])
+def test_epochs_of_two_phases(max_epochs):
+    with pytest.raises(TypeError, match="max_epochs"):
+        presets.camporese2020_rulstm(max_epochs=max_epochs)
 
 
 @pytest.mark.parametrize("train", [0, 1.5, "bad", {}, object(), np.array(3), True])

@@ -153,11 +153,14 @@ def _opened(path):
         If it cannot be opened.
     ValueError
         If it is no ordinary file, of which there may be no end.
+    TypeError
+        If it is a number, by which the system would open a file of another's.
     """
+    path = os.fspath(path)
     mode = os.stat(path).st_mode
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(
-            errno.EISDIR, "this is a folder: name a file in it", os.fspath(path)
+            errno.EISDIR, "this is a folder: name a file in it", path
         )
     if not stat.S_ISREG(mode):
         raise ValueError(f"{path} is no ordinary file: name one that was written here.")

@@ -137,7 +137,7 @@ def read_lmdb(
     """
     _check_installed("lmdb", "LMDB files", "epic")
     out, dtype = absent(out), _number_type(dtype)
-    paths = [Path(p) for p in ([path] if isinstance(path, str | os.PathLike) else path)]
+    paths = _paths_of(path)
     key_expression(pattern)
     options = {"pattern": pattern, "dtype": dtype.str, "counts": _per_file(d, paths)}
     files = [path / "data.mdb" if path.is_dir() else path for path in paths]
@@ -237,6 +237,17 @@ def read_hdf5(
         given = os.fspath(path), folder, room_for(out)
         in_child(_hdf5.convert, [path], *given, **options)
     return open_features(out)
+
+
+def _paths_of(path):
+    """One path, or several, as a list of Path."""
+    if isinstance(path, str | os.PathLike):
+        return [Path(path)]
+    if isinstance(path, bytes) or not hasattr(path, "__iter__"):
+        raise TypeError(
+            f"path is {path!r:.80}: expected str or os.PathLike, or a list of them."
+        )
+    return list(map(Path, path))
 
 
 def _check_installed(package, files, extra):

@@ -136,8 +136,8 @@ def wanted_jobs(estimators, by_row, validation, train):
 def _listed_rows(train):
     """Rows of each estimator, as a list."""
     unordered = isinstance(train, Mapping | Set | str)
-    is_number = getattr(train, "ndim", 1) == 0
-    if unordered or not hasattr(train, "__iter__") or is_number:
+    is_one = not hasattr(train, "__iter__") or getattr(train, "ndim", 1) == 0
+    if unordered or is_one:
         raise TypeError(
             "train must be a list of rows, an array for each estimator, or None, got "
             f"{train!r:.80}."

@@ -7,6 +7,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from skanticipate.anticipators.smoothed import SmoothedAnticipator
+from skanticipate.data.numbers import check_count
 from skanticipate.networks import RULSTM, EncoderDecoderLSTM
 from skanticipate.presets.given import with_given
 from skanticipate.priors.base import BasePrior
@@ -109,7 +110,9 @@ def camporese2020_rulstm(
     Raises
     ------
     ValueError
-        If the estimator has no parameter of a name.
+        If the estimator has no parameter of a name, or `max_epochs` is below 1.
+    TypeError
+        If `max_epochs` is no whole number.
 
     References
     ----------
@@ -125,6 +128,7 @@ def camporese2020_rulstm(
     >>> model.max_epochs, model.network.pretrain_epochs
     (6, 3)
     """
+    check_count(max_epochs, "max_epochs")
     network = RULSTM(
         1024,
         dropout=0.8,

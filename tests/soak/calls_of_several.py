@@ -99,6 +99,8 @@ def replicas(rng):
     if rng.random() < 0.5:
         given = {"n_replicas": rng.choice([1, 2]), "random_state": 0}
         given |= parameters(rng, sk.ReplicaEnsemble, wrong=0.03)
+        if isinstance(given.get("n_jobs"), int) and given["n_jobs"] < 0:
+            del given["n_jobs"]  # joblib keeps the processes that it starts
         model = sk.ReplicaEnsemble(**{"estimator": estimator(rng, 2), **given})
         X = clips(rng, n, 2)
     else:
