@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from math import isfinite
-from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -22,10 +21,11 @@ from skanticipate.data.names import (
     first_table,
     row_names,
 )
-from skanticipate.data.numbers import Interval
+from skanticipate.data.numbers import SIZE
 from skanticipate.data.places import check_ascending
 from skanticipate.data.tensors import without_tensor
 from skanticipate.data.validation import check_as_meant
+from skanticipate.estimator.memory import naming_memory_of_streams
 from skanticipate.preprocessing.frames import PerFrame
 from skanticipate.preprocessing.slices import LastAxisSlice
 from skanticipate.training.runtime import torch_threads
@@ -182,10 +182,10 @@ class Stream:
         transformers: Sequence[PerFrame | LastAxisSlice] = (),
     ) -> None:
         model._warn_of_changes()
-        whole = Interval(Integral, 1, None, closed="left")
-        if n_streams is not None and not whole.is_satisfied_by(n_streams):
+        if n_streams is not None and not SIZE.is_satisfied_by(n_streams):
             raise ValueError(
-                f"n_streams must be a positive whole number or None, got {n_streams!r}."
+                "n_streams must be a positive whole number of 31 bits or None, got "
+                f"{n_streams!r:.40}."
             )
         self.n_streams = n_streams
         self.classes_ = model.classes_
@@ -267,14 +267,24 @@ class Stream:
         Returns
         -------
         self : object
+
+        Raises
+        ------
+        IndexError
+            If there is no such video.
+        MemoryError
+            If there are more streams than memory holds states of.
         """
         with torch_threads(self._model.n_threads, self._network):
             if streams is None:
                 self._videos = None
-                begin = self._stepper.start(self.n_streams or 1)
+                with naming_memory_of_streams(self.n_streams):
+                    begin = self._stepper.start(self.n_streams or 1)
                 self._states.extend([begin] * (self._stepper.lag + 1))
                 return self
-            rows = np.arange(self.n_streams or 1)[np.asarray(streams)]
+            given = np.asarray(streams)
+            given = given if given.size else given.astype(np.intp)  # [] has floats
+            rows = np.arange(self.n_streams or 1)[given]
             rows = torch.from_numpy(np.atleast_1d(rows))
             for state in self._states:
                 for part in state:
