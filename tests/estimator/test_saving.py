@@ -248,10 +248,16 @@ MATRIX = np.array([[0.5, 0.25, 0.25], [0, 1, 0], [0.5, 0, 0.5]])
 NAMED = pd.DataFrame(MATRIX, NAMES, NAMES)
 
 
+def strings_of_numpy(names):
+    """Strings of their own kind, which numpy has from version 2 on."""
+    kind = getattr(np.dtypes, "StringDType", None)
+    return np.array(names, dtype="U" if kind is None else kind())
+
+
 @pytest.mark.parametrize(
     "params",
     [
-        {"classes": np.array(NAMES, dtype=np.dtypes.StringDType())},
+        {"classes": strings_of_numpy(NAMES)},
         {"classes": pd.Index(NAMES)},
         {"classes": TABLE.label.unique()},
         {"classes": pd.array(NAMES, dtype="string")},
@@ -332,3 +338,6 @@ def test_trusted_classes_come_in_a_list(pooled, tmp_path):
     pooled.save(tmp_path / "model")
     with pytest.raises(TypeError, match=r"got the class MLP: pass \[MLP\]"):
         skanticipate.load(tmp_path / "model", trusted=MLP)
+    for others in (None, "MLP", ["MLP"], [MLP(8)], MLP(8), 3):
+        with pytest.raises(TypeError, match="trusted must be a list of classes"):
+            skanticipate.load(tmp_path / "model", trusted=others)
