@@ -106,9 +106,6 @@ def encode(value, beside, where):
         return {"dict": pairs}
     if isinstance(value, BaseEstimator):
         return _encode_estimator(value, beside, where)
-    if isinstance(value, MetadataRequest):  # what set_fit_request was told
-        told = {k: v.requests for k, v in vars(value).items() if hasattr(v, "requests")}
-        return encode({k: v for k, v in told.items() if v}, beside, where)
     raise TypeError(
         f"{where} holds a {type(value).__name__}, which a file without code cannot "
         "hold: use numbers, strings, arrays, mappings and estimators."
@@ -172,6 +169,9 @@ def _plain(value):
         return list(value)
     if hasattr(value, "columns"):  # a DataFrame
         return np.asarray(value) if _is_matrix(value) else _columns_of(value)
+    if isinstance(value, MetadataRequest):  # what set_fit_request was told
+        told = {k: v.requests for k, v in vars(value).items() if hasattr(v, "requests")}
+        return {k: v for k, v in told.items() if v}
     if all(hasattr(value, name) for name in ("items", "index", "dtype")):  # a Series
         is_mapping = any(isinstance(v, tuple | list | Mapping) for v in value)
         return dict(value.items()) if is_mapping else np.asarray(value)
