@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from numbers import Integral
 from pathlib import Path
 from string import Formatter
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.utils._param_validation import HasMethods
 
 from skanticipate._typing import FilePath
 from skanticipate.data.files import check_whole_map
-from skanticipate.data.numbers import FRAME
+from skanticipate.data.numbers import FRAME, Interval
+from skanticipate.data.parameters import validate_params
 from skanticipate.data.places import check_frames_by_place
 from skanticipate.datasets._folder import FEATURES, INDEX
 from skanticipate.datasets._names import check_names
@@ -71,6 +74,16 @@ class FeatureTable(Mapping[str, np.ndarray]):
         self._key = key  # how a frame is called where it came from
 
     @classmethod
+    @validate_params(
+        {
+            "features": [HasMethods(["keys", "__getitem__"])],
+            "first_frame": [
+                Interval(Integral, -FRAME.right, FRAME.right, closed="both")
+            ],
+            "time_axis": [Interval(Integral, 0, 1, closed="both")],
+        },
+        prefer_skip_nested_validation=True,
+    )
     def from_arrays(
         cls,
         features: Mapping[Any, ArrayLike],
@@ -97,10 +110,11 @@ class FeatureTable(Mapping[str, np.ndarray]):
         Raises
         ------
         ValueError
-            If there is no video, or two have one name as text; if an array has not two
-            axes, frames or real finite numbers, or its d is not that of the others; if
-            one hides numbers behind a mask; if tables name their columns otherwise than
-            each other, or the index of one says other frames.
+            If there is no mapping or no video, or two have one name as text; if an
+            array has not two axes, frames or real finite numbers, or its d is not that
+            of the others; if one hides numbers behind a mask; if tables name their
+            columns otherwise than each other, or the index of one says other frames;
+            if `first_frame` or `time_axis` is no such number.
 
         Examples
         --------
@@ -109,10 +123,6 @@ class FeatureTable(Mapping[str, np.ndarray]):
         >>> FeatureTable.from_arrays({"a": np.ones((4, 30))}, time_axis=1)
         FeatureTable(1 videos, 30 frames, 4 x float64)
         """
-        if not FRAME.is_satisfied_by(abs(first_frame)):
-            raise ValueError(
-                f"first_frame is {first_frame!r:.40}: expected the number of a frame."
-            )
         return cls(None, *_joined(features, first_frame, time_axis))
 
     def __getitem__(self, video: str) -> np.ndarray:

@@ -5,6 +5,7 @@ estimator as the name of its class with its state.
 """
 
 import os
+from collections import deque
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -20,6 +21,8 @@ _LARGE = 2**16  # bytes of a teacher that is a parameter
 _WIDE = 256  # characters: wider arrays of texts are kept as wide as their widest
 # What training has found, in which no number is missing or infinite.
 _WEIGHTS = {"_weights", "heads_", "encoder_weights_", "coef_", "intercept_"}
+
+_OF_NUMPY = (torch.float16, torch.float32, torch.float64)
 
 # Callbacks, and what tells them for the time of a fit which of the tasks it is.
 _OF_CALLBACKS = {"_skl_callbacks", "_skl_callbacks_to_teardown"}
@@ -70,7 +73,7 @@ def encode(value, beside, where):
     """
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    if type(value).__name__ == "NAType":  # of pandas: as good a missing value as any
+    if type(value).__name__ in ("NAType", "NaTType"):  # of pandas: missing, as any
         return float("nan")
     if isinstance(value, os.PathLike | torch.device):
         return str(value)
@@ -161,19 +164,45 @@ def _floats(value):
 
 
 def _plain(value):
-    """Ranges and containers of other libraries as those of Python and NumPy."""
-    if isinstance(value, range):
+    """Containers of other libraries, and ranges, as those of Python and NumPy."""
+    if isinstance(value, range | deque):
         return list(value)
-    if hasattr(value, "columns"):  # a DataFrame, as a mapping of its columns
-        value = with_labels(value)
-        return {name: np.asarray(value[name]) for name in value.columns}
+    if hasattr(value, "columns"):  # a DataFrame
+        return np.asarray(value) if _is_matrix(value) else _columns_of(value)
+    if isinstance(value, MetadataRequest):  # what set_fit_request was told
+        told = {k: v.requests for k, v in vars(value).items() if hasattr(v, "requests")}
+        return {k: v for k, v in told.items() if v}
     if all(hasattr(value, name) for name in ("items", "index", "dtype")):  # a Series
         is_mapping = any(isinstance(v, tuple | list | Mapping) for v in value)
         return dict(value.items()) if is_mapping else np.asarray(value)
-    if isinstance(value, MetadataRequest):  # what set_fit_request was told
-        told = {k: v.requests for k, v in vars(value).items() if hasattr(v, "requests")}
-        return {name: requests for name, requests in told.items() if requests}
+    if getattr(getattr(value, "dtype", None), "names", None):  # an array with fields
+        return {name: np.asarray(value[name]) for name in value.dtype.names}
+    if hasattr(value, "__array__") and hasattr(value, "tolist"):  # tensors, an Index
+        return np.asarray(as_array(value))
     return value
+
+
+def _is_matrix(table):
+    """Whether a table is a prior: numbers, as many rows as columns, of no actions."""
+    if table.shape[0] != table.shape[1] or "verb" in table.columns:
+        return False
+    return np.asarray(table).dtype.kind in "fiu"
+
+
+def _columns_of(table):
+    """A table as a mapping of its columns."""
+    table = with_labels(table)
+    return {name: np.asarray(table[name]) for name in table.columns}
+
+
+def as_array(value):
+    """A tensor as an array; another value as it is."""
+    if not isinstance(value, torch.Tensor):
+        return value
+    value = value.detach().cpu()
+    if value.is_floating_point() and value.dtype not in _OF_NUMPY:
+        value = value.float()  # bfloat16
+    return value.numpy()
 
 
 def _is_vectors(value):
@@ -200,11 +229,19 @@ def _encode_array(array, beside, where):
             return {"transposed": key}
         beside.tensors[key] = np.asarray(array, order="C")  # keeps () as it is
         return {"tensor": key}
-    is_time = array.dtype.kind in "mM"  # as numbers, whatever their unit
-    values = (array.astype(np.int64) if is_time else array).ravel().tolist()
-    dtype = array.dtype.str
+    if array.dtype.kind == "T":
+        array = array.astype(object)
+    dtype, values = array.dtype.str, array.ravel()
+    if array.dtype.kind in "mM":  # as numbers, whatever their unit
+        values = np.where(np.isnat(values), None, values.astype(np.int64))
+    values = values.tolist()
     if array.dtype.kind == "U":
         dtype = f"<U{min(array.itemsize // 4, widest(values))}"
+    elif array.dtype.kind not in "OmM":
+        raise TypeError(
+            f"{where} is an array of {array.dtype}, which a file without code cannot "
+            "hold: use numbers, strings or dates."
+        )
     items = [encode(v, beside, where) for v in values]
     return {"array": items, "dtype": dtype, "shape": list(array.shape)}
 

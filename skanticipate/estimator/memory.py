@@ -65,6 +65,20 @@ def name_memory_of_answers(error, estimator, rows):
     ) from error
 
 
+@contextmanager
+def naming_memory_of_streams(n_streams):
+    """Say so of the states of `n_streams` videos."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not _ran_out(error):
+            raise
+        raise MemoryError(
+            f"Memory ran out for the states of {n_streams:,} streams: "
+            f"{_in_short(error)}. Lower n_streams."
+        ) from error
+
+
 def _ran_out(error):
     return isinstance(error, MemoryError) or any(s in str(error) for s in _SAYINGS)
 

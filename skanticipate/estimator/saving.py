@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
@@ -177,7 +177,7 @@ def load(path: FilePath, *, trusted: Sequence[type] = ()) -> BaseEstimator:
         If the file is none of ours, is damaged, was written in another format, holds a
         class that is not trusted, or no fitted estimator.
     TypeError
-        If `trusted` is a single class.
+        If `trusted` is no list of classes.
 
     See Also
     --------
@@ -206,10 +206,16 @@ def load(path: FilePath, *, trusted: Sequence[type] = ()) -> BaseEstimator:
             f"trusted must be a list of classes, got the class {trusted.__name__}: "
             f"pass [{trusted.__name__}]."
         )
-    model = state.read(path, trusted)
+    kinds = list(trusted) if isinstance(trusted, Iterable) else [trusted]
+    if not all(isinstance(kind, type) for kind in kinds):
+        raise TypeError(
+            f"trusted must be a list of classes, got {trusted!r:.80}: pass the classes "
+            "themselves, not their names, nor objects of them."
+        )
+    model = state.read(path, kinds)
     try:
         last = _last_step(model)
-        is_known = is_ours(type(last)) or type(last) in trusted
+        is_known = is_ours(type(last)) or type(last) in kinds
         if is_known:
             check_is_fitted(model)
     except Exception as error:  # of any kind, from a Pipeline without steps

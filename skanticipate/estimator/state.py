@@ -11,21 +11,19 @@ from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
-import torch
 from sklearn.base import BaseEstimator
 
 from skanticipate.data.tensor_file import read_tensors, write_tensors
 from skanticipate.estimator.decoding import decode
 from skanticipate.estimator.encoding import (
     Beside,
+    as_array,
     encode,
     not_finite,
     only_for_fit,
     state_of,
 )
 from skanticipate.estimator.registry import name_of
-
-_OF_NUMPY = (torch.float16, torch.float32, torch.float64)
 
 
 def write(path, value, *, teacher=True):
@@ -82,7 +80,7 @@ def _described(part, where):
         If the name of a function does not tell it from others.
     """
     if isinstance(part, Mapping):
-        return describe({name: _as_array(w) for name, w in part.items()}).hex()
+        return describe({name: as_array(w) for name, w in part.items()}).hex()
     if isinstance(part, partial):
         given = describe([part.args, part.keywords]).hex()
         return [_described(part.func, where), given]
@@ -98,16 +96,6 @@ def _described(part, where):
             "the top level of a module"
         )
     return f"{part.__module__}:{part.__qualname__}"
-
-
-def _as_array(weights):
-    """Pre-trained weights as an array, where they are a tensor."""
-    if not isinstance(weights, torch.Tensor):
-        return weights
-    weights = weights.detach().cpu()
-    if weights.is_floating_point() and weights.dtype not in _OF_NUMPY:
-        weights = weights.float()  # bfloat16
-    return weights.numpy()
 
 
 def functions_in(value):

@@ -26,6 +26,7 @@ from skanticipate.data.numbers import SIZE
 from skanticipate.data.places import check_ascending, places_of
 from skanticipate.data.tensors import without_tensor
 from skanticipate.data.validation import are_finite, check_as_meant
+from skanticipate.estimator.memory import naming_memory_of_streams
 from skanticipate.preprocessing.frames import PerFrame
 from skanticipate.preprocessing.slices import LastAxisSlice
 from skanticipate.training.runtime import torch_threads
@@ -275,11 +276,14 @@ class Stream:
         ValueError
             If 0 and 1 stand for a mask, which is of bool; or a mask names the videos in
             another order than the steps did.
+        MemoryError
+            If there are more streams than memory holds states of.
         """
         with torch_threads(self._model.n_threads, self._network):
             if streams is None:
                 self._videos = None
-                begin = self._stepper.start(self.n_streams or 1)
+                with naming_memory_of_streams(self.n_streams):
+                    begin = self._stepper.start(self.n_streams or 1)
                 self._states.extend([begin] * (self._stepper.lag + 1))
                 return self
             streams = without_tensor(streams, "streams")

@@ -212,3 +212,17 @@ def test_a_number_and_its_text_are_one_name():
     assert table[2].tolist() == table["2"].tolist() == [[2.0], [2.0]]
     with pytest.raises(ValueError, match="two videos of the name '1'"):
         FeatureTable.from_arrays({**features, "1": np.zeros((2, 1))})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("first_frame", value) for value in (None, "1", 1.5, 2**62)),
+        *(("time_axis", value) for value in (2, -1, None, "rows")),
+        *(("features", value) for value in (None, 5, "a")),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_by_its_name(name, value):
+    given = {"features": {"a": np.ones((4, 30))}} | {name: value}
+    with pytest.raises(ValueError, match=f"'{name}' parameter"):
+        FeatureTable.from_arrays(**given)

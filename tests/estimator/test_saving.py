@@ -3,6 +3,7 @@ import pickle
 import pickletools
 import subprocess
 import sys
+from collections import deque
 
 import joblib
 import numpy as np
@@ -22,6 +23,7 @@ from skanticipate import (
     LSTM,
     MLP,
     RULSTM,
+    ArrayPrior,
     AttentiveProbe,
     AVTHead,
     CosineSchedule,
@@ -237,6 +239,61 @@ def test_labels_that_are_dates_or_times_are_kept_in_any_unit(kind, tmp_path):
     assert_array_equal(again.predict(X), fits[1].predict(X))
 
 
+NAMES = ["cut onion", "take pan", "wash pan"]
+TABLE = pd.DataFrame(
+    {"label": NAMES, "verb": ["cut", "take", "wash"], "noun": ["onion", "pan", "pan"]}
+)
+RECORDS = np.rec.fromrecords(TABLE.to_numpy().tolist(), names=list(TABLE))
+MATRIX = np.array([[0.5, 0.25, 0.25], [0, 1, 0], [0.5, 0, 0.5]])
+NAMED = pd.DataFrame(MATRIX, NAMES, NAMES)
+
+
+def strings_of_numpy(names):
+    """Strings of their own kind, which numpy has from version 2 on."""
+    kind = getattr(np.dtypes, "StringDType", None)
+    return np.array(names, dtype="U" if kind is None else kind())
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"classes": strings_of_numpy(NAMES)},
+        {"classes": pd.Index(NAMES)},
+        {"classes": TABLE.label.unique()},
+        {"classes": pd.array(NAMES, dtype="string")},
+        {"classes": pd.Categorical(NAMES)},
+        {"classes": deque(NAMES)},
+        {"prior": VerbNounPrior(np.array(RECORDS))},
+        {"prior": VerbNounPrior(RECORDS)},
+        {"prior": VerbNounPrior(TABLE.set_index("label"))},
+        {"prior": ArrayPrior(NAMED, NAMES)},
+        {"prior": ArrayPrior(torch.tensor(MATRIX), NAMES)},
+        {"prior": NAMED, "classes": NAMES},
+        {"unlabeled_label": pd.NaT},
+        {"unlabeled_label": np.datetime64("NaT")},
+    ],
+    ids=lambda params: "-".join(type(value).__name__ for value in params.values()),
+)
+def test_parameters_of_any_library_can_be_saved_and_kept(params, tmp_path):
+    y = np.array(NAMES)[np.arange(len(X)) % 3]
+    checkpoint = tmp_path / "checkpoint"
+    model = anticipator(smoothing=0.3, checkpoint=checkpoint, **params).fit(X, y)
+    again = through_save(model, tmp_path)
+    assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+    again.set_params(checkpoint=None).fit(X, y)
+    assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+    assert len(list(checkpoint.iterdir())) == 1
+
+
+@pytest.mark.parametrize("kind", ["V4", "c16", "S3"])
+def test_what_could_not_be_read_again_is_not_written(kind, tmp_path):
+    model = anticipator().fit(X, Y)
+    model.note_ = np.zeros(0, kind)
+    with pytest.raises(TypeError, match="note_"):
+        model.save(tmp_path / "model")
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_is_asked_for_of_others_stays_asked_for(tmp_path):
     with config_context(enable_metadata_routing=True):
         scaler = StandardScaler().set_fit_request(sample_weight="weight")
@@ -281,3 +338,6 @@ def test_trusted_classes_come_in_a_list(pooled, tmp_path):
     pooled.save(tmp_path / "model")
     with pytest.raises(TypeError, match=r"got the class MLP: pass \[MLP\]"):
         skanticipate.load(tmp_path / "model", trusted=MLP)
+    for others in (None, "MLP", ["MLP"], [MLP(8)], MLP(8), 3):
+        with pytest.raises(TypeError, match="trusted must be a list of classes"):
+            skanticipate.load(tmp_path / "model", trusted=others)

@@ -1,6 +1,7 @@
 """Streams against `predict_proba` of the steps so far."""
 
 import copy
+import gc
 import pickle
 import tracemalloc
 
@@ -382,10 +383,28 @@ def test_a_stream_ends_with_another_fit():
         stream.update(X[0])
 
 
-@pytest.mark.parametrize("n_streams", [0, -1, 1.5, "2", True])
+@pytest.mark.parametrize("n_streams", [0, -1, 1.5, "2", True, 10**12, 10**400])
 def test_number_of_streams(n_streams):
     with pytest.raises(ValueError, match="n_streams"):
         fitted(LSTM(6)).stream(n_streams)
+
+
+def test_more_streams_than_memory_holds_are_told_of(monkeypatch):
+    def start(self, n):
+        raise RuntimeError("DefaultCPUAllocator: not enough memory")
+
+    model = fitted(LSTM(6))
+    kind = type(model.stream()._stepper)
+    monkeypatch.setattr(kind, "start", start)
+    with pytest.raises(MemoryError, match=r"5 streams.*Lower n_streams"):
+        model.stream(5)
+
+
+def test_no_stream_begins_anew_where_none_is_named():
+    stream = fitted(LSTM(6)).stream(2)
+    before = stream.update(X[:2, 0])
+    assert stream.reset([]) is stream
+    assert (stream.now() == before).all()
 
 
 @pytest.mark.parametrize("rollout_steps", [1, 3])
@@ -470,9 +489,11 @@ def test_long_streams_need_no_more_memory(name):
     tracemalloc.start()
     for _ in range(200):
         stream.update(step)
+    gc.collect()  # torch leaves some cycles, however many steps
     before = tracemalloc.get_traced_memory()[0]
     for _ in range(2000):
         stream.update(step)
+    gc.collect()
     grown = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
     n_states.append(sum(part.numel() for s in stream._states for part in s))
