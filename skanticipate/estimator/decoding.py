@@ -95,6 +95,16 @@ class _Decoder:
         start, stop, step = self.value(node["slice"])
         return slice(start, stop, step)
 
+    def missing(self, node):
+        """NA or NaT of pandas, or NaN where there is no pandas."""
+        if node["missing"] not in ("NA", "NaT"):
+            raise ValueError("a missing value of no known kind")
+        try:
+            import pandas
+        except ImportError:
+            return float("nan")
+        return pandas.NA if node["missing"] == "NA" else pandas.NaT
+
     def scalar(self, node):
         array = self.value(node["scalar"])
         if not isinstance(array, np.ndarray) or array.ndim:
@@ -189,6 +199,7 @@ _DECODERS = {
     frozenset({"tuple"}): _Decoder.tuple_,
     frozenset({"dict"}): _Decoder.mapping,
     frozenset({"slice"}): _Decoder.slice_,
+    frozenset({"missing"}): _Decoder.missing,
     frozenset({"scalar"}): _Decoder.scalar,
     frozenset({"scalar type"}): _Decoder.scalar_type,
     frozenset({"dtype"}): _Decoder.dtype,

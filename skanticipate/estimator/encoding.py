@@ -73,8 +73,8 @@ def encode(value, beside, where):
     """
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    if type(value).__name__ in ("NAType", "NaTType"):  # of pandas: missing, as any
-        return float("nan")
+    if (kind := type(value).__name__) in ("NAType", "NaTType"):  # of pandas
+        return {"missing": kind.removesuffix("Type")}
     if isinstance(value, os.PathLike | torch.device):
         return str(value)
     if isinstance(value, np.random.RandomState):

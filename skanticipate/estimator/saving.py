@@ -20,8 +20,8 @@ def save(model: BaseEstimator, path: FilePath, *, teacher: bool = True) -> None:
     """Write a fitted estimator to a safetensors file, for `skanticipate.load`.
 
     The file holds arrays and a description, no code, and a checksum of all of it. It is
-    written beside the old one and takes its place when it is whole; mode and links of
-    the old one stay.
+    written beside the old one and takes its place when it is whole; mode and symbolic
+    links of the old one stay.
 
     Parameters
     ----------
@@ -56,13 +56,15 @@ def save(model: BaseEstimator, path: FilePath, *, teacher: bool = True) -> None:
 
     Notes
     -----
-    Of scikit-learn, a file may hold `ColumnTransformer`, `FeatureUnion`,
-    `FrozenEstimator`, `FunctionTransformer` without a function, `GaussianNB`,
-    `LinearDiscriminantAnalysis`, `LogisticRegression`, `MaxAbsScaler`, `MinMaxScaler`,
-    `MissingIndicator`, `MultinomialNB`, `Normalizer`, `OneHotEncoder`,
-    `OrdinalEncoder`, `PCA`, `Pipeline`, `RobustScaler`, `SimpleImputer`,
-    `StandardScaler`, `TfidfVectorizer` and `TruncatedSVD`. Other classes made of
-    numbers are written too, and have to be trusted where they are loaded.
+    Of scikit-learn, a file may hold `ColumnTransformer`, `CountVectorizer`,
+    `FeatureUnion`, `FrozenEstimator`, `FunctionTransformer` without a function,
+    `GaussianNB`, `KBinsDiscretizer`, `LinearDiscriminantAnalysis`,
+    `LogisticRegression`, `MaxAbsScaler`, `MinMaxScaler`, `MissingIndicator`,
+    `MultinomialNB`, `Normalizer`, `OneHotEncoder`, `OrdinalEncoder`, `PCA`, `Pipeline`,
+    `PolynomialFeatures`, `PowerTransformer`, `QuantileTransformer`, `RobustScaler`,
+    `SimpleImputer`, `StandardScaler`, `TfidfTransformer`, `TfidfVectorizer`,
+    `TruncatedSVD` and `VarianceThreshold`. Other classes made of numbers are written
+    too, and have to be trusted where they are loaded.
 
     Examples
     --------

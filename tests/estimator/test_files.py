@@ -448,3 +448,16 @@ def test_a_network_that_is_said_to_be_larger_than_it_is_takes_no_memory(size, tm
     state.write_tensors(path, tensors, json.loads(said))
     with pytest.raises(ValueError, match="SmoothedAnticipator cannot be built"):
         load(path)
+
+
+def test_an_imputer_still_knows_what_is_missing(tmp_path):
+    table = pd.DataFrame({"place": pd.array(["left", None, "right"] * 4, "string")})
+    fill = SimpleImputer(
+        missing_values=pd.NA, strategy="constant", fill_value="nowhere"
+    )
+    steps = fill, OneHotEncoder(sparse_output=False), student()
+    pipeline = make_pipeline(*steps).fit(table, np.arange(12) % 2)
+    save(pipeline, tmp_path / "model")
+    again = load(tmp_path / "model")
+    assert again[0].missing_values is pd.NA
+    assert_array_equal(again.predict_proba(table), pipeline.predict_proba(table))
