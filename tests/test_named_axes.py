@@ -130,4 +130,6 @@ def test_answers_name_their_labels(named):
     proba = RNG.dirichlet(np.ones(3), N)
     model.fit(CLIPS[:, 0], Y, teacher_proba=named(proba, ["c", "k"], {"k": [0, 1, 2]}))
     with pytest.raises(ValueError, match=f"columns of teacher_proba {REFUSED}"):
-        model.fit(CLIPS[:, 0], Y, teacher_proba=named(proba, ["c", "k"], {"k": [2, 1, 0]}))
+        model.fit(
+            CLIPS[:, 0], Y, teacher_proba=named(proba, ["c", "k"], {"k": [2, 1, 0]})
+        )

@@ -1,6 +1,7 @@
 """Streams against `predict_proba` of the steps so far."""
 
 import copy
+import gc
 import pickle
 import tracemalloc
 
@@ -470,9 +471,11 @@ def test_long_streams_need_no_more_memory(name):
     tracemalloc.start()
     for _ in range(200):
         stream.update(step)
+    gc.collect()  # or what waits for it counts
     before = tracemalloc.get_traced_memory()[0]
     for _ in range(2000):
         stream.update(step)
+    gc.collect()
     grown = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
     n_states.append(sum(part.numel() for s in stream._states for part in s))
