@@ -302,7 +302,8 @@ class _AVTHead(nn.Module):
         for k in range(self.n_fed):
             # What stands behind its place a guess does not see.
             place = (n_seen + k).view(-1, 1, 1).expand_as(guess)
-            steps = steps.scatter(1, place, self.input_dropout(guess))
+            read = self.input_dropout(guess).to(steps.dtype)  # of bfloat16, perhaps
+            steps = steps.scatter(1, place, read)
             guess = self._guess(steps[:, : n_steps + k + 1]).gather(1, place)
         guess = guess.unflatten(0, (n_clips, self.n_stages)).squeeze(2)
         return guess * (n_seen > 0).unsqueeze(-1)
