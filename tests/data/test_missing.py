@@ -4,7 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skanticipate.data.missing import as_list, label_codes, missing_mask, number_names
+from skanticipate import HistoryEncoder
+from skanticipate.data.missing import (
+    as_array,
+    as_list,
+    label_codes,
+    missing_mask,
+    number_names,
+)
 
 
 def test_missing_actions_are_none_nan_empty_and_minus_one():
@@ -51,3 +58,18 @@ def test_names_are_numbered_in_order_of_appearance():
 def test_no_names_have_no_numbers():
     codes, names = number_names([])
     assert (codes.shape, codes.dtype, names) == ((0,), np.intp, [])
+
+
+def test_numbers_in_arrays_and_tensors_of_no_axes_are_numbers():
+    torch = pytest.importorskip("torch")
+    numbers = [[0, 2, -1], [1, 2, 0]]
+    expected = as_array(numbers)
+    for wrap in (torch.tensor, np.array):
+        rows = [[wrap(number) for number in row] for row in numbers]
+        found = as_array(rows)
+        assert found.tolist() == expected.tolist()
+        assert set(map(type, found.flat)) == {int}
+        codes = HistoryEncoder().fit(numbers).transform(rows)
+        assert codes.tolist() == HistoryEncoder().fit_transform(numbers).tolist()
+    shown = as_array([[np.ma.masked, torch.tensor(3)], [None, "cut"]])
+    assert shown.tolist() == [[None, 3], [None, "cut"]]
