@@ -11,6 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from skanticipate import (
     LSTM,
     MLP,
+    AVTHead,
     DistilledAnticipator,
     PerFrame,
     SemiSupervisedSplit,
@@ -123,6 +124,15 @@ def test_steps_rise_by_their_times(named):
     clips = [named(values, ["time", "f"], clip) for values in CLIPS]
     with pytest.raises(ValueError, match=r"index of X_past\[0\] does not rise"):
         student(LSTM(4)).fit(clips, Y)
+
+
+def test_labels_of_steps_are_in_the_order_of_the_steps(named):
+    X = named(CLIPS, ["clip", "time", "f"], {"time": ["third", "second", "last"]})
+    labels = pd.DataFrame(np.stack([Y, Y, Y], 1), columns=["third", "second", "last"])
+    model = student(AVTHead(8, n_heads=2, past_weight=1.0))
+    model.fit(X, Y, y_past=labels)
+    with pytest.raises(ValueError, match=f"columns of y_past, next to.* {REFUSED}"):
+        model.fit(X, Y, y_past=labels[["last", "second", "third"]])
 
 
 def test_answers_name_their_labels(named):

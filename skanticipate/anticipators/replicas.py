@@ -21,6 +21,8 @@ from skanticipate.data.labels import (
     labelled_rows,
     refuse_unlabelled,
 )
+from skanticipate.data.leaves import first_table
+from skanticipate.data.names import check_columns_alike, column_names
 from skanticipate.data.numbers import N_JOBS, SIZE
 from skanticipate.data.parameters import fit_context
 from skanticipate.data.tensors import takes_tensors
@@ -193,6 +195,7 @@ class ReplicaEnsemble(MetaEstimatorMixin, JointAnswers, BaseEstimator):
             train=None if train is None else [train] * len(replicas),
             n_jobs=self.n_jobs,
         )
+        self._columns = column_names(first_table(X_past))
         first = self.estimators_[0]
         self.classes_ = first.classes_
         self.unlabeled_label_ = getattr(last_step(first), "unlabeled_label_", marker)
@@ -242,6 +245,8 @@ class ReplicaEnsemble(MetaEstimatorMixin, JointAnswers, BaseEstimator):
         """Each replica, and what it sees."""
         check_is_fitted(self)
         self._validate_params()  # combine may have been changed
+        # Replicas of others compare texts only.
+        check_columns_alike(first_table(X), self._columns, name="X")
         return [(replica, X) for replica in self.estimators_]
 
     def _mean(self, answers):

@@ -106,12 +106,23 @@ def as_array(labels):
         # whole numbers beside a missing one, which numpy has as floats only
         array = np.array(as_list(labels), dtype=object)
     kinds = set(map(type, array.flat)) if array.dtype == object else ()
-    if type(np.ma.masked) in kinds:  # of a masked array as a list; it cannot be hashed
-        shown = [None if v is np.ma.masked else v for v in array.flat]
-        array = np.array([*shown, None], dtype=object)[:-1].reshape(array.shape)
+    if any(map(_is_array, kinds)):
+        values = [_plain(value) for value in array.flat]
+        array = np.array([*values, None], dtype=object)[:-1].reshape(array.shape)
     if array.dtype.kind == "S" or bytes in kinds:
         raise ValueError("Labels are bytes: decode them, as np.char.decode(y) does.")
     return array
+
+
+def _is_array(kind):
+    return hasattr(kind, "__array__") and not issubclass(kind, np.generic)
+
+
+def _plain(value):
+    """The number in an array, or a tensor, of no axes: as such it equals no label."""
+    if value is np.ma.masked:  # of a masked array as a list
+        return None
+    return value.item() if _is_array(type(value)) and value.ndim == 0 else value
 
 
 def as_column(labels):

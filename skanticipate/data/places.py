@@ -177,7 +177,7 @@ def check_steps_alike(clips, labels, name):
     Parameters
     ----------
     clips : object
-        Only a list of tables, whose rows are steps, names them.
+        Only a list of tables, whose rows are steps, or an array of xarray names them.
     labels : object
         Only what has `columns` names them, too.
     name : str
@@ -189,7 +189,7 @@ def check_steps_alike(clips, labels, name):
         If the names are the same and their order is not.
     """
     first = clips[0] if isinstance(clips, list | tuple) and len(clips) else None
-    steps = index_of(first) if has_columns(first) else None
+    steps = index_of(first) if has_columns(first) else index_of(clips, 1)
     columns = column_names(labels)
     if steps is not None and columns is not None:
         what = f"The columns of {name}, next to the steps of X_past,"

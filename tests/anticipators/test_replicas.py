@@ -205,6 +205,20 @@ def test_classifiers_of_others():
     assert_allclose(ensemble.fit(*data).predict_proba(X), alone)
 
 
+@pytest.mark.parametrize("names", [list("abcdefgh"), list(range(5, 13))])
+def test_columns_come_in_the_order_of_fit(names, tmp_path):
+    pd = pytest.importorskip("pandas")
+    table = pd.DataFrame(X[:, :8], columns=names)
+    model = make_pipeline(StandardScaler(), smoothed())
+    ensemble = ReplicaEnsemble(model, n_replicas=2, random_state=0).fit(table, Y)
+    plain = clone(ensemble).fit(table.to_numpy(), Y).predict_proba(table.to_numpy())
+    ensemble.save(tmp_path / "model")
+    for fitted in (ensemble, skanticipate.load(tmp_path / "model")):
+        assert_allclose(fitted.predict_proba(table), plain, atol=1e-12)
+        with pytest.raises(ValueError, match=r"another order|same order"):
+            fitted.predict_proba(table[names[::-1]])
+
+
 @pytest.mark.parametrize("texts", [False, True])
 @pytest.mark.parametrize("piped", [False, True])
 def test_classifiers_of_others_learn_from_the_labelled_rows_only(texts, piped):

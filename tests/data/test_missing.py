@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from skanticipate import HistoryEncoder
 from skanticipate.data.missing import (
+    as_array,
     as_column,
     as_list,
     label_codes,
@@ -71,3 +73,18 @@ def test_members_of_an_enum_are_the_texts_that_they_equal():
     labels = as_column([Action.CUT, Action.CUP, Action.WASH, Action.CUT])
     assert labels.tolist() == ["cut onion", "cut up", "wash", "cut onion"]
     assert labels.dtype.kind == as_column([]).dtype.kind == "U"
+
+
+def test_numbers_in_arrays_and_tensors_of_no_axes_are_numbers():
+    torch = pytest.importorskip("torch")
+    numbers = [[0, 2, -1], [1, 2, 0]]
+    expected = as_array(numbers)
+    for wrap in (torch.tensor, np.array):
+        rows = [[wrap(number) for number in row] for row in numbers]
+        found = as_array(rows)
+        assert found.tolist() == expected.tolist()
+        assert set(map(type, found.flat)) == {int}
+        codes = HistoryEncoder().fit(numbers).transform(rows)
+        assert codes.tolist() == HistoryEncoder().fit_transform(numbers).tolist()
+    shown = as_array([[np.ma.masked, torch.tensor(3)], [None, "cut"]])
+    assert shown.tolist() == [[None, 3], [None, "cut"]]

@@ -242,6 +242,20 @@ def test_a_weight_of_two_is_a_row_twice_for_what_is_counted():
         assert_allclose(one, other, rtol=1e-6)
 
 
+def test_weights_that_sum_to_one_are_told_to_count_nothing():
+    weights = np.linspace(1, 2, len(Y))
+    fit = teacher(n_networks=0).fit
+    with pytest.warns(UserWarning, match="sample_weight has a mean of 0.0083"):
+        fit(STRINGS, NAMES[Y], groups=GROUPS, sample_weight=weights / weights.sum())
+    student = DistilledAnticipator(text_teacher=teacher(n_networks=0), max_epochs=1)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="sample_weight has a mean")
+        fit(STRINGS, NAMES[Y], groups=GROUPS, sample_weight=weights)
+        student.fit(  # which gives its teacher weights of mean 1
+            KITCHEN.X_past, Y, past_actions=STRINGS, sample_weight=weights / 1000
+        )
+
+
 def test_a_row_without_weight_is_no_row():
     keep = np.arange(len(Y)) % 4 > 0
     assert set(Y[keep]) == set(Y)

@@ -16,6 +16,7 @@ from skanticipate import (
     AVTHead,
     BatchedGridSearchCV,
     DistilledAnticipator,
+    EncoderDecoderLSTM,
     SmoothedAnticipator,
     fit_many,
 )
@@ -173,6 +174,23 @@ def test_weights_losses_and_answers_are_float32(network):
     plain.network_.load_state_dict(one.network_.state_dict())
     assert_array_equal(plain.predict_proba(clips), proba)
     assert_allclose(one.loss_curve_, plain.loss_curve_, rtol=0.02)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        AVTHead(8, n_heads=2, rollout_steps=3, anticipation_steps=2),
+        EncoderDecoderLSTM(6, anticipation_steps=2),
+        RULSTM(6, anticipation_steps=2, pretrain_epochs=1),
+        LSTM(6, cell="gru", random_delay=2),
+    ],
+    ids=lambda network: type(network).__name__,
+)
+def test_what_networks_may_do_besides_they_do_in_bfloat16_too(network):
+    clips = CLIPS.copy()
+    clips[3, :2] = np.nan
+    low = fitted(network, clips, precision="bf16").loss_curve_
+    assert_allclose(low, fitted(network, clips).loss_curve_, rtol=8 * BFLOAT)
 
 
 def test_a_student_with_all_its_terms_and_its_default_teacher():

@@ -2,6 +2,10 @@
 
 import numpy as np
 
+from skanticipate.data.warn import warn
+
+_LEAST_WEIGHT = 0.1  # of a row in the mean: below it nothing is counted
+
 
 def mixture_weights(likelihoods, sample_weight=None, *, tol=1e-7, max_iter=1000):
     """Weights w of a mixture that make rows most likely, by EM.
@@ -40,3 +44,13 @@ def mixture_weights(likelihoods, sample_weight=None, *, tol=1e-7, max_iter=1000)
         if np.abs(weights - before).max() < tol:
             break
     return weights
+
+
+def hint_small_weights(weights):
+    """Warn of weights that were divided by their sum: nothing would be counted."""
+    if weights is not None and weights.mean() < _LEAST_WEIGHT:
+        warn(
+            f"sample_weight has a mean of {weights.mean():.2g}: HistoryTeacher counts "
+            "each row so often, and trusts counts from about `strength` rows on. "
+            "Multiply the weights so that their mean is 1."
+        )

@@ -27,7 +27,7 @@ from skanticipate.estimator.saving import SaveMixin
 from skanticipate.estimator.wanted import Job
 from skanticipate.networks import LSTM, VerbNounHead
 from skanticipate.preprocessing.history import HistoryEncoder, HistoryInputMixin
-from skanticipate.teachers.history.mixture import mixture_weights
+from skanticipate.teachers.history.mixture import hint_small_weights, mixture_weights
 from skanticipate.teachers.history.ngrams import BackOffNGrams, latest_first
 from skanticipate.teachers.history.templates import ActionTemplates
 from skanticipate.teachers.labels import TeacherMixin, check_labelled
@@ -216,7 +216,7 @@ class HistoryTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator):
         groups : array-like of shape (n,), default=None
             Video or person of each row; the held-out part takes whole groups.
         sample_weight : array-like of shape (n,), default=None
-            How often each row counts.
+            How often each row counts: weights have a mean of about 1.
 
         Returns
         -------
@@ -256,6 +256,7 @@ class HistoryTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator):
         samples = Samples(RowView(histories), codes, weights, groups=groups)
         if weights is not None:
             samples = samples.select(weights > 0)
+            hint_small_weights(samples.weights)
         if samples.groups is not None and len(np.unique(samples.groups)) < 2:
             samples = replace(samples, groups=None)
         return samples
@@ -286,8 +287,7 @@ class HistoryTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator):
 
     def _fit_models(self, samples, networks):
         """Fit all other models on the rows of networks.   -> dict."""
-        codes = np.asarray(samples.rows)
-        counted = {"weights": samples.weights}
+        codes, counted = np.asarray(samples.rows), {"weights": samples.weights}
         wanted = samples.codes, len(self.classes_)
         models = {
             name: BackOffNGrams(strength=self.strength).fit(tokens, *wanted, **counted)
