@@ -113,7 +113,7 @@ def test_none_is_annotated_where_it_is_the_default(name):
 
 
 def described():
-    """(name, parameter, what its docstring says of its type, its annotation)."""
+    """Yield (name, parameter, what its docstring says of its type, its annotation)."""
     documented = dict(FUNCTIONS)
     documented |= {n: t for n, t in NAMES.items() if inspect.isclass(t)}
     for name, thing in documented.items():
@@ -127,23 +127,26 @@ def described():
                     yield name, parameter, kind, known[parameter]
 
 
-DESCRIBED = {f"{name}({p})": (kind, hint) for name, p, kind, hint in described()}
+DESCRIBED = {}
+for _name, *_what in described():
+    DESCRIBED.setdefault(_name, []).append(_what)
 
 
 @pytest.mark.parametrize("name", DESCRIBED)
 def test_annotations_say_what_docstrings_say(name):
-    kind, hint = DESCRIBED[name]
-    said, _, _ = kind.partition(", default=")
-    assert (type(None) in options(hint)) == ("None" in re.sub(r"\(.*\)", "", kind))
-    quoted = set(re.findall(r'"(\w+)"', said))
-    numbers = re.match(r"\{([\d, ]+)\}", said)
-    quoted |= {int(n) for n in numbers[1].split(",")} if numbers else set()
-    assert literals(hint) == quoted
-    word = said.split(" ")[0].rstrip(",")
-    if word in WORDS and " of " not in said and not re.search(r"\bor\b|,", said):
-        assert options(hint) - {type(None)} == {WORDS[word]}
-    elif word == "array-like":
-        assert options(ArrayLike) <= options(hint)
+    for parameter, kind, hint in DESCRIBED[name]:
+        said, _, _ = kind.partition(", default=")
+        may_be_none = "None" in re.sub(r"\(.*\)", "", kind)
+        assert (type(None) in options(hint)) == may_be_none, parameter
+        quoted = set(re.findall(r'"(\w+)"', said))
+        numbers = re.match(r"\{([\d, ]+)\}", said)
+        quoted |= {int(n) for n in numbers[1].split(",")} if numbers else set()
+        assert literals(hint) == quoted, parameter
+        word = said.split(" ")[0].rstrip(",")
+        if word in WORDS and " of " not in said and not re.search(r"\bor\b|,", said):
+            assert options(hint) - {type(None)} == {WORDS[word]}, parameter
+        elif word == "array-like":
+            assert options(ArrayLike) <= options(hint), parameter
 
 
 @EVERY

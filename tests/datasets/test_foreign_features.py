@@ -52,6 +52,16 @@ GENUINE = {
 PIXEL_SUMS = RNG.integers(0, 255 * 224**2, size=(40, 16))
 
 
+@pytest.fixture(autouse=True)
+def in_this_process(request, monkeypatch):
+    """Read files here: `test_child.py` is about the process that reads them."""
+
+    def here(function, files, *args, **kwargs):
+        function(*args, **kwargs)
+
+    monkeypatch.setattr("skanticipate.datasets._converted.in_child", here)
+
+
 @pytest.fixture
 def write(tmp_path):
     """Write an LMDB whose values are given bytes."""

@@ -1,4 +1,5 @@
 import math
+from itertools import product
 
 import numpy as np
 import pytest
@@ -239,10 +240,14 @@ def test_single_precision_is_enough(n, d, alpha, direction):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("alpha", [None, 1.0, 2.0])
-@pytest.mark.parametrize("d", [64, 256, 832])
 @pytest.mark.parametrize(
-    ("b", "n"), [(16, 49), (4, 196), (3, 392), (2, 784), (1, 1568)]
+    ("b", "n", "d", "alpha"),
+    [
+        *product([16], [49], [64, 256, 832], [None, 1.0, 2.0]),
+        *((b, n, d, None) for b, n in ((4, 196), (3, 392)) for d in (64, 256, 832)),
+        *((2, 784, 256, 1.0), (2, 784, 832, None)),
+        *((1, 1568, 64, 2.0), (1, 1568, 256, None), (1, 1568, 832, 1.0)),
+    ],
 )
 def test_single_precision_is_enough_at_the_sizes_of_papers(b, n, d, alpha):
     check_in_single_precision(b, n, d, alpha)
