@@ -2,6 +2,7 @@
 
 import tempfile
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,6 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from tiny_bert import write_tiny_bert
 
 import skanticipate as sk
 from skanticipate import datasets, losses, metrics
@@ -169,6 +169,8 @@ def keep(rng):
 @cache
 def bert():
     """A tiny model of language."""
+    from tiny_bert import write_tiny_bert
+
     folder = tempfile.TemporaryDirectory()  # which lasts as long as the function
     return folder, write_tiny_bert(Path(folder.name) / "bert")
 
@@ -284,3 +286,5 @@ def pipeline(rng):
 
 WAYS = [together, together, search, search, replicas, inception, stream, stream, keep]
 WAYS += [keep, language, pairs, pairs, official, official, part, pipeline]
+if find_spec("transformers") is None:
+    WAYS.remove(language)
