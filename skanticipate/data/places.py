@@ -123,9 +123,7 @@ def check_history_steps(histories, name):
         If the columns are numbers or times in no order, or the index of a Series does
         not rise, and is not that of all others.
     """
-    if column_names(histories) is None:
-        check_series_ascend(histories, name)
-        return
+    check_series_ascend(histories, name)
     numbers = _columns_as_numbers(histories)
     if numbers is not None and not _rises(numbers) and not _rises(-numbers):
         raise ValueError(
@@ -144,9 +142,7 @@ def check_label_steps(labels, name):
         If the columns of a table, or the index of a Series in a list, are numbers or
         times that do not rise.
     """
-    if column_names(labels) is None:
-        check_series_ascend(labels, name)
-        return
+    check_series_ascend(labels, name)
     numbers = _columns_as_numbers(labels)
     if numbers is not None and not _rises(numbers):
         raise ValueError(
@@ -160,6 +156,8 @@ def check_series_ascend(rows, name):
     """Refuse a list of Series, not of tables, of which one does not rise."""
     if not isinstance(rows, list | tuple) or index_of(first_leaf(rows)) is None:
         return
+    if column_names(rows) is not None:  # all have the same, in one order
+        return
     for place, row in leaves(rows):
         if not has_columns(row):
             check_ascending(row, f"{name}[{place}]")
@@ -168,7 +166,9 @@ def check_series_ascend(rows, name):
 def _columns_as_numbers(table):
     """What a table, or a list of Series, calls its columns.   -> (T,) or None."""
     columns = getattr(table, "columns", None)
-    return _as_numbers(column_names(table) if columns is None else columns)
+    if not hasattr(columns, "dtype"):  # no Index of pandas, which may hold times
+        columns = column_names(table)
+    return None if columns is None else _as_numbers(columns)
 
 
 def check_steps_alike(clips, labels, name):

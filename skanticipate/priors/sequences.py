@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Set
 
 from skanticipate.data.missing import as_list
+from skanticipate.data.places import check_ascending
 
 
 def checked_sequences(sequences):
@@ -11,8 +12,8 @@ def checked_sequences(sequences):
     Raises
     ------
     ValueError
-        If they are named, one of them is a single label or has no order, or a label is
-        itself a list.
+        If they are named, one of them is a single label, has no order or, by its index,
+        another one, or a label is itself a list.
     """
     if isinstance(sequences, Mapping) or hasattr(sequences, "columns"):
         raise ValueError(
@@ -28,7 +29,7 @@ def checked_sequences(sequences):
             "datasets.label_sequences of a table of segments."
         )
     lists = []
-    for sequence in sequences:
+    for k, sequence in enumerate(sequences):
         is_table = isinstance(sequence, Mapping) or hasattr(sequence, "columns")
         single = isinstance(sequence, str) or not hasattr(sequence, "__len__")
         if is_table or single or isinstance(sequence, Set):
@@ -37,6 +38,7 @@ def checked_sequences(sequences):
                 f"time, got {sequence!r:.200} in place of such a list: a single "
                 "video is [labels]."
             )
+        check_ascending(sequence, f"sequences[{k}]")
         lists.append(as_list(sequence))
         if any(hasattr(v, "__len__") and not isinstance(v, str) for v in lists[-1]):
             raise ValueError(

@@ -273,6 +273,16 @@ def test_a_sequence_may_be_any_list(kind):
         assert_array_equal(prior(sequences=given).fit(CLASSES).matrix_, expected)
 
 
+@pytest.mark.parametrize("prior", [TemporalPrior, TransitionPrior])
+def test_a_sequence_is_in_the_order_of_its_own_index(prior):
+    expected = prior(sequences=SEQUENCES).fit(CLASSES).matrix_
+    given = [pd.Series(s, range(5, 5 + len(s))) for s in SEQUENCES]
+    assert_array_equal(prior(sequences=given).fit(CLASSES).matrix_, expected)
+    given[1] = given[1][::-1]
+    with pytest.raises(ValueError, match=r"index of sequences\[1\] does not rise"):
+        prior(sequences=given).fit(CLASSES)
+
+
 def test_sequences_of_another_type_than_the_labels_are_told():
     texts = [[str(label) for label in sequence] for sequence in SEQUENCES]
     with pytest.warns(UserWarning, match="TransitionPrior counted no label"):
