@@ -19,19 +19,21 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 from common.arguments import data_parser, parse_with_data
 from common.arms import LABELS, TAUGHT, Setting, student
-from common.fair import FULL, Budget, Folds, choose
+from common.fair import FULL, Budget, choose
 from common.gains import gain_of
 from common.guided import ByLayers, Guided
-from common.lessons import curves, fit_labelled, fit_taught, shuffled
+from common.lessons import curves, fit_labelled, fit_taught, lesson, shuffled
 from common.report import print_header, print_row
 from common.scores import scores
 from common.staff import answers, lender, lenders
 from common.tasks import NETWORKS, load_task
 from sklearn.frozen import FrozenEstimator
 
+TESTED = Path(__file__).parent / "settings" / "map_phases.json"  # rows, chosen before
 SOFT = "soft targets"
 ALONE = 10  # epochs in which nothing but maps is taught, where there are any
 FIRST = 64  # width of the first of two layers
+NONE = 1e-9  # a weight that teaches nothing, of a loss that is noted
 FIGURES = (("top-1", 100, 1), ("log loss", 1, 3))  # with factor and digits
 
 
@@ -54,6 +56,8 @@ class Way(NamedTuple):
         if not self.weight:
             return base + ", longer" * (self.phase == "longer")
         told = [f"{self.alignment} {self.weight:g}"]
+        if self.weight == NONE:
+            told = ["maps only compared"]
         if self.alignment == "stored":
             told = ["best alignment of the stored ones"]
         if self.phase == "alone":
@@ -79,7 +83,7 @@ def ways(alike):
         weights = (1, 10) if start else (10,)
         found += [Way(start), Way(start, phase="longer")]
         found += [Way(start, "stored", 1)] if start else []
-        found += [Way(start, "weak", w) for w in weights]
+        found += [Way(start, "weak", w) for w in (NONE, *weights)]
         found += [Way(start, "weak", w, "first half") for w in weights]
         found += [Way(start, "weak", 10, "alone")]
         found += [Way(start, "weak", w, projection="linear") for w in weights]
@@ -192,23 +196,43 @@ def lenders_of_two_layers(lessons, setting, seeds):
 # ---------------------------------------------------------------------------- looking
 
 
-def look(task, plans, share, budget, wanted):
-    """Outcomes of all ways on inner folds.
+def inner_folds(task, n_inner, n_draws):
+    """Division of a part for choices.   -> part -> list of (rows, held, seeds)."""
+
+    def divided(part):
+        return [
+            (rows, held, [1000 + 10 * j + draw for draw in range(n_draws)])
+            for j, (rows, held) in enumerate(task.inner_parts(part, n_inner))
+        ]
+
+    return divided
+
+
+def look(task, plans, share, divided, wanted):
+    """Outcomes of all ways on clips that are held out.
+
+    Parameters
+    ----------
+    task, plans, share : Task, list of dict, float
+        Clips, what is stored of each part, and how many labels are kept.
+    divided : callable
+        Number of a part -> list of (rows of training, held-out rows, seeds).
+    wanted : list of Way
 
     Returns
     -------
     found : dict of Way to dict of figure to ndarray of shape (draws, clips)
         Clips that are held out, of all folds; "best length" is the least log loss of
-        each part, of the mean over its runs (parts,).
+        each part, of the mean over its runs (1, parts); "map loss" of training after
+        the phase, and in the end (2, runs).
     groups : ndarray of shape (clips,)
     """
     found, groups = {way: {} for way in wanted}, []
     for part, plan in enumerate(plans):
-        folds = Folds(task, part, share, budget)
-        held = [rows for _, rows in task.inner_parts(part, budget.n_inner)]
-        groups += [task.groups[rows] for rows in held]
         losses = {way: [] for way in wanted}
-        for lessons, seeds in folds.folds:
+        for rows, held, seeds in divided(part):
+            groups.append(task.groups[held])
+            lessons = [lesson(task, part, rows, held, share, seed) for seed in seeds]
             school, y = School(plan, lessons, seeds), lessons[0].y_held
             for way in wanted:
                 fitted = school.fit(way)
@@ -218,6 +242,9 @@ def look(task, plans, share, budget, wanted):
                 for figure, _, _ in FIGURES:
                     found[way].setdefault(figure, []).append(own[figure])
                 losses[way] += list(curves(fitted)[..., 0])
+                if way.weight:
+                    told = np.transpose([map_losses(model) for model in fitted])
+                    found[way].setdefault("map loss", []).append(told)
         for way, own in losses.items():
             least = np.mean(own, axis=0).min()
             found[way].setdefault("best length", []).append(np.array([[least]]))
@@ -229,6 +256,12 @@ def look(task, plans, share, budget, wanted):
     return joined, np.concatenate(groups)
 
 
+def map_losses(model):
+    """Loss of maps of a fitted student when its phase ended, and in the end."""
+    n_guided = model.network.n_guided or len(model.history_)
+    return [model.history_[n - 1]["feature"] for n in (n_guided, len(model.history_))]
+
+
 def report(found, groups):
     """Print each way beside soft targets alone, and beside the same without maps."""
     names = [figure for figure, _, _ in FIGURES]
@@ -237,7 +270,7 @@ def report(found, groups):
         for other in ("soft targets alone", "the same without maps")
         for figure in names
     ]
-    print_header("row", *names, *over, "log loss, best length")
+    print_header("row", *names, *over, "log loss, best length", "map loss")
     for way, figures in found.items():
         cells = [
             f"{scale * figures[figure].mean():.{digits}f}"
@@ -247,7 +280,9 @@ def report(found, groups):
             for figure, scale, digits in FIGURES:
                 gain = gain_of(figures[figure], found[other][figure], groups, scale)
                 cells.append("" if way == other else f"{gain:.{digits}f}")
-        print_row(str(way), *cells, f"{figures['best length'].mean():.3f}")
+        cells.append(f"{figures['best length'].mean():.3f}")
+        told = figures["map loss"].mean(axis=1) if way.weight else []
+        print_row(str(way), *cells, " then ".join(f"{loss:.3f}" for loss in told))
 
 
 def main():
@@ -258,10 +293,10 @@ def main():
     parser.add_argument("--draws", type=int, default=1, help="of labels, in a fold")
     parser.add_argument("--inner", type=int, default=1, help="inner folds of a part")
     parser.add_argument("--only", nargs="+", help="rows, beside those without maps")
+    parser.add_argument("--test", type=int, help="seeds; test parts, and stored rows")
     parser.add_argument("--shuffled", action="store_true", help="and with other maps")
     args = parse_with_data(parser, {"draws": 1, "inner": 1, "settings": None})
     warnings.simplefilter("ignore")  # classes without a label; starts at random
-    budget = Budget(n_inner=args.inner, n_draws=args.draws)
     if args.tiny:
         task, share, least = (
             load_task("kitchen", None),
@@ -275,12 +310,17 @@ def main():
         plans = stored["shares"][args.share]
     past, future = task.clips(0)
     wanted = ways(past.shape[1:] == future.shape[1:])
-    if args.only:
-        wanted = [way for way in wanted if str(way) in args.only]
+    divided, only = inner_folds(task, args.inner, args.draws), args.only
+    if args.test and not args.tiny:
+        only = json.loads(TESTED.read_text())
+        divided = lambda part: [(*task.part(part), list(range(args.test)))]  # noqa: E731
+    if only:
+        wanted = [way for way in wanted if str(way) in only]
     if args.shuffled:
         wanted += [way._replace(others=True) for way in wanted if way.weight]
     bases = [Way(False), *(way.base for way in wanted)]
-    report(*look(task, plans, share, budget, list(dict.fromkeys(bases + wanted))))
+    wanted = list(dict.fromkeys(bases + wanted))
+    report(*look(task, plans, share, divided, wanted))
 
 
 if __name__ == "__main__":
