@@ -4,10 +4,8 @@ import os
 
 import numpy as np
 
+from skanticipate.data.announced import SHORT_RUN, announce
 from skanticipate.data.files import cut_short
-
-# Bytes. Shorter reads cost more as calls to the system than through the map.
-_SHORT_RUN = 1 << 16
 
 
 def inode_of(array):
@@ -68,16 +66,21 @@ def read_map(filename, start, array, rows):
         raise IndexError(f"row {rows.max()} of a memory map of {len(array)} rows")
     n_bytes = array.itemsize * int(np.prod(array.shape[1:]))
     breaks = np.flatnonzero(np.diff(rows) != 1) + 1
-    if len(rows) * n_bytes < _SHORT_RUN * (len(breaks) + 1):
+    # Shorter reads cost more as calls to the system than through the map.
+    if len(rows) * n_bytes < SHORT_RUN * (len(breaks) + 1):
         # The map does not notice that its file was cut short: it ends the process.
         if len(rows) and os.stat(filename).st_size < start + (rows.max() + 1) * n_bytes:
             raise cut_short(filename)
         return np.asarray(array[rows])
     out = np.empty((len(rows), *array.shape[1:]), array.dtype)
     raw = memoryview(out.reshape(-1).view(np.uint8))
+    runs = np.split(np.arange(len(rows)), breaks)
+    places = [start + int(rows[run[0]]) * n_bytes for run in runs]
     with open(filename, "rb", buffering=0) as file:
-        for run in np.split(np.arange(len(rows)), breaks):
-            file.seek(start + int(rows[run[0]]) * n_bytes)
+        sizes = [len(run) * n_bytes for run in runs]
+        announce(file.fileno(), zip(places, sizes, strict=True))
+        for place, run in zip(places, runs, strict=True):
+            file.seek(place)
             _read_exactly(file, raw[run[0] * n_bytes : (run[-1] + 1) * n_bytes])
     return out
 

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import ArrayLike, DTypeLike
 
 from skanticipate._typing import Rows
+from skanticipate.data.announced import announce_rows
 from skanticipate.data.device_array import DeviceArray, base_of
 from skanticipate.data.files import check_whole_map, file_marks, is_mapped
 from skanticipate.data.formats import not_as_stored
@@ -297,21 +298,23 @@ def _read_dataset(base, rows):
         found = np.asarray(base.oindex[wanted], base.dtype)
         return found if np.array_equal(rows, wanted) else found[where]
     found = np.empty((len(rows), *base.shape[1:]), base.dtype)
-    for places in np.split(order, breaks) if len(rows) else ():
-        first, last = int(rows[places[0]]), int(rows[places[-1]])
-        run = _read_run(base, first, last + 1)
-        repeats = len(places) > last + 1 - first
-        found[places] = run[rows[places] - first] if repeats else run
+    places_of_runs = np.split(order, breaks) if len(rows) else []
+    runs = [(int(rows[p[0]]), int(rows[p[-1]]) + 1) for p in places_of_runs]
+    announce_rows(base, [(start, stop - start) for start, stop in runs])
+    for places, (start, stop) in zip(places_of_runs, runs, strict=True):
+        run = _read_run(base, start, stop)
+        repeats = len(places) > stop - start
+        found[places] = run[rows[places] - start] if repeats else run
     return found
 
 
 def _read_run(base, start, stop):
-    if stop - start > 1:
-        try:
-            return np.asarray(base[start:stop])
-        except TypeError:  # integers only
-            pass
-    return np.array([base[row] for row in range(start, stop)], base.dtype)
+    if stop - start == 1:
+        return np.asarray(base[start], base.dtype)[None]  # maps are large: no copy
+    try:
+        return np.asarray(base[start:stop])
+    except TypeError:  # integers only
+        return np.array([base[row] for row in range(start, stop)], base.dtype)
 
 
 def mapped_file(view):

@@ -202,7 +202,7 @@ class Stream:
         has_codes = getattr(spec, "embedding", None) is not None
         self._reads_all = not self._transformers and not has_codes  # finite floats
         some = next(self._network.parameters())
-        self._device = None if some.is_cpu else some.device
+        self._device = None if some.is_cpu else some.device  # where steps must go
         self._kind = np.float64 if some.dtype == torch.float64 else np.float32
         self._videos: Any = None  # their names, where tables have some
         self._states: deque[Any] = deque(maxlen=self._stepper.lag + 1)
