@@ -1,0 +1,243 @@
+"""What priors bring to next actions over a plain student that is chosen as carefully.
+
+Task, networks and priors are those of `next_action.py`. The plain student chooses its
+network, head, dropout, length and uniform smoothing on parts of the training clips,
+each 15 % (whole videos where the test part shares none); a student with a prior chooses
+its weight, settings and length there, for the two networks that are best for the plain
+one. Every row is chosen twice, by the least log loss and by the highest top-5 accuracy.
+What is chosen is stored under `settings/` before the test clips are scored, once;
+`--chosen` runs a stored table again.
+
+    python benchmarks/fair_priors.py --data FOLDER --sets egtea [--chosen]
+"""
+
+import json
+import os
+import warnings
+from itertools import product
+from pathlib import Path
+from typing import NamedTuple
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+from common.arguments import next_action_parser, parse_with_data
+from common.certainty import briers, calibration_error, holm, log_losses, p_value
+from common.data import load_clips
+from common.gains import gain_of
+from common.outcomes import outcomes
+from common.report import print_header, print_row
+from next_action import SHARP, prior
+
+from skanticipate import (
+    LSTM,
+    MLP,
+    CosineSchedule,
+    SmoothedAnticipator,
+    VerbNounHead,
+    fit_many,
+)
+
+SETTINGS = Path(__file__).parent / "settings"
+NETWORKS = ("MLP", "MLP, verbs and nouns", "GRU", "GRU, verbs and nouns")
+PRIORS = {  # name -> settings that are chosen from
+    "verb-noun": [{}],
+    "GloVe": [{}, SHARP],
+    "temporal": [{}, {"direction": "successor"}],
+    "transition": [{}],
+}
+PLAIN = "labels only"
+HITS = ", by top-5"  # ends the name of a row that is chosen by it
+N_KEPT = 2  # networks that priors are tried on
+FIGURES = {"top-1": 100, "top-5": 100, "recall@5": 100, "log loss": 1, "Brier": 1}
+
+
+class Choice(NamedTuple):
+    """What is chosen for a row."""
+
+    network: str
+    dropout: float
+    epochs: int
+    smoothing: float = 0.0
+    prior: str | None = None  # None: uniform
+    options: dict = {}  # of the prior
+
+
+# ------------------------------------------------------------------------- fitting
+
+
+def student(choice, clips, seed):
+    """Unfitted student of codes."""
+    common = {
+        "embedding": 64,
+        "dropout": choice.dropout,
+        "head": VerbNounHead(clips.actions) if "nouns" in choice.network else None,
+    }
+    recurrent = choice.network.startswith("GRU")
+    spec = LSTM(256, cell="gru", **common) if recurrent else MLP(256, **common)
+    own = choice.prior and prior(choice.prior, clips, choice.options)
+    return SmoothedAnticipator(
+        spec,
+        prior=own,
+        smoothing=choice.smoothing,
+        classes=clips.classes,
+        max_epochs=choice.epochs,
+        lr_schedule=CosineSchedule(),
+        random_state=seed,
+    )
+
+
+def answers(choices, clips, seeds):
+    """Answers about the test clips.   -> list of (n, C)."""
+    codes, rows = clips.codes(), clips.training
+    pairs = zip(choices, seeds, strict=True)
+    models = [student(choice, clips, seed) for choice, seed in pairs]
+    fitted = fit_many(models, codes[rows], clips.y[rows], y_past=clips.seen[rows, -1])
+    return [model.predict_proba(codes[clips.test]) for model in fitted]
+
+
+def figures_of(proba, clips):
+    """What each test clip adds to every figure.   (n, C) -> {figure: (n,)}."""
+    y, classes = clips.y[clips.test], clips.classes
+    columns = np.searchsorted(classes, y)
+    found = outcomes(proba, y, classes, clips.many_shot)
+    found["log loss"] = log_losses(proba, columns)
+    found["Brier"] = briers(proba, columns)
+    return {figure: found[figure] for figure in FIGURES}
+
+
+# ------------------------------------------------------------------------- choosing
+
+
+def look(candidates, parts):
+    """Mean log loss and top-5 accuracy of candidates over parts.   -> {choice: 2}."""
+    found = []
+    for k, part in enumerate(parts):
+        for choice in candidates:
+            [proba] = answers([choice], part, [100 + k])
+            told = figures_of(proba, part)
+            found.append([told["log loss"].mean(), told["top-5"].mean()])
+    means = np.reshape(found, (len(parts), -1, 2)).mean(axis=0)
+    for choice, (loss, hits) in zip(candidates, means, strict=True):
+        print(f"  {tuple(choice)}: {loss:.3f}, {100 * hits:.2f}", flush=True)
+    return list(zip(candidates, means.tolist(), strict=True))
+
+
+def chosen(name, told):
+    """A row chosen by log loss, and by top-5.   -> {row: Choice}."""
+    by_loss = min(told, key=lambda one: one[1][0])[0]
+    by_hits = max(told, key=lambda one: one[1][1])[0]
+    return {name: by_loss, name + HITS: by_hits}
+
+
+def choose(clips, budget):
+    """Choose every row on parts of the training clips.   -> {row: Choice}."""
+    parts = [clips.inner(clips.units, seed=seed) for seed in range(budget.inner_parts)]
+    space = product(budget.networks, budget.dropouts, budget.epochs, budget.weights)
+    plain = look([Choice(*one) for one in space], parts)
+    rows = chosen(PLAIN, plain)
+    best = sorted(plain, key=lambda one: one[1][0])
+    kept = list(dict.fromkeys(choice[:2] for choice, _ in best))[:N_KEPT]
+    weights = [weight for weight in budget.weights if weight]
+    for name, settings in PRIORS.items():
+        space = product(kept, budget.epochs, weights, settings)
+        rows |= chosen(
+            name, look([Choice(*k, n, w, name, s) for k, n, w, s in space], parts)
+        )
+    return rows
+
+
+def store(name, rows, budget):
+    """Write the choice down, before anything is measured."""
+    lines = [f"  {json.dumps(r)}: {json.dumps(c._asdict())}" for r, c in rows.items()]
+    head = f'{{\n "set": "{name}",\n "seeds": {budget.seeds},\n "rows": {{\n'
+    file = SETTINGS / f"priors-{name}.json"
+    file.write_text(head + ",\n".join(lines) + "\n }\n}\n")
+
+
+def read_choice(name):
+    """Choice of an earlier run."""
+    rows = json.loads((SETTINGS / f"priors-{name}.json").read_text())["rows"]
+    return {row: Choice(**choice) for row, choice in rows.items()}
+
+
+# ------------------------------------------------------------------------ measuring
+
+
+def measure(clips, rows, n_seeds):
+    """Figures of every row {figure: (S, n)}, and its calibration error."""
+    found, errors, known = {}, {}, {}
+    y = clips.y[clips.test]
+    for row, choice in rows.items():
+        if (key := repr(choice)) not in known:
+            proba = answers([choice] * n_seeds, clips, range(n_seeds))
+            told = [figures_of(one, clips) for one in proba]
+            sure = [one.max(axis=1) for one in proba]
+            hits = [clips.classes[one.argmax(axis=1)] == y for one in proba]
+            gaps = [calibration_error(*one) for one in zip(sure, hits, strict=True)]
+            stacked = {f: np.array([one[f] for one in told]) for f in FIGURES}
+            known[key] = stacked, 100 * np.mean(gaps)
+        found[row], errors[row] = known[key]
+        print(f"  {row}: {choice}", flush=True)
+    return found, errors
+
+
+def show(name, found, errors, groups):
+    """Table of all rows, with differences to the plain student chosen alike.
+
+    Log losses are compared with the plain student chosen by log loss, other figures
+    with that chosen by top-5. A star: below 5 % after Holm's correction over all
+    differences of the table.
+    """
+    print(f"\n### {name}\n")
+    gains, compared = {}, ("top-5", "recall@5", "log loss")
+    for row, figure in product(found, compared):
+        if not row.startswith(PLAIN):
+            other = found[PLAIN if figure == "log loss" else PLAIN + HITS]
+            pair = found[row][figure], other[figure]
+            gains[row, figure] = gain_of(*pair, groups, scale=FIGURES[figure])
+    adjusted = holm([p_value(gain) for gain in gains.values()])
+    stars = dict(zip(gains, np.where(adjusted < 0.05, "*", ""), strict=True))
+    over = [f"{figure} over plain" for figure in compared]
+    print_header("row", *FIGURES, "calibration error", *over)
+    for row, own in found.items():
+        cells = [
+            f"{s * own[f].mean():.{3 if s == 1 else 1}f}" for f, s in FIGURES.items()
+        ]
+        cells.append(f"{errors[row]:.1f}")
+        for figure in compared:
+            gain, digits = gains.get((row, figure)), 2 if "loss" in figure else 1
+            cells.append(f"{gain:.{digits}f}{stars[row, figure]}" if gain else "")
+        print_row(row, *cells)
+
+
+def arguments():
+    """What is run."""
+    parser = next_action_parser(__doc__)
+    parser.set_defaults(sets=["egtea"], epochs=[6, 12])
+    parser.add_argument("--inner-parts", type=int, default=2)
+    parser.add_argument("--networks", nargs="+", default=list(NETWORKS))
+    parser.add_argument("--dropouts", type=float, nargs="+", default=[0.3, 0.5])
+    parser.add_argument("--weights", type=float, nargs="+", default=[0, 0.1, 0.25, 0.5])
+    parser.add_argument("--chosen", action="store_true", help="run a table again")
+    tiny = {"sets": ["kitchen"], "seeds": 2, "inner_parts": 1, "epochs": [2]}
+    tiny |= {"networks": ["MLP"], "dropouts": [0.5], "weights": [0, 0.3]}
+    return parse_with_data(parser, tiny | {"chosen": False})
+
+
+def main():
+    """Choose, write the choice down, measure once, report."""
+    budget = arguments()
+    warnings.simplefilter("ignore")  # words that GloVe does not know
+    for name in budget.sets:
+        clips = load_clips(name, budget.data)
+        print(f"{name}: {len(clips.training)} clips to learn from, {len(clips.test)}")
+        rows = read_choice(name) if budget.chosen else choose(clips, budget)
+        if not (budget.chosen or budget.tiny):
+            store(name, rows, budget)
+        found = measure(clips, rows, budget.seeds)
+        show(name, *found, clips.videos[clips.test])
+
+
+if __name__ == "__main__":
+    main()
