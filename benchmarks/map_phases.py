@@ -213,11 +213,10 @@ def look(task, plans, share, divided, wanted):
 
     Parameters
     ----------
-    task, plans, share : Task, list of dict, float
-        Clips, what is stored of each part, and how many labels are kept.
+    task, plans, share, wanted : Task, list of dict, float, list of Way
+        Clips, what is stored of each part, the share of labels, and what is fitted.
     divided : callable
         Number of a part -> list of (rows of training, held-out rows, seeds).
-    wanted : list of Way
 
     Returns
     -------
@@ -233,18 +232,13 @@ def look(task, plans, share, divided, wanted):
         for rows, held, seeds in divided(part):
             groups.append(task.groups[held])
             lessons = [lesson(task, part, rows, held, share, seed) for seed in seeds]
-            school, y = School(plan, lessons, seeds), lessons[0].y_held
+            school = School(plan, lessons, seeds)
             for way in wanted:
                 fitted = school.fit(way)
-                clips = lessons[0].held["past"]
-                proba = np.array([model.predict_proba(clips) for model in fitted])
-                own = scores(proba, y, task.classes)
-                for figure, _, _ in FIGURES:
-                    found[way].setdefault(figure, []).append(own[figure])
                 losses[way] += list(curves(fitted)[..., 0])
-                if way.weight:
-                    told = np.transpose([map_losses(model) for model in fitted])
-                    found[way].setdefault("map loss", []).append(told)
+                own = outcomes_of(way, fitted, lessons[0], task.classes)
+                for figure, values in own.items():
+                    found[way].setdefault(figure, []).append(values)
         for way, own in losses.items():
             least = np.mean(own, axis=0).min()
             found[way].setdefault("best length", []).append(np.array([[least]]))
@@ -254,6 +248,16 @@ def look(task, plans, share, divided, wanted):
         for way, figures in found.items()
     }
     return joined, np.concatenate(groups)
+
+
+def outcomes_of(way, fitted, one, classes):
+    """Outcomes of the held-out clips, and losses of maps.   -> {figure: (s, m)}."""
+    proba = np.array([model.predict_proba(one.held["past"]) for model in fitted])
+    known = scores(proba, one.y_held, classes)
+    found = {figure: known[figure] for figure, _, _ in FIGURES}
+    if way.weight:
+        found["map loss"] = np.transpose([map_losses(model) for model in fitted])
+    return found
 
 
 def map_losses(model):
