@@ -213,11 +213,10 @@ def look(task, plans, share, divided, wanted):
 
     Parameters
     ----------
-    task, plans, share : Task, list of dict, float
-        Clips, what is stored of each part, and how many labels are kept.
+    task, plans, share, wanted : Task, list of dict, float, list of Way
+        Clips, what is stored of each part, the share of labels, and what is fitted.
     divided : callable
         Number of a part -> list of (rows of training, held-out rows, seeds).
-    wanted : list of Way
 
     Returns
     -------
