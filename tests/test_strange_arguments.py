@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 import pytest
+from sklearn.model_selection import GridSearchCV
 
 from skanticipate import (
     LSTM,
@@ -239,6 +240,16 @@ def test_folds_by_classes_that_have_no_order(other):
     if other == -1:
         found = search.set_params(cv=SemiSupervisedSplit(2)).fit(clips, y)
         assert found.classes_.tolist() == ["cut", "wash"]
+
+
+@pytest.mark.filterwarnings("ignore:.*(unlabelled|without groups)")
+def test_folds_of_a_first_row_without_a_label_are_those_of_scikit_learn():
+    y = np.array([-1, "cut", "wash"] * 4, dtype=object)
+    clips, grid = RNG.normal(size=(12, 4)), {"lr": [0.1, 0.2]}
+    together = BatchedGridSearchCV(MODEL, grid, cv=2).fit(clips, y)
+    alone = GridSearchCV(MODEL, grid, cv=2).fit(clips, y)
+    name = "mean_test_score"
+    np.testing.assert_array_equal(together.cv_results_[name], alone.cv_results_[name])
 
 
 def opened(n_streams):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,7 +22,7 @@ from skanticipate.data.labels import (
     refuse_unlabelled,
 )
 from skanticipate.data.leaves import first_table
-from skanticipate.data.names import check_columns_alike, column_names
+from skanticipate.data.names import check_columns_alike, check_rows_alike, column_names
 from skanticipate.data.numbers import N_JOBS, SIZE
 from skanticipate.data.parameters import fit_context
 from skanticipate.data.tensors import takes_tensors
@@ -179,17 +179,21 @@ class ReplicaEnsemble(MetaEstimatorMixin, JointAnswers, BaseEstimator):
         """
         validate_nested(self)
         replicas = self._replicas()
+        signals: dict[str, Any] = {
+            "X_future_unlabeled": X_future_unlabeled,
+            "past_actions": past_actions,
+            "y_past": y_past,
+            "teacher_proba": teacher_proba,
+            "groups": groups,
+            "sample_weight": sample_weight,
+        }
+        check_rows_alike(X_past=X_past, y=y, **signals)  # labels may lose their names
         y, train, marker = self._labelled(y)
         self.estimators_ = fit_many(
             replicas,
             X_past,
             y,
-            X_future_unlabeled,
-            past_actions=past_actions,
-            y_past=y_past,
-            teacher_proba=teacher_proba,
-            groups=groups,
-            sample_weight=sample_weight,
+            **signals,
             X_val=X_val,
             y_val=y_val,
             train=None if train is None else [train] * len(replicas),

@@ -135,13 +135,15 @@ def _without_tensors(X, y, params):
 def _refuse_classes_without_order(search, y):
     """Refuse labels of several kinds where scikit-learn divides rows by class.
 
-    It sorts the classes; a splitter that is given need not.
+    It sorts the classes, unless the first label is no string: then it does not divide
+    by class. A splitter that is given need not sort, either.
     """
     by_class = search.cv is None or isinstance(search.cv, Integral)
     if not by_class or getattr(getattr(y, "dtype", None), "kind", None) != "O":
         return
     try:
-        np.unique(y)
+        with np.errstate(invalid="ignore"):
+            check_cv(search.cv, y, classifier=is_classifier(search.estimator))
     except TypeError as error:
         raise ValueError(
             "y holds labels that have no order among each other, such as strings and "

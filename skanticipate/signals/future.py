@@ -238,7 +238,9 @@ class FutureSignal(Signal):
         if self.taught is None:
             return 0.0
         if weight is None:
-            if not self.started:
+            _, teacher = split_transforms(self.taught.teacher)
+            alike = type(getattr(teacher, "network_", None)) is type(network)
+            if not (self.started and alike):  # alike no more: a warm start may be
                 return 0.0
             # It has the network of its teacher, which may give none.
             own = first_map(network, samples.rows, compute)

@@ -678,6 +678,14 @@ def test_warm_start_goes_on():
     assert [record["epoch"] for record in model.history_] == [1, 2, 3, 4]
 
 
+def test_warm_start_with_a_teacher_that_has_no_map():
+    model = student(warm_start=True).fit(PAST, Y, FUTURE)
+    assert model.feature_weight_ == 0.1
+    model.set_params(teacher=KNeighborsClassifier()).fit(PAST, Y, FUTURE)
+    assert model.started_from_teacher_
+    assert model.feature_weight_ == 0
+
+
 # ----------------------------------------------------------------------- feature map
 
 

@@ -240,6 +240,18 @@ def test_classifiers_of_others_learn_from_the_labelled_rows_only(texts, piped):
         ensemble.fit(X, np.full(len(X), -1))
 
 
+def test_rows_keep_their_names_where_only_the_labelled_ones_are_shown():
+    pd = pytest.importorskip("pandas")
+    names = [f"clip {k}" for k in range(len(X))]
+    y, weights = pd.Series(Y, names), pd.Series(np.linspace(1, 2, len(X)), names)
+    forest = RandomForestClassifier(5, max_depth=3)
+    ensemble = ReplicaEnsemble(forest, n_replicas=2, random_state=0)
+    with pytest.raises(ValueError, match="rows of y, next to X_past"):
+        ensemble.fit(pd.DataFrame(X, names), y[::-1])
+    with pytest.raises(ValueError, match="rows of sample_weight, next to y"):
+        ensemble.fit(X, y, sample_weight=weights[::-1])
+
+
 @pytest.mark.parametrize(
     "estimator",
     [GaussianNB(), FrozenEstimator(smoothed(random_state=0))],

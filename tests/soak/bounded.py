@@ -69,7 +69,7 @@ def generator(seed, reader, k):
 
 def try_inputs(reader, n_inputs, seed, folder, start=0):
     """Try inputs from `start` on.   -> (counts by kind, list of failures)."""
-    folder = Path(folder)
+    folder = Path(folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     reader.prepare(folder)
     counts = np.frombuffer(mmap.mmap(-1, 8 * (_NEXT + 1)), dtype=np.int64)
@@ -113,6 +113,7 @@ def _all(reader, stop, seed, folder, counts):
     warnings.simplefilter("error")
     for harmless in (UserWarning, ResourceWarning):
         warnings.simplefilter("ignore", harmless)
+    os.chdir(folder)  # where files go that an input names, such as a checkpoint "bad"
     signal.signal(signal.SIGPROF, _raise_hang)
     gc.disable()  # its moments depend on other inputs
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
