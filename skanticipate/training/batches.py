@@ -74,8 +74,7 @@ class BatchReader:
         Of one that is empty, as a rank's part may be, nothing is read.
         """
         views = [reader.rows for reader in self.readers if reader is not None]
-        in_files = any(view.lies_in_file for view in views)
-        if not in_files or not takes_time(views, batches.size):
+        if not takes_time(views, batches.size):
             return nullcontext()
         self._ahead = ReadAhead(partial(_read, self.readers))
         return self._ahead.over(s.numpy() for s in batches if len(s))

@@ -240,6 +240,14 @@ def test_classifiers_of_others_learn_from_the_labelled_rows_only(texts, piped):
         ensemble.fit(X, np.full(len(X), -1))
 
 
+def test_files_of_before_know_no_columns(tmp_path):
+    ensemble = ReplicaEnsemble(smoothed(), n_replicas=2, random_state=0).fit(X, Y)
+    del ensemble._columns
+    ensemble.save(tmp_path / "model")
+    again = skanticipate.load(tmp_path / "model")
+    assert_array_equal(again.predict_proba(X), ensemble.predict_proba(X))
+
+
 def test_rows_keep_their_names_where_only_the_labelled_ones_are_shown():
     pd = pytest.importorskip("pandas")
     names = [f"clip {k}" for k in range(len(X))]
