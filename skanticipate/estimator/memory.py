@@ -67,11 +67,11 @@ def name_memory_of_answers(error, estimator, rows):
 
 @contextmanager
 def naming_memory_of_streams(n_streams):
-    """Say so of the states of `n_streams` videos."""
+    """Say so of the states of `n_streams` videos; None is one that has no number."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if not _ran_out(error):
+        if n_streams is None or not _ran_out(error):
             raise
         raise MemoryError(
             f"Memory ran out for the states of {n_streams:,} streams: "
