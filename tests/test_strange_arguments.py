@@ -132,6 +132,20 @@ def test_ids_of_actions_whose_labels_are_an_index():
     assert many_shot_actions(table, [1], [2]).tolist() == [1]
 
 
+class Table:
+    """As those of polars: with columns, and without keys."""
+
+    columns = list(IDS)
+
+    def __getitem__(self, name):
+        return IDS[name]
+
+
+def test_ids_of_a_table_without_keys():
+    assert as_mapping(by_ids(Table())) == {0: (0, 2), 1: (1, 2)}
+    assert many_shot_actions(Table(), [1], [2]).tolist() == [1]
+
+
 @pytest.mark.parametrize("rule", NO_WORDS, ids=kind)
 def test_rules_of_many_shot_actions(rule):
     with pytest.raises(ValueError, match="rule is .*expected 'and' or 'or'"):

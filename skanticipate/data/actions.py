@@ -8,7 +8,7 @@ from numbers import Integral
 import numpy as np
 
 from skanticipate.data.missing import as_list, holds_missing, label_list
-from skanticipate.data.names import check_rows_alike, is_number
+from skanticipate.data.names import check_rows_alike, column_names, is_number
 from skanticipate.data.warn import warn
 
 _TABLE_COLUMNS = ("label", "verb", "noun")
@@ -209,12 +209,13 @@ def by_ids(actions):
     >>> by_ids({7: (0, 3)})
     {7: (0, 3)}
     """
-    if not hasattr(actions, "keys"):
+    if not says_labels(actions):
         return actions
     table = with_labels(actions)
-    if not {"verb_id", "noun_id"} <= set(table.keys()):
+    names = set(table if hasattr(table, "keys") else column_names(table))
+    if not {"verb_id", "noun_id"} <= names:
         return actions
-    if "label" not in table:
+    if "label" not in names:
         raise ValueError(
             "actions has the columns 'verb_id' and 'noun_id', but no 'label': add the "
             "label of each action."

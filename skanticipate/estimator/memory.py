@@ -42,7 +42,7 @@ def naming_memory(estimator, rows):
     except OutOfMemory:  # of a teacher's own fit
         raise
     except (MemoryError, RuntimeError) as error:
-        if not _ran_out(error):
+        if not _can_be_told(error, rows):
             raise
         while isinstance(error, OutOfMemoryForAnswers):
             error = error.__cause__
@@ -55,7 +55,7 @@ def naming_memory(estimator, rows):
 
 def name_memory_of_answers(error, estimator, rows):
     """Raise another error for one of a prediction, if that says that memory ran out."""
-    if not _ran_out(error):
+    if not _can_be_told(error, rows):
         return
     n_bytes = 4 * len(rows) * len(estimator.classes_)
     raise OutOfMemoryForAnswers(
@@ -67,11 +67,11 @@ def name_memory_of_answers(error, estimator, rows):
 
 @contextmanager
 def naming_memory_of_streams(n_streams):
-    """Say so of the states of `n_streams` videos."""
+    """Say so of the states of `n_streams` videos; None is one that has no number."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if not _ran_out(error):
+        if n_streams is None or not _ran_out(error):
             raise
         raise MemoryError(
             f"Memory ran out for the states of {n_streams:,} streams: "
@@ -81,6 +81,11 @@ def naming_memory_of_streams(n_streams):
 
 def _ran_out(error):
     return isinstance(error, MemoryError) or any(s in str(error) for s in _SAYINGS)
+
+
+def _can_be_told(error, rows):
+    """Whether memory ran out, over clips that say how many they are."""
+    return hasattr(rows, "__len__") and _ran_out(error)
 
 
 def _in_short(error):

@@ -240,7 +240,7 @@ class FutureSignal(Signal):
         if weight is None:
             _, teacher = split_transforms(self.taught.teacher)
             alike = type(getattr(teacher, "network_", None)) is type(network)
-            if not (self.started and alike):  # alike no more: a warm start may be
+            if not (self.started and alike):  # a warm start may have another teacher
                 return 0.0
             # It has the network of its teacher, which may give none.
             own = first_map(network, samples.rows, compute)

@@ -264,3 +264,18 @@ def test_a_worker_that_dies_is_an_error_and_the_next_call_works(tmp_path):
         bits(clone(model).set_params(checkpoint=None).fit(X, Y)) for model in models[:2]
     ]
     assert [model.n_iter_ for model in fit_many(models, X, Y)] == [2, 2, 2]
+
+
+class OnlyAnArray:
+    """Clips that do not say how many they are, and of which there is no array."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise MemoryError("no room")
+
+
+def test_memory_runs_out_over_clips_that_do_not_say_how_many_they_are():
+    model = smoothed()
+    with pytest.raises(MemoryError, match="no room"):
+        model.fit(OnlyAnArray(), Y)
+    with pytest.raises(MemoryError, match="no room"):
+        model.fit(X, Y).predict_proba(OnlyAnArray())

@@ -398,6 +398,8 @@ def test_more_streams_than_memory_holds_are_told_of(monkeypatch):
     monkeypatch.setattr(kind, "start", start)
     with pytest.raises(MemoryError, match=r"5 streams.*Lower n_streams"):
         model.stream(5)
+    with pytest.raises(RuntimeError, match="not enough memory"):  # of one there is none
+        model.stream()
 
 
 def test_no_stream_begins_anew_where_none_is_named():
