@@ -249,9 +249,10 @@ class ReplicaEnsemble(MetaEstimatorMixin, JointAnswers, BaseEstimator):
         """Each replica, and what it sees."""
         check_is_fitted(self)
         self._validate_params()  # combine may have been changed
-        # Replicas of others compare texts only. Older files do not know the columns.
-        columns = getattr(self, "_columns", None)
-        check_columns_alike(first_table(X), columns, name="X")
+        # Replicas compare texts, those of others nothing else. Older files have none.
+        columns = getattr(self, "_columns", None) or ()
+        if not all(isinstance(column, str) for column in columns):
+            check_columns_alike(first_table(X), columns, name="X")
         return [(replica, X) for replica in self.estimators_]
 
     def _mean(self, answers):

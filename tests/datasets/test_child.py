@@ -149,7 +149,8 @@ def test_names_of_any_characters_arrive(tmp_path):
 
 SLOW = "import time; open(os.environ['STARTED'], 'w').close(); time.sleep(100)"
 INTERRUPTED = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background
 from skanticipate.datasets import read_hdf5
 sys.path.insert(0, sys.argv[3])
 try:

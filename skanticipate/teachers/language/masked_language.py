@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from skanticipate._typing import FilePath, Seed
-from skanticipate.data.missing import label_list
+from skanticipate.data.missing import as_list, check_label_list
 from skanticipate.data.numbers import N_THREADS, Interval
 from skanticipate.data.parameters import validate_params
 from skanticipate.estimator.nested import validate_nested
@@ -314,7 +314,8 @@ def _check_absent(folder):
 
 
 def _check_sentences(sentences):
-    sentences = label_list(sentences, "sentences")
+    check_label_list(sentences, "sentences")
+    sentences = as_list(sentences)
     strangers = [sentence for sentence in sentences if not isinstance(sentence, str)]
     if strangers or not sentences:
         raise ValueError(
