@@ -196,6 +196,15 @@ def lenders_of_two_layers(lessons, setting, seeds):
 # ---------------------------------------------------------------------------- looking
 
 
+def test_parts(task, n_seeds):
+    """As `inner_folds`, of the test part itself: every draw of labels once."""
+
+    def divided(part):
+        return [(*task.part(part), list(range(n_seeds)))]
+
+    return divided
+
+
 def inner_folds(task, n_inner, n_draws):
     """Division of a part for choices.   -> part -> list of (rows, held, seeds)."""
 
@@ -317,7 +326,7 @@ def main():
     divided, only = inner_folds(task, args.inner, args.draws), args.only
     if args.test and not args.tiny:
         only = json.loads(TESTED.read_text())
-        divided = lambda part: [(*task.part(part), list(range(args.test)))]  # noqa: E731
+        divided = test_parts(task, args.test)
     if only:
         wanted = [way for way in wanted if str(way) in only]
     if args.shuffled:
