@@ -98,7 +98,8 @@ def labelled_rows(y, unlabeled_label, classes=None, *, estimator, name="y"):
     labelled = ~unlabeled_mask(y, marker, classes)
     missing = labelled & missing_label_mask(y, classes)
     if missing.any():
-        _refuse_missing(y[missing].tolist()[0], estimator, name)
+        marks = isinstance(unlabeled_label, str) and unlabeled_label == "auto"
+        _refuse_missing(y[missing].tolist()[0], estimator, name, marks)
     labels = of_one_kind(y[labelled], name)
     if not _are_whole(labels):
         assert_all_finite(labels, input_name=name, estimator_name=title(estimator))
@@ -115,17 +116,21 @@ def _has_marker(estimator):
     return isinstance(estimator, str) or hasattr(estimator, "unlabeled_label")
 
 
-def _refuse_missing(label, estimator, name):
+def _refuse_missing(label, estimator, name, marks):
     text = f'"{label}"' if isinstance(label, str) else None
     found = f"holds the string {text}" if text else "contains NaN"
     if label is None:
         found = "contains None"
     remedy = f"leave such rows out, {title(estimator)} has no unlabelled rows."
-    if _has_marker(estimator):
+    if marks or _has_marker(estimator):
         remedy = (
             "mark unlabelled rows with -1, in a list or an array of objects where "
-            f"labels are strings, or set unlabeled_label={text or 'np.nan'}, which "
-            "reads every missing label as unlabelled."
+            "labels are strings."
+        )
+    if _has_marker(estimator):
+        remedy = (
+            f"{remedy[:-1]}, or set unlabeled_label={text or 'np.nan'}, which reads "
+            "every missing label as unlabelled."
         )
     if not is_never_a_name(label):
         named = "name it in classes=, or " if hasattr(estimator, "classes") else ""

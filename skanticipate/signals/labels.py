@@ -15,7 +15,8 @@ from skanticipate.data.places import check_label_steps
 from skanticipate.data.warn import warn
 from skanticipate.estimator.sharing import once
 from skanticipate.networks.inputs import padding_of
-from skanticipate.signals.signal import Signal
+from skanticipate.priors.base import fit_prior
+from skanticipate.signals.signal import Signal, relative_weights
 from skanticipate.terms.labels import label_parts
 from skanticipate.terms.past import PastTerm
 
@@ -65,8 +66,10 @@ class LabelSignal(Signal):
         labelled = np.flatnonzero(samples.codes >= 0)
         y, y_past = classes[samples.codes[labelled]], samples.signals.get("y_past")
         y_past = None if y_past is None else y_past[labelled]
-        inputs = (classes, y, y_past)
-        self.prior = once(shared, lambda: self.prior.fit(*inputs), self.prior, *inputs)
+        weights = relative_weights(samples.weights, labelled, samples.codes[labelled])
+        inputs = (classes, y, y_past, weights)
+        prior = self.prior
+        self.prior = once(shared, lambda: fit_prior(prior, *inputs), prior, *inputs)
         if self.smoothing == 0:
             return
         for matrix, rows, weight in self.prior.terms(y, y_past):

@@ -180,7 +180,7 @@ def teach(
     clips, codes = given[rows], samples.codes[rows]
     signals = {
         "groups": None if samples.groups is None else samples.groups[rows],
-        "sample_weight": _relative_weights(samples.weights, rows, codes),
+        "sample_weight": relative_weights(samples.weights, rows, codes),
     }
     if not isinstance(teacher, FrozenEstimator):
         if (codes < 0).all():
@@ -212,10 +212,10 @@ def _taught(rows, folder, inputs, ask):
     return Taught(fitted, rows, clips, answers, cache, key)
 
 
-def _relative_weights(weights, rows, codes):
+def relative_weights(weights, rows, codes):
     """Weights of rows, with a mean of 1 over labelled ones.
 
-    To a teacher that counts their size matters, to its student it does not.
+    To a teacher or a prior that counts their size matters, to the student it does not.
     """
     if weights is None or (codes < 0).all():  # a frozen teacher needs none
         return None
