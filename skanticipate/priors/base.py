@@ -81,7 +81,8 @@ class BasePrior(BaseEstimator):
             was passed.
         """
         classes = check_classes(classes)
-        check_rows_alike(y=y, y_past=y_past)
+        if y_past is not None:
+            check_rows_alike(y=y, y_past=y_past)
         self.matrix_ = self._fit_matrix(classes, y, y_past)
         self.classes_ = classes
         return self
@@ -102,7 +103,8 @@ class BasePrior(BaseEstimator):
             If a label is not one of `classes_`.
         """
         check_is_fitted(self)
-        check_rows_alike(y=y, y_past=y_past)
+        if y_past is not None:
+            check_rows_alike(y=y, y_past=y_past)
         return class_codes(y, self.classes_)
 
     def terms(
@@ -113,7 +115,8 @@ class BasePrior(BaseEstimator):
         The soft target of sample i is the sum of `weight * matrix[rows[i]]`.
         """
         check_is_fitted(self)
-        check_rows_alike(y=y, y_past=y_past)
+        if y_past is not None:
+            check_rows_alike(y=y, y_past=y_past)
         return [(self.matrix_, self.rows(y, y_past), 1.0)]
 
 
@@ -150,13 +153,13 @@ def normalize_rows(matrix, fallback=None):
 def check_classes(classes):
     """Class labels as an array; a label that stands there twice is an error."""
     array = as_column(classes)
-    if array.ndim == 1 and holds_missing(array.tolist()):
+    labels = array.tolist()
+    if array.ndim == 1 and holds_missing(labels):
         raise ValueError("classes holds a missing label: leave it out.")
     if array.ndim != 1 or not len(array):
         raise ValueError(
             f"classes must be a 1-D array of labels, got shape {array.shape}."
         )
-    labels = as_list(array)
     if not all(isinstance(label, Hashable) for label in labels):
         raise ValueError("classes holds a list: expected labels, one for each class.")
     if len(set(labels)) < len(labels):
