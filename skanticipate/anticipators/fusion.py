@@ -29,14 +29,13 @@ from skanticipate.anticipators.members import (
 from skanticipate.data.labels import check_label_array
 from skanticipate.data.leaks import whole_validation
 from skanticipate.data.names import check_rows_alike
-from skanticipate.data.parameters import fit_context
+from skanticipate.data.parameters import check_nested, fit_context
 from skanticipate.data.tensors import takes_tensors
 from skanticipate.data.validation import (
     check_futures_are_clips,
     check_same_length,
     clip_rows,
 )
-from skanticipate.estimator.nested import validate_nested
 from skanticipate.estimator.telling import within
 from skanticipate.preprocessing.slices import check_channels
 from skanticipate.teachers.ensemble import mean_proba
@@ -179,7 +178,7 @@ class LateFusion(JointAnswers, _BaseComposition):
         check_members(self.estimators, self.weights)
         check_futures_are_clips(X_future_unlabeled)
         self._validate_names([name for name, _ in self._members])
-        validate_nested(self)
+        check_nested(self)
         aligned = {
             "X_future_unlabeled": X_future_unlabeled,
             "past_actions": past_actions,

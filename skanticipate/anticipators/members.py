@@ -24,7 +24,8 @@ from skanticipate.data.names import (
     column_names,
 )
 from skanticipate.data.numbers import weights_of
-from skanticipate.estimator.nested import names_of_columns, nested_estimators
+from skanticipate.data.parameters import nested_estimators
+from skanticipate.estimator.nested import names_of_columns
 from skanticipate.preprocessing.slices import LastAxisSlice, keep_channels
 from skanticipate.signals.asking import (
     fit_with_signals,

@@ -24,10 +24,9 @@ from skanticipate.data.labels import (
 from skanticipate.data.leaves import first_table
 from skanticipate.data.names import check_columns_alike, check_rows_alike, column_names
 from skanticipate.data.numbers import N_JOBS, SIZE
-from skanticipate.data.parameters import fit_context
+from skanticipate.data.parameters import check_nested, fit_context, nested_estimators
 from skanticipate.data.tensors import takes_tensors
 from skanticipate.estimator.many import fit_many
-from skanticipate.estimator.nested import nested_estimators, validate_nested
 from skanticipate.signals.asking import last_step
 from skanticipate.teachers.ensemble import mean_proba
 from skanticipate.training.runtime import all_or_nothing
@@ -177,7 +176,7 @@ class ReplicaEnsemble(MetaEstimatorMixin, JointAnswers, BaseEstimator):
         ValueError, TypeError
             What a replica raises, with a note of which one it is.
         """
-        validate_nested(self)
+        check_nested(self)
         replicas = self._replicas()
         signals: dict[str, Any] = {
             "X_future_unlabeled": X_future_unlabeled,

@@ -18,7 +18,7 @@ from skanticipate.data.missing import (
     missing_label_mask,
     of_one_kind,
     resolve_marker,
-    unlabeled_mask,
+    unlabeled_rows,
 )
 from skanticipate.data.validation import title
 from skanticipate.data.warn import warn
@@ -94,17 +94,18 @@ def labelled_rows(y, unlabeled_label, classes=None, *, estimator, name="y"):
     ValueError
         If a label is missing and no missing value is the marker.
     """
-    marker = resolve_marker(y, unlabeled_label, classes)
-    labelled = ~unlabeled_mask(y, marker, classes)
-    missing = labelled & missing_label_mask(y, classes)
-    if missing.any():
-        marks = isinstance(unlabeled_label, str) and unlabeled_label == "auto"
-        _refuse_missing(y[missing].tolist()[0], estimator, name, marks)
-    labels = of_one_kind(y[labelled], name)
+    marker, unlabelled = unlabeled_rows(y, unlabeled_label, classes)
+    labelled, labels = ~unlabelled, y[~unlabelled]
+    is_auto = isinstance(unlabeled_label, str) and unlabeled_label == "auto"
+    if not _are_whole(y):
+        missing = labelled & missing_label_mask(y, classes)
+        if missing.any():
+            _refuse_missing(y[missing].tolist()[0], estimator, name, is_auto)
+        labels = of_one_kind(labels, name)
     if not _are_whole(labels):
         assert_all_finite(labels, input_name=name, estimator_name=title(estimator))
     said = classes is not None or (unlabeled_label is None and _has_marker(estimator))
-    if not said and resolve_marker(labels, "auto") == -1:
+    if not (said or is_auto) and resolve_marker(labels, "auto") == -1:
         warn(
             f"{name} holds -1, which here is a class like any other: leave these rows "
             "out if it marks unlabelled ones.",

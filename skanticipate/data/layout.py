@@ -151,12 +151,12 @@ def _warn_of_scales(name, mean, std, other_mean, other_std):
 
 def _n_compared(clips):
     row_bytes = max(1, clips.dtype.itemsize * int(np.prod(clips.shape[1:])))
-    return min(len(clips), max(1, _COMPARED // row_bytes))
+    return min(clips.shape[0], max(1, _COMPARED // row_bytes))
 
 
 def _frames(clips):
     """Feature vectors of clips, from first to last, no padding.   -> (m, d) float64."""
-    drawn = np.linspace(0, len(clips) - 1, _n_compared(clips)).astype(np.intp)
+    drawn = np.linspace(0, clips.shape[0] - 1, _n_compared(clips)).astype(np.intp)
     first = clips.take(drawn)
     flat = first.reshape(-1, first.shape[-1]).astype(np.float64)
     return flat[~np.isnan(flat[:, 0])]
@@ -223,8 +223,9 @@ def _some(rows):
     """Rows drawn from all of them, or all where there are few, in pieces of 4 MiB."""
     row_bytes = max(1, rows.dtype.itemsize * int(np.prod(rows.shape[1:])))
     piece = max(1, _N_BYTES // row_bytes)
-    n = min(len(rows), _N_ROWS, max(_N_LEAST, piece))
-    drawn = np.sort(np.random.default_rng(0).choice(len(rows), n, replace=False))
+    n_rows = rows.shape[0]
+    n = min(n_rows, _N_ROWS, max(_N_LEAST, piece))
+    drawn = np.sort(np.random.default_rng(0).choice(n_rows, n, replace=False))
     return (rows.take(drawn[k : k + piece]) for k in range(0, n, piece))
 
 

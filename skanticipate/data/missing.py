@@ -262,6 +262,12 @@ def resolve_marker(y, unlabeled_label, classes=None):
     return -1 if any(marked) and not signed_binary else None
 
 
+def unlabeled_rows(y, unlabeled_label, classes=None):
+    """The marker that `resolve_marker` finds, and the rows that carry it (n,)."""
+    marker = resolve_marker(y, unlabeled_label, classes)
+    return marker, unlabeled_mask(y, marker, classes)
+
+
 def _marker_of_its_kind(y, marker):
     """Refuse a marker that equals a label of another kind, as False equals 0."""
     values = y.tolist()

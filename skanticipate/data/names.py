@@ -48,10 +48,7 @@ def is_number(label):
 
 
 def column_names(table):
-    """What a table calls its columns, or a list of rows the entries of each.
-
-    -> list, or None of what has no names
-    """
+    """What a table calls its columns, or rows their entries.   -> list, or None."""
     if isinstance(table, list | tuple):
         return _names_within(table)
     if has_columns(table) and not hasattr(table, "columns"):  # an array of xarray
@@ -99,6 +96,8 @@ def row_names(table):
 
     In a list of Series each has the name of its row.
     """
+    if table is None or type(table) is np.ndarray:  # as mostly
+        return None
     names = index_of(table)
     first = table[0] if isinstance(table, list | tuple) and table else None
     if index_of(first) is not None and not has_columns(first):
@@ -116,6 +115,8 @@ def check_names(X, *, name, estimator, reset):
     Of a table, or of a list of tables. scikit-learn compares texts (and warns where
     only one of the two has names), `check_columns_alike` numbers too.
     """
+    if reset:  # a search may fit the same object on clips after pooled features
+        forget_names(estimator)
     if type(X) is np.ndarray and not hasattr(estimator, "feature_names_in_"):
         return  # it has no names, and scikit-learn would look for some
     table = first_table(X)

@@ -4,31 +4,11 @@ from collections.abc import Mapping, Set
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.utils import _param_validation, check_scalar
+from sklearn.utils import check_scalar
 
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.names import check_entry_names
-
-_LARGEST = 2**63 - 1  # whole number that torch multiplies by
-
-
-class Interval(_param_validation.Interval):
-    """Numbers of an interval, of which True and False are none, though Python says so.
-
-    Examples
-    --------
-    >>> from numbers import Integral, Real
-    >>> whole = Interval(Integral, 1, None, closed="left")
-    >>> whole.is_satisfied_by(1), whole.is_satisfied_by(True)
-    (True, False)
-    """
-
-    def is_satisfied_by(self, val):
-        """Whether a value is such a number; among floats, a whole one of 64 bits."""
-        if isinstance(val, bool) or not super().is_satisfied_by(val):
-            return False
-        becomes_float = self.type is Real and isinstance(val, Integral)
-        return not becomes_float or abs(int(val)) <= _LARGEST
+from skanticipate.data.parameters import Interval as Interval
 
 
 def check_count(value, name):

@@ -1,12 +1,34 @@
-"""Parameters checked by scikit-learn; the types of functions stay what they are."""
+"""What parameters may be, and how they are checked, nested ones too."""
 
 from collections.abc import Callable
+from numbers import Integral, Real
 from typing import Any, TypeVar
 
-from sklearn.base import _fit_context
-from sklearn.utils._param_validation import validate_params as _validate_params
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import _param_validation
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+_LARGEST = 2**63 - 1  # whole number that torch multiplies by
+
+
+class Interval(_param_validation.Interval):
+    """Numbers of an interval, of which True and False are none, though Python says so.
+
+    Examples
+    --------
+    >>> from numbers import Integral, Real
+    >>> whole = Interval(Integral, 1, None, closed="left")
+    >>> whole.is_satisfied_by(1), whole.is_satisfied_by(True)
+    (True, False)
+    """
+
+    def is_satisfied_by(self, val):
+        """Whether a value is such a number; among floats, a whole one of 64 bits."""
+        if isinstance(val, bool) or not super().is_satisfied_by(val):
+            return False
+        becomes_float = self.type is Real and isinstance(val, Integral)
+        return not becomes_float or abs(int(val)) <= _LARGEST
 
 
 def fit_context(
@@ -20,6 +42,49 @@ def validate_params(
     constraints: dict[str, Any], *, prefer_skip_nested_validation: bool
 ) -> Callable[[Function], Function]:
     """Let a function check its arguments first."""
-    return _validate_params(
+    return _param_validation.validate_params(
         constraints, prefer_skip_nested_validation=prefer_skip_nested_validation
     )
+
+
+def check_parameters(estimator):
+    """Refuse wrong parameters of an estimator, and of those among its parameters.
+
+    Before any work is done: not all of the latter have a `fit` that would, and some
+    are fitted late or not at all.
+
+    Raises
+    ------
+    ValueError
+        The error that the estimator, or the nested one, gives alone.
+    """
+    BaseEstimator._validate_params(estimator)
+    check_nested(estimator)
+
+
+def check_nested(estimator):
+    """Refuse wrong parameters of nested estimators, as `check_parameters`."""
+    for part in nested_estimators(estimator):
+        if hasattr(part, "_parameter_constraints"):
+            part._validate_params()
+
+
+def nested_estimators(estimator):
+    """Yield the estimators among the parameters, and those among theirs.
+
+    Lists of estimators count, and of tuples such as the steps of a Pipeline. What is
+    frozen does not: it is used as it was fitted.
+    """
+    for part in inner_estimators(estimator):
+        if not isinstance(part, FrozenEstimator):
+            yield part
+            yield from nested_estimators(part)
+
+
+def inner_estimators(estimator):
+    """Yield the estimators among the parameters, frozen ones too, not theirs."""
+    for value in estimator.get_params(deep=False).values():
+        for part in value if isinstance(value, list | tuple) else [value]:
+            for item in part if isinstance(part, tuple) else (part,):
+                if isinstance(item, BaseEstimator):
+                    yield item

@@ -24,7 +24,6 @@ from skanticipate.data.names import (
     check_label_names,
     check_names,
     check_tables_alike,
-    forget_names,
 )
 from skanticipate.data.places import check_ascending
 from skanticipate.data.rows import RowView
@@ -54,8 +53,6 @@ def check_clips(X, *, name, estimator, reset):
 def clip_rows(X, *, name, estimator, reset):
     """Clips as rows, of which only shape, type and column names are checked."""
     rows = _as_rows(X, name, estimator)
-    if reset:
-        forget_names(estimator)
     check_names(X, name=name, estimator=estimator, reset=reset)
     known = None if reset else getattr(estimator, "n_features_in_", None)
     if rows.ndim == 2 and rows.shape[1] != known:
@@ -98,7 +95,7 @@ def check_futures(X, *, name, estimator):
     if _is_whole_tensor(rows) and rows.base.is_finite(2 if rows.ndim > 2 else 1):
         hint_missing_rows(rows, name)
         return rows, rows.base.has_values()
-    has_future = np.ones(len(rows), dtype=bool)
+    has_future = np.ones(rows.shape[0], dtype=bool)
     for start, chunk in _float_chunks(rows):
         here = ~np.isnan(chunk).all(axis=tuple(range(1, chunk.ndim)))
         has_future[start : start + len(chunk)] = here
@@ -223,7 +220,7 @@ def padding_steps(clips):
 
 def chunks(rows):
     """Pieces of about 4 MiB, in order, each with the number of its first row."""
-    n = len(rows)
+    n = rows.shape[0]
     row_bytes = max(1, rows.dtype.itemsize * math.prod(rows.shape[1:]))
     size = max(1, _CHUNK_BYTES // row_bytes)
     in_memory = type(rows.base) is np.ndarray and rows.rows is None

@@ -29,7 +29,7 @@ from skanticipate.data.validation import (
 )
 from skanticipate.estimator.blueprint import default_network
 from skanticipate.estimator.fit_key import check_can_go_on
-from skanticipate.estimator.nested import validate_nested, warn_if_reencoded
+from skanticipate.estimator.nested import warn_if_reencoded
 from skanticipate.estimator.watching import check_watched
 from skanticipate.training.seeds import seeds_of
 
@@ -82,14 +82,16 @@ class FitChecks:
             "groups": groups,
             "sample_weight": sample_weight,
         }
-        check_futures_are_clips(X_future_unlabeled)
+        if X_future_unlabeled is not None:
+            check_futures_are_clips(X_future_unlabeled)
         if y_past is not None:
             check_steps_alike(X_past, y_past, "y_past")
         if self.checkpoint is not None:
             check_can_go_on(self)
         seeds = seeds_of(self.random_state, _PURPOSES)
         signals = self._signals(given)
-        rows = self._check_rows(X_past)
+        continues = self._continues()
+        rows = self._check_rows(X_past, continues)
         if X_val is not None or y_val is not None:
             X_val, y_val = whole_validation(X_val, y_val, len(rows))
         labels = self._check_labels(y, y_past, y_val)
@@ -97,20 +99,21 @@ class FitChecks:
             check_watched(self, len(labels.classes))
         check_same_length(len(rows), y=labels.codes, **aligned)
         check_rows_alike(X_past=X_past, y=y, **aligned)
+        self._describe(rows, labels, continues)
         samples = self._check_samples(rows, labels, signals, groups, sample_weight)
         samples, validation = self._divide(samples, X_val, y_val, seeds["split"])
         counted = samples
-        samples = weigh_classes(samples, self.class_weight, self.classes_)
-        earlier = self.class_log_frequency_ if self._continues() else None
+        if self.class_weight is not None:
+            samples = weigh_classes(samples, self.class_weight, self.classes_)
+        earlier = self.class_log_frequency_ if continues else None
         self.class_log_frequency_ = log_frequency(
             counted, samples.codes, len(self.classes_), earlier
         )
         return Checked(samples, validation, signals, seeds)
 
-    def _check_rows(self, X_past):
-        """Check clips, and parameters of what is nested.   -> RowView."""
-        validate_nested(self)
-        if self._continues():
+    def _check_rows(self, X_past, continues):
+        """Check clips.   -> RowView."""
+        if continues:
             if changed := self._changed_network():
                 raise ValueError(
                     f"{changed} warm_start continues with it: set the parameter back, "
@@ -131,16 +134,6 @@ class FitChecks:
 
     def _check_samples(self, rows, labels, signals, groups, sample_weight):
         """Check what came with the clips, once.   -> Samples, those with a signal."""
-        continues = self._continues()
-        if continues and not np.array_equal(labels.classes, self.classes_):
-            raise ValueError(
-                f"warm_start continues with the classes {self.classes_}, but y has "
-                f"{labels.classes}: fix them with classes=, or set warm_start=False."
-            )
-        self.classes_, self.unlabeled_label_ = labels.classes, labels.marker
-        self.n_unlabeled_ = int((labels.codes < 0).sum())
-        if not continues:
-            self._describe(rows)
         checked = {}
         for signal in signals:
             checked |= signal.check(
@@ -150,11 +143,15 @@ class FitChecks:
                 groups=groups,
                 estimator=self,
             )
+        if sample_weight is not None:
+            sample_weight = check_weights(labels.codes, sample_weight)
+        if groups is not None:
+            groups = check_groups(groups)
         samples = Samples(
             rows,
             labels.codes,
-            check_weights(labels.codes, sample_weight),
-            check_groups(groups),
+            sample_weight,
+            groups,
             checked,
         )
         return self._with_signal(samples, signals)
@@ -170,10 +167,19 @@ class FitChecks:
                 raise ValueError(
                     "No row to learn from has a positive weight: check sample_weight."
                 )
-        return samples.select(has)
+        return samples if has.all() else samples.select(has)
 
-    def _describe(self, rows):
-        """Note what it takes to build the network."""
+    def _describe(self, rows, labels, continues):
+        """Note the classes, and what it takes to build the network."""
+        if continues and not np.array_equal(labels.classes, self.classes_):
+            raise ValueError(
+                f"warm_start continues with the classes {self.classes_}, but y has "
+                f"{labels.classes}: fix them with classes=, or set warm_start=False."
+            )
+        self.classes_, self.unlabeled_label_ = labels.classes, labels.marker
+        self.n_unlabeled_ = int((labels.codes < 0).sum())
+        if continues:
+            return
         spec = default_network(rows) if self.network is None else clone(self.network)
         self.network_spec_ = spec
         spec.see_classes(self.classes_)

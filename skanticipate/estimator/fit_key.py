@@ -11,10 +11,10 @@ from sklearn.frozen import FrozenEstimator
 
 from skanticipate._version import __version__
 from skanticipate.data.files import pieces_hash
+from skanticipate.data.parameters import nested_estimators
 from skanticipate.data.rows import RowView, mapped_file
 from skanticipate.data.validation import chunks
 from skanticipate.data.warn import warn
-from skanticipate.estimator.nested import nested_estimators
 from skanticipate.estimator.provenance import surroundings
 from skanticipate.estimator.state import describe, parts
 from skanticipate.training.runtime import resolve_device

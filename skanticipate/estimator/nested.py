@@ -11,6 +11,7 @@ from sklearn.pipeline import Pipeline
 
 from skanticipate.data.actions import as_mapping, says_labels
 from skanticipate.data.missing import as_array, as_list
+from skanticipate.data.parameters import inner_estimators, nested_estimators
 from skanticipate.data.validation import title
 from skanticipate.data.warn import callers, is_called_by, warn
 from skanticipate.priors.sequences import checked_sequences
@@ -22,27 +23,6 @@ _NUMBER_LABELS = (  # modules, and a function, that fit on numbers of labels
     ("sklearn.model_selection._validation", "_fit_and_predict"),
 )
 _NUMBER_LABELS_OF_FOLDS = "sklearn.model_selection._validation", "cross_val_predict"
-
-
-def nested_estimators(estimator):
-    """Yield the estimators among the parameters, and those among theirs.
-
-    Lists of estimators count, and of tuples such as the steps of a Pipeline. What is
-    frozen does not: it is used as it was fitted.
-    """
-    for part in _inner(estimator):
-        if not isinstance(part, FrozenEstimator):
-            yield part
-            yield from nested_estimators(part)
-
-
-def _inner(estimator):
-    """Yield the estimators among the parameters, frozen ones too, not theirs."""
-    for value in estimator.get_params(deep=False).values():
-        for part in value if isinstance(value, list | tuple) else [value]:
-            for item in part if isinstance(part, tuple) else (part,):
-                if isinstance(item, BaseEstimator):
-                    yield item
 
 
 def names_of_columns(estimator, *, fitted=False):
@@ -62,23 +42,8 @@ def names_of_columns(estimator, *, fitted=False):
     if isinstance(estimator, Pipeline):
         yield from names_of_columns(estimator[0], fitted=fitted)
     elif not fitted and isinstance(estimator, BaseEstimator):
-        for part in _inner(estimator):
+        for part in inner_estimators(estimator):
             yield from names_of_columns(part)
-
-
-def validate_nested(estimator):
-    """Refuse wrong parameters of nested estimators before any work is done.
-
-    Not all of them have a `fit` that would, and some are fitted late or not at all.
-
-    Raises
-    ------
-    ValueError
-        The error that the nested estimator gives alone.
-    """
-    for part in nested_estimators(estimator):
-        if hasattr(part, "_parameter_constraints"):
-            part._validate_params()
 
 
 def warn_if_reencoded(estimator, classes, *, y_past=None, y_val=None):

@@ -15,6 +15,7 @@ from sklearn.utils._param_validation import StrOptions
 from skanticipate._typing import FilePath, Labels, OptimizerChoice, Scorer, Seed
 from skanticipate.data.docs import filled
 from skanticipate.data.numbers import EPOCHS, N_THREADS, Interval
+from skanticipate.data.parameters import check_parameters
 from skanticipate.networks.base import NetworkSpec
 from skanticipate.terms.focal import FocalLoss
 from skanticipate.terms.marginals import MarginalLoss
@@ -288,7 +289,7 @@ class SharedParameters(BaseEstimator):
         self.verbose = verbose
 
     def _validate_params(self):
-        super()._validate_params()
+        check_parameters(self)
         if self.optimizer == "sgd" and self.nesterov and self.momentum == 0:
             raise ValueError(
                 "nesterov=True needs a momentum above 0, got momentum=0: Nesterov's "

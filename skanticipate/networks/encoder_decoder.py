@@ -10,6 +10,7 @@ from torch import nn
 
 from skanticipate._typing import Shape, Weights
 from skanticipate.data.numbers import SIZE, Interval
+from skanticipate.data.parameters import check_parameters
 from skanticipate.networks.base import Dropout, Output, initialize
 from skanticipate.networks.delays import DELAY_CONSTRAINTS, RandomDelay
 from skanticipate.networks.heads import VerbNounHead, classifier
@@ -146,7 +147,7 @@ class EncoderDecoderLSTM(RandomDelay, StagedSpec):
         self, input_shape: Shape, n_classes: int, *, generator: torch.Generator
     ) -> nn.Module:
         """Build the network; see `NetworkSpec.build`."""
-        self._validate_params()
+        check_parameters(self)
         self.check_stages(input_shape)
         self.check_delay(input_shape[0])
         return initialize(_EncoderDecoder(self, input_shape, n_classes), generator)

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from skanticipate._typing import Shape, Weights
 from skanticipate.data.numbers import SIZE, Interval
+from skanticipate.data.parameters import check_parameters
 from skanticipate.data.rows import RowView
 from skanticipate.networks.bare import skip_init
 from skanticipate.networks.base import Dropout, NetworkSpec, Output, initialize
@@ -142,7 +143,7 @@ class InceptionTail(NetworkSpec):
         self, input_shape: Shape, n_classes: int, *, generator: torch.Generator
     ) -> nn.Module:
         """Build the network; see `NetworkSpec.build`."""
-        self._validate_params()
+        check_parameters(self)
         if len(input_shape) != 4:
             got = ", ".join(map(str, ("n", *input_shape)))
             raise ValueError(

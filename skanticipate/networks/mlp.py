@@ -12,6 +12,7 @@ from torch import nn
 
 from skanticipate._typing import Shape, Weights
 from skanticipate.data.numbers import SIZE, Interval
+from skanticipate.data.parameters import check_parameters
 from skanticipate.networks import perceptron
 from skanticipate.networks.bare import skip_init
 from skanticipate.networks.base import Dropout, NetworkSpec, Output, initialize
@@ -91,7 +92,7 @@ class MLP(NetworkSpec):
         self, input_shape: Shape, n_classes: int, *, generator: torch.Generator
     ) -> nn.Module:
         """Build the network; see `NetworkSpec.build`."""
-        self._validate_params()
+        check_parameters(self)
         return initialize(_MLP(self, input_shape, n_classes), generator)
 
     def map_shape(self, clip_shape: Shape) -> tuple[int, ...]:

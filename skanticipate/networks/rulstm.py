@@ -10,6 +10,7 @@ from torch import nn
 
 from skanticipate._typing import Shape, Weights
 from skanticipate.data.numbers import SIZE, Interval
+from skanticipate.data.parameters import check_parameters
 from skanticipate.networks.base import Dropout, Output, initialize
 from skanticipate.networks.heads import VerbNounHead, classifier
 from skanticipate.networks.inputs import clip_input, hold_last, real_first
@@ -141,7 +142,7 @@ class RULSTM(StagedSpec):
         self, input_shape: Shape, n_classes: int, *, generator: torch.Generator
     ) -> nn.Module:
         """Build the network; see `NetworkSpec.build`."""
-        self._validate_params()
+        check_parameters(self)
         self.check_stages(input_shape)
         return initialize(_RULSTM(self, input_shape, n_classes), generator)
 

@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.validation import _check_n_features, check_is_fitted
 
 from skanticipate.data.layout import hint_zero_padding
-from skanticipate.data.names import check_names, forget_names
+from skanticipate.data.names import check_names
 from skanticipate.data.parameters import fit_context
 from skanticipate.data.rows import RowView
 from skanticipate.data.validation import check_as_meant, check_steps, padding_steps
@@ -148,8 +148,6 @@ class PerFrame(  # type: ignore[call-arg]  # scikit-learn has no types
             )
         )
         if reset:
-            # A search may fit the same object on clips after pooled features.
-            forget_names(self)
             self.feature_dim_ = clips.shape[-1]
         check_names(X, name="X", estimator=self, reset=reset)
         if clips.ndim == 2:

@@ -94,7 +94,8 @@ class BasePrior(BaseEstimator):
             was passed.
         """
         classes = check_classes(classes)
-        check_rows_alike(y=y, y_past=y_past, sample_weight=sample_weight)
+        if y_past is not None or sample_weight is not None:
+            check_rows_alike(y=y, y_past=y_past, sample_weight=sample_weight)
         y, y_past, weights = counted_rows(y, y_past, sample_weight)
         counts = "sample_weight" in signature(self._fit_matrix).parameters
         weights = {"sample_weight": weights} if counts else {}
@@ -118,7 +119,8 @@ class BasePrior(BaseEstimator):
             If a label is not one of `classes_`.
         """
         check_is_fitted(self)
-        check_rows_alike(y=y, y_past=y_past)
+        if y_past is not None:
+            check_rows_alike(y=y, y_past=y_past)
         return class_codes(y, self.classes_)
 
     def terms(
@@ -129,7 +131,8 @@ class BasePrior(BaseEstimator):
         The soft target of sample i is the sum of `weight * matrix[rows[i]]`.
         """
         check_is_fitted(self)
-        check_rows_alike(y=y, y_past=y_past)
+        if y_past is not None:
+            check_rows_alike(y=y, y_past=y_past)
         return [(self.matrix_, self.rows(y, y_past), 1.0)]
 
 
@@ -185,13 +188,13 @@ def normalize_rows(matrix, fallback=None):
 def check_classes(classes):
     """Class labels as an array; a label that stands there twice is an error."""
     array = as_column(classes)
-    if array.ndim == 1 and holds_missing(array.tolist()):
+    labels = array.tolist()
+    if array.ndim == 1 and holds_missing(labels):
         raise ValueError("classes holds a missing label: leave it out.")
     if array.ndim != 1 or not len(array):
         raise ValueError(
             f"classes must be a 1-D array of labels, got shape {array.shape}."
         )
-    labels = as_list(array)
     if not all(isinstance(label, Hashable) for label in labels):
         raise ValueError("classes holds a list: expected labels, one for each class.")
     if len(set(labels)) < len(labels):

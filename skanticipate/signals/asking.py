@@ -19,12 +19,12 @@ from skanticipate._typing import Labels
 from skanticipate.data.leaks import warn_ungrouped
 from skanticipate.data.missing import as_list, label_codes
 from skanticipate.data.names import check_label_names
+from skanticipate.data.parameters import nested_estimators
 from skanticipate.data.rows import RowView
 from skanticipate.data.validation import check_probabilities
 from skanticipate.data.warn import warn
 from skanticipate.estimator.base import BaseAnticipator
 from skanticipate.estimator.many import fit_jobs, fitted_of
-from skanticipate.estimator.nested import nested_estimators
 from skanticipate.estimator.telling import handed_to, within
 from skanticipate.estimator.wanted import Job
 from skanticipate.signals.candidates import Candidates, mean_of_candidates

@@ -14,12 +14,13 @@ from skanticipate.data.names import (
     check_columns_alike,
     check_names,
 )
+from skanticipate.data.parameters import nested_estimators
 from skanticipate.data.validation import (
     check_futures,
     check_teacher_proba,
 )
 from skanticipate.data.warn import is_one_of_many, warn
-from skanticipate.estimator.nested import names_of_columns, nested_estimators
+from skanticipate.estimator.nested import names_of_columns
 from skanticipate.estimator.prediction import PredictionMixin
 from skanticipate.estimator.telling import within
 from skanticipate.networks.base import NetworkSpec

@@ -23,7 +23,7 @@ from skanticipate.data.names import (
     forget_names,
 )
 from skanticipate.data.numbers import SIZE
-from skanticipate.data.parameters import fit_context
+from skanticipate.data.parameters import check_nested, fit_context
 from skanticipate.data.places import check_series_ascend
 from skanticipate.data.rows import RowView
 from skanticipate.data.tensors import answers_in_kind, takes_tensors
@@ -31,7 +31,6 @@ from skanticipate.data.validation import (
     check_as_meant,
     refuse_sparse,
 )
-from skanticipate.estimator.nested import validate_nested
 from skanticipate.estimator.saving import SaveMixin
 from skanticipate.signals.asking import Lesson, ask, fit_teachers, seeded
 from skanticipate.signals.candidates import log_of, normalised
@@ -167,7 +166,7 @@ class TeacherEnsemble(SaveMixin, TeacherMixin, BaseEstimator):
         """
         if not self.teachers:
             raise ValueError("teachers is empty: an ensemble needs at least one.")
-        validate_nested(self)
+        check_nested(self)
         rows = self._check_rows(X, reset=True)
         check_rows_alike(X=X, y=y, groups=groups, sample_weight=sample_weight)
         y = check_label_array(y, estimator=self)

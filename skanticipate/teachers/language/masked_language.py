@@ -17,8 +17,7 @@ from torch.nn import functional
 from skanticipate._typing import FilePath, Seed
 from skanticipate.data.missing import as_list, check_label_list
 from skanticipate.data.numbers import N_THREADS, Interval
-from skanticipate.data.parameters import validate_params
-from skanticipate.estimator.nested import validate_nested
+from skanticipate.data.parameters import check_nested, validate_params
 from skanticipate.teachers.language.embedding import Tokens, check_length, pad, tokenize
 from skanticipate.teachers.language.encoder import load_masked_model, quiet
 from skanticipate.teachers.language.heads import text_training
@@ -134,7 +133,7 @@ def pretrain_language_model(
     """
     if lr_schedule is not None:
         lr_schedule._validate_params()
-        validate_nested(lr_schedule)
+        check_nested(lr_schedule)
     folder = _check_absent(folder)
     sentences = _check_sentences(sentences)
     seeds = seeds_of(random_state, ("init", "shuffle", "mask", "dropout"))

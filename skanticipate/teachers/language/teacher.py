@@ -18,10 +18,9 @@ from skanticipate._typing import Actions, FilePath, Labels, Seed
 from skanticipate.data.leaks import warn_ungrouped
 from skanticipate.data.missing import as_array, number_names
 from skanticipate.data.numbers import N_THREADS, Interval
-from skanticipate.data.parameters import fit_context
+from skanticipate.data.parameters import check_nested, fit_context
 from skanticipate.data.rows import RowView
 from skanticipate.data.samples import Samples, hold_out, weigh_classes
-from skanticipate.estimator.nested import validate_nested
 from skanticipate.estimator.provenance import versions
 from skanticipate.estimator.saving import SaveMixin
 from skanticipate.preprocessing.history import HistoryInputMixin
@@ -268,7 +267,7 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator)
             If the model cannot be read safely or is no encoder, a label has no verb and
             noun, an array does not fit the others, or a loss is not finite.
         """
-        validate_nested(self)
+        check_nested(self)
         which, texts = number_names(self._texts(past_actions, reset=True))
         samples = self._check_fit(past_actions, which, y, groups, sample_weight)
         validation = None
