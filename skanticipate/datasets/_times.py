@@ -64,7 +64,6 @@ def seconds(segments, start, stop, fps):
         start, stop = start / rates, stop / rates
         _check_seconds(start, stop)
     _check_durations(segments, start, stop, fps)
-    _hint_unit(segments, stop)
     return start, stop
 
 
