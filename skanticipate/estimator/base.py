@@ -322,6 +322,7 @@ class BaseAnticipator(
             watched=self._watched(validation),
             adjust=self._adjusted,
             batch_size=prediction_batch(validation.rows),
+            weights=validation.weights,
         )
 
     def _watched(self, validation):

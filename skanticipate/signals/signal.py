@@ -262,7 +262,8 @@ def figure(name, taught, what, validation, classes):
         return {}
     proba = ask(taught.teacher, validation.signals[what][rows], classes)
     right = proba.argmax(axis=1) == validation.codes[rows]
-    return {f"{name}_val_accuracy": float(right.mean())}
+    weights = None if validation.weights is None else validation.weights[rows]
+    return {f"{name}_val_accuracy": float(np.average(right, weights=weights))}
 
 
 def warn_of_silence(there_is, **wanted):

@@ -299,6 +299,7 @@ def _score(texts, validation):
         validation.codes,
         stage=0,
         watched="loss",
+        weights=validation.weights,
     )
 
 
