@@ -18,7 +18,7 @@ from skanticipate.estimator.alike import check_ranks_alike
 from skanticipate.estimator.blueprint import Blueprint
 from skanticipate.estimator.checking import FitChecks, Given
 from skanticipate.estimator.fit_key import fit_key
-from skanticipate.estimator.memory import naming_memory
+from skanticipate.estimator.memory import name_memory_of_fit
 from skanticipate.estimator.parameters import SharedParameters
 from skanticipate.estimator.prediction import PredictionMixin
 from skanticipate.estimator.telling import (
@@ -31,8 +31,8 @@ from skanticipate.estimator.watching import EpochScore, warn_of_end
 from skanticipate.networks.base import NetworkSpec
 from skanticipate.terms.labels import LabelTerm
 from skanticipate.terms.objective import Objective
-from skanticipate.training.batches import BatchReader, shuffled
-from skanticipate.training.checkpoint import Checkpoint, NoCheckpoint
+from skanticipate.training.batches import BatchReader, ClipReader, shuffled
+from skanticipate.training.checkpoint import Checkpoint
 from skanticipate.training.loop import EarlyStopping, Training, initial_state, run
 from skanticipate.training.optimizers import make_optimizer
 from skanticipate.training.ranks import current_ranks, is_first
@@ -42,7 +42,7 @@ from skanticipate.training.runtime import (
     global_streams,
     torch_threads,
 )
-from skanticipate.training.scoring import WATCHED, ValidationScore, prediction_batch
+from skanticipate.training.scoring import WATCHED, ValidationScore
 from skanticipate.training.step import GradientStep
 
 
@@ -162,7 +162,7 @@ class BaseAnticipator(
             or a cache, cannot be written, as on a full disk.
         """
         task = FitTask(self, self.max_epochs, X_past, y, sample_weight)
-        with naming_memory(self, X_past):
+        try:
             checked = self._check(
                 X_past,
                 y,
@@ -181,6 +181,9 @@ class BaseAnticipator(
                 prepared = self._prepare(checked)
                 self._run(prepared, task)
                 self._finish(prepared)
+        except (MemoryError, RuntimeError) as error:
+            name_memory_of_fit(error, self, X_past)
+            raise
         task.end()
         return self
 
@@ -215,12 +218,11 @@ class BaseAnticipator(
         samples, validation, signals, seeds = checked
         compute = Compute.resolve(self.device, self.dtype, self.precision, samples.rows)
         blueprint = Blueprint.of(self)
-        network = self._initial_network(blueprint, seeds["init"], compute)
-        take_clips = compute.reader(samples.rows)  # numpy here, torch from here on
-        blueprint.check(network, take_clips)
+        earlier = self.network_.state_dict() if self._continues() else None
+        network = blueprint.begin(seeds["init"], compute, samples.rows, earlier)
         for signal in signals:
             signal.ask(samples, self.classes_, seeds, shared)
-        if not self._continues():
+        if earlier is None:
             for signal in signals:
                 signal.start(network, self.network_spec_)
         objective = self._objective(samples, signals, network, seeds, compute)
@@ -257,13 +259,11 @@ class BaseAnticipator(
         )
 
     def _checkpoint(self, samples, validation, shared):
-        """Where the training keeps its state."""
+        """Where the training keeps its state, or None."""
         if self.checkpoint is None:
-            return NoCheckpoint()
+            return None
         key = fit_key(self, samples, validation, shared)
-        if key is None:
-            return NoCheckpoint()
-        return Checkpoint(self.checkpoint, key, self.checkpoint_every)
+        return key and Checkpoint(self.checkpoint, key, self.checkpoint_every)
 
     def _objective(self, samples, signals, network, seeds, compute):
         """The base term, of parts of all signals, and the terms of each.
@@ -286,11 +286,6 @@ class BaseAnticipator(
         return Objective(
             [base, *own], weights if weights is None else compute.floats(weights)
         )
-
-    def _initial_network(self, blueprint, seed, compute):
-        if self._continues():
-            return compute.place(blueprint.load(self.network_.state_dict()))
-        return blueprint.begin(seed, compute)
 
     def _initial_state(self, modules, seeds):
         optimizer = make_optimizer(
@@ -316,12 +311,11 @@ class BaseAnticipator(
         if validation is None:
             return None
         return ValidationScore(
-            compute.reader(validation.rows),
+            ClipReader(validation.rows, compute),
             validation.codes,
             stage=self.network_spec_.answering_stage(),
             watched=self._watched(validation),
             adjust=self._adjusted,
-            batch_size=prediction_batch(validation.rows),
         )
 
     def _watched(self, validation):
@@ -333,14 +327,16 @@ class BaseAnticipator(
     def _run(self, prepared, task):
         """Go through the epochs, and tell who listens."""
         training = prepared.training
-        blueprint, state = Blueprint.of(self), training.state
+        state = training.state
+
+        def attributes():
+            weights = state.network.state_dict()
+            return self._attributes(prepared, Blueprint.of(self).load(weights))
 
         def watch(records):
             told = task.epochs(
                 records,
-                attributes=lambda: self._attributes(
-                    prepared, blueprint.load(state.network.state_dict())
-                ),
+                attributes=attributes,
                 finished=lambda: state.finished(self.max_epochs),
             )
             for record in told:

@@ -31,7 +31,7 @@ from skanticipate.estimator.blueprint import default_network
 from skanticipate.estimator.fit_key import check_can_go_on
 from skanticipate.estimator.nested import warn_if_reencoded
 from skanticipate.estimator.watching import check_watched
-from skanticipate.training.seeds import seeds_of
+from skanticipate.training.runtime import seeds_of
 
 # What seeds are derived for; the order decides on their numbers.
 _PURPOSES = (
