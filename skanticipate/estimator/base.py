@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, NamedTuple, Self
 
@@ -23,7 +24,7 @@ from skanticipate.estimator.parameters import SharedParameters
 from skanticipate.estimator.prediction import PredictionMixin
 from skanticipate.estimator.telling import (
     CallbackSupportMixin,
-    FitTask,
+    told_of,
     who,
     with_callbacks,
 )
@@ -161,30 +162,29 @@ class BaseAnticipator(
             If a file that is read was cut short, or one that is kept, in `checkpoint`
             or a cache, cannot be written, as on a full disk.
         """
-        task = FitTask(self, self.max_epochs, X_past, y, sample_weight)
         try:
-            checked = self._check(
-                X_past,
-                y,
-                X_future_unlabeled=X_future_unlabeled,
-                past_actions=past_actions,
-                y_past=y_past,
-                teacher_proba=teacher_proba,
-                groups=groups,
-                sample_weight=sample_weight,
-                X_val=X_val,
-                y_val=y_val,
-            )
-            asking = [signal.asks(checked.samples) for signal in checked.signals]
-            task.begin(self._labelled, n_teachers=sum(asking))
-            with task.whole.entered(), torch_threads(self.n_threads):
-                prepared = self._prepare(checked)
-                self._run(prepared, task)
-                self._finish(prepared)
+            with told_of(self, X_past, y, sample_weight) as task:
+                checked = self._check(
+                    X_past,
+                    y,
+                    X_future_unlabeled=X_future_unlabeled,
+                    past_actions=past_actions,
+                    y_past=y_past,
+                    teacher_proba=teacher_proba,
+                    groups=groups,
+                    sample_weight=sample_weight,
+                    X_val=X_val,
+                    y_val=y_val,
+                )
+                asking = [signal.asks(checked.samples) for signal in checked.signals]
+                task.begin(self._labelled, n_teachers=sum(asking))
+                with torch_threads(self.n_threads):
+                    prepared = self._prepare(checked)
+                    self._run(prepared, task)
+                    self._finish(prepared)
         except (MemoryError, RuntimeError) as error:
             name_memory_of_fit(error, self, X_past)
             raise
-        task.end()
         return self
 
     def _signals(self, given):
@@ -193,7 +193,7 @@ class BaseAnticipator(
 
     def _draw(self, samples):
         """Batches of an epoch: all samples once, in another order each time."""
-        return shuffled(len(samples), self.batch_size)
+        return shuffled(samples.rows.shape[0], self.batch_size)
 
     def _continues(self):
         return self.warm_start and hasattr(self, "network_")
@@ -234,12 +234,17 @@ class BaseAnticipator(
             self._draw(samples),
             self.max_epochs,
             score=self._validation_score(validation, compute),
-            randomness=partial(blueprint.randomness, seeds["dropout"]),
+            randomness=self._randomness(blueprint, seeds["dropout"]),
             checkpoint=self._checkpoint(samples, validation, shared),
         )
         found = [signal.figures(validation) for signal in signals]
         figures = {k: v for own in found for k, v in own.items()}
         return Prepared(training, signals, figures)
+
+    def _randomness(self, blueprint, seed):
+        """What gives the context of a network that draws from torch's own stream."""
+        draws = self.network_spec_.uses_global_rng
+        return partial(blueprint.randomness, seed) if draws else nullcontext
 
     def _step(self, state, samples, objective, compute):
         take_batch = BatchReader(
@@ -343,9 +348,10 @@ class BaseAnticipator(
                 self._report(record)
                 yield record
 
-        with task.student.entered(), torch_threads(self.n_threads, state.network):
+        with torch_threads(self.n_threads, state.network):
             run(training, watch)
-        task.warn_of_untold(len(state.history))
+        if training.checkpoint is not None:
+            task.warn_of_untold(len(state.history))
 
     def _finish(self, prepared):
         """Set the fitted attributes."""

@@ -55,10 +55,9 @@ class TrainingState:
     keeps_best: bool = False
     astray: str | None = None
 
-    @property
-    def network(self):
-        """The module that will predict."""
-        return self.modules["network"]
+    def __post_init__(self):
+        """Name the module that will predict."""
+        self.network = self.modules["network"]
 
     @property
     def epoch(self):
@@ -341,10 +340,11 @@ def training_epochs(training):
         if hasattr(state.network, "begin_epoch"):
             state.network.begin_epoch(state.epoch, training.max_epochs)
         batches = training.draw(state.generators["shuffle"])
-        sums = EpochSums(len(batches))
+        n_steps = len(batches)
+        sums = EpochSums(n_steps)
         with step.reading(batches):
             for k, samples in enumerate(batches):
-                done = state.epoch + (k + 0.5) / len(batches)
+                done = state.epoch + (k + 0.5) / n_steps
                 lr = set_lr(state, done, training.max_epochs)
                 sums.put(k, step(samples))
         try:

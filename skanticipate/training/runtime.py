@@ -134,8 +134,11 @@ def torch_threads(n_threads, network=None):
     """
     if _forked or (n_threads is None and _size(network) < _SMALL_NETWORK):
         n_threads = 1
-    region, modes = _Region(n_threads), _own_modes()
-    return _entered(region, *modes) if modes else region
+    modes = _own_modes()
+    if modes:
+        return _entered(_Region(n_threads), *modes)
+    is_there = n_threads is not None and n_threads == _number_around()
+    return nullcontext() if is_there else _Region(n_threads)
 
 
 def _own_modes():
