@@ -22,10 +22,10 @@ from skanticipate import (
     TransitionPrior,
     VerbNounPrior,
 )
-from skanticipate.data import ahead
 from skanticipate.data.device_array import DeviceArray
 from skanticipate.datasets import make_kitchen
 from skanticipate.losses import weakly_aligned_loss
+from skanticipate.training import batches
 
 pytestmark = pytest.mark.gpu
 
@@ -259,7 +259,7 @@ def test_tensors_on_the_gpu_with_a_fit_on_the_cpu():
 
 
 def test_a_memory_map_is_read_ahead_for_a_gpu(tmp_path, monkeypatch):
-    monkeypatch.setattr(ahead, "_SMALL", 1)
+    monkeypatch.setattr(batches, "_SMALL", 1)
     network, data = CASES["LSTM"]
     np.save(tmp_path / "clips.npy", data.X_past.astype(np.float32))
     clips = np.load(tmp_path / "clips.npy", mmap_mode="r")

@@ -22,8 +22,8 @@ from skanticipate import (
     fit_many,
 )
 from skanticipate.datasets import make_kitchen
-from skanticipate.estimator import prediction
 from skanticipate.priors import ArrayPrior
+from skanticipate.training import scoring
 
 RNG = np.random.default_rng(0)
 N = 48
@@ -66,7 +66,7 @@ def said_of(model, clips):
 def test_batches_and_their_order_have_no_part_in_answers(name, size, monkeypatch):
     model, clips = fitted(name, 1)
     expected = said_of(model, clips)
-    monkeypatch.setattr(prediction, "prediction_batch", lambda rows: size)
+    monkeypatch.setattr(scoring, "prediction_batch", lambda rows: size)
     for found, known in zip(said_of(model, clips[::-4]), expected, strict=True):
         assert_allclose(found, known[::-4], rtol=1e-9, atol=1e-11)
 

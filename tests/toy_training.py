@@ -7,7 +7,7 @@ from skanticipate import RowView
 from skanticipate.networks import LSTM
 from skanticipate.terms.labels import LabelTerm, label_parts
 from skanticipate.terms.objective import Objective
-from skanticipate.training.batches import Batch
+from skanticipate.training.batches import Batch, ClipReader
 from skanticipate.training.loop import initial_state
 from skanticipate.training.optimizers import MatrixDecayAdamW, make_optimizer
 from skanticipate.training.runtime import Compute
@@ -44,7 +44,7 @@ def new_training(spec=None, **options):
     network = spec.build((T, D), C, generator=torch.Generator().manual_seed(0))
     state = state_of(network, **options)
     term = LabelTerm(label_parts(codes, [], 0.0), codes >= 0, None, CPU)
-    take = CPU.reader(RowView(X))
+    take = ClipReader(RowView(X), CPU)
     return state, GradientStep(state, batches_of(take), Objective([term]))
 
 
@@ -55,5 +55,5 @@ def batches_of(take_clips):
 
 def validation(watched="loss"):
     X, codes = data(40, seed=9)
-    reader = CPU.reader(RowView(X))
+    reader = ClipReader(RowView(X), CPU)
     return ValidationScore(reader, codes, stage=-1, watched=watched)

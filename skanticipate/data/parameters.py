@@ -70,21 +70,24 @@ def check_nested(estimator):
 
 
 def nested_estimators(estimator):
-    """Yield the estimators among the parameters, and those among theirs.
+    """List the estimators among the parameters, and those among theirs.
 
     Lists of estimators count, and of tuples such as the steps of a Pipeline. What is
     frozen does not: it is used as it was fitted.
     """
+    found = []
     for part in inner_estimators(estimator):
         if not isinstance(part, FrozenEstimator):
-            yield part
-            yield from nested_estimators(part)
+            found += [part, *nested_estimators(part)]
+    return found
 
 
 def inner_estimators(estimator):
-    """Yield the estimators among the parameters, frozen ones too, not theirs."""
+    """List the estimators among the parameters, frozen ones too, not theirs."""
+    found = []
     for value in estimator.get_params(deep=False).values():
         for part in value if isinstance(value, list | tuple) else [value]:
             for item in part if isinstance(part, tuple) else (part,):
                 if isinstance(item, BaseEstimator):
-                    yield item
+                    found.append(item)
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, NamedTuple, Self
 
@@ -18,12 +19,12 @@ from skanticipate.estimator.alike import check_ranks_alike
 from skanticipate.estimator.blueprint import Blueprint
 from skanticipate.estimator.checking import FitChecks, Given
 from skanticipate.estimator.fit_key import fit_key
-from skanticipate.estimator.memory import naming_memory
+from skanticipate.estimator.memory import name_memory_of_fit
 from skanticipate.estimator.parameters import SharedParameters
 from skanticipate.estimator.prediction import PredictionMixin
 from skanticipate.estimator.telling import (
     CallbackSupportMixin,
-    FitTask,
+    told_of,
     who,
     with_callbacks,
 )
@@ -31,8 +32,8 @@ from skanticipate.estimator.watching import EpochScore, warn_of_end
 from skanticipate.networks.base import NetworkSpec
 from skanticipate.terms.labels import LabelTerm
 from skanticipate.terms.objective import Objective
-from skanticipate.training.batches import BatchReader, shuffled
-from skanticipate.training.checkpoint import Checkpoint, NoCheckpoint
+from skanticipate.training.batches import BatchReader, ClipReader, shuffled
+from skanticipate.training.checkpoint import Checkpoint
 from skanticipate.training.loop import EarlyStopping, Training, initial_state, run
 from skanticipate.training.optimizers import make_optimizer
 from skanticipate.training.ranks import current_ranks, is_first
@@ -42,7 +43,7 @@ from skanticipate.training.runtime import (
     global_streams,
     torch_threads,
 )
-from skanticipate.training.scoring import WATCHED, ValidationScore, prediction_batch
+from skanticipate.training.scoring import WATCHED, ValidationScore
 from skanticipate.training.step import GradientStep
 
 
@@ -161,27 +162,29 @@ class BaseAnticipator(
             If a file that is read was cut short, or one that is kept, in `checkpoint`
             or a cache, cannot be written, as on a full disk.
         """
-        task = FitTask(self, self.max_epochs, X_past, y, sample_weight)
-        with naming_memory(self, X_past):
-            checked = self._check(
-                X_past,
-                y,
-                X_future_unlabeled=X_future_unlabeled,
-                past_actions=past_actions,
-                y_past=y_past,
-                teacher_proba=teacher_proba,
-                groups=groups,
-                sample_weight=sample_weight,
-                X_val=X_val,
-                y_val=y_val,
-            )
-            asking = [signal.asks(checked.samples) for signal in checked.signals]
-            task.begin(self._labelled, n_teachers=sum(asking))
-            with task.whole.entered(), torch_threads(self.n_threads):
-                prepared = self._prepare(checked)
-                self._run(prepared, task)
-                self._finish(prepared)
-        task.end()
+        try:
+            with told_of(self, X_past, y, sample_weight) as task:
+                checked = self._check(
+                    X_past,
+                    y,
+                    X_future_unlabeled=X_future_unlabeled,
+                    past_actions=past_actions,
+                    y_past=y_past,
+                    teacher_proba=teacher_proba,
+                    groups=groups,
+                    sample_weight=sample_weight,
+                    X_val=X_val,
+                    y_val=y_val,
+                )
+                asking = [signal.asks(checked.samples) for signal in checked.signals]
+                task.begin(self._labelled, n_teachers=sum(asking))
+                with torch_threads(self.n_threads):
+                    prepared = self._prepare(checked)
+                    self._run(prepared, task)
+                    self._finish(prepared)
+        except (MemoryError, RuntimeError) as error:
+            name_memory_of_fit(error, self, X_past)
+            raise
         return self
 
     def _signals(self, given):
@@ -190,7 +193,7 @@ class BaseAnticipator(
 
     def _draw(self, samples):
         """Batches of an epoch: all samples once, in another order each time."""
-        return shuffled(len(samples), self.batch_size)
+        return shuffled(samples.rows.shape[0], self.batch_size)
 
     def _continues(self):
         return self.warm_start and hasattr(self, "network_")
@@ -215,12 +218,11 @@ class BaseAnticipator(
         samples, validation, signals, seeds = checked
         compute = Compute.resolve(self.device, self.dtype, self.precision, samples.rows)
         blueprint = Blueprint.of(self)
-        network = self._initial_network(blueprint, seeds["init"], compute)
-        take_clips = compute.reader(samples.rows)  # numpy here, torch from here on
-        blueprint.check(network, take_clips)
+        earlier = self.network_.state_dict() if self._continues() else None
+        network = blueprint.begin(seeds["init"], compute, samples.rows, earlier)
         for signal in signals:
             signal.ask(samples, self.classes_, seeds, shared)
-        if not self._continues():
+        if earlier is None:
             for signal in signals:
                 signal.start(network, self.network_spec_)
         objective = self._objective(samples, signals, network, seeds, compute)
@@ -232,12 +234,17 @@ class BaseAnticipator(
             self._draw(samples),
             self.max_epochs,
             score=self._validation_score(validation, compute),
-            randomness=partial(blueprint.randomness, seeds["dropout"]),
+            randomness=self._randomness(blueprint, seeds["dropout"]),
             checkpoint=self._checkpoint(samples, validation, shared),
         )
         found = [signal.figures(validation) for signal in signals]
         figures = {k: v for own in found for k, v in own.items()}
         return Prepared(training, signals, figures)
+
+    def _randomness(self, blueprint, seed):
+        """What gives the context of a network that draws from torch's own stream."""
+        draws = self.network_spec_.uses_global_rng
+        return partial(blueprint.randomness, seed) if draws else nullcontext
 
     def _step(self, state, samples, objective, compute):
         take_batch = BatchReader(
@@ -257,13 +264,11 @@ class BaseAnticipator(
         )
 
     def _checkpoint(self, samples, validation, shared):
-        """Where the training keeps its state."""
+        """Where the training keeps its state, or None."""
         if self.checkpoint is None:
-            return NoCheckpoint()
+            return None
         key = fit_key(self, samples, validation, shared)
-        if key is None:
-            return NoCheckpoint()
-        return Checkpoint(self.checkpoint, key, self.checkpoint_every)
+        return key and Checkpoint(self.checkpoint, key, self.checkpoint_every)
 
     def _objective(self, samples, signals, network, seeds, compute):
         """The base term, of parts of all signals, and the terms of each.
@@ -286,11 +291,6 @@ class BaseAnticipator(
         return Objective(
             [base, *own], weights if weights is None else compute.floats(weights)
         )
-
-    def _initial_network(self, blueprint, seed, compute):
-        if self._continues():
-            return compute.place(blueprint.load(self.network_.state_dict()))
-        return blueprint.begin(seed, compute)
 
     def _initial_state(self, modules, seeds):
         optimizer = make_optimizer(
@@ -316,12 +316,11 @@ class BaseAnticipator(
         if validation is None:
             return None
         return ValidationScore(
-            compute.reader(validation.rows),
+            ClipReader(validation.rows, compute),
             validation.codes,
             stage=self.network_spec_.answering_stage(),
             watched=self._watched(validation),
             adjust=self._adjusted,
-            batch_size=prediction_batch(validation.rows),
             weights=validation.weights,
         )
 
@@ -334,23 +333,26 @@ class BaseAnticipator(
     def _run(self, prepared, task):
         """Go through the epochs, and tell who listens."""
         training = prepared.training
-        blueprint, state = Blueprint.of(self), training.state
+        state = training.state
+
+        def attributes():
+            weights = state.network.state_dict()
+            return self._attributes(prepared, Blueprint.of(self).load(weights))
 
         def watch(records):
             told = task.epochs(
                 records,
-                attributes=lambda: self._attributes(
-                    prepared, blueprint.load(state.network.state_dict())
-                ),
+                attributes=attributes,
                 finished=lambda: state.finished(self.max_epochs),
             )
             for record in told:
                 self._report(record)
                 yield record
 
-        with task.student.entered(), torch_threads(self.n_threads, state.network):
+        with torch_threads(self.n_threads, state.network):
             run(training, watch)
-        task.warn_of_untold(len(state.history))
+        if training.checkpoint is not None:
+            task.warn_of_untold(len(state.history))
 
     def _finish(self, prepared):
         """Set the fitted attributes."""

@@ -12,6 +12,7 @@ from skanticipate.networks.feature_map import FeatureMapNet
 from skanticipate.networks.lstm import LSTM
 from skanticipate.networks.mlp import MLP
 from skanticipate.networks.pretrained import load_pretrained
+from skanticipate.training.batches import ClipReader
 from skanticipate.training.runtime import seeded_global_stream
 
 _PLAIN = Number, str, type(None)
@@ -40,12 +41,30 @@ class Blueprint(NamedTuple):
                 generator=torch.Generator().manual_seed(seed),
             )
 
-    def begin(self, seed, compute):
-        """Network to train: new weights, and in their place pre-trained ones that fit.
+    def begin(self, seed, compute, rows, earlier=None):
+        """Network to train on clips, checked.
 
-        The latter come last, so that no random number depends on them, and in the
-        precision of the fit.
+        With new weights, and in their place pre-trained ones that fit. These come last,
+        so that no random number depends on them, and in the precision of the fit.
+
+        Parameters
+        ----------
+        seed : int
+        compute : Compute
+        rows : RowView of shape (n, ...)
+            Clips, of which the first is shown to it.
+        earlier : dict or None, default=None
+            Weights of an earlier fit, from which it goes on.
         """
+        if earlier is None:
+            network = self._begin_anew(seed, compute)
+        else:
+            network = compute.place(self.load(earlier))
+        take_clips = ClipReader(rows, compute)  # numpy here, torch from here on
+        self._check(network, take_clips)
+        return network
+
+    def _begin_anew(self, seed, compute):
         network = compute.place(self.build(seed))
         for part, module in self.spec.parts_of(network):
             if getattr(part, "weights", None) is not None:
@@ -64,7 +83,7 @@ class Blueprint(NamedTuple):
         network.to(floats[0]).load_state_dict(weights)
         return network.eval()
 
-    def check(self, network, take_clips):
+    def _check(self, network, take_clips):
         """Refuse a network that does not answer as `Output` says."""
         network.eval()
         with torch.inference_mode(), self.randomness(0):

@@ -31,7 +31,7 @@ from skanticipate.estimator.blueprint import default_network
 from skanticipate.estimator.fit_key import check_can_go_on
 from skanticipate.estimator.nested import warn_if_reencoded
 from skanticipate.estimator.watching import check_watched
-from skanticipate.training.seeds import seeds_of
+from skanticipate.training.runtime import seeds_of
 
 # What seeds are derived for; the order decides on their numbers.
 _PURPOSES = (
@@ -90,14 +90,14 @@ class FitChecks:
             check_can_go_on(self)
         seeds = seeds_of(self.random_state, _PURPOSES)
         signals = self._signals(given)
-        continues = self._continues()
+        continues = self._continues()  # with the network of an earlier fit
         rows = self._check_rows(X_past, continues)
         if X_val is not None or y_val is not None:
             X_val, y_val = whole_validation(X_val, y_val, len(rows))
         labels = self._check_labels(y, y_past, y_val)
         if self.early_stopping:
             check_watched(self, len(labels.classes))
-        check_same_length(len(rows), y=labels.codes, **aligned)
+        check_same_length(rows.shape[0], y=labels.codes, **aligned)
         check_rows_alike(X_past=X_past, y=y, **aligned)
         self._describe(rows, labels, continues)
         samples = self._check_samples(rows, labels, signals, groups, sample_weight)

@@ -39,18 +39,23 @@ def naming_memory(estimator, rows):
     """
     try:
         yield
-    except OutOfMemory:  # of a teacher's own fit
-        raise
     except (MemoryError, RuntimeError) as error:
-        if not _can_be_told(error, rows):
-            raise
-        while isinstance(error, OutOfMemoryForAnswers):
-            error = error.__cause__
-        raise OutOfMemory(
-            f"Memory ran out in the fit of a {type(estimator).__name__} to "
-            f"{_of_clips(estimator, rows)}: {_in_short(error)}. "
-            f"Lower {_what_to_lower(estimator)}."
-        ) from error
+        name_memory_of_fit(error, estimator, rows)
+        raise
+
+
+def name_memory_of_fit(error, estimator, rows):
+    """Raise another error for one of a fit, if that says that memory ran out."""
+    is_told = isinstance(error, OutOfMemory)  # by a teacher's own fit
+    if is_told or not _can_be_told(error, rows):
+        return
+    while isinstance(error, OutOfMemoryForAnswers):
+        error = error.__cause__
+    raise OutOfMemory(
+        f"Memory ran out in the fit of a {type(estimator).__name__} to "
+        f"{_of_clips(estimator, rows)}: {_in_short(error)}. "
+        f"Lower {_what_to_lower(estimator)}."
+    ) from error
 
 
 def name_memory_of_answers(error, estimator, rows):

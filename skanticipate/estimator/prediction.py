@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -29,12 +30,9 @@ from skanticipate.estimator.saving import SaveMixin
 from skanticipate.estimator.stream import Stream
 from skanticipate.networks.bare import first_weight
 from skanticipate.networks.inputs import check_codes
-from skanticipate.training.runtime import ClipReader, resolve_device, torch_threads
-from skanticipate.training.scoring import (
-    check_no_nan,
-    predict_batches,
-    prediction_batch,
-)
+from skanticipate.training.batches import ClipReader
+from skanticipate.training.runtime import Compute, resolve_device, torch_threads
+from skanticipate.training.scoring import check_no_nan, predict_batches
 
 
 def _real_features(output, samples):
@@ -230,7 +228,8 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
     def _scores(self, scores, samples):
         """Scores (b, ..., C) of some samples as they count, on the CPU."""
         scores = scores.cpu()
-        check_no_nan(scores, samples)
+        if math.isnan(scores.sum().item()):  # as hardly ever, and quick to tell
+            check_no_nan(scores, samples)
         return self._adjusted(scores)
 
     def _adjusted(self, scores):
@@ -251,10 +250,8 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
             with torch_threads(self.n_threads, self.network_):
                 network = self._placed_network()
                 some = first_weight(network)
-                take = ClipReader(rows, dtype=some.dtype, device=some.device)
-                found = predict_batches(
-                    network, take, len(rows), prediction_batch(rows), part
-                )
+                take = ClipReader(rows, Compute(some.device, some.dtype))
+                found = predict_batches(network, take, part)
         except (MemoryError, RuntimeError) as error:
             name_memory_of_answers(error, self, X)
             raise

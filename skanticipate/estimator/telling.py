@@ -171,6 +171,18 @@ def _hands_on(estimator):
     return not has_bars and not getattr(estimator, "_slower_if_watched", False)
 
 
+@contextmanager
+def told_of(estimator, X, y, sample_weight):
+    """Region of a fit, which is told of; what is done within is a part of it.
+
+    -> FitTask; callbacks hear of its end where it comes without an error
+    """
+    task = FitTask(estimator, estimator.max_epochs, X, y, sample_weight)
+    with task.whole.entered():
+        yield task
+    task.end()
+
+
 class FitTask:
     """The tasks that callbacks hear of: one fit, its teachers, and each epoch.
 
@@ -235,7 +247,9 @@ class FitTask:
 
         A callback that returns True ends training after its epoch. `attributes` gives
         the fitted attributes of that moment, called only if a callback wants them.
+        What follows in the region of the fit is of the student.
         """
+        _HERE.set(self.student)
         if self.context is None:
             yield from records
             return

@@ -1,5 +1,7 @@
 """Modules of torch whose weights are still to be drawn."""
 
+from torch import nn
+
 
 def skip_init(kind, *args, **options):
     """Make a module of torch without initial weights, which `initialize` draws.
@@ -18,6 +20,18 @@ def skip_init(kind, *args, **options):
     module = undrawn(*args, **options)
     module.__class__ = kind
     return module
+
+
+def classifier(spec, width, n_classes):
+    """A plain linear layer, or the module of the spec's head."""
+    if spec.head is None:
+        return skip_init(nn.Linear, width, n_classes)
+    if not hasattr(spec, "head_"):
+        raise ValueError(
+            f"{spec.head} has not seen the classes: call see_classes(classes) before "
+            "build(), as the estimators do."
+        )
+    return spec.head_.build(width)
 
 
 def first_weight(module):

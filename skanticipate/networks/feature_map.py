@@ -14,9 +14,9 @@ from torch.nn import functional
 from skanticipate._typing import Shape, Weights
 from skanticipate.data.numbers import DEPTH, SIZE, Interval
 from skanticipate.data.parameters import check_parameters
-from skanticipate.networks.bare import skip_init
+from skanticipate.networks.bare import classifier, skip_init
 from skanticipate.networks.base import Dropout, NetworkSpec, Output, initialize
-from skanticipate.networks.heads import VerbNounHead, classifier
+from skanticipate.networks.heads import VerbNounHead
 from skanticipate.networks.inputs import fill_padding, mean_over_steps, real_steps
 from skanticipate.networks.pretrained import WEIGHTS_CONSTRAINT
 

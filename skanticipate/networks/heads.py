@@ -104,15 +104,3 @@ class VerbNounClassifier(nn.Module):
     def start(self):
         """Begin with what actions share: their own weights are zero."""
         nn.init.zeros_(self.own.weight)
-
-
-def classifier(spec, width, n_classes):
-    """A plain linear layer, or the module of the spec's head."""
-    if spec.head is None:
-        return skip_init(nn.Linear, width, n_classes)
-    if not hasattr(spec, "head_"):
-        raise ValueError(
-            f"{spec.head} has not seen the classes: call see_classes(classes) before "
-            "build(), as the estimators do."
-        )
-    return spec.head_.build(width)

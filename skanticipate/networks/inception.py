@@ -14,10 +14,10 @@ from skanticipate._typing import Shape, Weights
 from skanticipate.data.numbers import SIZE, Interval
 from skanticipate.data.parameters import check_parameters
 from skanticipate.data.rows import RowView
-from skanticipate.networks.bare import skip_init
+from skanticipate.networks.bare import classifier, skip_init
 from skanticipate.networks.base import Dropout, NetworkSpec, Output, initialize
 from skanticipate.networks.feature_map import convolve, position_mask
-from skanticipate.networks.heads import VerbNounHead, classifier
+from skanticipate.networks.heads import VerbNounHead
 from skanticipate.networks.inputs import fill_padding, mean_over_steps, real_steps
 from skanticipate.networks.pretrained import WEIGHTS_CONSTRAINT
 

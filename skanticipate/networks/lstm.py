@@ -12,10 +12,10 @@ from torch import nn
 from skanticipate._typing import Shape, Weights
 from skanticipate.data.numbers import DEPTH, SIZE, Interval
 from skanticipate.data.parameters import check_parameters
-from skanticipate.networks.bare import skip_init
+from skanticipate.networks.bare import classifier, skip_init
 from skanticipate.networks.base import Dropout, Output, initialize
 from skanticipate.networks.delays import DELAY_CONSTRAINTS, RandomDelay
-from skanticipate.networks.heads import VerbNounHead, classifier
+from skanticipate.networks.heads import VerbNounHead
 from skanticipate.networks.inputs import clip_input, hold_last, real_first
 from skanticipate.networks.pretrained import WEIGHTS_CONSTRAINT
 from skanticipate.networks.recurrent_steps import RecurrentStepper

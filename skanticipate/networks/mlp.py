@@ -14,9 +14,9 @@ from skanticipate._typing import Shape, Weights
 from skanticipate.data.numbers import SIZE, Interval
 from skanticipate.data.parameters import check_parameters
 from skanticipate.networks import perceptron
-from skanticipate.networks.bare import skip_init
+from skanticipate.networks.bare import classifier, skip_init
 from skanticipate.networks.base import Dropout, NetworkSpec, Output, initialize
-from skanticipate.networks.heads import VerbNounHead, classifier
+from skanticipate.networks.heads import VerbNounHead
 from skanticipate.networks.inputs import clip_input
 from skanticipate.networks.pretrained import WEIGHTS_CONSTRAINT
 
@@ -107,8 +107,9 @@ class Perceptron(nn.Module):
         super().__init__()
         self.input = reader
         sizes = spec.hidden_size
-        sizes = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
-        if not sizes or not all(map(SIZE.is_satisfied_by, sizes)):
+        is_one = isinstance(sizes, Integral)  # which was checked
+        sizes = (sizes,) if is_one else tuple(sizes)
+        if not (is_one or (sizes and all(map(SIZE.is_satisfied_by, sizes)))):
             raise ValueError(
                 f"hidden_size must hold positive integers up to {SIZE.right}, got "
                 f"{sizes}."
@@ -122,6 +123,10 @@ class Perceptron(nn.Module):
 
     def hidden_units(self, x):
         """(..., width) -> (..., H)."""
+        if not self.training:  # nothing is dropped
+            for layer in self.layers:
+                x = layer(x).relu()
+            return x
         hidden = self.input_dropout(x)
         for layer in self.layers:
             hidden = self.dropout(layer(hidden).relu())

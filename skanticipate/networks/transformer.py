@@ -13,11 +13,11 @@ from skanticipate._typing import Shape, Weights
 from skanticipate.data.numbers import DEPTH, SIZE, Interval
 from skanticipate.data.parameters import check_parameters
 from skanticipate.networks.attention import SMALL, Block, check_heads, start_small
-from skanticipate.networks.bare import skip_init
+from skanticipate.networks.bare import classifier, skip_init
 from skanticipate.networks.base import Dropout, Output, initialize
 from skanticipate.networks.causal_steps import CausalStepper
 from skanticipate.networks.delays import DELAY_CONSTRAINTS, RandomDelay
-from skanticipate.networks.heads import VerbNounHead, classifier
+from skanticipate.networks.heads import VerbNounHead
 from skanticipate.networks.inputs import clip_input, hold_last, real_first
 from skanticipate.networks.pretrained import WEIGHTS_CONSTRAINT
 from skanticipate.networks.stages import STAGE_CONSTRAINTS, StagedSpec, check_steps

@@ -13,6 +13,7 @@ from skanticipate.estimator.prediction import PredictionMixin
 from skanticipate.losses import teacher_pooled
 from skanticipate.signals.asking import asked, seen_by_last_step, split_transforms
 from skanticipate.terms.objective import taken
+from skanticipate.training.batches import ClipReader
 from skanticipate.training.scoring import prediction_batch
 
 _MAPS_IN_MEMORY = 1 << 28  # bytes
@@ -67,7 +68,7 @@ class StoredMaps:
         self.index = np.full(n_samples, -1)
         self.index[samples] = np.arange(len(samples))
         self.has = torch.as_tensor(self.index >= 0)
-        reader = compute.reader(maps)
+        reader = ClipReader(maps, compute)
         self._read, self.placed = reader.read, reader.placed
 
     @property
@@ -163,7 +164,7 @@ def has_map(teacher):
 @torch.inference_mode()
 def first_map(network, clips, compute):
     """Map (1, N, d) that a network gives of the first of its clips, or None."""
-    take = compute.reader(clips[:1])
+    take = ClipReader(clips[:1], compute)
     return network.eval()(take(torch.zeros(1, dtype=torch.int64))).features
 
 
@@ -289,7 +290,7 @@ def _module_maps(taught, n_samples, compute):
     # Transformers may refuse NaN, so they see existing futures only.
     seen = seen_by_last_step(transforms, taught.clips)
     futures = seen[taught.index(n_samples)]
-    return ModuleMaps(compute.place(network), compute.reader(futures), width)
+    return ModuleMaps(compute.place(network), ClipReader(futures, compute), width)
 
 
 def map_batches(teacher, clips):

@@ -19,32 +19,28 @@ class Objective:
         Their names are those of the columns of `history_`.
     row_weights : tensor of shape (n,), default=None
         Weight of each sample, for a loss that the network has of its own; None means 1.
+
+    Attributes
+    ----------
+    modules : dict of str to torch.nn.Module
+        What is trained beside the network.
+    take_futures, take_maps : callable or None
+        Sample indices (B,) -> futures (B, ...), and what reads the maps of a teacher,
+        where a term asks for them.
     """
 
     def __init__(self, terms, row_weights=None):
         self.terms = terms
         self.row_weights = row_weights
         self.weights = {term.name: term.weight for term in terms}  # of a stack (K,)
-
-    @property
-    def modules(self):
-        """What is trained beside the network.   -> dict of str to torch.nn.Module."""
-        return {name: m for term in self.terms for name, m in term.modules.items()}
+        self.modules = {k: m for term in terms for k, m in term.modules.items()}
+        self.take_futures = _first(term.take_futures for term in terms)
+        self.take_maps = _first(term.take_maps for term in terms)
 
     @property
     def is_closed(self):
         """Whether all terms give their gradients themselves."""
         return all(term.is_closed for term in self.terms)
-
-    @property
-    def take_futures(self):
-        """Sample indices (B,) -> futures (B, ...), where a term asks for them."""
-        return next((t.take_futures for t in self.terms if t.take_futures), None)
-
-    @property
-    def take_maps(self):
-        """What reads the maps of a teacher, where a term asks for them."""
-        return next((t.take_maps for t in self.terms if t.take_maps), None)
 
     @property
     def kind(self):
@@ -163,6 +159,11 @@ class Objective:
                     for g, other in zip(gradients, own, strict=True)
                 ]
         return terms, gradients
+
+
+def _first(found):
+    """The first of what terms ask for, or None."""
+    return next(filter(None, found), None)
 
 
 def detached(terms):

@@ -7,7 +7,7 @@ weights and its history. Both are named by a key of all that the training depend
 import hashlib
 import json
 import time
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from skanticipate.data.locks import locked
@@ -21,27 +21,6 @@ _PAUSE = 40
 
 class UnusableCheckpoint(ValueError):
     """A file of a checkpoint that is damaged, or holds another run's state."""
-
-
-class NoCheckpoint:
-    """What a training has that keeps nothing."""
-
-    kind = None  # what those share that can keep their states together
-
-    def held(self):
-        """Context in which nobody else runs the same training."""
-        return nullcontext()
-
-    def resume(self, state):
-        """Load what is kept.   -> whether that is the end."""
-        return False
-
-    def noted(self, records, training):
-        """Pass records on, and keep the state now and then."""
-        return records
-
-    def finish(self, state):
-        """Keep the end of the training."""
 
 
 class StateFile:

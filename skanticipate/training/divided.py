@@ -12,7 +12,6 @@ import torch
 
 from skanticipate.terms.objective import Objective
 from skanticipate.training.batches import Batch
-from skanticipate.training.checkpoint import NoCheckpoint
 from skanticipate.training.step import GradientStep
 from skanticipate.training.sums import Diverged
 
@@ -237,9 +236,7 @@ class _WholeObjective(Objective):
 
 
 def _checkpoint(checkpoint, ranks):
-    if isinstance(checkpoint, NoCheckpoint):
-        return checkpoint
-    return _OneCheckpoint(checkpoint, ranks)
+    return checkpoint and _OneCheckpoint(checkpoint, ranks)
 
 
 class _OneCheckpoint:

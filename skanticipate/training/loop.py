@@ -13,7 +13,7 @@ from numbers import Real
 import torch
 
 from skanticipate.networks.base import lend_generator
-from skanticipate.training.checkpoint import Checkpoint, NoCheckpoint
+from skanticipate.training.checkpoint import Checkpoint
 from skanticipate.training.divided import divided
 from skanticipate.training.ranks import current_ranks
 from skanticipate.training.sums import Diverged, EpochSums, diverged
@@ -55,10 +55,9 @@ class TrainingState:
     keeps_best: bool = False
     astray: str | None = None
 
-    @property
-    def network(self):
-        """The module that will predict."""
-        return self.modules["network"]
+    def __post_init__(self):
+        """Name the module that will predict."""
+        self.network = self.modules["network"]
 
     @property
     def epoch(self):
@@ -233,7 +232,7 @@ class Training:
     randomness : callable
         Gives the context in which a network finds the random stream of its dropout,
         where that is not the generator "dropout".
-    checkpoint : Checkpoint or NoCheckpoint
+    checkpoint : Checkpoint or None
         Where the state is kept, for the same training to go on from it.
     told : callable
         Called with the record of each epoch, as soon as it is there.
@@ -245,7 +244,7 @@ class Training:
     max_epochs: int
     score: Callable | None = None
     randomness: Callable = nullcontext
-    checkpoint: Checkpoint | NoCheckpoint = NoCheckpoint()
+    checkpoint: Checkpoint | None = None
     told: Callable = nobody_listens
 
 
@@ -273,7 +272,9 @@ def run(training, watch=iter):
     ranks = current_ranks()
     whole = nullcontext(training) if ranks is None else divided(training, ranks)
     with whole as training:
-        with training.checkpoint.held():  # before the global stream: others may wait
+        checkpoint = training.checkpoint
+        alone = nullcontext() if checkpoint is None else checkpoint.held()
+        with alone:  # before the global stream: others may wait
             _run_from(training, watch)
     return training.state.history
 
@@ -285,12 +286,16 @@ def _run_from(training, watch):
         lend_generator(state.network, state.generators["dropout"]),
         training.randomness(),
     ):
-        if checkpoint.resume(state):
-            return
-        for _ in watch(checkpoint.noted(training_epochs(training), training)):
+        records = training_epochs(training)
+        if checkpoint is not None:
+            if checkpoint.resume(state):
+                return
+            records = checkpoint.noted(records, training)
+        for _ in watch(records):
             pass
     end(state)
-    if state.finished(training.max_epochs):  # and not stopped from outside
+    ended = state.finished(training.max_epochs)  # and was not stopped from outside
+    if checkpoint is not None and ended:
         checkpoint.finish(state)
 
 
@@ -335,10 +340,11 @@ def training_epochs(training):
         if hasattr(state.network, "begin_epoch"):
             state.network.begin_epoch(state.epoch, training.max_epochs)
         batches = training.draw(state.generators["shuffle"])
-        sums = EpochSums(len(batches))
+        n_steps = len(batches)
+        sums = EpochSums(n_steps)
         with step.reading(batches):
             for k, samples in enumerate(batches):
-                done = state.epoch + (k + 0.5) / len(batches)
+                done = state.epoch + (k + 0.5) / n_steps
                 lr = set_lr(state, done, training.max_epochs)
                 sums.put(k, step(samples))
         try:

@@ -8,9 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from sklearn.utils import check_random_state
 
-from skanticipate.data.ahead import ReadAhead, takes_time
-from skanticipate.data.device_array import DeviceArray
 from skanticipate.data.parameters import Function
 from skanticipate.data.validation import chunks
 
@@ -50,10 +49,6 @@ class Compute(NamedTuple):
     def place(self, module):
         """Module on the device, in the precision."""
         return module.to(device=self.device, dtype=self.dtype)
-
-    def reader(self, rows):
-        """Take(indices (B,)) -> clips (B, ...) as the network takes them."""
-        return ClipReader(rows, dtype=self.dtype, device=self.device)
 
 
 def resolve_device(device):
@@ -129,78 +124,6 @@ def _is_wide(rows):
     return kind == "f" and n_bytes > 4
 
 
-class ClipReader:
-    """Take(indices (B,)) -> clips (B, ...) as the network takes them.
-
-    Indices are a tensor on the CPU or an array.
-
-    Parameters
-    ----------
-    rows : RowView of shape (n, ...)
-    dtype, device : torch's
-        Of the network.
-
-    Attributes
-    ----------
-    read : callable
-        Numbers of samples (B,) -> their clips as an array, by NumPy alone; of a tensor
-        on a device a tensor.
-    """
-
-    def __init__(self, rows, *, dtype, device):
-        self.rows = rows
-        self.device = device
-        numpy_dtype = np.float64 if dtype == torch.float64 else np.float32
-        self.read = functools.partial(_read_clips, rows, numpy_dtype)
-        is_tensor = isinstance(rows.base, DeviceArray)
-        if is_tensor:
-            self.read = functools.partial(_read_tensor, rows, dtype, device)
-        self._ahead = None
-        self._stays = device.type == "cpu" and not is_tensor
-
-    def __call__(self, samples):
-        """Read the clips of samples (B,), and bring them to the device."""
-        if isinstance(samples, torch.Tensor):
-            samples = samples.numpy()
-        return self.placed((self._ahead or self.read)(samples))
-
-    def ahead(self, n_rows, batch_size):
-        """Region in which all rows are read in their order, a batch ahead."""
-        if not takes_time([self.rows], batch_size):
-            return nullcontext()
-        self._ahead = ReadAhead(self.read)
-        starts = range(0, n_rows, batch_size)
-        return self._ahead.over(
-            np.arange(start, min(start + batch_size, n_rows)) for start in starts
-        )
-
-    def placed(self, clips):
-        """Clips that were read as a tensor on the device."""
-        if self._stays:
-            return torch.from_numpy(clips)
-        if isinstance(clips, torch.Tensor):  # it was read there
-            return clips
-        clips = torch.from_numpy(clips)
-        if self.device.type == "cuda":  # so that nobody waits for the transfer
-            return clips.pin_memory().to(self.device, non_blocking=True)
-        return clips.to(self.device)
-
-
-def _read_clips(rows, dtype, samples):
-    """Clips of samples (B,) as an array, by NumPy alone: in any thread.
-
-    -> (B, ...)
-    """
-    # Another order in memory would be other bits: kernels go by strides.
-    return np.ascontiguousarray(rows.take(samples), dtype)
-
-
-def _read_tensor(rows, dtype, device, samples):
-    """Clips of samples (B,) of a tensor, which need not leave its device."""
-    index = samples if rows.rows is None else rows.rows[samples]
-    return rows.base.take(index, device=device, dtype=dtype)
-
-
 def torch_threads(n_threads, network=None):
     """Context: so many threads of torch in this thread of Python, then as before.
 
@@ -211,8 +134,11 @@ def torch_threads(n_threads, network=None):
     """
     if _forked or (n_threads is None and _size(network) < _SMALL_NETWORK):
         n_threads = 1
-    region, modes = _Region(n_threads), _own_modes()
-    return _entered(region, *modes) if modes else region
+    modes = _own_modes()
+    if modes:
+        return _entered(_Region(n_threads), *modes)
+    is_there = n_threads is not None and n_threads == _number_around()
+    return nullcontext() if is_there else _Region(n_threads)
 
 
 def _own_modes():
@@ -299,6 +225,25 @@ def _start_in_child():
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_start_in_child)
+
+
+def seeds_of(random_state, purposes):
+    """One integer from `random_state`, and from it one for each purpose.
+
+    Parameters
+    ----------
+    random_state : int, RandomState instance or None
+    purposes : sequence
+        What the seeds are for.
+
+    Returns
+    -------
+    dict of purpose to int
+        Below 2 ** 32.
+    """
+    root = check_random_state(random_state).randint(np.iinfo(np.int32).max)
+    words = np.random.SeedSequence(root).generate_state(len(purposes))
+    return dict(zip(purposes, words.tolist(), strict=True))
 
 
 @contextmanager

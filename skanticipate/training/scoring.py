@@ -19,7 +19,7 @@ class ValidationScore:
 
     Parameters
     ----------
-    take_clips : callable
+    take_clips : ClipReader
         Sample indices (B,), an array, -> clips (B, ...) on the device.
     codes : ndarray of shape (n,)
         Codes of the labels; -1 for a label that is no class, which counts as missed.
@@ -29,36 +29,21 @@ class ValidationScore:
         The figure by which the best epoch is chosen; a callable says it of the network.
     adjust : callable, default=None
         Scores (B, C) -> those that predictions are made from; None leaves them.
-    batch_size : int, default=512
-        Rows scored at a time.
     weights : ndarray of shape (n,), default=None
         Weight of each clip in the means; None means 1. A callable knows its own.
     """
 
-    def __init__(
-        self,
-        take_clips,
-        codes,
-        *,
-        stage,
-        watched,
-        adjust=None,
-        batch_size=512,
-        weights=None,
-    ):
+    def __init__(self, take_clips, codes, *, stage, watched, adjust=None, weights=None):
         self.take_clips = take_clips
         self.codes = codes
         self.stage = stage
         self.watched = watched
         self.adjust = adjust
-        self.batch_size = batch_size
         self.weights = None if weights is None else torch.as_tensor(weights)
 
     def __call__(self, network):
         """Score the network.   -> {"val_...": float, "score": float}."""
-        found = predict_batches(
-            network, self.take_clips, len(self.codes), self.batch_size, self._judge
-        )  # (n, 3)
+        found = predict_batches(network, self.take_clips, self._judge)  # (n, 3)
         known = torch.as_tensor(self.codes >= 0)
         log_proba, first, among_five = found.unbind(1)
         figures = {
@@ -105,11 +90,14 @@ class ValidationScore:
         return torch.cat([log_proba, hits], 1)
 
 
-def predict_batches(network, take_clips, n_samples, batch_size, part):
-    """`part(output, samples)` of all, a batch at a time, on the CPU; None if it is.
+def predict_batches(network, take_clips, part):
+    """`part(output, samples)` of all clips, a batch at a time; None if it is.
 
-    Samples are an array (B,); a part is a tensor that nobody else holds.   -> (n, ...)
+    Samples are an array (B,); a part is a tensor that nobody else holds.
+
+    -> (n, ...) on the CPU
     """
+    n_samples, batch_size = take_clips.rows.shape[0], prediction_batch(take_clips.rows)
     found = None
     with torch.inference_mode(), _read_ahead(take_clips, n_samples, batch_size):
         for start in range(0, n_samples, batch_size):
@@ -126,8 +114,6 @@ def predict_batches(network, take_clips, n_samples, batch_size, part):
 
 def check_no_nan(scores, samples):
     """Refuse scores (b, ...) of some rows of X that are no numbers."""
-    if not math.isnan(scores.sum().item()):  # as nearly always, and quick to tell
-        return
     broken = scores.isnan().flatten(1).any(1)
     if broken.any():
         raise ValueError(
@@ -138,10 +124,9 @@ def check_no_nan(scores, samples):
 
 
 def _read_ahead(take_clips, n_samples, batch_size):
-    ahead = getattr(take_clips, "ahead", None)
-    if ahead is None or n_samples <= batch_size:  # nothing comes after a single batch
+    if n_samples <= batch_size:  # nothing comes after a single batch
         return nullcontext()
-    return ahead(n_samples, batch_size)
+    return take_clips.ahead(n_samples, batch_size)
 
 
 def prediction_batch(rows):

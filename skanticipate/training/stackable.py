@@ -42,7 +42,7 @@ def kind_of(training):
         reader.compute,
         reader.rows.shape[1:],
         objective,
-        training.checkpoint.kind,
+        training.checkpoint and training.checkpoint.kind,
     )
 
 

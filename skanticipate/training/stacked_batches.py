@@ -6,8 +6,8 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from skanticipate.data.ahead import ReadAhead, takes_time
 from skanticipate.data.rows import RowView
+from skanticipate.training.batches import ClipReader, ReadAhead, takes_time
 
 
 class StackedReader:
@@ -28,7 +28,7 @@ class StackedReader:
         self.parts = []  # (first model, last model, reader of their rows)
         for first, last in runs_of([id(view.base) for view in views]):
             rows = RowView(views[first].base, _rows_of(views[first:last]))
-            self.parts.append((first, last, readers[0].compute.reader(rows)))
+            self.parts.append((first, last, ClipReader(rows, readers[0].compute)))
         self.sources = [(id(v.base), _bytes(v.rows)) for v in views]
         self._arrays = ReadAhead(_read_all)
 

@@ -194,8 +194,7 @@ def test_memory_that_runs_out_says_sizes_and_what_to_lower(
 
 def test_memory_of_a_student_names_what_it_has(monkeypatch):
     model = DistilledAnticipator(MLP(5), random_state=0, cross_fit=2, max_epochs=2)
-    monkeypatch.setattr(type(model), "_initial_state", without_memory)
-    monkeypatch.setattr(model, "_initial_network", without_memory)
+    monkeypatch.setattr(model, "_prepare", without_memory)
     with pytest.raises(MemoryError, match="cross_fit=2, .*name a folder as teacher_ca"):
         model.fit(X, SOME, X)
 

@@ -19,7 +19,7 @@ from skanticipate import (
     SmoothedAnticipator,
     fit_many,
 )
-from skanticipate.data import ahead
+from skanticipate.training import batches, scoring
 
 N, T, D = 240, 3, 8
 RNG = np.random.default_rng(0)
@@ -71,7 +71,7 @@ SOURCES = {
 @pytest.fixture
 def threads(monkeypatch):
     """Names of the threads in which rows are taken; small batches go ahead too."""
-    monkeypatch.setattr(ahead, "_SMALL", 1)
+    monkeypatch.setattr(batches, "_SMALL", 1)
     seen, take = [], RowView.take
 
     def noted(view, indices):
@@ -167,7 +167,7 @@ def test_a_stack_in_which_a_model_has_steps_without_a_signal(threads, tmp_path):
 
 
 def test_small_batches_are_read_where_they_are_used(threads, tmp_path, monkeypatch):
-    monkeypatch.setattr(ahead, "_SMALL", 1 << 18)
+    monkeypatch.setattr(batches, "_SMALL", 1 << 18)
     clone(MODEL).fit(mapped(CLIPS, tmp_path), Y)
     assert elsewhere(threads) == 0
 
@@ -175,9 +175,7 @@ def test_small_batches_are_read_where_they_are_used(threads, tmp_path, monkeypat
 def test_predictions_and_scores_of_held_out_rows_read_ahead_too(
     threads, tmp_path, monkeypatch
 ):
-    for module in ("base", "prediction"):
-        name = f"skanticipate.estimator.{module}.prediction_batch"
-        monkeypatch.setattr(name, lambda rows: 16)
+    monkeypatch.setattr(scoring, "prediction_batch", lambda rows: 16)
     model = clone(MODEL).set_params(early_stopping=True)
     expected = clone(model).fit(CLIPS, Y).predict_proba(CLIPS)
     assert elsewhere(threads) == 0
@@ -246,7 +244,7 @@ def test_a_file_that_is_cut_short_while_it_is_read(
     said = []
     for small in (1, 1 << 40):  # in the thread, and here
         np.save(path, clips)
-        monkeypatch.setattr(ahead, "_SMALL", small)
+        monkeypatch.setattr(batches, "_SMALL", small)
         said.append(
             told(
                 clone(MODEL),
@@ -264,7 +262,7 @@ def test_a_file_that_is_cut_short_while_it_is_read(
 def test_a_dataset_that_fails_while_it_is_read(threads, tmp_path, monkeypatch):
     said = []
     for small in (1, 1 << 40):
-        monkeypatch.setattr(ahead, "_SMALL", small)
+        monkeypatch.setattr(batches, "_SMALL", small)
         folder = tmp_path / str(small)
         folder.mkdir()
         view = hdf5(CLIPS, folder)

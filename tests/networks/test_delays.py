@@ -36,7 +36,7 @@ from skanticipate import (
     load,
 )
 from skanticipate.estimator.checking import _PURPOSES
-from skanticipate.training.seeds import seeds_of
+from skanticipate.training.runtime import seeds_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:feature_weight is positive, but the")
 

@@ -3,10 +3,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
 from toy_training import CPU
 
 from skanticipate import NetworkSpec, RowView
-from skanticipate.training.batches import BatchReader, mixed, shuffled
+from skanticipate.training.batches import BatchReader, ClipReader, mixed, shuffled
+from skanticipate.training.runtime import Compute
 
 
 def generator(seed=0):
@@ -85,14 +87,49 @@ def test_a_batch_brings_the_clips_of_its_samples():
     assert torch.equal(batch.samples, samples)
     assert torch.equal(batch.clips, past[[4, 0]])
     assert batch.futures is None
-    futures = CPU.reader(RowView(future.numpy()))
+    futures = ClipReader(RowView(future.numpy()), CPU)
     read = BatchReader(NetworkSpec(), rows, CPU, futures, generator=None)
     assert torch.equal(read(samples).futures, future[[4, 0]])
 
 
 def test_past_and_future_are_cropped_alike():
     rows = RowView(np.zeros((4, 1), np.float32))
-    read = BatchReader(Cropping(), rows, CPU, CPU.reader(rows), generator=generator())
+    take = ClipReader(rows, CPU)
+    read = BatchReader(Cropping(), rows, CPU, take, generator=generator())
     one, other = read(torch.arange(4)), read(torch.arange(4))
     assert torch.equal(one.clips, one.futures)
     assert not torch.equal(one.clips, other.clips)
+
+
+@pytest.mark.parametrize(
+    "stored", ["float16", "float32", "float64", ">f4", "int64", "?"]
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_reader_gives_clips_in_the_precision_of_the_network(stored, dtype):
+    X = np.arange(12).reshape(4, 3).astype(stored)
+    take = ClipReader(RowView(X), Compute(CPU.device, dtype))
+    clips = take(torch.tensor([3, 0]))
+    assert clips.dtype == dtype
+    assert_array_equal(clips.numpy(), X[[3, 0]].astype(float))
+
+
+def test_clips_share_no_memory_with_the_array():
+    X = np.ones((4, 3), dtype=np.float32)
+    clips = ClipReader(RowView(X), Compute(CPU.device, torch.float32))(torch.arange(4))
+    clips += 1
+    assert (X == 1).all()
+
+
+def test_clips_lie_in_the_order_of_their_axes_without_another_copy(monkeypatch):
+    X = np.arange(24.0).reshape(4, 3, 2)
+    for stored in (X, np.asfortranarray(X), X[:, ::-1], X.astype(np.float16)):
+        clips = ClipReader(RowView(stored), Compute(CPU.device, torch.float64))(
+            torch.tensor([3, 0])
+        )
+        assert clips.is_contiguous()
+        assert_array_equal(clips, stored[[3, 0]])
+    rows = RowView(X)
+    taken = rows.take(np.array([1]))
+    monkeypatch.setattr(rows, "take", lambda _: taken)
+    clips = ClipReader(rows, Compute(CPU.device, torch.float64))(torch.tensor([1]))
+    assert np.shares_memory(clips.numpy(), taken)

@@ -320,7 +320,7 @@ class Phased(nn.Module):
 
 def phased_training():
     state, step = new_training()
-    state.modules["network"] = step.network = Phased(state.network)
+    state.network = state.modules["network"] = step.network = Phased(state.network)
     return state, step
 
 

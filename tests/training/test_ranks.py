@@ -34,9 +34,9 @@ from skanticipate import (
     data_parallel,
     fit_many,
 )
-from skanticipate.data import ahead
 from skanticipate.datasets import make_kitchen
 from skanticipate.networks.base import Dropout
+from skanticipate.training import batches
 from skanticipate.training.ranks import current_ranks
 
 accelerate = pytest.importorskip("accelerate")
@@ -250,7 +250,7 @@ def test_ranks_read_their_rows_and_draw_their_dropout_only():
 @pytest.mark.parametrize("batch_size", [1, 20])  # of 1 the second rank has nothing
 def test_ranks_read_files_ahead(batch_size, tmp_path, monkeypatch):
     np.save(tmp_path / "clips.npy", X)
-    monkeypatch.setattr(ahead, "_SMALL", 1)
+    monkeypatch.setattr(batches, "_SMALL", 1)
     threads, take = set(), RowView.take
 
     def noted(view, indices):

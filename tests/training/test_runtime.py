@@ -8,11 +8,11 @@ from numpy.testing import assert_array_equal
 from skanticipate import MLP, RowView, SmoothedAnticipator
 from skanticipate.training import runtime
 from skanticipate.training.runtime import (
-    ClipReader,
     callers_threads,
     resolve_device,
     resolve_dtype,
     seeded_global_stream,
+    seeds_of,
     torch_threads,
 )
 
@@ -164,40 +164,6 @@ def test_device_follows_the_name_or_the_machine():
     assert resolve_device("auto").type == expected
 
 
-@pytest.mark.parametrize(
-    "stored", ["float16", "float32", "float64", ">f4", "int64", "?"]
-)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_reader_gives_clips_in_the_precision_of_the_network(stored, dtype):
-    X = np.arange(12).reshape(4, 3).astype(stored)
-    take = ClipReader(RowView(X), dtype=dtype, device=CPU)
-    clips = take(torch.tensor([3, 0]))
-    assert clips.dtype == dtype
-    assert_array_equal(clips.numpy(), X[[3, 0]].astype(float))
-
-
-def test_clips_share_no_memory_with_the_array():
-    X = np.ones((4, 3), dtype=np.float32)
-    clips = ClipReader(RowView(X), dtype=torch.float32, device=CPU)(torch.arange(4))
-    clips += 1
-    assert (X == 1).all()
-
-
-def test_clips_lie_in_the_order_of_their_axes_without_another_copy(monkeypatch):
-    X = np.arange(24.0).reshape(4, 3, 2)
-    for stored in (X, np.asfortranarray(X), X[:, ::-1], X.astype(np.float16)):
-        clips = ClipReader(RowView(stored), dtype=torch.float64, device=CPU)(
-            torch.tensor([3, 0])
-        )
-        assert clips.is_contiguous()
-        assert_array_equal(clips, stored[[3, 0]])
-    rows = RowView(X)
-    taken = rows.take(np.array([1]))
-    monkeypatch.setattr(rows, "take", lambda _: taken)
-    clips = ClipReader(rows, dtype=torch.float64, device=CPU)(torch.tensor([1]))
-    assert np.shares_memory(clips.numpy(), taken)
-
-
 def test_small_network_of_ours_counts_as_small():
     module = MLP(8).build((4,), 3, generator=torch.Generator())
     with torch_threads(None, module):
@@ -277,3 +243,26 @@ def test_a_region_that_cannot_be_entered_leaves_no_trace():
     with torch_threads(3):
         assert torch.get_num_threads() == 3
     assert torch.get_num_threads() == before
+
+
+def test_seeds_are_words_of_a_sequence_that_random_state_begins():
+    root = np.random.RandomState(7).randint(np.iinfo(np.int32).max)
+    words = np.random.SeedSequence(root).generate_state(3).tolist()
+    expected = {"init": words[0], "crop": words[1], 5: words[2]}
+    assert seeds_of(7, ["init", "crop", 5]) == expected
+    assert seeds_of(np.random.RandomState(7), ["init", "crop", 5]) == expected
+
+
+def test_further_purposes_leave_the_seeds_of_the_first():
+    few, many = seeds_of(0, "ab"), seeds_of(0, "abcdefgh")
+    assert {name: many[name] for name in "ab"} == few
+    assert len(set(many.values())) == 8
+
+
+def test_a_random_state_instance_goes_on_and_none_is_drawn():
+    stream = np.random.RandomState(0)
+    assert seeds_of(stream, "a") != seeds_of(stream, "a")
+    np.random.seed(3)
+    one = seeds_of(None, "a")
+    np.random.seed(3)
+    assert seeds_of(None, "a") == one != seeds_of(None, "a")

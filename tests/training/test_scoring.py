@@ -4,10 +4,20 @@ import torch
 from numpy.testing import assert_allclose
 from torch import nn
 from torch.nn import functional
-from toy_training import C, N, new_training, validation
+from toy_training import CPU, C, N, data, new_training, validation
 
+from skanticipate import RowView
 from skanticipate.networks import Output
+from skanticipate.training import scoring
+from skanticipate.training.batches import ClipReader
+from skanticipate.training.runtime import Compute
 from skanticipate.training.scoring import ValidationScore, predict_batches
+
+
+def reader_of(scores):
+    """Reader of clips that hold scores (n, S, C)."""
+    compute = Compute(torch.device("cpu"), scores.dtype)
+    return ClipReader(RowView(scores.numpy()), compute)
 
 
 class Fixed(nn.Module):
@@ -27,7 +37,7 @@ def test_figures_are_those_of_one_stage_by_hand():
     codes = np.array([0, 4, 2, -1])  # hit, hit among five, missed, no class
     scores[2, 1, :6] = [-1, -2, -9, -1, -1, -1]
     figures = ValidationScore(
-        lambda samples: torch.from_numpy(scores)[samples],
+        reader_of(torch.from_numpy(scores)),
         codes,
         stage=1,
         watched="top_5_accuracy",
@@ -44,18 +54,17 @@ def test_figures_are_those_of_one_stage_by_hand():
 @pytest.mark.parametrize("batch_size", [1, 7, 512])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("n_classes", [3, 9])
-def test_figures_do_not_depend_on_the_batches(batch_size, dtype, n_classes):
+def test_figures_do_not_depend_on_the_batches(
+    batch_size, dtype, n_classes, monkeypatch
+):
+    monkeypatch.setattr(scoring, "prediction_batch", lambda rows: batch_size)
     n = 61
     rng = np.random.default_rng(0)
     scores = torch.from_numpy(rng.normal(size=(n, 1, n_classes)).round(1)).to(dtype)
     codes = rng.integers(-1, n_classes, n)
-    figures = ValidationScore(
-        scores.__getitem__,
-        codes,
-        stage=0,
-        watched="loss",
-        batch_size=batch_size,
-    )(Fixed())
+    figures = ValidationScore(reader_of(scores), codes, stage=0, watched="loss")(
+        Fixed()
+    )
     logits, known = scores[:, 0], codes >= 0
     loss = functional.cross_entropy(logits[known], torch.from_numpy(codes[known]))
     assert figures["val_loss"] == float(loss)
@@ -86,7 +95,7 @@ def test_a_clip_of_weight_k_counts_as_k_clips():
 def test_scores_that_are_no_numbers_cannot_be_ranked():
     scores = torch.full((4, 1, 3), torch.nan)
     score = ValidationScore(
-        scores.__getitem__, np.zeros(4, int), stage=0, watched="loss"
+        reader_of(scores), np.zeros(4, int), stage=0, watched="loss"
     )
     with pytest.raises(ValueError, match="validation rows are NaN. Usual causes"):
         score(Fixed())
@@ -100,17 +109,12 @@ def test_lower_loss_is_a_higher_score():
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 100])
-def test_logits_do_not_depend_on_the_batches(batch_size):
-    state, step = new_training()
-    network = state.network.eval()
-
-    def take(samples):
-        return step.take_batch(torch.as_tensor(samples)).clips
-
+def test_logits_do_not_depend_on_the_batches(batch_size, monkeypatch):
+    monkeypatch.setattr(scoring, "prediction_batch", lambda rows: batch_size)
+    state, _ = new_training()
+    network, take = state.network.eval(), ClipReader(RowView(data()[0]), CPU)
     whole = network(take(torch.arange(N))).logits
-    parts = predict_batches(
-        network, take, N, batch_size, lambda output, _: output.logits
-    )
+    parts = predict_batches(network, take, lambda output, _: output.logits)
     assert parts.shape == (N, 2, C)
     assert_allclose(parts, whole.detach(), rtol=1e-4, atol=1e-6)
     assert not parts.requires_grad

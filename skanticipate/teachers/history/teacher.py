@@ -32,10 +32,9 @@ from skanticipate.teachers.history.ngrams import BackOffNGrams, latest_first
 from skanticipate.teachers.history.templates import ActionTemplates
 from skanticipate.teachers.labels import TeacherMixin, check_labelled
 from skanticipate.teachers.recognition import RecognitionTeacher
-from skanticipate.training.runtime import all_or_nothing
+from skanticipate.training.runtime import all_or_nothing, seeds_of
 from skanticipate.training.schedules import CosineSchedule
 from skanticipate.training.scoring import prediction_batch
-from skanticipate.training.seeds import seeds_of
 
 _STEPS_IN_EPOCH = 64  # few rows come in small batches, or ten epochs were few steps
 _BATCH_SIZES = 16, 256

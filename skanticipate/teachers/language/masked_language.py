@@ -24,9 +24,8 @@ from skanticipate.teachers.language.heads import text_training
 from skanticipate.terms.objective import Objective, Term
 from skanticipate.training.batches import Batch, shuffled
 from skanticipate.training.loop import run
-from skanticipate.training.runtime import resolve_device, torch_threads
+from skanticipate.training.runtime import resolve_device, seeds_of, torch_threads
 from skanticipate.training.schedules import Schedule
-from skanticipate.training.seeds import seeds_of
 
 
 @validate_params(

@@ -35,9 +35,13 @@ from skanticipate.teachers.language.heads import (
     read_texts,
     train_heads,
 )
-from skanticipate.training.runtime import all_or_nothing, resolve_device, torch_threads
+from skanticipate.training.runtime import (
+    all_or_nothing,
+    resolve_device,
+    seeds_of,
+    torch_threads,
+)
 from skanticipate.training.schedules import Schedule
-from skanticipate.training.seeds import seeds_of
 
 
 class LanguageTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator):
@@ -135,8 +139,7 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator)
     See Also
     --------
     HistoryText : The same texts for the text classifiers of scikit-learn.
-    skanticipate.teachers.pretrain_language_model : Let a model read the texts of a
-        domain first.
+    skanticipate.teachers.pretrain_language_model : Let a model read texts first.
 
     Notes
     -----
@@ -271,16 +274,14 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator)
         which, texts = number_names(self._texts(past_actions, reset=True))
         samples = self._check_fit(past_actions, which, y, groups, sample_weight)
         validation = None
-        parts = label_parts(
-            self.classes_, self.actions, self.verb_weight, self.noun_weight
-        )
+        weights = self.verb_weight, self.noun_weight
+        parts = label_parts(self.classes_, self.actions, *weights)
         seeds = seeds_of(self.random_state, ("split", "init", "shuffle", "dropout"))
         if self.early_stopping:
             if groups is None:
                 warn_ungrouped("early_stopping holds rows out")
-            samples, validation = hold_out(
-                samples, self.validation_fraction, seeds["split"]
-            )
+            held_out = self.validation_fraction, seeds["split"]
+            samples, validation = hold_out(samples, *held_out)
         samples = weigh_classes(samples, self.class_weight, self.classes_)
         reader = self._reader()
         self.model_files_ = model_files(self.model, weights=self.freeze)

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from skanticipate.data.ahead import ReadAhead
+from skanticipate.training.batches import ReadAhead
 
 
 def test_calls_come_in_order_and_never_more_than_one_ahead():
