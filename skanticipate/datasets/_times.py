@@ -204,3 +204,17 @@ def _own_seconds(segments):
         )
     _hint_unit(segments, stop)
     return start, stop
+
+
+def _hint_unit(segments, stop):
+    """Warn of seconds that, next to their frames, look like another unit of time."""
+    frames = np.asarray(segments["stop_frame"]) if "stop_frame" in segments else None
+    if frames is None or frames.dtype.kind not in "iuf" or stop.max() <= 0:
+        return
+    rate = frames.max() / stop.max()
+    if 0 < rate < _SLOWEST or rate > _FASTEST:
+        warn(
+            f"segments stop at frame {frames.max()} and after {stop.max():g} seconds, "
+            f"which would be {rate:.3g} frames per second: check that "
+            f"{' and '.join(TIME_COLUMNS)} are seconds, and no milliseconds or minutes."
+        )
