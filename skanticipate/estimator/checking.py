@@ -33,20 +33,9 @@ from skanticipate.estimator.nested import validate_nested, warn_if_reencoded
 from skanticipate.estimator.watching import check_watched
 from skanticipate.training.seeds import seeds_of
 
-# What seeds are derived for; the order decides on their numbers.
-_PURPOSES = (
-    *("split", "init", "shuffle", "dropout"),
-    *("crop", "teacher", "projection", "text_teacher", "attention"),
-)
-
-
-class Given(NamedTuple):
-    """What teachers are shown, as `fit` was given it."""
-
-    X_future_unlabeled: object
-    past_actions: object
-    y_past: object
-    teacher_proba: object
+# What seeds are derived for, and after these what signals want some for; the order
+# decides on their numbers.
+_PURPOSES = ("split", "init", "shuffle", "dropout", "crop")
 
 
 class Checked(NamedTuple):
@@ -61,43 +50,28 @@ class Checked(NamedTuple):
 class FitChecks:
     """The checking side of `BaseAnticipator`."""
 
-    def _check(
-        self,
-        X_past,
-        y,
-        *,
-        X_future_unlabeled,
-        past_actions,
-        y_past,
-        teacher_proba,
-        groups,
-        sample_weight,
-        X_val,
-        y_val,
-    ):
-        """Check what fit was given, once.   -> Checked."""
-        given = Given(X_future_unlabeled, past_actions, y_past, teacher_proba)
-        aligned = {
-            **given._asdict(),
-            "groups": groups,
-            "sample_weight": sample_weight,
-        }
-        check_futures_are_clips(X_future_unlabeled)
+    def _check(self, given):
+        """Check what fit was given, once.   Given -> Checked."""
+        X_past, y, y_past = given.X_past, given.y, given.y_past
+        X_val, y_val = given.X_val, given.y_val
+        check_futures_are_clips(given.X_future_unlabeled)
         if y_past is not None:
             check_steps_alike(X_past, y_past, "y_past")
         if self.checkpoint is not None:
             check_can_go_on(self)
-        seeds = seeds_of(self.random_state, _PURPOSES)
-        signals = self._signals(given)
+        signals = self._signals()
+        purposes = [purpose for signal in signals for purpose in signal.purposes]
+        seeds = seeds_of(self.random_state, [*_PURPOSES, *purposes])
         rows = self._check_rows(X_past)
         if X_val is not None or y_val is not None:
             X_val, y_val = whole_validation(X_val, y_val, len(rows))
         labels = self._check_labels(y, y_past, y_val)
         if self.early_stopping:
             check_watched(self, len(labels.classes))
+        aligned = given.aligned()
         check_same_length(len(rows), y=labels.codes, **aligned)
         check_rows_alike(X_past=X_past, y=y, **aligned)
-        samples = self._check_samples(rows, labels, signals, groups, sample_weight)
+        samples = self._check_samples(rows, labels, signals, given)
         samples, validation = self._divide(samples, X_val, y_val, seeds["split"])
         counted = samples
         samples = weigh_classes(samples, self.class_weight, self.classes_)
@@ -129,7 +103,7 @@ class FitChecks:
         warn_if_reencoded(self, labels.classes, y_past=y_past, y_val=y_val)
         return labels
 
-    def _check_samples(self, rows, labels, signals, groups, sample_weight):
+    def _check_samples(self, rows, labels, signals, given):
         """Check what came with the clips, once.   -> Samples, those with a signal."""
         continues = self._continues()
         if continues and not np.array_equal(labels.classes, self.classes_):
@@ -144,17 +118,17 @@ class FitChecks:
         checked = {}
         for signal in signals:
             checked |= signal.check(
+                given,
                 rows,
                 self.classes_,
                 marker=self.unlabeled_label_,
-                groups=groups,
                 estimator=self,
             )
         samples = Samples(
             rows,
             labels.codes,
-            check_weights(labels.codes, sample_weight),
-            check_groups(groups),
+            check_weights(labels.codes, given.sample_weight),
+            check_groups(given.groups),
             checked,
         )
         return self._with_signal(samples, signals)
