@@ -27,24 +27,21 @@ class LabelSignal(Signal):
 
     Parameters
     ----------
-    y_past : array-like of shape (n,) or (n, T) or None, default=None
-        As in `fit`.
     prior : prior, default=None
         Unfitted. None: labels alone.
     smoothing : float, default=0.0
         Weight of the prior, in [0, 1].
     """
 
-    y_past: object = None
     _: KW_ONLY
     prior: object = None
     smoothing: float = 0.0
 
-    def check(self, past, classes, *, marker, groups, estimator):
+    def check(self, given, past, classes, *, marker, estimator):
         """Check the labels of what was seen: the last of them, and of each step."""
         spec = estimator.network_spec_
         past_weight = getattr(spec, "past_weight", 0.0)
-        labels = check_y_past(self.y_past, past.shape)
+        labels = check_y_past(given.y_past, past.shape)
         if past_weight > 0 and (labels is None or not _is_by_step(labels, past.shape)):
             raise ValueError(_no_labels_of_steps(spec, labels, past.shape))
         if labels is None:
