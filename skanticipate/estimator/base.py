@@ -176,8 +176,10 @@ class BaseAnticipator(
                     X_val=X_val,
                     y_val=y_val,
                 )
-                asking = [signal.asks(checked.samples) for signal in checked.signals]
-                task.begin(self._labelled, n_teachers=sum(asking))
+                if task.is_followed:
+                    samples, signals = checked.samples, checked.signals
+                    asking = [signal.asks(samples) for signal in signals]
+                    task.begin(self._labelled, n_teachers=sum(asking))
                 with torch_threads(self.n_threads):
                     prepared = self._prepare(checked)
                     self._run(prepared, task)
@@ -236,6 +238,7 @@ class BaseAnticipator(
             score=self._validation_score(validation, compute),
             randomness=self._randomness(blueprint, seeds["dropout"]),
             checkpoint=self._checkpoint(samples, validation, shared),
+            ranks=ranks,
         )
         found = [signal.figures(validation) for signal in signals]
         figures = {k: v for own in found for k, v in own.items()}
@@ -332,26 +335,28 @@ class BaseAnticipator(
     def _run(self, prepared, task):
         """Go through the epochs, and tell who listens."""
         training = prepared.training
-        state = training.state
+        watch = partial(self._told, prepared, task) if task.is_followed else iter
+        with torch_threads(self.n_threads, training.state.network):
+            run(training, watch)
+        if training.checkpoint is not None:
+            task.warn_of_untold(len(training.state.history))
+
+    def _told(self, prepared, task, records):
+        """Pass records on, each of them told."""
+        state = prepared.training.state
 
         def attributes():
             weights = state.network.state_dict()
             return self._attributes(prepared, Blueprint.of(self).load(weights))
 
-        def watch(records):
-            told = task.epochs(
-                records,
-                attributes=attributes,
-                finished=lambda: state.finished(self.max_epochs),
-            )
-            for record in told:
-                self._report(record)
-                yield record
-
-        with torch_threads(self.n_threads, state.network):
-            run(training, watch)
-        if training.checkpoint is not None:
-            task.warn_of_untold(len(state.history))
+        told = task.epochs(
+            records,
+            attributes=attributes,
+            finished=lambda: state.finished(self.max_epochs),
+        )
+        for record in told:
+            self._report(record)
+            yield record
 
     def _finish(self, prepared):
         """Set the fitted attributes."""
