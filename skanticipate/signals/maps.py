@@ -151,7 +151,11 @@ class MapsInMemory:
 
     def __call__(self, batch, rows):
         """Maps (B', N, d), masks (B', N) or None, pooled maps; of rows of a batch."""
-        kept = self.index[taken(batch.samples, rows).to(self.index.device)]
+        return self.of(taken(batch.samples, rows).to(self.index.device))
+
+    def of(self, samples):
+        """The same, of samples (B',), whose numbers are on the device."""
+        kept = self.index[samples]
         parts = (self.maps, self.mask, self.pooled)
         return tuple(None if p is None else p.index_select(0, kept) for p in parts)
 
