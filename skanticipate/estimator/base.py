@@ -36,11 +36,12 @@ from skanticipate.training.batches import BatchReader, ClipReader, shuffled
 from skanticipate.training.checkpoint import Checkpoint
 from skanticipate.training.loop import EarlyStopping, Training, initial_state, run
 from skanticipate.training.optimizers import make_optimizer
-from skanticipate.training.ranks import current_ranks, is_first
 from skanticipate.training.runtime import (
     Compute,
     all_or_nothing,
+    current_ranks,
     global_streams,
+    is_first,
     torch_threads,
 )
 from skanticipate.training.scoring import WATCHED, ValidationScore

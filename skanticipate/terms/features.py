@@ -132,7 +132,7 @@ class FeatureTerm(Term):
 
     def _rows(self, output, batch):
         rows = super()._rows(output, batch)
-        if output is None or output.mask is None:
+        if output.mask is None:
             return rows
         real = output.mask.any(1).cpu()  # a clip may be nothing but padding
         if rows is None:

@@ -242,7 +242,7 @@ class Term:
 
         `weight` is that of the term, of each model. None without any row.
         """
-        rows = self._rows(None, batch)
+        rows = self._with_signal(batch)
         if rows is not None and not len(rows):
             return None
         samples = taken(batch.samples, rows).to(self.compute.device)
@@ -324,6 +324,10 @@ class Term:
 
     def _rows(self, output, batch):
         """Rows of the batch that are taken (B',); None means all of them."""
+        return self._with_signal(batch)
+
+    def _with_signal(self, batch):
+        """Rows of the batch that have the signal, or all of them where none is cut."""
         if self.has is None:
             return None
         has = self.has[batch.samples]

@@ -15,7 +15,7 @@ import torch
 from skanticipate.networks.base import lend_generator
 from skanticipate.training.checkpoint import Checkpoint
 from skanticipate.training.divided import divided
-from skanticipate.training.ranks import Ranks, current_ranks
+from skanticipate.training.runtime import current_ranks
 from skanticipate.training.sums import Diverged, EpochSums, diverged
 
 
@@ -247,7 +247,7 @@ class Training:
     score: Callable | None = None
     randomness: Callable = nullcontext
     checkpoint: Checkpoint | None = None
-    ranks: Ranks | None = field(default_factory=current_ranks)
+    ranks: object = field(default_factory=current_ranks)
     told: Callable = nobody_listens
 
 
