@@ -58,8 +58,13 @@ def check_parameters(estimator):
     ValueError
         The error that the estimator, or the nested one, gives alone.
     """
-    BaseEstimator._validate_params(estimator)
+    check_own(estimator)
     check_nested(estimator)
+
+
+def check_own(estimator):
+    """Refuse wrong parameters of an estimator, whatever stands among them."""
+    BaseEstimator._validate_params(estimator)
 
 
 def check_nested(estimator):

@@ -56,10 +56,19 @@ def check_clips(X, *, name, estimator, reset):
     return rows
 
 
+def check_clips_like(X, fitted, *, fixed, name, estimator):
+    """Check clips that must have the shape `fitted` of fit.   -> RowView."""
+    rows = check_clips(X, name=name, estimator=estimator, reset=False)
+    check_clip_shape(rows, fitted, fixed, name=name)
+    return rows
+
+
 def clip_rows(X, *, name, estimator, reset):
     """Clips as rows, of which only shape, type and column names are checked."""
     rows = _as_rows(X, name, estimator)
-    check_names(X, name=name, estimator=estimator, reset=reset)
+    is_plain = type(X) is np.ndarray and not hasattr(estimator, "feature_names_in_")
+    if reset or not is_plain:  # else there are no names to compare
+        check_names(X, name=name, estimator=estimator, reset=reset)
     known = None if reset else getattr(estimator, "n_features_in_", None)
     if rows.ndim == 2 and rows.shape[1] != known:
         _check_n_features(estimator, X, reset=reset)

@@ -31,10 +31,11 @@ from skanticipate.training.batches import BatchReader, ClipReader, shuffled
 from skanticipate.training.checkpoint import Checkpoint
 from skanticipate.training.loop import EarlyStopping, Training, initial_state, run
 from skanticipate.training.optimizers import make_optimizer
-from skanticipate.training.ranks import current_ranks, is_first
 from skanticipate.training.runtime import (
     Compute,
+    current_ranks,
     global_streams,
+    is_first,
     torch_threads,
 )
 from skanticipate.training.scoring import WATCHED, ValidationScore
@@ -79,8 +80,10 @@ class BaseAnticipator(
         try:
             with told_of(self, given.X_past, given.y, given.sample_weight) as task:
                 checked = self._check(given)
-                asking = [signal.asks(checked.samples) for signal in checked.signals]
-                task.begin(self._labelled, n_teachers=sum(asking))
+                if task.is_followed:
+                    samples, signals = checked.samples, checked.signals
+                    asking = [signal.asks(samples) for signal in signals]
+                    task.begin(self._labelled, n_teachers=sum(asking))
                 with torch_threads(self.n_threads):
                     prepared = self._prepare(checked)
                     self._run(prepared, task)
@@ -138,6 +141,7 @@ class BaseAnticipator(
             score=self._validation_score(validation, compute),
             randomness=self._randomness(blueprint, seeds["dropout"]),
             checkpoint=self._checkpoint(samples, validation, shared),
+            ranks=ranks,
         )
         found = [signal.figures(validation) for signal in signals]
         figures = {k: v for own in found for k, v in own.items()}
@@ -235,26 +239,28 @@ class BaseAnticipator(
     def _run(self, prepared, task):
         """Go through the epochs, and tell who listens."""
         training = prepared.training
-        state = training.state
+        watch = partial(self._told, prepared, task) if task.is_followed else iter
+        with torch_threads(self.n_threads, training.state.network):
+            run(training, watch)
+        if training.checkpoint is not None:
+            task.warn_of_untold(len(training.state.history))
+
+    def _told(self, prepared, task, records):
+        """Pass records on, each of them told."""
+        state = prepared.training.state
 
         def attributes():
             weights = state.network.state_dict()
             return self._attributes(prepared, Blueprint.of(self).load(weights))
 
-        def watch(records):
-            told = task.epochs(
-                records,
-                attributes=attributes,
-                finished=lambda: state.finished(self.max_epochs),
-            )
-            for record in told:
-                self._report(record)
-                yield record
-
-        with torch_threads(self.n_threads, state.network):
-            run(training, watch)
-        if training.checkpoint is not None:
-            task.warn_of_untold(len(state.history))
+        told = task.epochs(
+            records,
+            attributes=attributes,
+            finished=lambda: state.finished(self.max_epochs),
+        )
+        for record in told:
+            self._report(record)
+            yield record
 
     def _finish(self, prepared):
         """Set the fitted attributes."""

@@ -19,8 +19,7 @@ from skanticipate.data.names import check_rows_alike
 from skanticipate.data.samples import Samples
 from skanticipate.data.tensors import answers_in_kind, in_kind, takes_tensors
 from skanticipate.data.validation import (
-    check_clip_shape,
-    check_clips,
+    check_clips_like,
     check_same_length,
 )
 from skanticipate.data.warn import warn
@@ -285,9 +284,9 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
 
     def _check_like_fit(self, X, name):
         """Check clips that must look like those of fit.   -> RowView."""
-        rows = check_clips(X, name=name, estimator=self, reset=False)
         fitted = (*self.input_shape_[:-1], self.feature_dim_)
-        check_clip_shape(rows, fitted, self.network_spec_.fixed_shape, name=name)
+        fixed = self.network_spec_.fixed_shape
+        rows = check_clips_like(X, fitted, fixed=fixed, name=name, estimator=self)
         if getattr(self.network_spec_, "embedding", None) is not None:
             check_codes(rows)
         return rows

@@ -197,6 +197,11 @@ class FitTask:
         Upper bound of the number of epochs.
     X, y, sample_weight : as given to fit
         What scikit-learn's `ScoringMonitor` scores on, the labelled rows of it.
+
+    Attributes
+    ----------
+    is_followed : bool
+        Whether somebody hears of it, or reads lines; else nothing need be told.
     """
 
     def __init__(self, estimator, max_epochs, X, y, sample_weight):
@@ -205,6 +210,7 @@ class FitTask:
         self.context = None  # where nobody could listen
         if has_callbacks(estimator) or hasattr(estimator, "_parent_callback_ctx"):
             self.context = estimator._init_callback_context(max_subtasks=max_epochs)
+        self.is_followed = self.context is not None or estimator.verbose > 0
         self.n_told = 0  # epochs that callbacks have heard of
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         self.told = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}

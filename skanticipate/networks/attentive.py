@@ -10,7 +10,7 @@ from torch import nn
 
 from skanticipate._typing import Shape, Weights
 from skanticipate.data.numbers import DEPTH, SIZE, Interval
-from skanticipate.data.parameters import check_parameters
+from skanticipate.data.parameters import check_own
 from skanticipate.networks.attention import SMALL, Block, check_heads, start_small
 from skanticipate.networks.bare import classifier, skip_init
 from skanticipate.networks.base import Dropout, NetworkSpec, Output, initialize
@@ -148,7 +148,7 @@ class AttentiveProbe(RandomDelay, NetworkSpec):
         self, input_shape: Shape, n_classes: int, *, generator: torch.Generator
     ) -> nn.Module:
         """Build the network; see `NetworkSpec.build`."""
-        check_parameters(self)
+        check_own(self)
         check_heads(self.hidden_size, self.n_heads, "hidden_size")
         if len(input_shape) < 2:
             raise ValueError(

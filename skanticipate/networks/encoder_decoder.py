@@ -10,7 +10,7 @@ from torch import nn
 
 from skanticipate._typing import Shape, Weights
 from skanticipate.data.numbers import SIZE, Interval
-from skanticipate.data.parameters import check_parameters
+from skanticipate.data.parameters import check_own
 from skanticipate.networks.bare import classifier
 from skanticipate.networks.base import Dropout, Output, initialize
 from skanticipate.networks.delays import DELAY_CONSTRAINTS, RandomDelay
@@ -148,7 +148,7 @@ class EncoderDecoderLSTM(RandomDelay, StagedSpec):
         self, input_shape: Shape, n_classes: int, *, generator: torch.Generator
     ) -> nn.Module:
         """Build the network; see `NetworkSpec.build`."""
-        check_parameters(self)
+        check_own(self)
         self.check_stages(input_shape)
         self.check_delay(input_shape[0])
         return initialize(_EncoderDecoder(self, input_shape, n_classes), generator)

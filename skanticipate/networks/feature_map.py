@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from skanticipate._typing import Shape, Weights
 from skanticipate.data.numbers import DEPTH, SIZE, Interval
-from skanticipate.data.parameters import check_parameters
+from skanticipate.data.parameters import check_own
 from skanticipate.networks.bare import classifier, skip_init
 from skanticipate.networks.base import Dropout, NetworkSpec, Output, initialize
 from skanticipate.networks.heads import VerbNounHead
@@ -109,7 +109,7 @@ class FeatureMapNet(NetworkSpec):
         self, input_shape: Shape, n_classes: int, *, generator: torch.Generator
     ) -> nn.Module:
         """Build the network; see `NetworkSpec.build`."""
-        check_parameters(self)
+        check_own(self)
         if not 2 <= len(input_shape) <= 4:
             got = ", ".join(map(str, ("n", *input_shape)))
             raise ValueError(

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from skanticipate._typing import Shape, Weights
-from skanticipate.data.parameters import check_parameters
+from skanticipate.data.parameters import check_own
 from skanticipate.networks.base import Output, initialize
 from skanticipate.networks.delays import DELAY_CONSTRAINTS, RandomDelay
 from skanticipate.networks.heads import VerbNounHead
@@ -98,7 +98,7 @@ class FrameMLP(RandomDelay, MLP):
         self, input_shape: Shape, n_classes: int, *, generator: torch.Generator
     ) -> nn.Module:
         """Build the network; see `NetworkSpec.build`."""
-        check_parameters(self)
+        check_own(self)
         if len(input_shape) < 2:
             raise ValueError(
                 f"FrameMLP expects frames in order, of shape (n, T, d), got "

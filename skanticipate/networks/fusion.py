@@ -14,7 +14,7 @@ from torch import nn
 
 from skanticipate._typing import Shape, Weights
 from skanticipate.data.numbers import Interval
-from skanticipate.data.parameters import check_parameters
+from skanticipate.data.parameters import check_own
 from skanticipate.networks.bare import skip_init
 from skanticipate.networks.base import Dropout, NetworkSpec, Output, initialize
 from skanticipate.networks.fused_steps import FusedStepper
@@ -219,7 +219,7 @@ class ModalityAttention(StagedSpec, _BaseComposition):
 
     def _check_branches(self):
         """Refuse branches that do not go together."""
-        check_parameters(self)
+        check_own(self)
         for branch in self.branches:
             if not (isinstance(branch, tuple) and len(branch) == 3):
                 raise ValueError(

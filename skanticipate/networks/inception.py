@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from skanticipate._typing import Shape, Weights
 from skanticipate.data.numbers import SIZE, Interval
-from skanticipate.data.parameters import check_parameters
+from skanticipate.data.parameters import check_own
 from skanticipate.data.rows import RowView
 from skanticipate.networks.bare import classifier, skip_init
 from skanticipate.networks.base import Dropout, NetworkSpec, Output, initialize
@@ -143,7 +143,7 @@ class InceptionTail(NetworkSpec):
         self, input_shape: Shape, n_classes: int, *, generator: torch.Generator
     ) -> nn.Module:
         """Build the network; see `NetworkSpec.build`."""
-        check_parameters(self)
+        check_own(self)
         if len(input_shape) != 4:
             got = ", ".join(map(str, ("n", *input_shape)))
             raise ValueError(

@@ -11,7 +11,7 @@ from torch import nn
 
 from skanticipate._typing import Shape, Weights
 from skanticipate.data.numbers import DEPTH, SIZE, Interval
-from skanticipate.data.parameters import check_parameters
+from skanticipate.data.parameters import check_own
 from skanticipate.networks.bare import classifier, skip_init
 from skanticipate.networks.base import Dropout, Output, initialize
 from skanticipate.networks.delays import DELAY_CONSTRAINTS, RandomDelay
@@ -138,7 +138,7 @@ class LSTM(RandomDelay, StagedSpec):
         self, input_shape: Shape, n_classes: int, *, generator: torch.Generator
     ) -> nn.Module:
         """Build the network; see `NetworkSpec.build`."""
-        check_parameters(self)
+        check_own(self)
         self.check_stages(input_shape)
         self.check_delay(input_shape[0])
         return initialize(_LSTM(self, input_shape, n_classes), generator)

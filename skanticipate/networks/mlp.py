@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from numbers import Integral, Real
+from typing import NamedTuple
 
 import torch
 from sklearn.utils._param_validation import HasMethods
@@ -12,8 +13,7 @@ from torch import nn
 
 from skanticipate._typing import Shape, Weights
 from skanticipate.data.numbers import SIZE, Interval
-from skanticipate.data.parameters import check_parameters
-from skanticipate.networks import perceptron
+from skanticipate.data.parameters import check_own
 from skanticipate.networks.bare import classifier, skip_init
 from skanticipate.networks.base import Dropout, NetworkSpec, Output, initialize
 from skanticipate.networks.heads import VerbNounHead
@@ -92,7 +92,7 @@ class MLP(NetworkSpec):
         self, input_shape: Shape, n_classes: int, *, generator: torch.Generator
     ) -> nn.Module:
         """Build the network; see `NetworkSpec.build`."""
-        check_parameters(self)
+        check_own(self)
         return initialize(_MLP(self, input_shape, n_classes), generator)
 
     def map_shape(self, clip_shape: Shape) -> tuple[int, ...]:
@@ -167,18 +167,96 @@ class _MLP(Perceptron):
         rows, is_stack = self._rows(clips), weights[0].ndim == 3
         if is_stack:
             rows = rows.unflatten(0, (len(weights[0]), -1))  # (K, B, e)
-        inputs, logits = perceptron.forward(rows, weights, biases)
+        inputs, logits = forward(rows, weights, biases)
         hidden = inputs[-1]
 
-        def backward(d_logits, d_features):
+        def gradients(d_logits, d_features):
             if is_stack:
                 d_logits = None if d_logits is None else d_logits.view_as(logits)
                 d_features = None if d_features is None else d_features.view_as(hidden)
-            pairs = perceptron.backward(inputs, weights, d_logits, d_features)
+            pairs = backward(inputs, weights, d_logits, d_features)
             return [gradient for pair in pairs for gradient in pair]
 
         if is_stack:
             found = logits.flatten(0, 1), hidden.flatten(0, 1)  # (K B, ...)
         else:
             found = logits, hidden
-        return perceptron.ClosedForm(*found, backward, n)
+        return ClosedForm(*found, gradients, n)
+
+
+# ------------------------------------------------------- products and their gradients
+#
+# A network of a few small layers spends more time in autograd than in its products.
+# What follows computes one network, or K of them: weights (h, e) and rows (B, e), or
+# weights (K, h, e) and rows (K, B, e).
+
+
+class ClosedForm(NamedTuple):
+    """What a network says of a batch, and how its gradients are made from theirs.
+
+    ``backward(d_logits, d_features)``, each None where nothing depends on it, gives the
+    gradients of the `n_parameters` of the network, in order; None for what is not
+    moved.
+    """
+
+    logits: torch.Tensor  # (B, C)
+    features: torch.Tensor  # (B, d)
+    backward: Callable
+    n_parameters: int
+
+
+def forward(rows, weights, biases):
+    """Inputs of each layer, and the outputs of the last, which is linear.
+
+    Parameters
+    ----------
+    rows : tensor of shape (B, e) or (K, B, e)
+    weights, biases : lists of tensors
+        Of each layer, (h, e) and (h,) or (K, h, e) and (K, h).
+
+    Returns
+    -------
+    inputs : list of tensors
+        Of each layer: `rows`, then hidden units.
+    outputs : tensor of shape (B, C) or (K, B, C)
+    """
+    inputs = [rows]
+    for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
+        inputs.append(_affine(inputs[-1], weight, bias).relu_())
+    return inputs, _affine(inputs[-1], weights[-1], biases[-1])
+
+
+def backward(inputs, weights, d_outputs, d_hidden=None):
+    """Gradients of weights and biases, a pair for each layer.
+
+    Parameters
+    ----------
+    inputs, weights : lists of tensors
+        As `forward` gave and took them.
+    d_outputs : tensor of shape (B, C) or (K, B, C), or None
+        Gradient of the outputs.
+    d_hidden : tensor of shape (B, H) or (K, B, H), or None
+        What else is the gradient of the last hidden units.
+
+    Returns
+    -------
+    list of (weight, bias) gradients
+    """
+    if d_outputs is None:
+        gradients, d = [(None, None)], d_hidden
+    else:
+        gradients = [(d_outputs.mT @ inputs[-1], d_outputs.sum(-2))]
+        d = d_outputs @ weights[-1]
+        d = d if d_hidden is None else d.add_(d_hidden)
+    for k in reversed(range(len(weights) - 1)):
+        d = torch.ops.aten.threshold_backward(d, inputs[k + 1], 0)
+        gradients.append((d.mT @ inputs[k], d.sum(-2)))
+        if k > 0:
+            d = d @ weights[k]
+    return gradients[::-1]
+
+
+def _affine(rows, weight, bias):
+    if weight.ndim == 2:
+        return torch.addmm(bias, rows, weight.T)
+    return torch.baddbmm(bias.unsqueeze(1), rows, weight.mT)

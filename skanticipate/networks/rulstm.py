@@ -10,7 +10,7 @@ from torch import nn
 
 from skanticipate._typing import Shape, Weights
 from skanticipate.data.numbers import SIZE, Interval
-from skanticipate.data.parameters import check_parameters
+from skanticipate.data.parameters import check_own
 from skanticipate.networks.bare import classifier
 from skanticipate.networks.base import Dropout, Output, initialize
 from skanticipate.networks.heads import VerbNounHead
@@ -143,7 +143,7 @@ class RULSTM(StagedSpec):
         self, input_shape: Shape, n_classes: int, *, generator: torch.Generator
     ) -> nn.Module:
         """Build the network; see `NetworkSpec.build`."""
-        check_parameters(self)
+        check_own(self)
         self.check_stages(input_shape)
         return initialize(_RULSTM(self, input_shape, n_classes), generator)
 

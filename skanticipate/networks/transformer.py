@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from skanticipate._typing import Shape, Weights
 from skanticipate.data.numbers import DEPTH, SIZE, Interval
-from skanticipate.data.parameters import check_parameters
+from skanticipate.data.parameters import check_own
 from skanticipate.networks.attention import SMALL, Block, check_heads, start_small
 from skanticipate.networks.bare import classifier, skip_init
 from skanticipate.networks.base import Dropout, Output, initialize
@@ -208,7 +208,7 @@ class AVTHead(RandomDelay, StagedSpec):
         self, input_shape: Shape, n_classes: int, *, generator: torch.Generator
     ) -> nn.Module:
         """Build the network; see `NetworkSpec.build`."""
-        check_parameters(self)
+        check_own(self)
         self.check_stages(input_shape)
         self.check_delay(input_shape[0])
         check_heads(self.inner_size, self.n_heads, "inner_size")

@@ -4,6 +4,7 @@ Any classifier with `predict_proba` and `classes_` can teach. It is cloned and f
 the labelled rows; a `FrozenEstimator` is used as it is. Columns are aligned by label.
 """
 
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import numpy as np
@@ -70,7 +71,7 @@ def fit_teacher(teacher, clips, y, *, groups=None, sample_weight=None):
         _, clips, y, *signals, _ = _one_by_one(lesson)
         named = zip(("groups", "sample_weight"), signals, strict=True)
         given = {name: s for name, s in named if s is not None}
-        with callers_threads():
+        with _threads_of(fitted):
             fit_with_signals(fitted, as_given(clips), y, given, y_of_steps=y)
     return fitted
 
@@ -248,8 +249,14 @@ def as_given(clips):
 
 def asked(method, clips):
     """What a method of an estimator, which may be the user's, says of clips."""
-    with callers_threads():
+    with _threads_of(getattr(method, "__self__", None)):
         return method(as_given(clips))
+
+
+def _threads_of(estimator):
+    """Context for what an estimator does: ours say themselves how many threads."""
+    ours = isinstance(estimator, BaseAnticipator)
+    return nullcontext() if ours else callers_threads()
 
 
 def ask(teacher, clips, classes):
@@ -269,16 +276,17 @@ def ask(teacher, clips, classes):
         return mean_of_candidates(ask(teacher, histories, classes), owner)
     columns = _columns(teacher, classes)
     answers = asked(teacher.predict_proba, clips)
-    name = "predict_proba of the teacher"
-    check_label_names(answers, as_list(teacher.classes_), name=name)
-    answers = np.asarray(answers)
-    if answers.shape != (len(clips), len(columns)):
+    name, n_rows = "predict_proba of the teacher", clips.shape[0]
+    if type(answers) is not np.ndarray:  # which names no columns
+        check_label_names(answers, as_list(teacher.classes_), name=name)
+        answers = np.asarray(answers)
+    if answers.shape != (n_rows, len(columns)):
         raise ValueError(
-            f"predict_proba of the teacher must give ({len(clips)}, {len(columns)}) "
+            f"predict_proba of the teacher must give ({n_rows}, {len(columns)}) "
             f"probabilities, a column for each of its classes_, got {answers.shape}."
         )
     dtype = np.float32 if answers.dtype == np.float32 else np.float64
-    proba = np.zeros((len(clips), len(classes)), dtype=dtype)
+    proba = np.zeros((n_rows, len(classes)), dtype=dtype)
     proba[:, columns] = answers
     return check_probabilities(proba, name)
 

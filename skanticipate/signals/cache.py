@@ -20,7 +20,7 @@ from skanticipate.data.whole_file import unfinished_name
 from skanticipate.estimator import state
 from skanticipate.estimator.fit_key import code_of, digest_of, without_places
 from skanticipate.signals.maps import map_batches
-from skanticipate.training.ranks import is_first, of_first
+from skanticipate.training.runtime import is_first, of_first
 
 _ENTRY = ("key", "teacher", "proba")
 

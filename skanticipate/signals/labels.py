@@ -64,15 +64,20 @@ class LabelSignal(Signal):
         y, y_past = classes[samples.codes[labelled]], samples.signals.get("y_past")
         y_past = None if y_past is None else y_past[labelled]
         weights = relative_weights(samples.weights, labelled, samples.codes[labelled])
-        inputs = (classes, y, y_past, weights)
-        prior = self.prior
-        self.prior = once(shared, lambda: fit_prior(prior, *inputs), prior, *inputs)
+        self.prior = self._fitted((classes, y, y_past, weights), shared)
         if self.smoothing == 0:
             return
         for matrix, rows, weight in self.prior.terms(y, y_past):
-            of_sample = np.zeros(len(samples), dtype=np.intp)
+            of_sample = np.zeros_like(samples.codes, dtype=np.intp)
             of_sample[labelled] = rows
             self.terms_of_prior.append((matrix, of_sample, weight))
+
+    def _fitted(self, inputs, shared):
+        """The prior, fitted here or in another fit that shares it."""
+        if shared is None:
+            return fit_prior(self.prior, *inputs)
+        prior = self.prior
+        return once(shared, lambda: fit_prior(prior, *inputs), prior, *inputs)
 
     def parts(self, samples):
         """``(1 - smoothing) * onehot(y) + smoothing * prior row``."""
@@ -95,7 +100,7 @@ class LabelSignal(Signal):
 def _has_steps(samples):
     """Samples of which a step has a label.   -> (n,) bool."""
     if "past_codes" not in samples.signals:
-        return np.zeros(len(samples), dtype=bool)
+        return np.zeros_like(samples.codes, dtype=bool)
     return (samples.signals["past_codes"] >= 0).any(axis=1)
 
 

@@ -17,6 +17,7 @@ from skanticipate.training.batches import ClipReader
 from skanticipate.training.scoring import prediction_batch
 
 _MAPS_IN_MEMORY = 1 << 28  # bytes
+_FEW_BATCHES = 4  # of predictions: of so many clips a teacher is asked at once
 
 
 class ModuleMaps:
@@ -150,14 +151,21 @@ class MapsInMemory:
 
     def __call__(self, batch, rows):
         """Maps (B', N, d), masks (B', N) or None, pooled maps; of rows of a batch."""
-        kept = self.index[taken(batch.samples, rows).to(self.index.device)]
+        return self.of(taken(batch.samples, rows).to(self.index.device))
+
+    def of(self, samples):
+        """The same, of samples (B',), whose numbers are on the device."""
+        kept = self.index[samples]
         parts = (self.maps, self.mask, self.pooled)
         return tuple(None if p is None else p.index_select(0, kept) for p in parts)
 
 
 def has_map(teacher):
     """Whether a fitted teacher, or the last step of its Pipeline, has `feature_map`."""
-    _, last = split_transforms(teacher)
+    return _gives_map(split_transforms(teacher)[1])
+
+
+def _gives_map(last):
     return callable(getattr(last, "feature_map", None))
 
 
@@ -235,13 +243,14 @@ def map_source(taught, n_samples, crops_at_random, compute, *, alpha, attended):
 
 def _new_source(taught, n_samples, crops_at_random, compute, alpha, attended):
     teacher = taught.teacher
-    if not has_map(teacher):
+    _, last = split_transforms(teacher)
+    if not _gives_map(last):
         raise ValueError(
             f"{type(teacher).__name__} has no feature_map, which a positive "
             "feature_weight compares: set feature_weight=0, or use a "
             "RecognitionTeacher."
         )
-    foreign = not isinstance(split_transforms(teacher)[1], PredictionMixin)
+    foreign = not isinstance(last, PredictionMixin)
     if crops_at_random:
         _refuse_crops(foreign, taught.cache)
     maps = None if crops_at_random else _maps_of_all(taught, foreign)
@@ -262,7 +271,7 @@ def _maps_of_all(taught, foreign):
         return taught.cache.maps(taught.key, taught.teacher, taught.clips)
     batches = map_batches(taught.teacher, taught.clips)
     first = next(batches)
-    n_bytes = first[:1].nbytes * len(taught.clips)
+    n_bytes = first[:1].nbytes * taught.clips.shape[0]
     if n_bytes > _MAPS_IN_MEMORY and not foreign:
         return None
     return RowView(np.concatenate([first, *batches]))
@@ -294,7 +303,7 @@ def _module_maps(taught, n_samples, compute):
 
 
 def map_batches(teacher, clips):
-    """Maps of all clips, some at a time, in order.
+    """Maps of all clips in order: of few at once, of more a batch at a time.
 
     Yields
     ------
@@ -302,14 +311,15 @@ def map_batches(teacher, clips):
     """
     transforms, last = split_transforms(teacher)
     seen = seen_by_last_step(transforms, clips)
-    size = prediction_batch(seen)
-    for start in range(0, len(seen), size):
-        part = seen[start : start + size]
+    n, size = seen.shape[0], prediction_batch(seen)
+    size = n if n <= _FEW_BATCHES * size else size
+    for start in range(0, n, size):
+        part = seen if n == size else seen[start : start + size]
         maps = np.asarray(asked(last.feature_map, part))
-        if maps.ndim != 3 or len(maps) != len(part):
+        if maps.ndim != 3 or maps.shape[0] != part.shape[0]:
             raise ValueError(
                 f"feature_map of {type(last).__name__} must give (n, N, d) for n "
-                f"clips, got {maps.shape} for {len(part)}."
+                f"clips, got {maps.shape} for {part.shape[0]}."
             )
         yield maps.astype(np.result_type(maps, np.float32), copy=False)
 

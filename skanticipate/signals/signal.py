@@ -61,7 +61,7 @@ class Signal:
 
     def has(self, samples):
         """Samples that something can be learnt from by this signal.   -> (n,) bool."""
-        return np.zeros(len(samples), dtype=bool)
+        return np.zeros_like(samples.codes, dtype=bool)
 
     def asks(self, samples):
         """Whether `ask` has a teacher to fit or to ask, for callbacks.   -> bool."""
@@ -85,7 +85,7 @@ class Signal:
         list of Part
         has : ndarray of shape (n,) of bool
         """
-        return [], np.zeros(len(samples), dtype=bool)
+        return [], np.zeros_like(samples.codes, dtype=bool)
 
     def terms(self, samples, spec, network, seeds, compute):
         """Terms of its own, for a network of a spec.   -> list of Term."""

@@ -7,7 +7,7 @@ from torch import nn
 
 from skanticipate.losses import direct_loss, pooled_loss, weakly_aligned_loss
 from skanticipate.networks.bare import skip_init
-from skanticipate.terms.objective import Term, joined_weights, spread, taken
+from skanticipate.terms.objective import Term, joined_weights, taken
 
 
 def _direct(student, teacher, *, student_mask, teacher_mask, teacher_pooled, alpha):
@@ -49,6 +49,7 @@ class FeatureTerm(Term):
     """
 
     cuts = True
+    slopes_of = "features"
 
     def __init__(
         self, weight, has, sample_weight, compute, *, alignment, alpha, maps, projection
@@ -61,6 +62,11 @@ class FeatureTerm(Term):
         self.take_futures, self.take_maps = maps.take_futures, maps.take_maps
         self.projection = projection
         self.modules = {"projection": projection}
+        # Of one position all alignments compare the same, element by element.
+        plain = isinstance(projection, nn.Identity)
+        self.is_closed = plain and getattr(maps, "is_of_one_position", False)
+        if self.is_closed:
+            self.factor = (2.0 if alignment == "weak" else 1.0) / maps.width
 
     @property
     def kind(self):
@@ -85,26 +91,11 @@ class FeatureTerm(Term):
             projection=first.projection,
         )
 
-    @property
-    def is_closed(self):
-        """Both maps are of one position, where all alignments compare the same."""
-        plain = isinstance(self.projection, nn.Identity)
-        return plain and getattr(self.maps, "is_of_one_position", False)
-
-    def with_gradient(self, found, batch, weight):
-        """Sums as by a call, and the gradient by features of one position (B, d)."""
-        rows = super()._rows(None, batch)
-        if rows is not None and not len(rows):
-            return None
-        teacher = self.maps(batch, rows)[0].squeeze(1)
-        apart = taken(found.features, rows) - teacher  # (B', d)
+    def slopes(self, features, samples):
+        """Distance of features of one position, and its gradient but for `factor`."""
+        apart = features - self.maps.of(samples)[0].squeeze(1)  # (B', d)
         slope = apart.clamp(-1, 1)  # of the Huber form, ``slope * (x - slope / 2)``
-        factor = (2.0 if self.alignment == "weak" else 1.0) / apart.shape[1]
-        losses = (slope * (apart - slope / 2)).sum(1) * factor
-        samples = taken(batch.samples, rows).to(self.compute.device)
-        sums = self._sum(losses, samples, rows, batch)
-        slope *= self._share(samples, rows, sums[1], batch, weight) * factor
-        return sums, None, spread(slope, rows, found.features)
+        return (slope * (apart - slope / 2)).sum(1) * self.factor, slope
 
     def __call__(self, output, batch):
         """Sum of the weighted distances and of the weights; None without two maps."""

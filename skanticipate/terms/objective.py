@@ -201,6 +201,8 @@ class Term:
     take_futures = None  # samples (B,) -> futures, which a batch must bring along
     take_maps = None  # what reads maps of a teacher, which a batch must bring along
     is_closed = False  # whether it writes `slopes`, or `with_gradient`
+    slopes_of = "logits"  # what `slopes` is given: "logits" or "features"
+    factor = 1.0  # by which what `slopes` gives is multiplied
     cuts = False  # whether to cut batches to the rows that have the signal, always
 
     def __init__(self, name, weight, has, sample_weight, compute, *, n_classes=0):
@@ -240,14 +242,19 @@ class Term:
 
         `weight` is that of the term, of each model. None without any row.
         """
-        rows = self._rows(None, batch)
+        rows = self._with_signal(batch)
         if rows is not None and not len(rows):
             return None
         samples = taken(batch.samples, rows).to(self.compute.device)
-        losses, slopes = self.slopes(taken(found.logits, rows), samples)
+        values = getattr(found, self.slopes_of)
+        losses, slopes = self.slopes(taken(values, rows), samples)
         sums = self._sum(losses, samples, rows, batch)
-        slopes *= self._share(samples, rows, sums[1], batch, weight)
-        return sums, spread(slopes, rows, found.logits), None
+        share = self._share(samples, rows, sums[1], batch, weight)
+        slopes *= share if self.factor == 1 else share * self.factor
+        slopes = spread(slopes, rows, values)
+        if self.slopes_of == "features":
+            return sums, None, slopes
+        return sums, slopes, None
 
     def _sum(self, losses, samples, rows, batch):
         """Sum of the weighted losses of samples (B',), and sum of the weights.
@@ -295,28 +302,32 @@ class Term:
         """
         raise NotImplementedError
 
-    def slopes(self, logits, samples):
-        """Loss of each row that is taken, of one stage, and its gradient by the logits.
+    def slopes(self, values, samples):
+        """Loss of each row that is taken, of one stage, and its gradient by the values.
 
         Where a term writes it, training need not follow its `losses` by autograd.
 
         Parameters
         ----------
-        logits : tensor of shape (B', C)
-            Is left as it is.
+        values : tensor of shape (B', C) or (B', d)
+            Logits, or features of one position, as `slopes_of` says; left as they are.
         samples : tensor of shape (B',) of int64
             Numbers of the samples, on the device.
 
         Returns
         -------
         losses : tensor of shape (B',)
-        slopes : tensor of shape (B', C)
+        slopes : tensor of the shape of `values`
             May be changed.
         """
         raise NotImplementedError
 
     def _rows(self, output, batch):
         """Rows of the batch that are taken (B',); None means all of them."""
+        return self._with_signal(batch)
+
+    def _with_signal(self, batch):
+        """Rows of the batch that have the signal, or all of them where none is cut."""
         if self.has is None:
             return None
         has = self.has[batch.samples]

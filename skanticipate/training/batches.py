@@ -157,7 +157,7 @@ class BatchReader:
         Of one that is empty, as a rank's part may be, nothing is read.
         """
         views = [reader.rows for reader in self.readers if reader is not None]
-        if not takes_time(views, min(batches.size, len(batches.order))):
+        if not takes_time(views, min(batches.size, self.rows.shape[0])):
             return nullcontext()
         self._ahead = ReadAhead(partial(_read, self.readers))
         return self._ahead.over(s.numpy() for s in batches if len(s))

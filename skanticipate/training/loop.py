@@ -15,7 +15,7 @@ import torch
 from skanticipate.networks.base import lend_generator
 from skanticipate.training.checkpoint import Checkpoint
 from skanticipate.training.divided import divided
-from skanticipate.training.ranks import current_ranks
+from skanticipate.training.runtime import current_ranks
 from skanticipate.training.sums import Diverged, EpochSums, diverged
 
 
@@ -234,6 +234,8 @@ class Training:
         where that is not the generator "dropout".
     checkpoint : Checkpoint or None
         Where the state is kept, for the same training to go on from it.
+    ranks : Ranks or None
+        Processes that train together; those of the region, unless it is told.
     told : callable
         Called with the record of each epoch, as soon as it is there.
     """
@@ -245,6 +247,7 @@ class Training:
     score: Callable | None = None
     randomness: Callable = nullcontext
     checkpoint: Checkpoint | None = None
+    ranks: object = field(default_factory=current_ranks)
     told: Callable = nobody_listens
 
 
@@ -269,7 +272,7 @@ def run(training, watch=iter):
     ValueError
         If a loss or a weight is not finite.
     """
-    ranks = current_ranks()
+    ranks = training.ranks
     whole = nullcontext(training) if ranks is None else divided(training, ranks)
     with whole as training:
         checkpoint = training.checkpoint

@@ -8,7 +8,6 @@ import atexit
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from datetime import timedelta
 from numbers import Real
 from typing import Any
@@ -16,9 +15,8 @@ from typing import Any
 import torch
 
 from skanticipate.data.numbers import Interval
+from skanticipate.training.runtime import RANKS
 
-# Those of the region; None outside.
-_RANKS: ContextVar[Any] = ContextVar("ranks", default=None)
 _SHOWN = 40  # characters of a value that ranks disagree about
 _TIMEOUT = Interval(Real, 0, None, closed="neither")
 _PARTED = (
@@ -100,14 +98,14 @@ def data_parallel(*, timeout: float = 1800.0) -> Iterator[Any]:
         raise RuntimeError(_PARTED)
     atexit.register(_end_threads, os.getpid())
     ranks = Ranks(accelerator)
-    token = _RANKS.set(ranks)
+    token = RANKS.set(ranks)
     try:
         yield accelerator
     except BaseException:
         ranks.part_ways()
         raise
     finally:
-        _RANKS.reset(token)
+        RANKS.reset(token)
 
 
 def _end_threads(pid):
@@ -219,24 +217,3 @@ def _together():
         yield
     except RuntimeError as error:
         raise RuntimeError(f"{_PARTED} ({error})") from error
-
-
-def current_ranks():
-    """Those that share the fits of this thread, or None where there are none.
-
-    A thread or a process that one of them starts is alone.
-    """
-    ranks = _RANKS.get()
-    return ranks if ranks is not None and ranks.pid == os.getpid() else None
-
-
-def is_first():
-    """Whether this process is the one that writes and prints."""
-    ranks = current_ranks()
-    return ranks is None or ranks.number == 0
-
-
-def of_first(value):
-    """What rank 0 found, on every rank; where there are none, the value itself."""
-    ranks = current_ranks()
-    return value if ranks is None else ranks.of_first(value)

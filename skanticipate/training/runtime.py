@@ -1,10 +1,11 @@
-"""Where and how a fit computes: device, precision, threads, random stream."""
+"""Where and how a fit computes: device, precision, threads, streams, processes."""
 
 import functools
 import os
 import threading
 from contextlib import ExitStack, contextmanager, nullcontext
-from typing import NamedTuple
+from contextvars import ContextVar
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ _SMALL_NETWORK = 5_000_000
 _LARGEST_WHOLE = 1 << 24  # float32 counts no further
 _GLOBAL_STREAM = threading.RLock()
 _THREAD_COUNT = threading.Lock()
+# The `Ranks` of the region of `data_parallel`; None outside.
+RANKS: ContextVar[Any] = ContextVar("ranks", default=None)
 _REGION = threading.local()  # n_threads of the region that a thread of Python is in
 _n_computing, _threads_outside = 0, 1  # threads of Python in regions; of torch
 _forked = False
@@ -225,6 +228,27 @@ def _start_in_child():
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_start_in_child)
+
+
+def current_ranks():
+    """Those that share the fits of this thread, or None where there are none.
+
+    A thread or a process that one of them starts is alone.
+    """
+    ranks = RANKS.get()
+    return ranks if ranks is not None and ranks.pid == os.getpid() else None
+
+
+def is_first():
+    """Whether this process is the one that writes and prints."""
+    ranks = current_ranks()
+    return ranks is None or ranks.number == 0
+
+
+def of_first(value):
+    """What rank 0 found, on every rank; where there are none, the value itself."""
+    ranks = current_ranks()
+    return value if ranks is None else ranks.of_first(value)
 
 
 def seeds_of(random_state, purposes):

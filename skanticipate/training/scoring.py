@@ -20,7 +20,8 @@ class ValidationScore:
     Parameters
     ----------
     take_clips : ClipReader
-        Sample indices (B,), an array, -> clips (B, ...) on the device.
+        Sample indices (B,), an array, -> clips (B, ...) on the device; its `rows` say
+        how many there are.
     codes : ndarray of shape (n,)
         Codes of the labels; -1 for a label that is no class, which counts as missed.
     stage : int
@@ -124,9 +125,10 @@ def check_no_nan(scores, samples):
 
 
 def _read_ahead(take_clips, n_samples, batch_size):
-    if n_samples <= batch_size:  # nothing comes after a single batch
+    ahead = getattr(take_clips, "ahead", None)
+    if ahead is None or n_samples <= batch_size:  # nothing comes after a single batch
         return nullcontext()
-    return take_clips.ahead(n_samples, batch_size)
+    return ahead(n_samples, batch_size)
 
 
 def prediction_batch(rows):

@@ -240,6 +240,8 @@ def without_callbacks(monkeypatch):
 
 def test_older_scikit_learn_trains_without_callbacks(without_callbacks):
     class Estimator(without_callbacks.CallbackSupportMixin):
+        verbose = 0
+
         @without_callbacks.with_callbacks
         def fit(self, n):
             task = without_callbacks.FitTask(self, n, None, None, None)

@@ -312,7 +312,7 @@ def interrupted_after(n_batches, batches):
 @pytest.mark.parametrize("n_batches", [0, 1])
 def test_interrupted_writing_of_maps_leaves_nothing(n_batches, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(maps, "prediction_batch", lambda rows: 16)
+        patch.setattr(maps, "prediction_batch", lambda rows: 4)
         stopped = interrupted_after(n_batches, maps.map_batches)
         patch.setattr(cache, "map_batches", stopped)
         with pytest.raises(KeyboardInterrupt):
@@ -342,7 +342,7 @@ def fit_that_is_killed(folder):
                 os.kill(os.getpid(), signal.SIGKILL)
             yield batch
 
-    maps.prediction_batch, cache.map_batches = lambda rows: 16, killed
+    maps.prediction_batch, cache.map_batches = lambda rows: 4, killed
     fitted(folder)
 
 

@@ -54,7 +54,7 @@ class Mapping(Answering):
 
 
 def test_maps_are_computed_in_order_over_batches(monkeypatch):
-    monkeypatch.setattr("skanticipate.signals.maps.prediction_batch", lambda rows: 7)
+    monkeypatch.setattr("skanticipate.signals.maps.prediction_batch", lambda rows: 2)
     maps = compute_maps(Mapping().fit(CLIPS, Y), ROWS)
     assert_array_equal(np.asarray(maps), CLIPS[:, None])
 

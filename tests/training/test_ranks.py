@@ -37,7 +37,7 @@ from skanticipate import (
 from skanticipate.datasets import make_kitchen
 from skanticipate.networks.base import Dropout
 from skanticipate.training import batches
-from skanticipate.training.ranks import current_ranks
+from skanticipate.training.runtime import current_ranks
 
 accelerate = pytest.importorskip("accelerate")
 pytestmark = pytest.mark.skipif(

@@ -274,7 +274,13 @@ def train_heads(
     stopping = score = None
     if validation is not None:
         stopping = EarlyStopping(n_iter_no_change, tol)
-        score = _score(texts, validation)
+        score = ValidationScore(
+            _TextsOf(texts, validation.rows),
+            validation.codes,
+            stage=0,
+            watched="loss",
+            weights=validation.weights,
+        )
     training = text_training(
         nn.Sequential(texts.encoder, heads),
         lambda k: Batch(k, texts.take(samples.rows.take(k.numpy()))),
@@ -293,14 +299,14 @@ def train_heads(
     return heads, history
 
 
-def _score(texts, validation):
-    return ValidationScore(
-        lambda k: texts.take(validation.rows.take(k)),
-        validation.codes,
-        stage=0,
-        watched="loss",
-        weights=validation.weights,
-    )
+class _TextsOf:
+    """Texts of samples (B,), whose rows are numbers of texts."""
+
+    def __init__(self, texts, rows):
+        self.texts, self.rows = texts, rows
+
+    def __call__(self, samples):
+        return self.texts.take(self.rows.take(samples))
 
 
 def text_training(
