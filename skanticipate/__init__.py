@@ -14,10 +14,10 @@ from skanticipate.anticipators import (
 )
 from skanticipate.data.rows import RowView
 from skanticipate.estimator.export import export_onnx
-from skanticipate.estimator.many import fit_many
 from skanticipate.estimator.registry import register
 from skanticipate.estimator.saving import load, save
 from skanticipate.estimator.stream import Stream, stream
+from skanticipate.estimator.wanted import fit_many
 from skanticipate.model_selection import (
     BatchedGridSearchCV,
     BatchedRandomizedSearchCV,

@@ -1,10 +1,13 @@
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Threads that wait for work leave the processor to the other tests.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 # Before scipy is imported, so that scikit-learn's array API checks run too.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+import gc
 import re
 import traceback
 from importlib.util import find_spec
@@ -38,6 +41,10 @@ def pytest_collection_modifyitems(items):
         for marker, reason in reasons.items():
             if item.get_closest_marker(marker):  # a folder may have the name of one
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_collection_finish():
+    gc.freeze()  # a million objects that stay: what is forked need not look at them
 
 
 # --------------------------------------------- without the optional packages: skipped

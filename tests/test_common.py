@@ -67,7 +67,7 @@ class Folder(str):
         return "BERT"
 
 
-QUICK = {"max_epochs": 30, "lr": 0.01}
+QUICK = {"max_epochs": 8, "lr": 0.05}
 BERT = Folder(write_tiny_bert(tempfile.mkdtemp(), max_position_embeddings=512))
 MEMBER = SmoothedAnticipator(MLP(16), random_state=0, **QUICK)
 ESTIMATORS = [

@@ -419,3 +419,60 @@ def test_weights_of_some_labels_that_nobody_numbers():
         warnings.simplefilter("error")
         _weighing({1: 5.0}).fit(X, TRUTH)
         cross_val_score(_weighing({1: 5.0}), X, TRUTH, cv=2)
+
+
+# ----------------------------------------- texts, sorted otherwise than their table
+
+TWELVE = np.arange(120) % 12
+PAIRS = {k: (f"verb{k % 3}", f"{chr(110 - k)}oun") for k in range(12)}
+BY_NUMBER = np.array([str(k) for k in range(12)])  # of which "10" is the third
+BY_NAME = np.array([" ".join(pair) for pair in PAIRS.values()])
+WRAPPERS = {
+    "voting": lambda m, y: VotingClassifier([("a", m)], voting="soft").fit(X, y),
+    "stacking": lambda m, y: StackingClassifier([("a", m)], cv=2).fit(X, y),
+    "bagging": lambda m, y: BaggingClassifier(m, 1, bootstrap=False).fit(X, y),
+    "cross_val_predict": lambda m, y: cross_val_predict(
+        m, X, y, method="predict_proba", cv=2
+    ),
+    "search of a voting": lambda m, y: GridSearchCV(
+        VotingClassifier([("a", m)], voting="soft"), {"a__lr": [0.1]}, cv=2
+    ).fit(X, y),
+    "pipeline in it": lambda m, y: VotingClassifier(
+        [("a", make_pipeline(StandardScaler(), m))], voting="soft"
+    ).fit(X, y),
+}
+
+
+def told_of_order(fit):
+    with warnings.catch_warnings(record=True) as record:
+        warnings.simplefilter("always")
+        fit()
+    return {str(w.message) for w in record if "in sorted order" in str(w.message)}
+
+
+@pytest.mark.parametrize("name", WRAPPERS)
+def test_a_table_in_another_order_than_the_sorted_labels(name):
+    """Numbered 0 to 11, "10" is 2, and of the names that of k is 11th where k is 0."""
+    fit, fast = WRAPPERS[name], {"max_epochs": 1, "random_state": 0}
+    model = SmoothedAnticipator(MLP(2), prior=VerbNounPrior(PAIRS), **fast)
+    for labels in (BY_NUMBER, BY_NAME):
+        texts = told_of_order(lambda labels=labels: fit(model, labels[TWELVE]))
+        assert len(texts) == 1
+    texts = told_of_order(lambda: fit(model, BY_NUMBER[TWELVE]))
+    assert "2 stands for '10', but actions seems to mean '2'" in texts.pop()
+    # a table of the positions, numbers that are in order, and what the user has said
+    order = {k: PAIRS[i] for k, i in enumerate(np.argsort(BY_NAME).tolist())}
+    right = clone(model).set_params(prior__actions=order)
+    assert not told_of_order(lambda: fit(right, BY_NAME[TWELVE]))
+    assert not told_of_order(lambda: fit(model, np.char.zfill(BY_NUMBER, 2)[TWELVE]))
+    assert not told_of_order(lambda: fit(model, TWELVE))
+    said = clone(model).set_params(classes=range(12))
+    assert not told_of_order(lambda: fit(said, BY_NUMBER[TWELVE]))
+
+
+def test_weights_in_another_order_than_the_sorted_labels():
+    weights = {k: 1.0 + k for k in range(12)}
+    texts = told_of_order(
+        lambda: WRAPPERS["voting"](_weighing(weights), BY_NUMBER[TWELVE])
+    )
+    assert "class_weight seems to mean '2'" in texts.pop()

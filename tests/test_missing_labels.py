@@ -8,7 +8,9 @@ import pytest
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import GridSearchCV
+from sklearn.naive_bayes import GaussianNB
 
 from skanticipate import (
     MLP,
@@ -17,6 +19,8 @@ from skanticipate import (
     HistoryTeacher,
     HistoryText,
     LanguageTeacher,
+    LateFusion,
+    ReplicaEnsemble,
     SemiSupervisedSplit,
     SmoothedAnticipator,
     TeacherEnsemble,
@@ -645,3 +649,22 @@ def test_the_remedy_for_a_class_named_none_is_one_that_there_is():
 def test_spaces_around_a_missing_label_change_nothing(text):
     with pytest.raises(ValueError, match="holds the string"):
         SmoothedAnticipator(max_epochs=1).fit(np.eye(3), ["a", "b", text])
+
+
+FUSED = LateFusion([("a", GaussianNB(), (0, 2))])
+WITHOUT_PARAMETER = {
+    "fusion": FUSED,
+    "replicas": ReplicaEnsemble(RandomForestClassifier(2), n_replicas=1),
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT_PARAMETER)
+@pytest.mark.parametrize("value", [None, NAN, "", "-1"], ids=repr)
+def test_who_reads_minus_one_says_so_of_a_missing_label(name, value):
+    y = np.array(["cut", "pour", value, -1], dtype=object)
+    X, model = np.arange(8.0).reshape(4, 2), clone(WITHOUT_PARAMETER[name])
+    with pytest.raises(ValueError, match="mark unlabelled rows with -1, in a") as error:
+        model.fit(X, y)
+    assert "unlabeled_label" not in str(error.value)  # which it has not
+    y[2] = -1
+    assert model.fit(X, y).classes_.tolist() == ["cut", "pour"]

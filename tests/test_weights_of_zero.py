@@ -225,3 +225,34 @@ def test_without_adjustment_probabilities_are_those_of_the_network():
     with torch.inference_mode():
         logits = model.network_(torch.from_numpy(X)).logits[:, 0]
     np.testing.assert_allclose(proba, logits.softmax(-1).numpy(), rtol=1e-6)
+
+
+# ------------------------------------------------------------ weights of rows held out
+
+
+@pytest.mark.filterwarnings("ignore:.*kept the weights of the first epoch")
+@pytest.mark.parametrize("scoring", ["loss", "accuracy", "neg_log_loss", "f1_macro"])
+def test_a_row_held_out_of_weight_k_counts_as_k_rows(scoring):
+    """Of two videos one is held out; what differs is how often its rows count."""
+    rng = np.random.default_rng(0)
+    clips, y = rng.normal(size=(60, 4)), np.repeat([0, 1, 2], 20)
+    clips[:, 0] += y
+    video, times = np.arange(60) % 2, rng.integers(1, 4, 60)
+
+    def record(held, weighed):
+        often = np.where(video == held, times, 1)
+        chosen = np.repeat(np.arange(60), 1 if weighed else often)
+        model = smoothed(scoring=scoring, early_stopping=True, classes=None, lr=0.05)
+        weights = {"sample_weight": often} if weighed else {}
+        model.fit(clips[chosen], y[chosen], groups=video[chosen], **weights)
+        return model.n_iter_, model.history_[-1]
+
+    # one of the two is held out, and where it is the other all is the same
+    matches = []
+    for held in (0, 1):
+        (n, weighed), (n_repeated, repeated) = record(held, True), record(held, False)
+        same_loss = weighed["loss"] == repeated["loss"]
+        matches.append(same_loss)
+        if same_loss:
+            assert n == n_repeated and weighed == pytest.approx(repeated, rel=1e-5)
+    assert sum(matches) == 1

@@ -21,6 +21,7 @@ from skanticipate.priors.base import BasePrior
 from skanticipate.priors.labels import new_prior
 from skanticipate.signals.future import FutureSignal
 from skanticipate.signals.labels import LabelSignal
+from skanticipate.signals.signal import Asked
 from skanticipate.signals.text import TextSignal
 from skanticipate.teachers.history import HistoryTeacher
 from skanticipate.teachers.recognition import teacher_like
@@ -182,8 +183,7 @@ class DistilledAnticipator(BaseAnticipator):
     teacher_: BaseEstimator | None
     text_teacher_: BaseEstimator | None
 
-    _fitted_teachers = ("teacher_", "text_teacher_")  # predictions need none
-    _unfitted_teachers = ("teacher", "text_teacher")
+    _teachers = ("teacher", "text_teacher")  # predictions need none
     _parameter_constraints = {
         **BaseAnticipator._parameter_constraints,
         "teacher": [HasMethods(["fit"]), None],
@@ -308,46 +308,39 @@ class DistilledAnticipator(BaseAnticipator):
         self.smoothing = smoothing
         self.teacher_cache = teacher_cache
 
-    def _signals(self, given):
-        folder = self._cache_folder()
+    def _signals(self):
         return [
             LabelSignal(
-                given.y_past,
-                prior=new_prior(self.prior, self.classes),
-                smoothing=self.smoothing,
+                prior=new_prior(self.prior, self.classes), smoothing=self.smoothing
             ),
-            self._future_signal(given, folder),
+            FutureSignal(
+                self._asked(self.teacher, partial(teacher_like, self)),
+                weight=self.teacher_weight,
+                temperature=self.temperature,
+                classes=self.classes,
+                alignment=self.alignment,
+                alpha=self.alpha,
+                feature_weight=self.feature_weight,
+                init_from_teacher=self.init_from_teacher,
+                started=self.started_from_teacher_ if self._continues() else None,
+            ),
             TextSignal(
-                given.past_actions,
-                teacher=kept_beside(self.text_teacher, self),
-                default_teacher=partial(
-                    HistoryTeacher, device=self.device, n_threads=self.n_threads
+                self._asked(
+                    self.text_teacher,
+                    lambda *_: HistoryTeacher(
+                        device=self.device, n_threads=self.n_threads
+                    ),
                 ),
                 weight=self.text_weight,
                 temperature=self.text_temperature,
                 top_k=self.text_top_k,
-                cross_fit=self.cross_fit,
-                folder=folder,
             ),
         ]
 
-    def _future_signal(self, given, folder):
-        return FutureSignal(
-            given.X_future_unlabeled,
-            given.teacher_proba,
-            classes=self.classes,
-            teacher=kept_beside(self.teacher, self),
-            default_teacher=partial(teacher_like, self),
-            alignment=self.alignment,
-            alpha=self.alpha,
-            feature_weight=self.feature_weight,
-            teacher_weight=self.teacher_weight,
-            temperature=self.temperature,
-            cross_fit=self.cross_fit,
-            init_from_teacher=self.init_from_teacher,
-            started=self.started_from_teacher_ if self._continues() else None,
-            folder=folder,
-        )
+    def _asked(self, teacher, default):
+        """Whom a signal asks: a parameter, or what None stands for.   -> Asked."""
+        teacher = kept_beside(teacher, self)
+        return Asked(teacher, default, self.cross_fit, self._cache_folder())
 
     def _cache_folder(self):
         if self.teacher_cache is not None and not isinstance(

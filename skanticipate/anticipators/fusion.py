@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -13,7 +13,6 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.validation import check_is_fitted
 
-from skanticipate._typing import Labels
 from skanticipate.anticipators.joint import JointAnswers
 from skanticipate.anticipators.members import (
     align,
@@ -29,8 +28,7 @@ from skanticipate.anticipators.members import (
 from skanticipate.data.labels import check_label_array
 from skanticipate.data.leaks import whole_validation
 from skanticipate.data.names import check_rows_alike
-from skanticipate.data.parameters import check_nested, fit_context
-from skanticipate.data.tensors import takes_tensors
+from skanticipate.data.parameters import check_nested
 from skanticipate.data.validation import (
     check_futures_are_clips,
     check_same_length,
@@ -39,7 +37,6 @@ from skanticipate.data.validation import (
 from skanticipate.estimator.telling import within
 from skanticipate.preprocessing.slices import check_channels
 from skanticipate.teachers.ensemble import mean_proba
-from skanticipate.training.runtime import all_or_nothing
 
 
 class LateFusion(JointAnswers, _BaseComposition):
@@ -47,7 +44,9 @@ class LateFusion(JointAnswers, _BaseComposition):
 
     The features of all modalities travel in one array. Each member is fitted on its
     channels of `X_past`, of `X_val` and of `X_future_unlabeled` alike, and is passed
-    every other signal that its `fit` names.
+    every other signal that its `fit` names. It is an error if one sees no channel, or
+    disagrees with another about classes or about the time at which it answers; what a
+    member raises has a note of its name.
 
     Unlabelled rows are what the anticipators among the members take for them; any other
     classifier, and a Pipeline that ends in one, is fitted on the labelled rows only. Of
@@ -128,84 +127,32 @@ class LateFusion(JointAnswers, _BaseComposition):
         self.weights = weights
         self.combine = combine
 
-    @takes_tensors
-    @all_or_nothing
-    @fit_context(prefer_skip_nested_validation=False)
-    def fit(
-        self,
-        X_past: ArrayLike,
-        y: Labels,
-        X_future_unlabeled: ArrayLike | None = None,
-        *,
-        past_actions: Labels | None = None,
-        y_past: Labels | None = None,
-        teacher_proba: ArrayLike | None = None,
-        groups: Labels | None = None,
-        sample_weight: ArrayLike | None = None,
-        X_val: ArrayLike | Callable[[], ArrayLike] | None = None,
-        y_val: Labels | Callable[[], Labels] | None = None,
-    ) -> Self:
-        """Fit every member on its channels.
-
-        On any error the fusion is as it was before the call.
-
-        Parameters
-        ----------
-        X_past : array-like of shape (n, d), (n, T, d) or (n, ..., d)
-            Features observed before the action, those of all modalities side by side.
-            Memory maps and `RowView` are read by the members, a batch at a time.
-        y : array-like of shape (n,)
-            Label of the action to anticipate; unlabelled rows may be among them.
-        X_future_unlabeled : array-like of shape (n, ..., d), default=None
-            Features of the clip to be anticipated, with the channels of `X_past`.
-        past_actions, y_past, teacher_proba, groups, sample_weight : default=None
-            As in `DistilledAnticipator`, one entry for each row of `X_past`.
-        X_val, y_val : arrays as `X_past` and `y`, or functions, default=None
-            Validation data, as in `DistilledAnticipator`.
-
-        Returns
-        -------
-        self : object
-            The fitted fusion.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If a member is none, sees no channel, or disagrees with another about
-            classes or about the time at which it answers; if an array does not fit
-            the others; and what a member raises, with a note of its name.
-        """
+    def _fit(self, given):
+        """Fit every member on its channels."""
         check_members(self.estimators, self.weights)
-        check_futures_are_clips(X_future_unlabeled)
+        check_futures_are_clips(given.X_future_unlabeled)
         self._validate_names([name for name, _ in self._members])
         check_nested(self)
-        aligned = {
-            "X_future_unlabeled": X_future_unlabeled,
-            "past_actions": past_actions,
-            "y_past": y_past,
-            "teacher_proba": teacher_proba,
-            "groups": groups,
-            "sample_weight": sample_weight,
-        }
+        X_past, aligned = given.X_past, given.aligned()
         rows = self._check_past(X_past)
-        X_val, y_val = whole_validation(X_val, y_val, len(rows))
-        check_same_length(len(rows), y=y, **aligned)
-        check_rows_alike(X_past=X_past, y=y, **aligned)
+        X_val, y_val = whole_validation(given.X_val, given.y_val, len(rows))
+        check_same_length(len(rows), y=given.y, **aligned)
+        check_rows_alike(X_past=X_past, y=given.y, **aligned)
         check_rows_alike(X_val=X_val, y_val=y_val)
-        y = check_label_array(y, estimator=self)
+        y = check_label_array(given.y, estimator=self)
         labels = check_labels_alike(self, y)
         self.classes_, self.unlabeled_label_ = labels.classes, labels.marker
-        given = {**aligned, "X_val": X_val, "y_val": y_val}
-        given = {name: signal for name, signal in given.items() if signal is not None}
+        signals = {**aligned, "X_val": X_val, "y_val": y_val}
+        signals = {name: own for name, own in signals.items() if own is not None}
         clips = {"X_past": (X_past, rows)}
-        for name in [k for k in ("X_future_unlabeled", "X_val") if k in given]:
-            clips[name] = given[name], self._check_like_fit(given[name], name)
+        for name in [k for k in ("X_future_unlabeled", "X_val") if k in signals]:
+            clips[name] = signals[name], self._check_like_fit(signals[name], name)
         self.estimators_, named = [], {}
         for name, estimator, columns in self.estimators:
             seen = {k: shown_to(estimator, *v, columns) for k, v in clips.items()}
             own = seen.pop("X_past")
             with within(f"member {name!r}"):
-                member = fit_member(name, estimator, own, y, labels, given | seen)
+                member = fit_member(name, estimator, own, y, labels, signals | seen)
             self.estimators_.append(member)
             named[name] = member
             check_times_alike(named)
@@ -213,7 +160,6 @@ class LateFusion(JointAnswers, _BaseComposition):
         self.anticipation_times_ = common_stages(self.estimators_)
         if self.anticipation_times_ is None:
             del self.anticipation_times_
-        return self
 
     def _check_past(self, X_past):
         """Check the clips of all members, and that each has some channels of them."""

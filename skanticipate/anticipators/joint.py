@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
-from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from skanticipate._typing import Labels
@@ -19,25 +18,20 @@ from skanticipate.data.tensors import (
     takes_tensors,
     without_tensor,
 )
-from skanticipate.estimator.checking import Given
+from skanticipate.estimator.given import FitMixin
 from skanticipate.estimator.saving import SaveMixin
 from skanticipate.metrics import labelled_scorer
 from skanticipate.signals.asking import split_transforms
 
 
-class JointAnswers(SaveMixin, ClassifierMixin):
-    """The fitted side of an estimator whose members answer together.
+class JointAnswers(FitMixin, SaveMixin, ClassifierMixin):
+    """An estimator whose members answer together.
 
-    It says whom it asks about clips, and what, in `_seen`, and makes one answer of
-    theirs in `_mean`.
+    It fits them in `_fit`, says whom it asks about clips, and what, in `_seen`, and
+    makes one answer of theirs in `_mean`.
     """
 
     classes_: np.ndarray
-
-    __metadata_request__fit = {
-        "X_past": UNUSED,
-        **dict.fromkeys((*Given._fields, "groups", "X_val", "y_val"), True),
-    }
 
     @takes_tensors
     def predict(self, X: ArrayLike) -> np.ndarray:

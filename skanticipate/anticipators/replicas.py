@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal, Self
+from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from skanticipate._typing import Labels, Seed
+from skanticipate._typing import Seed
 from skanticipate.anticipators.joint import JointAnswers
 from skanticipate.anticipators.members import align, common_stages, reads_unlabelled
 from skanticipate.data.labels import (
@@ -24,12 +22,10 @@ from skanticipate.data.labels import (
 from skanticipate.data.leaves import first_table
 from skanticipate.data.names import check_columns_alike, check_rows_alike, column_names
 from skanticipate.data.numbers import N_JOBS, SIZE
-from skanticipate.data.parameters import check_nested, fit_context, nested_estimators
-from skanticipate.data.tensors import takes_tensors
-from skanticipate.estimator.many import fit_many
+from skanticipate.data.parameters import check_nested, nested_estimators
+from skanticipate.estimator.wanted import fit_many
 from skanticipate.signals.asking import last_step
 from skanticipate.teachers.ensemble import mean_proba
-from skanticipate.training.runtime import all_or_nothing
 
 _OF_A_REPLICA = ("feature_dim_", "n_features_in_", "feature_names_in_")
 
@@ -46,9 +42,10 @@ class ReplicaEnsemble(MetaEstimatorMixin, JointAnswers, BaseEstimator):
     ----------
     estimator : estimator
         An anticipator, a Pipeline, search or fusion of such, or another classifier with
-        `predict_proba`; it is cloned. All that `fit` is given is passed on to each
-        replica; unlabelled rows too, unless there is no anticipator in it that would
-        know them: then only the labelled rows are.
+        `predict_proba`; it is cloned, and must have a `random_state`, or replicas would
+        be alike. All that `fit` is given is passed on to each replica; unlabelled rows
+        too, unless there is no anticipator in it that would know them: then only the
+        labelled rows are.
     n_replicas : int, default=8
         Number of replicas. The first ones of a larger ensemble are those of a smaller
         one with the same seed.
@@ -129,72 +126,20 @@ class ReplicaEnsemble(MetaEstimatorMixin, JointAnswers, BaseEstimator):
         self.random_state = random_state
         self.n_jobs = n_jobs
 
-    @takes_tensors
-    @all_or_nothing
-    @fit_context(prefer_skip_nested_validation=False)
-    def fit(
-        self,
-        X_past: ArrayLike,
-        y: Labels,
-        X_future_unlabeled: ArrayLike | None = None,
-        *,
-        past_actions: Labels | None = None,
-        y_past: Labels | None = None,
-        teacher_proba: ArrayLike | None = None,
-        groups: Labels | None = None,
-        sample_weight: ArrayLike | None = None,
-        X_val: ArrayLike | Callable[[], ArrayLike] | None = None,
-        y_val: Labels | Callable[[], Labels] | None = None,
-    ) -> Self:
-        """Fit every replica on the same rows.
-
-        On any error the ensemble is as it was before the call.
-
-        Parameters
-        ----------
-        X_past : array-like of shape (n, d), (n, T, d) or (n, ..., d)
-            Features observed before the action.
-        y : array-like of shape (n,)
-            Label of the action to anticipate; unlabelled rows may be among them.
-        X_future_unlabeled : array-like of shape (n, ..., d), default=None
-            Features of the clip to be anticipated.
-        past_actions, y_past, teacher_proba, groups, sample_weight : default=None
-            As in `DistilledAnticipator`, one entry for each row of `X_past`. None is
-            not passed on.
-        X_val, y_val : arrays as `X_past` and `y`, or functions, default=None
-            Validation data, as in `DistilledAnticipator`.
-
-        Returns
-        -------
-        self : object
-            The fitted ensemble.
-
-        Raises
-        ------
-        ValueError
-            If the estimator has no `random_state`, so that replicas would be alike.
-        ValueError, TypeError
-            What a replica raises, with a note of which one it is.
-        """
+    def _fit(self, given):
+        """Fit every replica on the same rows."""
         check_nested(self)
         replicas = self._replicas()
-        signals: dict[str, Any] = {
-            "X_future_unlabeled": X_future_unlabeled,
-            "past_actions": past_actions,
-            "y_past": y_past,
-            "teacher_proba": teacher_proba,
-            "groups": groups,
-            "sample_weight": sample_weight,
-        }
-        check_rows_alike(X_past=X_past, y=y, **signals)  # labels may lose their names
-        y, train, marker = self._labelled(y)
+        X_past, signals = given.X_past, given.aligned()
+        check_rows_alike(X_past=X_past, y=given.y, **signals)  # labels may lose names
+        y, train, marker = self._labelled(given.y)
         self.estimators_ = fit_many(
             replicas,
             X_past,
             y,
             **signals,
-            X_val=X_val,
-            y_val=y_val,
+            X_val=given.X_val,
+            y_val=given.y_val,
             train=None if train is None else [train] * len(replicas),
             n_jobs=self.n_jobs,
         )
@@ -208,7 +153,6 @@ class ReplicaEnsemble(MetaEstimatorMixin, JointAnswers, BaseEstimator):
             setattr(self, name, value)
             if value is None:  # and not that of an earlier fit either
                 delattr(self, name)
-        return self
 
     def _replicas(self):
         """The estimator with each of the seeds."""

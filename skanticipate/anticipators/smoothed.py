@@ -149,6 +149,6 @@ class SmoothedAnticipator(BaseAnticipator):
         self.prior = prior
         self.smoothing = smoothing
 
-    def _signals(self, given):
+    def _signals(self):
         prior = new_prior(self.prior, self.classes)
-        return [LabelSignal(given.y_past, prior=prior, smoothing=self.smoothing)]
+        return [LabelSignal(prior=prior, smoothing=self.smoothing)]

@@ -2,8 +2,6 @@
 
 import re
 
-import numpy as np
-
 _FORMATS = [
     (re.compile(pattern, re.DOTALL), name)
     for pattern, name in (
@@ -67,36 +65,6 @@ def foreign_format(head):
     'a zip archive (.zip, .npz, .pt)'
     """
     return next((name for pattern, name in _FORMATS if pattern.match(head)), None)
-
-
-def not_as_stored(attributes):
-    """Say why the numbers of a dataset are no features as stored; None if they are.
-
-    Parameters
-    ----------
-    attributes : mapping of str to value
-        Those of an HDF5 or zarr dataset.
-
-    Examples
-    --------
-    >>> not_as_stored({"scale_factor": 1.0, "units": "m"})
-    >>> not_as_stored({"scale_factor": 0.5})[:31]
-    'numbers packed by scale_factor='
-    """
-    for name, neutral in (("scale_factor", 1), ("add_offset", 0)):
-        if name in attributes and np.any(np.asarray(attributes[name]) != neutral):
-            return (
-                f"numbers packed by {name}={attributes[name]}, an attribute of netCDF: "
-                "expected the numbers themselves. Unpack them, numbers * scale_factor "
-                "+ add_offset, and write them without these attributes."
-            )
-    if "MATLAB_class" in attributes:
-        return (
-            "a matrix that MATLAB wrote, in which rows are columns (it has the "
-            "attribute MATLAB_class): expected rows first. Write it again with h5py, "
-            "transposed, without this attribute."
-        )
-    return None
 
 
 def foreign_text(head):

@@ -96,14 +96,14 @@ def labelled_rows(y, unlabeled_label, classes=None, *, estimator, name="y"):
     """
     marker, unlabelled = unlabeled_rows(y, unlabeled_label, classes)
     labelled, labels = ~unlabelled, y[~unlabelled]
+    is_auto = isinstance(unlabeled_label, str) and unlabeled_label == "auto"
     if not _are_whole(y):
         missing = labelled & missing_label_mask(y, classes)
         if missing.any():
-            _refuse_missing(y[missing].tolist()[0], estimator, name)
+            _refuse_missing(y[missing].tolist()[0], estimator, name, is_auto)
         labels = of_one_kind(labels, name)
     if not _are_whole(labels):
         assert_all_finite(labels, input_name=name, estimator_name=title(estimator))
-    is_auto = isinstance(unlabeled_label, str) and unlabeled_label == "auto"
     said = classes is not None or (unlabeled_label is None and _has_marker(estimator))
     if not (said or is_auto) and resolve_marker(labels, "auto") == -1:
         warn(
@@ -117,17 +117,21 @@ def _has_marker(estimator):
     return isinstance(estimator, str) or hasattr(estimator, "unlabeled_label")
 
 
-def _refuse_missing(label, estimator, name):
+def _refuse_missing(label, estimator, name, marks):
     text = f'"{label}"' if isinstance(label, str) else None
     found = f"holds the string {text}" if text else "contains NaN"
     if label is None:
         found = "contains None"
     remedy = f"leave such rows out, {title(estimator)} has no unlabelled rows."
-    if _has_marker(estimator):
+    if marks or _has_marker(estimator):
         remedy = (
             "mark unlabelled rows with -1, in a list or an array of objects where "
-            f"labels are strings, or set unlabeled_label={text or 'np.nan'}, which "
-            "reads every missing label as unlabelled."
+            "labels are strings."
+        )
+    if _has_marker(estimator):
+        remedy = (
+            f"{remedy[:-1]}, or set unlabeled_label={text or 'np.nan'}, which reads "
+            "every missing label as unlabelled."
         )
     if not is_never_a_name(label):
         named = "name it in classes=, or " if hasattr(estimator, "classes") else ""

@@ -11,6 +11,24 @@ from skanticipate.data.names import check_entry_names
 from skanticipate.data.parameters import Interval as Interval
 
 
+def number_in(text):
+    """Number that a text of a file stands for; None where it stands for none.
+
+    Python reads "29_97" as 2997, which no file means.
+
+    Examples
+    --------
+    >>> number_in("29.97"), number_in(b"1e3"), number_in("29_97"), number_in("25,0")
+    (29.97, 1000.0, None, None)
+    """
+    if ("_" if isinstance(text, str) else b"_") in text:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
 def check_count(value, name):
     """Refuse what is no whole number from 1, as True and False are none.
 

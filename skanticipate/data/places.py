@@ -6,7 +6,6 @@ from numbers import Integral
 import numpy as np
 
 from skanticipate.data.axes import axis_index, has_columns, index_of
-from skanticipate.data.formats import not_as_stored
 from skanticipate.data.leaves import first_leaf, leaves
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.names import (
@@ -16,6 +15,7 @@ from skanticipate.data.names import (
     row_names,
 )
 from skanticipate.data.numbers import refuse_counted_mask
+from skanticipate.data.stored import not_as_stored, not_there
 
 
 def check_chosen_rows(chosen, tables, *, name, rows=None):
@@ -248,7 +248,7 @@ def check_frames_by_place(tables, name, first_frame):
             table, what, "Pass .filled(np.nan) where whole frames are hidden."
         )
         check_even(table, what)
-        if trouble := not_as_stored(getattr(table, "attrs", {})):
+        if trouble := not_as_stored(table) or not_there(table):
             raise ValueError(f"{what} has {trouble}")
         _check_frame_numbers(row_names(table), what, first_frame)
 

@@ -16,10 +16,16 @@ from skanticipate._typing import Rows
 from skanticipate.data.announced import announce_rows
 from skanticipate.data.device_array import DeviceArray, base_of
 from skanticipate.data.files import check_whole_map, file_marks, is_mapped
-from skanticipate.data.formats import not_as_stored
 from skanticipate.data.mapped import find_mapped_file, own_inode, read_map
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.places import check_chosen_rows
+from skanticipate.data.stored import (
+    OF_FILLED,
+    filled,
+    may_be_filled,
+    not_as_stored,
+    not_there,
+)
 from skanticipate.data.warn import is_called_by
 
 
@@ -56,8 +62,10 @@ class RowView:
     TypeError
         If `base` is no such array.
     ValueError
-        If `base` is a masked array that hides values, or a dataset whose attributes
-        say that its numbers are packed or transposed.
+        If `base` is a masked array that hides values, a dataset whose attributes
+        say that its numbers are packed or transposed, or one of HDF5 that lacks some
+        of the rows: they were never written, or a file that it shows is not there.
+        On reading, if there is a number that stands for a missing one (`_FillValue`).
     IndexError
         If `rows` are no whole numbers.
 
@@ -95,6 +103,8 @@ class RowView:
         if type(base) is not np.ndarray:  # which hides nothing
             _check_base(base)
         rows = None if rows is None else _as_index(rows, base.shape[0])
+        if trouble := not_there(base, rows):
+            raise ValueError(f"base has {trouble}")
         if rows is not None and rows.ndim == 0:
             raise IndexError(f"rows is {rows}: expected an array of row numbers.")
         if isinstance(base, RowView):
@@ -135,8 +145,14 @@ class RowView:
         selected = rows[key]
         if np.ndim(selected) < rows.ndim:
             return self._read(np.asarray(selected))
-        view = RowView(self.base, selected)
-        view._inode = self._inode
+        return self._chosen(selected)
+
+    def _chosen(self, rows):
+        """A view of the same base, which was looked at when the first was made."""
+        view = object.__new__(RowView)
+        view.base, view.rows, view._inode = self.base, rows, self._inode
+        view.shape = (*rows.shape, *self.base.shape[1:])
+        view.dtype, view.ndim = self.dtype, len(view.shape)
         return view
 
     def take(self, indices: ArrayLike) -> np.ndarray:
@@ -160,6 +176,8 @@ class RowView:
             taken = np.asarray(base[flat])
         else:
             taken = _read_dataset(base, flat)
+            if may_be_filled(base) and (trouble := filled(taken, base)):
+                raise ValueError(f"base has numbers of which {trouble}. {OF_FILLED}")
         return taken.reshape(*rows.shape, *base.shape[1:])
 
     @property
@@ -252,7 +270,7 @@ def _check_base(base):
             "map, or a dataset of h5py or zarr."
         )
     refuse_masked(base, "base", "Pass .filled(np.nan), of floats, or impute them.")
-    if trouble := not_as_stored(getattr(base, "attrs", {})):
+    if trouble := not_as_stored(base):
         raise ValueError(f"base has {trouble}")
 
 

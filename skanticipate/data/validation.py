@@ -16,7 +16,6 @@ from sklearn.utils.validation import (
 )
 
 from skanticipate.data.device_array import DeviceArray
-from skanticipate.data.formats import not_as_stored
 from skanticipate.data.layout import hint_missing_rows
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.missing import holds_missing, is_never_a_name, label_codes
@@ -27,6 +26,13 @@ from skanticipate.data.names import (
 )
 from skanticipate.data.places import check_ascending
 from skanticipate.data.rows import RowView
+from skanticipate.data.stored import (
+    OF_FILLED,
+    filled,
+    may_be_filled,
+    not_as_stored,
+    not_there,
+)
 from skanticipate.data.tensors import without_tensor
 
 _CHUNK_BYTES = 1 << 22
@@ -181,8 +187,10 @@ def check_as_meant(X, name):
         check_ascending(part, f"{name}[{k}]")
     if getattr(X, "ndim", 0) > 2:
         check_ascending(X, name, axis=1)
-    if trouble := not_as_stored(getattr(X, "attrs", {})):
+    if trouble := not_as_stored(X) or not_there(X):
         raise ValueError(f"{name} has {trouble}")
+    if may_be_filled(X) and (trouble := filled(np.asarray(X), X)):
+        raise ValueError(f"{name} has numbers of which {trouble}. {OF_FILLED}")
 
 
 def refuse_sparse(X):

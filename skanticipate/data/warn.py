@@ -35,13 +35,19 @@ def warn(message, category=UserWarning):
 
 def is_called_by(module, function=None):
     """Whether a function of a module, any or one, waits for what calls this one."""
+    return any(
+        frame.f_globals.get("__name__") == module
+        and function in (None, frame.f_code.co_name)
+        for frame in callers()
+    )
+
+
+def callers():
+    """Yield the frames that wait for what calls this one, the innermost first."""
     frame = sys._getframe(1)
     while frame is not None:
-        if frame.f_globals.get("__name__") == module:
-            if function in (None, frame.f_code.co_name):
-                return True
+        yield frame
         frame = frame.f_back
-    return False
 
 
 def is_one_of_many():

@@ -61,7 +61,12 @@ def named_ids(names, what):
 def names_of_ids(file, what, ids, names, default):
     """Names of the class ids of a file.   (n,) -> (n,) str."""
     if names is None:
-        _warn_of_shared(file, what, ids.tolist(), default)
+        _warn_of_shared(
+            f"{file.path} calls",
+            what,
+            zip(ids.tolist(), default, strict=True),
+            f"pass the names of the classes as {what}=",
+        )
         return np.array(default)
     named = named_ids(names, what)
     for row, identifier in enumerate(ids):
@@ -71,18 +76,20 @@ def names_of_ids(file, what, ids, names, default):
                 f"refers to the id {identifier}, which has no name in {what} "
                 f"(it has {len(named)} names; ids are whole numbers)",
             )
-    return np.array([named[i] for i in ids])
+    found = [named[i] for i in ids]
+    pairs = zip(ids.tolist(), found, strict=True)
+    _warn_of_shared(f"{what}= calls", what, pairs, "give each a name of its own")
+    return np.array(found)
 
 
-def _warn_of_shared(file, what, ids, names):
+def _warn_of_shared(whose, what, named, remedy):
     """Warn of one name for two ids, which whoever goes by names takes for one."""
     id_of = {}
-    for identifier, name in zip(ids, names, strict=True):
+    for identifier, name in named:
         if id_of.setdefault(name, identifier) != identifier:
             warn(
-                f"{file.path} calls two {what} {name!r}, those of the ids "
-                f"{id_of[name]} and {identifier}, which count as one by name: pass the "
-                f"names of the classes as {what}=."
+                f"{whose} two {what} {name!r}, those of the ids {id_of[name]} and "
+                f"{identifier}, which count as one by name: {remedy}."
             )
             return
 

@@ -11,12 +11,12 @@ from sklearn.utils import Bunch, check_consistent_length
 
 from skanticipate._typing import Columns
 from skanticipate.data.axes import index_of
-from skanticipate.data.formats import not_as_stored
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.names import check_rows_alike, check_tables_alike
 from skanticipate.data.numbers import RATE, STEPS
 from skanticipate.data.parameters import validate_params
 from skanticipate.data.places import check_even
+from skanticipate.data.stored import OF_FILLED, filled, not_as_stored, not_there
 from skanticipate.datasets._columns import check_table
 from skanticipate.datasets._features import FeatureTable
 from skanticipate.datasets._segments import (
@@ -172,7 +172,7 @@ def _checked_features(features, names):
     }
     expected = arrays[names[0]].shape[1:]
     for name, array in arrays.items():
-        if trouble := not_as_stored(getattr(array, "attrs", {})):
+        if trouble := not_as_stored(tables[name]) or not_there(tables[name]):
             raise ValueError(f"features[{name!r}] has {trouble}")
         if len(array.shape) < 2 or array.shape[1:] != expected:
             raise ValueError(
@@ -226,4 +226,9 @@ def _steps(features, video, first, last):
             f"A clip begins at step {first} of the video {video!r}, which has "
             f"{n_steps} steps: check feature_rate and fps."
         )
-    return features[video][max(first, 0) : max(last, 0)]
+    steps = features[video][max(first, 0) : max(last, 0)]
+    if trouble := filled(steps, features[video]):
+        raise ValueError(
+            f"features[{video!r}] has numbers of which {trouble}. {OF_FILLED}"
+        )
+    return steps

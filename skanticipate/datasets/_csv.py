@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from skanticipate.data.formats import foreign_text
+from skanticipate.data.numbers import number_in
 from skanticipate.datasets._formats import complaint, recognise, remedy
 
 
@@ -100,10 +101,8 @@ class CsvFile:
         """Return a column of finite numbers above a limit.   (n,) float64."""
         values = []
         for row, text in enumerate(self.strings(name)):
-            try:
-                values.append(float(text))
-            except ValueError:
-                values.append(np.nan)
+            number = number_in(text)
+            values.append(np.nan if number is None else number)
             if not above < values[-1] < np.inf:
                 limit = "" if above == -np.inf else f" above {above}"
                 raise self.error(

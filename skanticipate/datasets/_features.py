@@ -18,6 +18,7 @@ from skanticipate.data.files import check_whole_map
 from skanticipate.data.numbers import FRAME, Interval
 from skanticipate.data.parameters import validate_params
 from skanticipate.data.places import check_frames_by_place
+from skanticipate.data.stored import filled
 from skanticipate.datasets._folder import FEATURES, INDEX
 from skanticipate.datasets._names import check_names
 from skanticipate.datasets._packed import check_header, unpacked
@@ -242,7 +243,7 @@ def _joined(features, first_frame, time_axis):
                 f"features[{video!r}] has {trouble[0]} features: expected "
                 f"{trouble[1]}, as features[{videos[0]!r}].{trouble[2]}"
             )
-        if reason := excess(array):
+        if reason := excess(array) or filled(array, features[names[video]]):
             raise ValueError(f"features[{video!r}] holds no features: {reason}.")
     rows = [array if time_axis == 0 else array.T for array in arrays]
     kinds = {row.dtype if row.dtype.kind == "f" else np.dtype("f4") for row in rows}

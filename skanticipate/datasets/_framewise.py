@@ -14,6 +14,7 @@ from skanticipate.data.numbers import RATE
 from skanticipate.data.parameters import validate_params
 from skanticipate.datasets._csv import is_whole_number, line_error, read_text
 from skanticipate.datasets._formats import complaint
+from skanticipate.datasets._names import one_each
 from skanticipate.datasets._tables import Segments
 from skanticipate.datasets._times import rate_of_rows
 
@@ -127,13 +128,13 @@ def _files(path):
         return _bundle(path)
     if not path.is_dir():
         raise FileNotFoundError(f"There is no folder {path}.")
-    files = sorted(path.glob("*.txt"))
+    files = sorted(f for f in path.iterdir() if f.suffix.lower() == ".txt")
     if not files or (path / "groundTruth").is_dir():
         hint = f" {path / 'groundTruth'} is one." * (path / "groundTruth").is_dir()
         raise FileNotFoundError(
             f"{path} is no folder of labels: expected a text file for each video.{hint}"
         )
-    return files
+    return one_each(files)
 
 
 def _bundle(path):
@@ -150,7 +151,8 @@ def _bundle(path):
             f"{path} names {missing[0]!r}, which is no file in {home} ({len(missing)} "
             "such names): expected a folder, or a split that lies beside groundTruth."
         )
-    return [home / name for name in names]
+    files = [home / name for name in names]
+    return one_each(files)
 
 
 def _numbers(mapping):
@@ -184,10 +186,11 @@ def _numbers_given(mapping):
     """Number of each label of a mapping, none of them twice."""
     numbers = {}
     for label, number in mapping.items():
-        if isinstance(number, bool) or not isinstance(number, Integral):
+        is_whole = isinstance(number, Integral) and not isinstance(number, bool)
+        if not is_whole or number < 0:  # -1 marks what has no label
             raise ValueError(
                 f"mapping gives the label {label!r} {number!r}: expected its number, a "
-                "whole one."
+                "whole one from 0."
             )
         if str(label) in numbers or int(number) in numbers.values():
             raise ValueError(

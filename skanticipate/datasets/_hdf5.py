@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from skanticipate.data.formats import foreign_format, not_as_stored
+from skanticipate.data.formats import foreign_format
+from skanticipate.data.stored import filled, not_as_stored
 from skanticipate.datasets._folder import Room, check_room, write_features
 from skanticipate.datasets._plausible import excess
 from skanticipate.datasets._time_axis import other_width, steps
@@ -48,6 +49,10 @@ def convert(path, folder, room, *, first_frame, time_axis):
     with _reading(path):
         file = h5py.File(path, "r")
     with file:
+        with _reading(path):
+            trouble = not_as_stored(file)
+        if trouble:
+            raise ValueError(f"{path} has {trouble}")
         videos, data, dtype = _data_sets(path, file, h5py, time_axis)
         counts = [frames.shape[time_axis] for frames in data]
         d = data[0].shape[1 - time_axis]
@@ -125,7 +130,7 @@ def _data_set(file, name, h5py, time_axis):
         return None, f"shape {data.shape} under {name!r}: {_INSIDE}"
     if data.dtype.kind not in "fiub":
         return None, f"{data.dtype} under {name!r}: expected numbers."
-    if trouble := not_as_stored(data.attrs):
+    if trouble := not_as_stored(data):
         return None, f"{trouble[:-1]} ({name!r})."
     if not _is_whole(data):
         return None, (
@@ -173,19 +178,10 @@ def _blocks(path, sets, dtype, time_axis):
         for start in range(0, data.shape[time_axis], size):
             with _reading(path):
                 block = steps(data, start, start + size, time_axis)
-            if reason := excess(block) or _filled(block, data.attrs):
+            if reason := excess(block) or filled(block, data):
                 raise ValueError(
                     f"{path} has numbers that are no features under {data.name!r} in "
                     f"the rows {start} to {start + len(block) - 1}: {reason}. Extract "
                     "these frames again, or write integers as float64."
                 )
             yield block.astype(dtype)
-
-
-def _filled(block, attributes):
-    """Say which numbers stand for none, as netCDF has it.   (k, d) -> str or None."""
-    for name in ("_FillValue", "missing_value"):
-        fill = np.asarray(attributes.get(name, np.nan))
-        if fill.dtype.kind in "fiu" and np.isin(block, fill).any():
-            return f"some are {fill}, which stands for a missing number ({name})"
-    return None

@@ -1,6 +1,7 @@
 """A JSON file whose every complaint names the file and the entry."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from numbers import Integral, Real
 
@@ -68,12 +69,21 @@ def json_object(path):
     if not text.strip():
         raise ValueError(f"{path} is empty: expected JSON.")
     try:
-        content = json.loads(text)
+        content = json.loads(text, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no JSON ({error}). {named(path)}") from error
     if not isinstance(content, Mapping):
         raise ValueError(f"{path} is {content!r:.40}: expected an object, {{...}}.")
     return content
+
+
+def _object(pairs):
+    """An object, of which no key is written twice: a dict would keep the last."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        key = next(k for k, n in Counter(k for k, _ in pairs).items() if n > 1)
+        raise ValueError(f"an object has the key {key!r} twice")
+    return found
 
 
 def _is_number(value):

@@ -15,3 +15,22 @@ def check_names(column, what):
                 f"{what} has the name {name!r} in row {row}: expected names that do "
                 "not end in NUL, which numpy drops. Strip or replace it everywhere."
             )
+
+
+def one_each(files):
+    """Files of videos, which are called by their names, each of another video.
+
+    Raises
+    ------
+    ValueError
+        If two are of one video, or one is there twice.
+    """
+    of_video = {}
+    for file in files:
+        if file.stem in of_video:
+            raise ValueError(
+                f"{file} is of the video {file.stem!r}, as {of_video[file.stem]} is: "
+                "expected one file for each video."
+            )
+        of_video[file.stem] = file
+    return files

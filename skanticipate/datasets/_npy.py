@@ -16,6 +16,7 @@ from skanticipate.data.parameters import validate_params
 from skanticipate.data.whole_folder import whole_folder
 from skanticipate.datasets._features import FeatureTable, open_features
 from skanticipate.datasets._folder import absent, check_room, room_for, write_features
+from skanticipate.datasets._names import one_each
 from skanticipate.datasets._packed import check_header
 from skanticipate.datasets._plausible import excess
 from skanticipate.datasets._time_axis import other_width, steps
@@ -117,9 +118,9 @@ def _files(path):
     """Arrays of a folder, by the name of their video."""
     if not path.is_dir():
         raise FileNotFoundError(f"There is no folder {path}.")
-    files = sorted(path.glob("*.npy"), key=lambda file: file.stem)
+    files = [file for file in path.iterdir() if file.suffix.lower() == ".npy"]
     if files:
-        return files
+        return one_each(sorted(files, key=lambda file: file.stem))
     pickles = sorted(file for file in path.iterdir() if file.suffix in _PICKLES)
     if pickles:
         raise ValueError(

@@ -84,7 +84,7 @@ def read_actions(
     Warns
     -----
     UserWarning
-        If the texts of the actions give two ids of verbs, or of nouns, one name.
+        If two ids of verbs, or of nouns, have one name.
 
     Examples
     --------

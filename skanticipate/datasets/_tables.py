@@ -67,7 +67,8 @@ def read_segments(path: FilePath, *, actions: Actions | None = None) -> Segments
         Columns of shape (n_segments,), in the order of the file. `video` is a string;
         frames are integers, as in the file, and so are the class ids `verb`, `noun` and
         `action`, from 0; a file without labels has none of them. Any other column is
-        integer if all of it is (`"00330"` becomes 330), else a string.
+        integer if all of it is (`"00330"` becomes 330) and no two texts become one
+        number, else a string.
 
         Where the file has times, `start_seconds` and `stop_seconds`, floats. They are
         the truth, and whatever takes a table goes by them: official frames are at the
@@ -142,10 +143,15 @@ def _column(file, name):
 
 
 def _other(file, name):
-    """Return a column as integers if all of it is, else as strings."""
+    """Return a column as integers if all of it is, else as strings.
+
+    Ids such as "1" and "001", which are one number, stay two.
+    """
     texts = file.strings(name)
     if all(map(is_whole_number, texts)):
-        return file.integers(name)
+        numbers = file.integers(name)
+        if len(set(numbers.tolist())) == len(set(texts)):
+            return numbers
     return np.array(texts)
 
 

@@ -10,6 +10,8 @@ from skanticipate.data.numbers import RATE, SECONDS
 from skanticipate.data.warn import warn
 
 TIME_COLUMNS = ("start_seconds", "stop_seconds")
+# Frames per second: 240 are 0.24 a millisecond, and 24 are 1440 a minute.
+_SLOWEST, _FASTEST = 0.25, 1400
 _TICKS = 1_000_000  # whole microseconds compare exactly, fractions of a second do not
 _TIMESTAMP = re.compile(r"(\d{1,9}):([0-5]?\d):([0-5]?\d(?:\.\d+)?)", re.ASCII)
 
@@ -200,4 +202,19 @@ def _own_seconds(segments):
             f"row {row} of segments stops at {stop[row]} s before it starts at "
             f"{start[row]} s ({bad.size} such rows): swap or drop them."
         )
+    _hint_unit(segments, stop)
     return start, stop
+
+
+def _hint_unit(segments, stop):
+    """Warn of seconds that, next to their frames, look like another unit of time."""
+    frames = np.asarray(segments["stop_frame"]) if "stop_frame" in segments else None
+    if frames is None or frames.dtype.kind not in "iuf" or stop.max() <= 0:
+        return
+    rate = frames.max() / stop.max()
+    if 0 < rate < _SLOWEST or rate > _FASTEST:
+        warn(
+            f"segments stop at frame {frames.max()} and after {stop.max():g} seconds, "
+            f"which would be {rate:.3g} frames per second: check that "
+            f"{' and '.join(TIME_COLUMNS)} are seconds, and no milliseconds or minutes."
+        )

@@ -33,20 +33,9 @@ from skanticipate.estimator.nested import warn_if_reencoded
 from skanticipate.estimator.watching import check_watched
 from skanticipate.training.runtime import seeds_of
 
-# What seeds are derived for; the order decides on their numbers.
-_PURPOSES = (
-    *("split", "init", "shuffle", "dropout"),
-    *("crop", "teacher", "projection", "text_teacher", "attention"),
-)
-
-
-class Given(NamedTuple):
-    """What teachers are shown, as `fit` was given it."""
-
-    X_future_unlabeled: object
-    past_actions: object
-    y_past: object
-    teacher_proba: object
+# What seeds are derived for, and after these what signals want some for; the order
+# decides on their numbers.
+_PURPOSES = ("split", "init", "shuffle", "dropout", "crop")
 
 
 class Checked(NamedTuple):
@@ -61,35 +50,19 @@ class Checked(NamedTuple):
 class FitChecks:
     """The checking side of `BaseAnticipator`."""
 
-    def _check(
-        self,
-        X_past,
-        y,
-        *,
-        X_future_unlabeled,
-        past_actions,
-        y_past,
-        teacher_proba,
-        groups,
-        sample_weight,
-        X_val,
-        y_val,
-    ):
-        """Check what fit was given, once.   -> Checked."""
-        given = Given(X_future_unlabeled, past_actions, y_past, teacher_proba)
-        aligned = {
-            **given._asdict(),
-            "groups": groups,
-            "sample_weight": sample_weight,
-        }
-        if X_future_unlabeled is not None:
-            check_futures_are_clips(X_future_unlabeled)
+    def _check(self, given):
+        """Check what fit was given, once.   Given -> Checked."""
+        X_past, y, y_past = given.X_past, given.y, given.y_past
+        X_val, y_val = given.X_val, given.y_val
+        if given.X_future_unlabeled is not None:
+            check_futures_are_clips(given.X_future_unlabeled)
         if y_past is not None:
             check_steps_alike(X_past, y_past, "y_past")
         if self.checkpoint is not None:
             check_can_go_on(self)
-        seeds = seeds_of(self.random_state, _PURPOSES)
-        signals = self._signals(given)
+        signals = self._signals()
+        purposes = [purpose for signal in signals for purpose in signal.purposes]
+        seeds = seeds_of(self.random_state, [*_PURPOSES, *purposes])
         continues = self._continues()  # with the network of an earlier fit
         rows = self._check_rows(X_past, continues)
         if X_val is not None or y_val is not None:
@@ -97,10 +70,11 @@ class FitChecks:
         labels = self._check_labels(y, y_past, y_val)
         if self.early_stopping:
             check_watched(self, len(labels.classes))
+        aligned = given.aligned()
         check_same_length(rows.shape[0], y=labels.codes, **aligned)
         check_rows_alike(X_past=X_past, y=y, **aligned)
         self._describe(rows, labels, continues)
-        samples = self._check_samples(rows, labels, signals, groups, sample_weight)
+        samples = self._check_samples(rows, labels, signals, given)
         samples, validation = self._divide(samples, X_val, y_val, seeds["split"])
         counted = samples
         if self.class_weight is not None:
@@ -132,25 +106,26 @@ class FitChecks:
         warn_if_reencoded(self, labels.classes, y_past=y_past, y_val=y_val)
         return labels
 
-    def _check_samples(self, rows, labels, signals, groups, sample_weight):
+    def _check_samples(self, rows, labels, signals, given):
         """Check what came with the clips, once.   -> Samples, those with a signal."""
         checked = {}
         for signal in signals:
             checked |= signal.check(
+                given,
                 rows,
                 self.classes_,
                 marker=self.unlabeled_label_,
-                groups=groups,
                 estimator=self,
             )
-        if sample_weight is not None:
-            sample_weight = check_weights(labels.codes, sample_weight)
+        weights, groups = given.sample_weight, given.groups
+        if weights is not None:
+            weights = check_weights(labels.codes, weights)
         if groups is not None:
             groups = check_groups(groups)
         samples = Samples(
             rows,
             labels.codes,
-            sample_weight,
+            weights,
             groups,
             checked,
         )

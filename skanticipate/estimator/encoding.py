@@ -116,8 +116,8 @@ def _encode_estimator(value, beside, where):
     state, left_out = state_of(value), only_for_fit(value)
     if not beside.teacher:
         left_out |= _teachers_not_kept(value)
-        fitted = getattr(type(value), "_fitted_teachers", ())
-        state |= dict.fromkeys(state.keys() & set(fitted))
+        fitted = {f"{name}_" for name in getattr(type(value), "_teachers", ())}
+        state |= dict.fromkeys(state.keys() & fitted)
     beside.left_out.update({f"{where}.{name}": v for name, v in left_out.items()})
     state = encode(state | dict.fromkeys(left_out), beside, where)
     beside.classes.add(name := name_of(type(value)))
@@ -129,7 +129,7 @@ def _teachers_not_kept(student):
 
     -> dict of estimators: frozen ones, and those of classes that have to be trusted
     """
-    names = getattr(type(student), "_unfitted_teachers", ())
+    names = getattr(type(student), "_teachers", ())
     teachers = {name: getattr(student, name) for name in names}
     return {k: v for k, v in teachers.items() if not _is_small_and_known(v)}
 

@@ -5,24 +5,19 @@ from __future__ import annotations
 import os
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from numbers import Integral
+from dataclasses import fields
 from traceback import format_exception
-from typing import Literal, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 from joblib import effective_n_jobs
-from numpy.typing import ArrayLike
 from sklearn.utils.parallel import Parallel, delayed
 
-from skanticipate._typing import Labels
-from skanticipate.data.numbers import N_JOBS, Interval
-from skanticipate.data.tensors import takes_tensors
+from skanticipate.data.numbers import N_JOBS
 from skanticipate.data.validation import each_read_once
-from skanticipate.data.warn import warn
 from skanticipate.estimator.base import BaseAnticipator
-from skanticipate.estimator.checking import Given
+from skanticipate.estimator.given import Given
 from skanticipate.estimator.memory import naming_memory
 from skanticipate.estimator.state import describe, parts
 from skanticipate.estimator.telling import (
@@ -32,7 +27,6 @@ from skanticipate.estimator.telling import (
     here,
     within,
 )
-from skanticipate.estimator.wanted import listed, wanted_jobs
 from skanticipate.training.checkpoint import UnusableCheckpoint
 from skanticipate.training.loop import run
 from skanticipate.training.runtime import torch_threads, with_gradients
@@ -44,11 +38,7 @@ _WORKER_DIED = (
     "does where memory runs out, or a library crashed in it. Lower n_jobs, width or "
     "batch_size. With checkpoint, what was done is kept, and the same call goes on."
 )
-_WIDTH = Interval(Integral, 1, None, closed="left")
-_OPTIONAL = (*Given._fields, "groups", "sample_weight", "X_val", "y_val")
-
-
-Model = TypeVar("Model")
+_OPTIONAL = {field.name for field in fields(Given)} - {"X_past", "y"}
 
 
 class Outcome(NamedTuple):
@@ -121,114 +111,15 @@ def fitted_of(outcomes):
     return [outcome.estimator for outcome in outcomes]
 
 
-@takes_tensors
-def fit_many(
-    estimators: Iterable[Model],
-    X_past: ArrayLike,
-    y: Labels,
-    X_future_unlabeled: ArrayLike | None = None,
-    *,
-    past_actions: Labels | None = None,
-    y_past: Labels | None = None,
-    teacher_proba: ArrayLike | None = None,
-    groups: Labels | None = None,
-    sample_weight: ArrayLike | None = None,
-    X_val: ArrayLike | Callable[[], ArrayLike] | None = None,
-    y_val: Labels | Callable[[], Labels] | None = None,
-    train: Sequence[ArrayLike] | None = None,
-    n_jobs: int | None = None,
-    width: int | Literal["auto"] = "auto",
-) -> list[Model]:
-    """Fit many estimators on the same data, or on parts of it, in one go.
-
-    Each comes out as its own `fit` would have made it: in float64 equal to 1e-12,
-    dropout and shuffling included. Small networks spend their time in overhead, so
-    those with the same architecture, of which other parameters may differ (`lr`,
-    `smoothing`, weights of terms, seeds), are trained together as one computation; a
-    teacher that several of them ask alike is fitted once. What cannot be one is fitted
-    alone: networks that are large or do not stack, `warm_start`, `verbose`, callbacks,
-    and a RandomState as `random_state`.
-
-    Parameters
-    ----------
-    estimators : iterable of K estimators
-        Unfitted; they stay as they are, clones are fitted.
-    X_past, y : arrays
-        As `fit` of anticipators takes them.
-    X_future_unlabeled, past_actions, y_past, teacher_proba : arrays, default=None
-        The same; None is not passed on. Of a Pipeline the last step gets them all,
-        unless metadata routing is enabled; clips that its first steps would have to
-        transform need routing.
-    groups, sample_weight : arrays, default=None
-        The same.
-    X_val, y_val : arrays, default=None
-        Validation data of all.
-    train : sequence of K index arrays or masks, default=None
-        Rows that each estimator trains on: numbers of rows, or a mask of bool. None:
-        all rows.
-    n_jobs : int, default=None
-        Processes, as in joblib.
-    width : int or "auto", default="auto"
-        How many are trained together at most; "auto" goes by the size of a step.
-
-    Returns
-    -------
-    list of K fitted estimators
-
-    Raises
-    ------
-    ValueError
-        If `train` is not as long as `estimators` or holds no rows, if a Pipeline
-        would have to transform clips and metadata routing is not enabled, and what the
-        first fit that fails raises; it tells which one that is.
-    TypeError
-        If `estimators` is a single one, or a mapping, or holds what is no estimator;
-        if `train` is no list.
-    RuntimeError
-        If a process of `n_jobs` dies, as where memory runs out.
-
-    Examples
-    --------
-    >>> from skanticipate import MLP, SmoothedAnticipator, fit_many
-    >>> from skanticipate.datasets import make_kitchen
-    >>> kitchen = make_kitchen(random_state=0)
-    >>> seeds = [SmoothedAnticipator(MLP(32), random_state=k) for k in range(5)]
-    >>> fitted = fit_many(seeds, kitchen.X_past, kitchen.y)
-    >>> [model.n_iter_ for model in fitted]
-    [50, 50, 50, 50, 50]
-    """
-    is_auto = isinstance(width, str) and width == "auto"
-    if not is_auto and not _WIDTH.is_satisfied_by(width):
-        raise ValueError(f"width must be 'auto' or an int from 1 on, got {width!r}.")
-    estimators = listed(estimators)
-    by_row = {
-        "X_past": X_past,
-        "y": y,
-        "X_future_unlabeled": X_future_unlabeled,
-        "past_actions": past_actions,
-        "y_past": y_past,
-        "teacher_proba": teacher_proba,
-        "groups": groups,
-        "sample_weight": sample_weight,
-    }
-    by_row = {k: v for k, v in by_row.items() if v is not None or k == "X_past"}
-    validation = {"X_val": X_val, "y_val": y_val}
-    validation = {name: rows for name, rows in validation.items() if rows is not None}
-    for estimator in estimators:
-        if reason := _why_alone(estimator):
-            warn(f"fit_many fits a {type(estimator).__name__} alone: {reason}.")
-    jobs = wanted_jobs(estimators, by_row, validation, train)
-    return fitted_of(fit_jobs(jobs, n_jobs=n_jobs, width=width))
-
-
 def _group(job, k):
     """What jobs share that may be trained together; their number where none may."""
     estimator = job.estimator
-    if getattr(type(estimator), "fit", None) is not BaseAnticipator.fit:
+    steps = [getattr(type(estimator), name, None) for name in ("fit", "_fit")]
+    if steps != [BaseAnticipator.fit, BaseAnticipator._fit]:
         return k
-    if estimator.warm_start or set(job.signals) - set(_OPTIONAL):
+    if estimator.warm_start or set(job.signals) - _OPTIONAL:
         return k
-    if _why_alone(estimator) or estimator.verbose:
+    if why_alone(estimator) or estimator.verbose:
         return k
     told = [
         getattr(estimator, name)
@@ -240,7 +131,7 @@ def _group(job, k):
         return k
 
 
-def _why_alone(estimator):
+def why_alone(estimator):
     """What about an estimator needs a fit of its own, else None."""
     if has_callbacks(estimator):
         return "callbacks are set, which follow a fit of its own"
@@ -377,9 +268,8 @@ class _Fit:
     def _prepare(self, job, shared):
         estimator = self.estimator
         estimator._validate_params()
-        given = dict.fromkeys(_OPTIONAL) | job.signals
         with naming_memory(estimator, job.X):
-            checked = estimator._check(job.X, job.y, **given)
+            checked = estimator._check(Given(job.X, job.y, **job.signals))
             with torch_threads(estimator.n_threads):
                 return estimator._prepare(checked, shared)
 

@@ -12,7 +12,8 @@ from sklearn.pipeline import Pipeline
 from skanticipate.data.actions import as_mapping, says_labels
 from skanticipate.data.missing import as_array, as_list
 from skanticipate.data.parameters import inner_estimators, nested_estimators
-from skanticipate.data.warn import is_called_by, warn
+from skanticipate.data.validation import title
+from skanticipate.data.warn import callers, is_called_by, warn
 from skanticipate.priors.sequences import checked_sequences
 from skanticipate.priors.transitions import TemporalPrior
 
@@ -21,6 +22,7 @@ _NUMBER_LABELS = (  # modules, and a function, that fit on numbers of labels
     ("sklearn.ensemble._bagging",),
     ("sklearn.model_selection._validation", "_fit_and_predict"),
 )
+_NUMBER_LABELS_OF_FOLDS = "sklearn.model_selection._validation", "cross_val_predict"
 
 
 def names_of_columns(estimator, *, fitted=False):
@@ -71,6 +73,7 @@ def warn_if_reencoded(estimator, classes, *, y_past=None, y_val=None):
     if said or not numbers or (classes != np.arange(len(classes))).any():
         return
     _warn_of_class_weight(estimator, len(classes))
+    _warn_of_other_order(estimator, len(classes), y_past)
     marker = getattr(estimator, "unlabeled_label", None)
     tables = list(_tables_of_labels(estimator, y_past))
     if y_val is not None:
@@ -108,6 +111,62 @@ def _warn_of_class_weight(estimator, n_classes):
             "weight for each of these numbers, or use LateFusion, which shows the "
             "labels."
         )
+
+
+def _warn_of_other_order(estimator, n_classes, y_past):
+    """Warn if numbers of labels in sorted order are read as other numbers.
+
+    The numbers "0", "1", ..., "10" as text are sorted otherwise than as numbers, and so
+    are names otherwise than a table that numbers them may be.
+    """
+    labels = _numbered_labels()
+    if labels is None or len(labels) < n_classes:
+        return
+    labels = labels[:n_classes].tolist()
+    keyed = dict(_tables_of_labels(estimator, y_past))
+    weights = getattr(estimator, "class_weight", None)
+    if isinstance(weights, Mapping):
+        keyed["class_weight"] = weights
+    for name, table in keyed.items():
+        if not any(isinstance(key, Real) for key in table):
+            continue
+        meant = _labels_meant(labels, table if name == "actions" else {})
+        for k, (label, other) in enumerate(zip(labels, meant, strict=True)):
+            if label != other:
+                warn(
+                    f"{title(estimator)} is shown numbers in place of the labels in "
+                    f"sorted order: {k} stands for {label!r}, but {name} seems to mean "
+                    f"{other!r} by it. Write {name} with the positions of the sorted "
+                    "labels and pass these as classes= too, or use LateFusion, which "
+                    "shows the labels."
+                )
+                return
+
+
+def _numbered_labels():
+    """Labels that the outermost caller shows an estimator as numbers, or None."""
+    found = None
+    for frame in callers():
+        module, told = frame.f_globals.get("__name__", ""), None
+        if (module, frame.f_code.co_name) == _NUMBER_LABELS_OF_FOLDS:
+            told = frame.f_locals.get("le")
+        elif module.startswith("sklearn.ensemble."):
+            told = frame.f_locals.get("self")
+        found = getattr(told, "classes_", found)
+    return found
+
+
+def _labels_meant(labels, actions):
+    """Labels that a table means by 0, 1, ...: numbers as text, or names of actions."""
+    if all(isinstance(label, str) and label.strip().isdecimal() for label in labels):
+        by_number = {int(label): label for label in labels}
+        return [by_number.get(k, label) for k, label in enumerate(labels)]
+    names = [" ".join(map(str, actions.get(k) or ())) for k in range(len(labels))]
+    known = set(labels)
+    return [
+        name if name in known else label
+        for name, label in zip(names, labels, strict=True)
+    ]
 
 
 def _tables_of_labels(estimator, y_past):

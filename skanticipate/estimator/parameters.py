@@ -63,7 +63,8 @@ _SHARED = {
         "top_5_accuracy"; or any scorer, by its name in scikit-learn or as a function
         `(estimator, X, y)`, that is asked about the validation rows whose label is one
         of the classes. Higher is better; only a "loss" is to fall. Of five classes or
-        fewer "top_5_accuracy" is refused, which is always 1.
+        fewer "top_5_accuracy" is refused, which is always 1. Rows that are held out
+        count by their `sample_weight`, unless a function of your own is asked.
     on_divergence : {"raise", "best"}, default="raise"
         What becomes of a fit whose loss or weights are no longer finite. "raise": an
         error, and the estimator is as it was before. "best": training ends with a

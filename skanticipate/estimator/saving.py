@@ -34,10 +34,10 @@ def save(model: BaseEstimator, path: FilePath, *, teacher: bool = True) -> None:
     path : str or path-like
         File to write.
     teacher : bool, default=True
-        Whether to write the fitted teachers of a student, which predictions do not
-        need. Without, `teacher_` and `text_teacher_` are None in what is loaded, and so
-        are, with a warning, those of the parameters `teacher` and `text_teacher` that
-        have more than 64 KiB of numbers, hold code, or have to be trusted.
+        Whether to write the fitted teachers of a student, such as `teacher_`, which
+        predictions do not need. Without, they are None in what is loaded, and so are,
+        with a warning, those of the unfitted ones, such as `teacher`, that have more
+        than 64 KiB of numbers, hold code, or have to be trusted.
 
     Raises
     ------

@@ -1,24 +1,37 @@
 """Which fits are wanted: estimators, the rows of each, and signals by their names."""
 
-from collections.abc import Mapping, Set
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from inspect import isclass
+from numbers import Integral
+from typing import Literal, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn import get_config
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples, check_consistent_length
 
+from skanticipate._typing import Labels
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.names import check_rows_alike
-from skanticipate.data.numbers import refuse_counted_mask
+from skanticipate.data.numbers import Interval, refuse_counted_mask
 from skanticipate.data.places import check_chosen_rows
 from skanticipate.data.rows import RowView
+from skanticipate.data.tensors import takes_tensors
+from skanticipate.data.warn import warn
 from skanticipate.estimator.base import BaseAnticipator
+from skanticipate.estimator.given import Given
+from skanticipate.estimator.many import fit_jobs, fitted_of, why_alone
 
 _CLIPS = ("X_future_unlabeled", "X_val")  # of which first steps would be fitted too
+_WIDTH = Interval(Integral, 1, None, closed="left")
+
+Model = TypeVar("Model")
 
 
 @dataclass(frozen=True)
@@ -43,6 +56,105 @@ class Job:
     y: object
     signals: dict = field(default_factory=dict)
     name: str = ""
+
+
+@takes_tensors
+def fit_many(
+    estimators: Iterable[Model],
+    X_past: ArrayLike,
+    y: Labels,
+    X_future_unlabeled: ArrayLike | None = None,
+    *,
+    past_actions: Labels | None = None,
+    y_past: Labels | None = None,
+    teacher_proba: ArrayLike | None = None,
+    groups: Labels | None = None,
+    sample_weight: ArrayLike | None = None,
+    X_val: ArrayLike | Callable[[], ArrayLike] | None = None,
+    y_val: Labels | Callable[[], Labels] | None = None,
+    train: Sequence[ArrayLike] | None = None,
+    n_jobs: int | None = None,
+    width: int | Literal["auto"] = "auto",
+) -> list[Model]:
+    """Fit many estimators on the same data, or on parts of it, in one go.
+
+    Each comes out as its own `fit` would have made it: in float64 equal to 1e-12,
+    dropout and shuffling included. Small networks spend their time in overhead, so
+    those with the same architecture, of which other parameters may differ (`lr`,
+    `smoothing`, weights of terms, seeds), are trained together as one computation; a
+    teacher that several of them ask alike is fitted once. What cannot be one is fitted
+    alone: networks that are large or do not stack, `warm_start`, `verbose`, callbacks,
+    and a RandomState as `random_state`.
+
+    Parameters
+    ----------
+    estimators : iterable of K estimators
+        Unfitted; they stay as they are, clones are fitted.
+    X_past, y : arrays
+        As `fit` of anticipators takes them.
+    X_future_unlabeled, past_actions, y_past, teacher_proba : arrays, default=None
+        The same; None is not passed on. Of a Pipeline the last step gets them all,
+        unless metadata routing is enabled; clips that its first steps would have to
+        transform need routing.
+    groups, sample_weight : arrays, default=None
+        The same.
+    X_val, y_val : arrays, default=None
+        Validation data of all.
+    train : sequence of K index arrays or masks, default=None
+        Rows that each estimator trains on: numbers of rows, or a mask of bool. None:
+        all rows.
+    n_jobs : int, default=None
+        Processes, as in joblib.
+    width : int or "auto", default="auto"
+        How many are trained together at most; "auto" goes by the size of a step.
+
+    Returns
+    -------
+    list of K fitted estimators
+
+    Raises
+    ------
+    ValueError
+        If `train` is not as long as `estimators` or holds no rows, if a Pipeline
+        would have to transform clips and metadata routing is not enabled, and what the
+        first fit that fails raises; it tells which one that is.
+    TypeError
+        If `estimators` is a single one, or a mapping, or holds what is no estimator;
+        if `train` is no list.
+    RuntimeError
+        If a process of `n_jobs` dies, as where memory runs out.
+
+    Examples
+    --------
+    >>> from skanticipate import MLP, SmoothedAnticipator, fit_many
+    >>> from skanticipate.datasets import make_kitchen
+    >>> kitchen = make_kitchen(random_state=0)
+    >>> seeds = [SmoothedAnticipator(MLP(32), random_state=k) for k in range(5)]
+    >>> fitted = fit_many(seeds, kitchen.X_past, kitchen.y)
+    >>> [model.n_iter_ for model in fitted]
+    [50, 50, 50, 50, 50]
+    """
+    is_auto = isinstance(width, str) and width == "auto"
+    if not is_auto and not _WIDTH.is_satisfied_by(width):
+        raise ValueError(f"width must be 'auto' or an int from 1 on, got {width!r}.")
+    estimators = listed(estimators)
+    given = Given(
+        X_past,
+        y,
+        X_future_unlabeled=X_future_unlabeled,
+        past_actions=past_actions,
+        y_past=y_past,
+        teacher_proba=teacher_proba,
+        groups=groups,
+        sample_weight=sample_weight,
+        X_val=X_val,
+        y_val=y_val,
+    )
+    for estimator in estimators:
+        if reason := why_alone(estimator):
+            warn(f"fit_many fits a {type(estimator).__name__} alone: {reason}.")
+    jobs = wanted_jobs(estimators, given, train)
+    return fitted_of(fit_jobs(jobs, n_jobs=n_jobs, width=width))
 
 
 def listed(estimators):
@@ -85,16 +197,14 @@ def listed(estimators):
     return estimators
 
 
-def wanted_jobs(estimators, by_row, validation, train):
+def wanted_jobs(estimators, given, train):
     """Fits of clones of estimators, each on all rows or on its own.
 
     Parameters
     ----------
     estimators : list of K estimators
-    by_row : dict
-        X_past, y and what else has a row for each of theirs.
-    validation : dict
-        What is given to all fits as it is.
+    given : Given
+        What is None is not passed on; validation data are passed to all fits.
     train : sequence of K index arrays or masks, or None
         Rows of each; None: all rows.
 
@@ -116,6 +226,10 @@ def wanted_jobs(estimators, by_row, validation, train):
             f"train has rows for {len(train)} estimators, but there are "
             f"{len(estimators)}: give an array of rows for each, or None."
         )
+    by_row = {"X_past": given.X_past, "y": given.y, **given.aligned()}
+    by_row = {k: v for k, v in by_row.items() if v is not None or k == "X_past"}
+    validation = {"X_val": given.X_val, "y_val": given.y_val}
+    validation = {name: rows for name, rows in validation.items() if rows is not None}
     check_rows_alike(**by_row)
     parts, jobs = {}, []
     for k, (estimator, rows) in enumerate(zip(estimators, train, strict=True)):

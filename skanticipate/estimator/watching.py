@@ -1,5 +1,6 @@
 """What early stopping watches: a figure, and whether it tells epochs apart."""
 
+from inspect import signature
 from numbers import Real
 
 import numpy as np
@@ -82,6 +83,10 @@ class EpochScore:
         self.scoring = estimator.scoring
         self.scorer = check_scoring(estimator, scoring=self.scoring)
         self.clips, self.labels = known.rows, estimator.classes_[known.codes]
+        metric = getattr(self.scorer, "_score_func", None)  # of scikit-learn's scorers
+        weighs = metric is not None and "sample_weight" in signature(metric).parameters
+        weighs = weighs and known.weights is not None
+        self.weights = {"sample_weight": known.weights} if weighs else {}
         self.view = object.__new__(type(estimator))  # as if it were fitted
         vars(self.view).update(vars(estimator))
         vars(self.view).pop("feature_names_in_", None)  # these clips bring none
@@ -90,7 +95,7 @@ class EpochScore:
         """Score a network in evaluation mode.   -> float."""
         self.view.network_ = network
         try:
-            score = self.scorer(self.view, self.clips, self.labels)
+            score = self.scorer(self.view, self.clips, self.labels, **self.weights)
         except Exception as error:
             raise ValueError(self._trouble(f"fails ({error}).")) from error
         finally:

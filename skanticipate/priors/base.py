@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable
+from inspect import signature
 from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from skanticipate._typing import Labels
 from skanticipate.data.missing import (
@@ -20,6 +23,7 @@ from skanticipate.data.missing import (
 )
 from skanticipate.data.names import check_rows_alike
 from skanticipate.data.parameters import fit_context
+from skanticipate.data.samples import check_weights
 
 
 class BasePrior(BaseEstimator):
@@ -30,7 +34,9 @@ class BasePrior(BaseEstimator):
     label, never by its position, so the class set may shrink or be permuted.
 
     A subclass implements `_fit_matrix(classes, y, y_past) -> (R, C)`, float32 rows that
-    sum to 1; row k belongs to class k unless it overrides `rows` too.
+    sum to 1; row k belongs to class k unless it overrides `rows` too. One that counts
+    rows may have a further parameter `sample_weight`, how often each of them counts,
+    None where all count once; else rows with a weight count alike.
 
     Examples
     --------
@@ -55,7 +61,11 @@ class BasePrior(BaseEstimator):
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(
-        self, classes: Labels, y: Labels | None = None, y_past: Labels | None = None
+        self,
+        classes: Labels,
+        y: Labels | None = None,
+        y_past: Labels | None = None,
+        sample_weight: ArrayLike | None = None,
     ) -> Self:
         """Compute `matrix_` for a class set.
 
@@ -68,6 +78,9 @@ class BasePrior(BaseEstimator):
         y_past : array-like of shape (n,), default=None
             The action seen last before each of those rows; None, NaN, "" or -1 where
             there is none.
+        sample_weight : array-like of shape (n,), default=None
+            How often each of those rows counts, to priors that count: one of weight 2
+            is two rows, one of weight 0 is none.
 
         Returns
         -------
@@ -81,9 +94,12 @@ class BasePrior(BaseEstimator):
             was passed.
         """
         classes = check_classes(classes)
-        if y_past is not None:
-            check_rows_alike(y=y, y_past=y_past)
-        self.matrix_ = self._fit_matrix(classes, y, y_past)
+        if y_past is not None or sample_weight is not None:
+            check_rows_alike(y=y, y_past=y_past, sample_weight=sample_weight)
+        y, y_past, weights = counted_rows(y, y_past, sample_weight)
+        counts = "sample_weight" in signature(self._fit_matrix).parameters
+        weights = {"sample_weight": weights} if counts else {}
+        self.matrix_ = self._fit_matrix(classes, y, y_past, **weights)
         self.classes_ = classes
         return self
 
@@ -118,6 +134,25 @@ class BasePrior(BaseEstimator):
         if y_past is not None:
             check_rows_alike(y=y, y_past=y_past)
         return [(self.matrix_, self.rows(y, y_past), 1.0)]
+
+
+def fit_prior(prior, classes, y, y_past, sample_weight):
+    """Fit a prior with weights of rows, where its `fit` takes them."""
+    if sample_weight is None or not has_fit_parameter(prior, "sample_weight"):
+        return prior.fit(classes, y, y_past)
+    return prior.fit(classes, y, y_past, sample_weight=sample_weight)
+
+
+def counted_rows(y, y_past, sample_weight):
+    """Rows that count, and how often each does; None where all count once."""
+    if sample_weight is None or y is None:
+        return y, y_past, None
+    weights = check_weights(y, sample_weight)
+    if weights is None or weights.all():
+        return y, y_past, weights
+    rows = np.flatnonzero(weights)
+    past = None if y_past is None else _safe_indexing(y_past, rows)
+    return _safe_indexing(y, rows), past, weights[rows]
 
 
 def class_codes(y, classes):

@@ -14,7 +14,7 @@ from skanticipate._typing import Labels
 from skanticipate.data.names import check_rows_alike
 from skanticipate.data.numbers import weights_of
 from skanticipate.data.parameters import fit_context
-from skanticipate.priors.base import BasePrior, check_classes
+from skanticipate.priors.base import BasePrior, check_classes, fit_prior
 
 
 class MixturePrior(BasePrior):
@@ -74,7 +74,11 @@ class MixturePrior(BasePrior):
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(
-        self, classes: Labels, y: Labels | None = None, y_past: Labels | None = None
+        self,
+        classes: Labels,
+        y: Labels | None = None,
+        y_past: Labels | None = None,
+        sample_weight: ArrayLike | None = None,
     ) -> Self:
         """Fit a clone of every part.
 
@@ -86,15 +90,18 @@ class MixturePrior(BasePrior):
             Labels of the labelled training rows.
         y_past : array-like of shape (n,), default=None
             The action seen last before each of those rows.
+        sample_weight : array-like of shape (n,), default=None
+            How often each of those rows counts, to priors that count.
 
         Returns
         -------
         self
         """
         classes, weights = check_classes(classes), self._checked_weights()
-        check_rows_alike(y=y, y_past=y_past)
+        check_rows_alike(y=y, y_past=y_past, sample_weight=sample_weight)
+        given = classes, y, y_past, sample_weight
         self.priors_ = [
-            clone(part).fit(classes, y, y_past) if weight else clone(part)
+            fit_prior(clone(part), *given) if weight else clone(part)
             for part, weight in zip(self.priors, weights, strict=True)
         ]
         self.weights_ = weights

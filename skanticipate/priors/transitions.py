@@ -41,8 +41,7 @@ class TemporalPrior(BasePrior):
     sequences : list of label sequences, default=None
         Actions of each training video in the order of time; consecutive pairs are
         counted. With None, the pairs (`y_past`, `y`) given to `fit` are counted, which
-        keeps held-out rows out in cross-validation. Rows count alike, whatever their
-        `sample_weight` in the fit of an anticipator.
+        keeps held-out rows out in cross-validation, each as often as its weight says.
     strength : float, default=0.0
         Pseudo-counts added to each row, spread evenly over all classes:
         (Occ + strength / C) / (sum + strength).
@@ -111,8 +110,9 @@ class TemporalPrior(BasePrior):
         self.strength = strength
         self.include_self = include_self
 
-    def _fit_matrix(self, classes, y, y_past):
+    def _fit_matrix(self, classes, y, y_past, sample_weight=None):
         before, after = _observed_pairs(y, y_past, self.sequences)
+        weights = _weights_of(after, sample_weight, self.sequences)
         before, after = label_codes(before, classes), label_codes(after, classes)
         counted = (before >= 0) & (after >= 0)
         if not counted.any():
@@ -124,7 +124,8 @@ class TemporalPrior(BasePrior):
         ends = (after, before) if self.direction == "predecessor" else (before, after)
         matrix = np.zeros((len(classes), len(classes)), dtype=np.float32)
         rows, columns = (end[counted] for end in ends)
-        rows, columns, counts = _count_cells(rows, columns, len(classes))
+        cells = rows, columns, len(classes), weights[counted]
+        rows, columns, counts = _count_cells(*cells)
         matrix[rows, columns] = counts
         matrix += np.float32(self.strength / len(classes))
         if not self.include_self:
@@ -158,8 +159,7 @@ class TransitionPrior(BasePrior):
     sequences : list of label sequences, default=None
         Actions of each training video in the order of time; consecutive pairs are
         counted. With None, the pairs (`y_past`, `y`) given to `fit` are counted, which
-        keeps held-out rows out in cross-validation. Rows count alike, whatever their
-        `sample_weight` in the fit of an anticipator.
+        keeps held-out rows out in cross-validation, each as often as its weight says.
 
     Attributes
     ----------
@@ -264,8 +264,9 @@ class TransitionPrior(BasePrior):
         pairs = [lookup(label) or (None, None) for label in labels]
         return [verb for verb, _ in pairs], [noun for _, noun in pairs]
 
-    def _fit_matrix(self, classes, y, y_past):
+    def _fit_matrix(self, classes, y, y_past, sample_weight=None):
         past, following = _observed_pairs(y, y_past, self.sequences)
+        weights = _weights_of(following, sample_weight, self.sequences)
         codes = label_codes(following, classes)
         # the filler -1 is an action where the user made it a class
         seen = ~missing_mask(past) | (label_codes(past, classes) >= 0)
@@ -278,38 +279,38 @@ class TransitionPrior(BasePrior):
         verbs, nouns = self._verbs_and_nouns(actions)
 
         uniform = np.full((1, len(classes)), 1 / len(classes), dtype=np.float32)
-        everything = codes[codes >= 0]
-        if not len(everything):
+        known = codes >= 0
+        if not known.any():
             warn(
                 "TransitionPrior counted no label that is one of its classes, so every "
                 "row is uniform: check that sequences hold labels of the same kind as "
                 "y.",
             )
-        unigram = _back_off(
-            uniform, np.zeros_like(everything), everything, self.strength
-        )
-        codes = codes[seen]
-        coarse = partial(_coarse_level, last, codes, unigram, self.strength)
+        everything = np.zeros_like(codes[known]), codes[known], weights[known]
+        unigram = _back_off(uniform, *everything, self.strength)
+        codes, weights = codes[seen], weights[seen]
+        coarse = partial(_coarse_level, last, codes, weights, unigram, self.strength)
         self.past_verbs_, _, by_verb = coarse(verbs)
         self.past_nouns_, noun_of_action, by_noun = coarse(nouns)
         # an action without a noun has code -1: the last row, that of p(a)
         parents = np.concatenate([by_noun, unigram])[noun_of_action]
-        by_action = _back_off(parents, last, codes, self.strength)
+        by_action = _back_off(parents, last, codes, weights, self.strength)
         self.past_actions_ = actions
         return np.concatenate([by_action, by_noun, by_verb, unigram])
 
 
-def _coarse_level(last, codes, unigram, strength, names):
+def _coarse_level(last, codes, weights, unigram, strength, names):
     """Distributions by the verb, or the noun, of the action seen last.
 
-    `names` holds that of each past action, None where unknown; `last` and `codes` are
-    the past action and the class of each sample. Returns the names, the position of
-    each action's among them (-1 if unknown), and one distribution each.
+    `names` holds that of each past action, None where unknown; `last`, `codes` and
+    `weights` are the past action, the class and the weight of each sample. Returns the
+    names, the position of each action's among them (-1 if unknown), and one
+    distribution each.
     """
     known = [name for name in dict.fromkeys(names) if name is not None]
     name_of_action = label_codes(names, known)
     parents = np.repeat(unigram, len(known), axis=0)
-    matrix = _back_off(parents, name_of_action[last], codes, strength)
+    matrix = _back_off(parents, name_of_action[last], codes, weights, strength)
     return known, name_of_action, matrix
 
 
@@ -322,6 +323,13 @@ def _observed_pairs(y, y_past, sequences):
     following = [label for sequence in sequences for label in sequence]
     past = [label for sequence in sequences for label in [None, *sequence][:-1]]
     return past, following
+
+
+def _weights_of(pairs, sample_weight, sequences):
+    """How often each pair counts: those of sequences are of no row.   -> (n,)."""
+    if sample_weight is None or sequences is not None:
+        return np.ones(len(pairs), dtype=np.intp)
+    return sample_weight
 
 
 def _checked_pairs(y, y_past):
@@ -342,20 +350,23 @@ def _checked_pairs(y, y_past):
     return y, y_past
 
 
-def _count_cells(rows, columns, n_columns):
-    """Distinct cells (row, column) and how often each occurs."""
-    cells, counts = np.unique(rows * n_columns + columns, return_counts=True)
+def _count_cells(rows, columns, n_columns, weights):
+    """Distinct cells (row, column) and the sum of the weights in each."""
+    cells, place = np.unique(rows * n_columns + columns, return_inverse=True)
+    counts = np.bincount(place, weights, len(cells))
     return cells // n_columns, cells % n_columns, counts.astype(np.float32)
 
 
-def _back_off(parents, keys, codes, strength):
+def _back_off(parents, keys, codes, weights, strength):
     """Compute (counts + strength * parent) / (N + strength), in place of the parents.
 
-    parents (K, C), keys (n,) of the rows (-1 = not counted), codes (n,) -> (K, C)
+    parents (K, C), keys (n,) of the rows (-1 = not counted), codes, weights (n,)
+    -> (K, C)
     """
-    keys, codes = keys[keys >= 0], codes[keys >= 0]
-    totals = np.bincount(keys, minlength=len(parents)) + strength
+    there = keys >= 0
+    keys, codes, weights = keys[there], codes[there], weights[there]
+    totals = np.bincount(keys, weights, len(parents)) + strength
     parents *= (strength / totals).astype(np.float32)[:, None]
-    rows, columns, counts = _count_cells(keys, codes, parents.shape[1])
+    rows, columns, counts = _count_cells(keys, codes, parents.shape[1], weights)
     parents[rows, columns] += counts / totals[rows]
     return parents

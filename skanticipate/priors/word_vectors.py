@@ -17,6 +17,7 @@ import numpy as np
 from skanticipate._typing import FilePath, KeyedVectors
 from skanticipate.data.formats import UTF8_MARK, foreign_text
 from skanticipate.data.missing import label_list
+from skanticipate.data.numbers import number_in
 
 _N_PROBED_LINES = 100
 _N_PROBED_BYTES = 4096
@@ -214,11 +215,7 @@ def _split(line, dimension):
 
 
 def _is_number(token):
-    try:
-        float(token)
-    except ValueError:
-        return False
-    return True
+    return number_in(token) is not None
 
 
 def _parse(numbers, dimension):

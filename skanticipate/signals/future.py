@@ -1,6 +1,5 @@
 """The future as a signal: soft targets, weights and maps of a teacher that sees it."""
 
-from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
 
 import numpy as np
@@ -22,105 +21,91 @@ from skanticipate.data.validation import (
 from skanticipate.data.warn import is_one_of_many, warn
 from skanticipate.estimator.nested import names_of_columns
 from skanticipate.estimator.prediction import PredictionMixin
-from skanticipate.estimator.telling import within
 from skanticipate.networks.base import NetworkSpec
 from skanticipate.signals.asking import split_transforms
 from skanticipate.signals.maps import first_map, map_source, map_width, weights_for
-from skanticipate.signals.signal import (
-    Signal,
-    Taught,
-    figure,
-    index_of,
-    teach,
-    warn_of_silence,
-)
-from skanticipate.terms.answers import AnswerTerm, answer_part
+from skanticipate.signals.signal import TeacherSignal, index_of, warn_of_silence
 from skanticipate.terms.features import FeatureTerm, projection
 
 _DEFAULT_FEATURE_WEIGHT = 0.1
 _COMPARES = "which a positive feature_weight compares: set feature_weight=0"
-_NOTHING_TO_LEARN = (
-    "No labelled row has a future, so the teacher has nothing to learn from: give "
-    "the futures of labelled rows too, or pass a FrozenEstimator or teacher_proba=."
-)
 
 
 @dataclass(eq=False)
-class FutureSignal(Signal):
+class FutureSignal(TeacherSignal):
     """Clips of what comes after, and the teacher that sees them.
+
+    Its answers, maps and weights teach; `teacher_proba` of `fit` replaces the answers.
 
     Parameters
     ----------
-    futures, teacher_proba : array-like of shape (n, ...), or None
-        As in `fit`; the latter replace a teacher by its answers.
+    asked, weight, temperature : object
+        As in `TeacherSignal`; a weight of 0 has no term, and asks all the same.
     classes : array-like or None
         The parameter: order of the columns of `teacher_proba`.
-    teacher : classifier or None
-        The parameter.
-    default_teacher : callable
-        (number of samples, number of labelled ones with a future) -> the classifier
-        that None stands for.
-    alignment, alpha, feature_weight, teacher_weight, temperature, cross_fit : object
+    alignment, alpha, feature_weight : object
         Parameters of `DistilledAnticipator`.
     init_from_teacher : "auto" or bool
         Its parameter.
     started : bool or None
         Where training goes on: whether the network once started from its teacher.
-    folder : path-like or None
-        Its `teacher_cache`.
     """
 
-    futures: object
-    teacher_proba: object
+    name, sees, parameter = "teacher", "future", "teacher"
+    nothing_to_learn = (
+        "No labelled row has a future, so the teacher has nothing to learn from: give "
+        "the futures of labelled rows too, or pass a FrozenEstimator or teacher_proba=."
+    )
+
     _: KW_ONLY
     classes: object
-    teacher: object
-    default_teacher: Callable
     alignment: str
     alpha: float | None
     feature_weight: float | None
-    teacher_weight: float
-    temperature: float
-    cross_fit: int
     init_from_teacher: object
     started: bool | None
-    folder: object
-    taught: Taught | None = field(default=None, init=False)
+    answers: np.ndarray | None = field(default=None, init=False)  # (n, C), given ones
+
+    @property
+    def purposes(self):
+        """Seeds of the teacher, and of a projection of its maps."""
+        return (*super().purposes, "projection")
 
     # -------------------------------------------------------------------- check
 
-    def check(self, past, classes, *, marker, groups, estimator):
+    def check(self, given, past, classes, *, marker, estimator):
         """Check futures and answers, and whether they go together with the past."""
-        found = {}
-        if self.futures is not None:
-            futures, has_future = check_futures(
-                self.futures, name="X_future_unlabeled", estimator=estimator
+        found, futures = {}, given.X_future_unlabeled
+        teacher = self.asked.teacher
+        if futures is not None:
+            clips, has_future = check_futures(
+                futures, name="X_future_unlabeled", estimator=estimator
             )
-            compare_with_past(past, futures, has_future, self.teacher)
-            check_names_of_futures(self.futures, self.teacher, estimator)
+            compare_with_past(past, clips, has_future, teacher)
+            check_names_of_futures(futures, teacher, estimator)
             warn_of_signed_labels(classes, marker)
-            found |= {"future": futures, "has_future": has_future}
-        if self.teacher_proba is not None:
-            answers = check_teacher_proba(self.teacher_proba, classes, self.classes)
+            found = self.found(clips, has_future)
+        if given.teacher_proba is not None:
+            answers = check_teacher_proba(given.teacher_proba, classes, self.classes)
             found |= {"answers": answers, "has_answer": ~np.isnan(answers[:, 0])}
-        if self.teacher_proba is None and not np.any(found.get("has_future", False)):
+        elif not np.any(found.get("has_future", False)):
             warn_of_silence(
                 "neither a row with a future in X_future_unlabeled nor teacher_proba: "
                 "no teacher is asked.",
-                teacher=self.teacher is not None,
-                teacher_weight=self.teacher_weight > 0,
+                teacher=teacher is not None,
+                teacher_weight=self.weight > 0,
                 feature_weight=bool(self.feature_weight),
                 init_from_teacher=self.init_from_teacher is True,
-                X_future_unlabeled=self.futures is not None,
+                X_future_unlabeled=futures is not None,
             )
-        if self.cross_fit and groups is None:
-            warn_ungrouped(f"cross_fit={self.cross_fit} divides the rows")
+        if self.asked.cross_fit and given.groups is None:
+            warn_ungrouped(f"cross_fit={self.asked.cross_fit} divides the rows")
         warn_of_weights_of_zero(estimator)
         return found
 
     def has(self, samples):
         """Samples that have an answer, or a future that somebody looks at."""
-        nobody = super().has(samples)
+        nobody = np.zeros(len(samples), dtype=bool)
         if "answers" not in samples.signals:
             return samples.signals.get("has_future", nobody)
         has = samples.signals["has_answer"]
@@ -140,29 +125,10 @@ class FutureSignal(Signal):
 
     def ask(self, samples, classes, seeds, shared=None):
         """Fit the teacher and ask it about all futures, where that is of use."""
-        self.labels = classes
-        self.answers = samples.signals.get("answers")  # (n, C)
-        if not self.asks(samples):
-            return
-        has_future = samples.signals["has_future"]
-        teacher = self.teacher
-        if teacher is None:
-            n_taught = int((has_future & (samples.codes >= 0)).sum())
-            teacher = self.default_teacher(len(samples), n_taught)
-        with within("teacher"):
-            self.taught = teach(
-                teacher,
-                samples.signals["future"],
-                has_future,
-                samples,
-                classes,
-                cross_fit=self.cross_fit,
-                seed=seeds["teacher"],
-                folder=self.folder,
-                nothing_to_learn=_NOTHING_TO_LEARN,
-                shared=shared,
-            )
-        warn_of_early_answers(self.taught.teacher)
+        self.answers = samples.signals.get("answers")
+        super().ask(samples, classes, seeds, shared)
+        if self.taught is not None:
+            warn_of_early_answers(self.taught.teacher)
 
     def start(self, network, spec):
         """Give the network the weights of the teacher, where that is wanted."""
@@ -192,46 +158,21 @@ class FutureSignal(Signal):
 
     # -------------------------------------------------------------------- terms
 
-    def parts(self, samples):
-        """Answers in place of the labels of unlabelled samples."""
-        proba, index, has = self._answers(samples)
-        unlabelled = has & (samples.codes < 0)
-        if not unlabelled.any():
-            return super().parts(samples)
-        return [answer_part(proba, index).of(unlabelled)], unlabelled
+    def said(self, samples):
+        """Answers (m, C), the row of each sample (n,), and which samples have one."""
+        if self.answers is None:
+            return super().said(samples)
+        has = samples.signals["has_answer"]
+        return self.answers[has], index_of(np.flatnonzero(has), len(has)), has
 
     def terms(self, samples, spec, network, seeds, compute):
         """Divergence from the answers for labelled samples, and distance of maps."""
-        terms = []
-        proba, index, has = self._answers(samples)
-        labelled = has & (samples.codes >= 0)
-        if self.teacher_weight > 0 and labelled.any():
-            term = AnswerTerm(
-                "teacher",
-                self.teacher_weight,
-                labelled,
-                samples.weights,
-                compute,
-                proba=proba,
-                index=index,
-                temperature=self.temperature,
-            )
-            terms.append(term)
+        terms = super().terms(samples, spec, network, seeds, compute)
         self.used_weight = self._weigh_features(samples, spec, network, compute)
         if self.used_weight > 0:
             seed = seeds["projection"]
             terms.append(self._feature_term(samples, spec, network, seed, compute))
         return terms
-
-    def _answers(self, samples):
-        """Answers (m, C), the row of each sample (n,), and which samples have one."""
-        if self.answers is not None:
-            has = samples.signals["has_answer"]
-            return self.answers[has], index_of(np.flatnonzero(has), len(has)), has
-        if self.taught is None:
-            return None, None, np.zeros(len(samples), dtype=bool)
-        index = self.taught.index(len(samples))
-        return self.taught.answers, index, samples.signals["has_future"]
 
     def _weigh_features(self, samples, spec, network, compute):
         """Weight of the feature loss, 0 where there is nobody to compare with."""
@@ -283,14 +224,10 @@ class FutureSignal(Signal):
 
     # ------------------------------------------------------------------ what is told
 
-    def figures(self, validation):
-        """Accuracy of the teacher on held-out samples that have a future."""
-        return figure("teacher", self.taught, "future", validation, self.labels)
-
     def fitted(self):
         """The teacher, and what was taken from it."""
         return {
-            "teacher_": None if self.taught is None else self.taught.teacher,
+            **super().fitted(),
             "started_from_teacher_": self.started,
             "feature_weight_": self.used_weight,
         }

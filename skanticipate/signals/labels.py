@@ -15,7 +15,8 @@ from skanticipate.data.places import check_label_steps
 from skanticipate.data.warn import warn
 from skanticipate.estimator.sharing import once
 from skanticipate.networks.inputs import padding_of
-from skanticipate.signals.signal import Signal
+from skanticipate.priors.base import fit_prior
+from skanticipate.signals.signal import Signal, relative_weights
 from skanticipate.terms.labels import label_parts
 from skanticipate.terms.past import PastTerm
 
@@ -26,24 +27,21 @@ class LabelSignal(Signal):
 
     Parameters
     ----------
-    y_past : array-like of shape (n,) or (n, T) or None, default=None
-        As in `fit`.
     prior : prior, default=None
         Unfitted. None: labels alone.
     smoothing : float, default=0.0
         Weight of the prior, in [0, 1].
     """
 
-    y_past: object = None
     _: KW_ONLY
     prior: object = None
     smoothing: float = 0.0
 
-    def check(self, past, classes, *, marker, groups, estimator):
+    def check(self, given, past, classes, *, marker, estimator):
         """Check the labels of what was seen: the last of them, and of each step."""
         spec = estimator.network_spec_
         past_weight = getattr(spec, "past_weight", 0.0)
-        labels = check_y_past(self.y_past, past.shape)
+        labels = check_y_past(given.y_past, past.shape)
         if past_weight > 0 and (labels is None or not _is_by_step(labels, past.shape)):
             raise ValueError(_no_labels_of_steps(spec, labels, past.shape))
         if labels is None:
@@ -65,8 +63,8 @@ class LabelSignal(Signal):
         labelled = np.flatnonzero(samples.codes >= 0)
         y, y_past = classes[samples.codes[labelled]], samples.signals.get("y_past")
         y_past = None if y_past is None else y_past[labelled]
-        inputs = (classes, y, y_past)
-        self.prior = self._fitted(inputs, shared)
+        weights = relative_weights(samples.weights, labelled, samples.codes[labelled])
+        self.prior = self._fitted((classes, y, y_past, weights), shared)
         if self.smoothing == 0:
             return
         for matrix, rows, weight in self.prior.terms(y, y_past):
@@ -77,8 +75,9 @@ class LabelSignal(Signal):
     def _fitted(self, inputs, shared):
         """The prior, fitted here or in another fit that shares it."""
         if shared is None:
-            return self.prior.fit(*inputs)
-        return once(shared, lambda: self.prior.fit(*inputs), self.prior, *inputs)
+            return fit_prior(self.prior, *inputs)
+        prior = self.prior
+        return once(shared, lambda: fit_prior(prior, *inputs), prior, *inputs)
 
     def parts(self, samples):
         """``(1 - smoothing) * onehot(y) + smoothing * prior row``."""

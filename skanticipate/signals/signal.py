@@ -5,7 +5,9 @@ it, `ask` the teacher, `start` the network, and give `parts` of the base term's 
 and `terms` of their own.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -15,31 +17,38 @@ from skanticipate.data.rows import RowView
 from skanticipate.data.warn import warn
 from skanticipate.estimator.sharing import once
 from skanticipate.estimator.state import parts
+from skanticipate.estimator.telling import within
 from skanticipate.signals.asking import ask, fit_teacher, seeded
 from skanticipate.signals.cache import TeacherCache, key_of
 from skanticipate.signals.cross_fit import cross_fitted
+from skanticipate.terms.answers import AnswerTerm, answer_part
 
 
 class Signal:
     """One kind of teacher, for the time of a fit; not to be used itself.
 
-    A subclass is made with what `fit` was given for it and with the parameters that are
-    about it, and writes what differs from a signal that says nothing.
+    A subclass is made with the parameters that are about it, takes what `fit` was given
+    for it in `check`, and writes what differs from a signal that says nothing.
     """
 
-    def check(self, past, classes, *, marker, groups, estimator):
+    @property
+    def purposes(self):
+        """What it needs seeds for beside those of every fit.   -> tuple of str."""
+        return ()
+
+    def check(self, given, past, classes, *, marker, estimator):
         """Check what was given, once.
 
         Parameters
         ----------
+        given : Given
+            The arguments of `fit`, of which a signal reads its own.
         past : RowView of shape (n, ..., d)
             Clips of the student.
         classes : ndarray of shape (C,)
             Its labels.
         marker : object
             Label of unlabelled rows.
-        groups : array-like of shape (n,) or None
-            Video or person of each row.
         estimator : BaseAnticipator
             Whose name messages say, and whose names of columns tables must have.
 
@@ -91,6 +100,28 @@ class Signal:
         return {}
 
 
+class Asked(NamedTuple):
+    """Whom a signal asks, and how.
+
+    Attributes
+    ----------
+    teacher : classifier or None
+        The parameter.
+    default : callable
+        (number of samples, number of those that can teach it) -> the classifier that
+        None stands for.
+    cross_fit : int
+        Folds of cross-fitting, 0 for none.
+    folder : path-like or None
+        Where fitted teachers and maps are kept.
+    """
+
+    teacher: object
+    default: Callable
+    cross_fit: int
+    folder: object
+
+
 @dataclass(frozen=True)
 class Taught:
     """A fitted teacher, what it saw of the samples, and what it answered.
@@ -132,137 +163,218 @@ def index_of(rows, n_samples):
     return index
 
 
-def teach(
-    teacher,
-    given,
-    has,
-    samples,
-    classes,
-    *,
-    cross_fit,
-    seed,
-    folder,
-    nothing_to_learn,
-    shared=None,
-    ask=ask,
-):
-    """Fit a teacher on the labelled samples of what it may see, and ask it about all.
+@dataclass(eq=False)
+class TeacherSignal(Signal):
+    """What a teacher sees, and what it says of it; not to be used itself.
+
+    The teacher is fitted on the labelled samples of what it may see, and asked about
+    all. Its answers take the place of the labels of unlabelled samples, and are a term
+    of labelled ones. A subclass has names, the class attributes, and a `check`, and
+    writes what differs.
 
     Parameters
     ----------
-    teacher : classifier
-        Unfitted, or frozen.
-    given : RowView of shape (n, ...)
-        What it may see.
-    has : ndarray of shape (n,) of bool
-        Samples that have it.
-    samples : Samples
-        Those of the fit.
-    classes : ndarray of shape (C,)
-        Labels of the student.
-    cross_fit, seed : int
-        Folds of cross-fitting, 0 for none, and seed of their shuffling and of the
-        teacher.
-    folder : path-like or None
-        Where fitted teachers and maps are kept.
-    nothing_to_learn : str
-        Message where no labelled sample has something to see.
-    shared : dict or None, default=None
-        As in `Signal.ask`.
-    ask : callable
-        (fitted teacher, clips, classes) -> answers (n, ..., C).
+    asked : Asked
+    weight : float
+        Of the term; with 0 nobody is asked.
+    temperature : float, default=1.0
+        Of the term.
 
-    Returns
-    -------
-    Taught
+    Attributes
+    ----------
+    name : str
+        What its term and its figure are called.
+    sees : str
+        Name in the `signals` of samples of what the teacher sees; "has_" before it is
+        that of the mask.
+    parameter : str
+        Which of the estimator is the teacher: the fitted one has an underscore after
+        it, its seed is of this name.
     """
-    rows = np.flatnonzero(has)
-    clips, codes = given[rows], samples.codes[rows]
-    signals = {
-        "groups": None if samples.groups is None else samples.groups[rows],
-        "sample_weight": _relative_weights(samples.weights, rows, codes),
-    }
-    if not isinstance(teacher, FrozenEstimator):
-        if (codes < 0).all():
-            raise ValueError(nothing_to_learn)
-        teacher = seeded(teacher, seed)
-    if not cross_fit:
-        seed = None  # there are no folds to shuffle: students of all seeds ask alike
-    inputs = (teacher, clips, codes, classes, cross_fit, seed, signals)
-    others = (codes, classes, rows, cross_fit, seed, signals, str(folder))
-    others = (*others, ask.__name__)
-    return once(
-        shared,
-        lambda: _taught(rows, folder, inputs, ask),
-        teacher,
-        *others,
-        clips=clips,
-    )
+
+    name = sees = parameter = ""
+    question = staticmethod(ask)  # (fitted teacher, clips, classes) -> (n, ..., C)
+
+    asked: Asked
+    _: KW_ONLY
+    weight: float
+    temperature: float = 1.0
+    taught: Taught | None = field(default=None, init=False)
+    labels: np.ndarray | None = field(default=None, init=False)
+
+    @property
+    def purposes(self):
+        """A seed of the teacher."""
+        return (self.parameter,)
+
+    @property
+    def whose(self):
+        """What the teacher is called in messages."""
+        return self.parameter.replace("_", " ")
+
+    @property
+    def nothing_to_learn(self):
+        """Message where no labelled sample has something to see."""
+        return (
+            f"No labelled row has {self.sees}, so the {self.whose} has nothing to "
+            "learn from: give that of labelled rows too, or pass a FrozenEstimator."
+        )
+
+    # -------------------------------------------------------------------- check
+
+    def found(self, seen, has):
+        """What `check` gives to samples.   RowView (n, ...), (n,) bool -> dict."""
+        return {self.sees: seen, f"has_{self.sees}": has}
+
+    def warn_if_silent(self, found, there_is, **given):
+        """Warn of a teacher, and of what is given for it, if it has nothing to see."""
+        if not np.any(found.get(f"has_{self.sees}", False)):
+            wanted = {self.parameter: self.asked.teacher, **given}
+            wanted = {name: value is not None for name, value in wanted.items()}
+            warn_of_silence(f"{there_is}: no {self.whose} is asked.", **wanted)
+
+    def has(self, samples):
+        """Samples with what the teacher sees, where it counts."""
+        nobody = super().has(samples)
+        return (
+            samples.signals.get(f"has_{self.sees}", nobody) if self.weight else nobody
+        )
+
+    # ---------------------------------------------------------------------- ask
+
+    def asks(self, samples):
+        """Whether there is something to see that counts."""
+        return bool(self.has(samples).any())
+
+    def ask(self, samples, classes, seeds, shared=None):
+        """Fit the teacher and ask it about all that it sees, where that counts."""
+        self.labels = classes
+        if self.asks(samples):
+            with within(self.whose):
+                self.taught = self._teach(samples, seeds[self.parameter], shared)
+
+    def _teach(self, samples, seed, shared):
+        """Fit the teacher on labelled samples, and ask it about all.   -> Taught."""
+        rows = np.flatnonzero(samples.signals[f"has_{self.sees}"])
+        clips, codes = samples.signals[self.sees][rows], samples.codes[rows]
+        teacher, default, cross_fit, folder = self.asked
+        if teacher is None:
+            teacher = default(len(samples), int((codes >= 0).sum()))
+        if not isinstance(teacher, FrozenEstimator):
+            if (codes < 0).all():
+                raise ValueError(self.nothing_to_learn)
+            teacher = seeded(teacher, seed)
+        if not cross_fit:
+            seed = None  # no folds to shuffle: students of all seeds ask alike
+        beside = {
+            "groups": None if samples.groups is None else samples.groups[rows],
+            "sample_weight": relative_weights(samples.weights, rows, codes),
+        }
+        inputs = (teacher, clips, codes, self.labels, cross_fit, seed, beside)
+        others = (codes, self.labels, rows, cross_fit, seed, beside, str(folder))
+        return once(
+            shared,
+            lambda: _taught(rows, folder, inputs, self.question),
+            teacher,
+            *others,
+            self.question.__name__,
+            clips=clips,
+        )
+
+    # -------------------------------------------------------------------- terms
+
+    def said(self, samples):
+        """Answers (m, C), the row of each sample (n,), and which samples have one."""
+        if self.taught is None:
+            return None, None, np.zeros(len(samples), dtype=bool)
+        index = self.taught.index(len(samples))
+        return self.taught.answers, index, samples.signals[f"has_{self.sees}"]
+
+    def parts(self, samples):
+        """Answers in place of the labels of unlabelled samples."""
+        proba, index, has = self.said(samples)
+        unlabelled = has & (samples.codes < 0)
+        if not unlabelled.any():
+            return super().parts(samples)
+        return [answer_part(proba, index).of(unlabelled)], unlabelled
+
+    def terms(self, samples, spec, network, seeds, compute):
+        """Divergence from the answers for labelled samples."""
+        proba, index, has = self.said(samples)
+        labelled = has & (samples.codes >= 0)
+        if self.weight == 0 or not labelled.any():
+            return []
+        term = AnswerTerm(
+            self.name,
+            self.weight,
+            labelled,
+            samples.weights,
+            compute,
+            proba=proba,
+            index=index,
+            temperature=self.temperature,
+        )
+        return [term]
+
+    # ------------------------------------------------------------------ what is told
+
+    def figures(self, validation):
+        """Share of held-out labelled samples that the teacher names rightly."""
+        unseen = validation is None or self.sees not in validation.signals
+        if self.taught is None or unseen:
+            return {}
+        has = validation.signals[f"has_{self.sees}"] & (validation.codes >= 0)
+        rows = np.flatnonzero(has)
+        if not len(rows):
+            return {}
+        proba = ask(
+            self.taught.teacher, validation.signals[self.sees][rows], self.labels
+        )
+        right = proba.argmax(axis=1) == validation.codes[rows]
+        weights = None if validation.weights is None else validation.weights[rows]
+        accuracy = float(np.average(right, weights=weights))
+        return {f"{self.name}_val_accuracy": accuracy}
+
+    def fitted(self):
+        """The teacher; None if nobody was asked."""
+        teacher = None if self.taught is None else self.taught.teacher
+        return {f"{self.parameter}_": teacher}
 
 
-def _taught(rows, folder, inputs, ask):
+def _taught(rows, folder, inputs, question):
     teacher, clips = inputs[:2]
     key = None if folder is None else key_of(*inputs)
     if key is None:
-        fitted, answers = _fit_and_ask(*inputs, ask)
+        fitted, answers = _fit_and_ask(*inputs, question)
         return Taught(fitted, rows, clips, answers)
     cache = TeacherCache(folder)
     kinds = {type(p) for p in parts(teacher) if isinstance(p, BaseEstimator)}
-    fitted, answers = cache.teacher(key, kinds, lambda: _fit_and_ask(*inputs, ask))
+    fitted, answers = cache.teacher(key, kinds, lambda: _fit_and_ask(*inputs, question))
     return Taught(fitted, rows, clips, answers, cache, key)
 
 
-def _relative_weights(weights, rows, codes):
+def relative_weights(weights, rows, codes):
     """Weights of rows, with a mean of 1 over labelled ones.
 
-    To a teacher that counts their size matters, to its student it does not.
+    To a teacher or a prior that counts their size matters, to the student it does not.
     """
     if weights is None or (codes < 0).all():  # a frozen teacher needs none
         return None
     return weights[rows] / weights[rows][codes >= 0].mean()
 
 
-def _fit_and_ask(teacher, clips, codes, classes, cross_fit, seed, signals, ask):
+def _fit_and_ask(teacher, clips, codes, classes, cross_fit, seed, beside, question):
     if cross_fit:
         inputs = (teacher, clips, codes, classes, cross_fit, seed)
-        return cross_fitted(*inputs, **signals, ask=ask)
+        return cross_fitted(*inputs, **beside, ask=question)
     labelled = np.flatnonzero(codes >= 0)
     fitted = fit_teacher(
         teacher,
         clips[labelled],
         classes[codes[labelled]],
-        **{name: None if s is None else s[labelled] for name, s in signals.items()},
+        **{name: None if s is None else s[labelled] for name, s in beside.items()},
     )
-    return fitted, ask(fitted, clips, classes)
-
-
-def figure(name, taught, what, validation, classes):
-    """Share of held-out labelled samples that a teacher names rightly.
-
-    Parameters
-    ----------
-    name : str
-        What the figure is about.
-    taught : Taught or None
-    what : str
-        The signal, of the samples that have it.
-    validation : Samples or None
-    classes : ndarray of shape (C,)
-
-    Returns
-    -------
-    dict
-        ``{name_val_accuracy: float}``, empty where nobody can be judged.
-    """
-    if taught is None or validation is None or what not in validation.signals:
-        return {}
-    has = validation.signals[f"has_{what}"] & (validation.codes >= 0)
-    rows = np.flatnonzero(has)
-    if not len(rows):
-        return {}
-    proba = ask(taught.teacher, validation.signals[what][rows], classes)
-    right = proba.argmax(axis=1) == validation.codes[rows]
-    return {f"{name}_val_accuracy": float(right.mean())}
+    return fitted, question(fitted, clips, classes)
 
 
 def warn_of_silence(there_is, **wanted):

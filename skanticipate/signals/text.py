@@ -1,7 +1,6 @@
 """The past actions as a signal: what a teacher that reads them expects."""
 
-from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 from sklearn.frozen import FrozenEstimator
@@ -12,18 +11,13 @@ from skanticipate.data.names import check_history_order, check_tables_alike
 from skanticipate.data.places import check_history_steps
 from skanticipate.data.rows import RowView
 from skanticipate.estimator.nested import names_of_columns
-from skanticipate.estimator.telling import within
 from skanticipate.signals.candidates import Candidates
 from skanticipate.signals.maps import map_width
 from skanticipate.signals.members import ask_members, features_of_members, weighed
-from skanticipate.signals.signal import Signal, Taught, figure, teach, warn_of_silence
+from skanticipate.signals.signal import Signal, TeacherSignal
 from skanticipate.terms.answers import AnswerTerm
 from skanticipate.terms.attended import AttendedTerm
 
-_NOTHING_TO_LEARN = (
-    "No labelled row has a history, so the text teacher has nothing to learn from: "
-    "give the past_actions of labelled rows too, or pass a FrozenEstimator."
-)
 _WEIGHS = (
     "by which the members of its text teacher are weighed: set average='log_proba' of "
     "the TeacherEnsemble"
@@ -31,114 +25,85 @@ _WEIGHS = (
 
 
 @dataclass(eq=False)
-class TextSignal(Signal):
+class TextSignal(TeacherSignal):
     """Labels of the past actions, or texts, and the teacher that reads them.
+
+    Its answers count beside the labels, not in their place.
 
     Parameters
     ----------
-    past_actions : array-like of shape (n, L), (n, K, L) or (n,), or None
-        As in `fit`.
-    teacher : classifier or None
-        The parameter `text_teacher`.
-    default_teacher : callable
-        () -> the classifier that None stands for.
-    weight, temperature, top_k, cross_fit : object
-        Parameters of `DistilledAnticipator`.
-    folder : path-like or None
-        Its `teacher_cache`.
+    asked, weight, temperature : object
+        As in `TeacherSignal`.
+    top_k : int or None
+        The parameter `text_top_k`.
     """
 
-    past_actions: object
-    _: KW_ONLY
-    teacher: object
-    default_teacher: Callable
-    weight: float
-    temperature: float
-    top_k: int | None
-    cross_fit: int
-    folder: object
-    taught: Taught | None = field(default=None, init=False)
+    name, sees, parameter = "text", "history", "text_teacher"
+    nothing_to_learn = (
+        "No labelled row has a history, so the text teacher has nothing to learn from: "
+        "give the past_actions of labelled rows too, or pass a FrozenEstimator."
+    )
+    question = staticmethod(ask_members)
 
-    def check(self, past, classes, *, marker, groups, estimator):
+    _: KW_ONLY
+    top_k: int | None
+
+    @property
+    def purposes(self):
+        """Seeds of the teacher, and of the attention that weighs its members."""
+        return (*super().purposes, "attention")
+
+    def check(self, given, past, classes, *, marker, estimator):
         """Check histories; warn of parameters that nobody is asked about."""
-        found = {}
-        if self.past_actions is not None:
-            for names in names_of_columns(self.teacher):
-                check_history_order(self.past_actions, names, name="past_actions")
-            found["history"], found["has_history"] = check_past_actions(
-                self.past_actions
-            )
-            if isinstance(self.teacher, FrozenEstimator):  # others are fitted, and hint
+        found, teacher = {}, self.asked.teacher
+        if given.past_actions is not None:
+            for names in names_of_columns(teacher):
+                check_history_order(given.past_actions, names, name="past_actions")
+            found = self.found(*check_past_actions(given.past_actions))
+            if isinstance(teacher, FrozenEstimator):  # others are fitted, and hint
                 history = found["history"]
                 if isinstance(history, Candidates):
                     history, _ = history.one_by_one()
                 hint_right_padding(history)
-        if not np.any(found.get("has_history", False)):
-            warn_of_silence(
-                "no row with a history in past_actions: no text teacher is asked.",
-                text_teacher=self.teacher is not None,
-                past_actions=self.past_actions is not None,
-            )
+        there_is = "no row with a history in past_actions"
+        self.warn_if_silent(found, there_is, past_actions=given.past_actions)
         return found
-
-    def has(self, samples):
-        """Samples with a history, where it counts."""
-        if self.weight == 0 or "history" not in samples.signals:
-            return super().has(samples)
-        return samples.signals["has_history"]
-
-    def asks(self, samples):
-        """Whether there are histories that count."""
-        return bool(self.has(samples).any())
 
     def ask(self, samples, classes, seeds, shared=None):
         """Fit the teacher that reads, and ask it about all histories."""
-        self.classes = classes
-        if not self.asks(samples):
-            return
-        if self.top_k is not None and self.top_k > len(classes):
+        too_many = self.top_k is not None and self.top_k > len(classes)
+        if too_many and self.asks(samples):
             raise ValueError(
                 f"text_top_k={self.top_k} is more than the {len(classes)} classes: "
                 "lower it, or set it to None."
             )
         try:
-            with within("text teacher"):
-                self.taught = self._teach(samples, seeds["text_teacher"], shared)
+            super().ask(samples, classes, seeds, shared)
         except ValueError as error:
-            if self.teacher is None:
+            if self.asked.teacher is None:
                 error.add_note(
                     "The text teacher is the default one, HistoryTeacher(). To change "
                     "its settings: text_teacher=HistoryTeacher(actions, ...)."
                 )
             raise
 
-    def _teach(self, samples, seed, shared):
-        return teach(
-            self.default_teacher() if self.teacher is None else self.teacher,
-            samples.signals["history"],
-            samples.signals["has_history"],
-            samples,
-            self.classes,
-            cross_fit=self.cross_fit,
-            seed=seed,
-            folder=self.folder,
-            nothing_to_learn=_NOTHING_TO_LEARN,
-            shared=shared,
-            ask=ask_members,
-        )
+    def parts(self, samples):
+        """None: the term is about unlabelled samples too."""
+        return Signal.parts(self, samples)
 
     def terms(self, samples, spec, network, seeds, compute):
         """Divergence from what the teacher expects."""
         if self.taught is None:
             return []
-        rows = ("text", self.weight, samples.signals["has_history"], samples.weights)
+        proba, index, has = self.said(samples)
+        rows = (self.name, self.weight, has, samples.weights)
         said = {
-            "proba": self.taught.answers,
-            "index": self.taught.index(len(samples)),
+            "proba": proba,
+            "index": index,
             "temperature": self.temperature,
             "top_k": self.top_k,
         }
-        if self.taught.answers.ndim == 2:
+        if proba.ndim == 2:
             return [AnswerTerm(*rows, compute, **said)]
         term = AttendedTerm(
             *rows,
@@ -150,14 +115,6 @@ class TextSignal(Signal):
             seed=seeds["attention"],
         )
         return [term]
-
-    def figures(self, validation):
-        """Accuracy of the teacher on held-out samples that have a history."""
-        return figure("text", self.taught, "history", validation, self.classes)
-
-    def fitted(self):
-        """The teacher; None if nobody was asked."""
-        return {"text_teacher_": None if self.taught is None else self.taught.teacher}
 
 
 def check_past_actions(past_actions):

@@ -42,8 +42,8 @@ class RecognitionTeacher(BaseAnticipator):
     (120, 1, 128)
     """
 
-    def _signals(self, given):
-        return [LabelSignal(given.y_past)]
+    def _signals(self):
+        return [LabelSignal()]
 
 
 def teacher_like(student, n_samples, n_taught):

@@ -30,32 +30,48 @@ class ValidationScore:
         The figure by which the best epoch is chosen; a callable says it of the network.
     adjust : callable, default=None
         Scores (B, C) -> those that predictions are made from; None leaves them.
+    weights : ndarray of shape (n,), default=None
+        Weight of each clip in the means; None means 1. A callable knows its own.
     """
 
-    def __init__(self, take_clips, codes, *, stage, watched, adjust=None):
+    def __init__(self, take_clips, codes, *, stage, watched, adjust=None, weights=None):
         self.take_clips = take_clips
         self.codes = codes
         self.stage = stage
         self.watched = watched
         self.adjust = adjust
+        self.weights = None if weights is None else torch.as_tensor(weights)
 
     def __call__(self, network):
         """Score the network.   -> {"val_...": float, "score": float}."""
         found = predict_batches(network, self.take_clips, self._judge)  # (n, 3)
         known = torch.as_tensor(self.codes >= 0)
         log_proba, first, among_five = found.unbind(1)
-        log_proba = log_proba[known].unsqueeze(1)  # as of a single class
-        loss = functional.nll_loss(log_proba, torch.zeros(len(log_proba), dtype=int))
         figures = {
-            "val_loss": float(loss),
-            "val_accuracy": float(first.double().mean()),
-            "val_top_5_accuracy": float(among_five.double().mean()),
+            "val_loss": self._mean_loss(log_proba, known),
+            "val_accuracy": self._mean(first),
+            "val_top_5_accuracy": self._mean(among_five),
         }
         if callable(self.watched):
             score = figures["val_score"] = self.watched(network)
             return {**figures, "score": score}
         score = figures[f"val_{self.watched}"]
         return {**figures, "score": -score if self.watched == "loss" else score}
+
+    def _mean_loss(self, log_proba, known):
+        """Mean over the clips whose label is a class.   (n,), (n,) -> float."""
+        if self.weights is not None:
+            return -self._mean(log_proba[known], self.weights[known])
+        log_proba = log_proba[known].unsqueeze(1)  # as of a single class
+        zeros = torch.zeros(len(log_proba), dtype=int)
+        return float(functional.nll_loss(log_proba, zeros))
+
+    def _mean(self, values, weights=None):
+        """Mean of values (n,), with weights of those or of all.   -> float."""
+        weights = self.weights if weights is None else weights
+        if weights is None:
+            return float(values.double().mean())
+        return float((values.double() * weights).sum() / weights.sum())
 
     def _judge(self, output, samples):
         """Log probability of the label, and whether it is first and among five.

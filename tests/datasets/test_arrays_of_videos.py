@@ -226,3 +226,14 @@ def test_what_cannot_be_meant_is_refused_by_its_name(name, value):
     given = {"features": {"a": np.ones((4, 30))}} | {name: value}
     with pytest.raises(ValueError, match=f"'{name}' parameter"):
         FeatureTable.from_arrays(**given)
+
+
+def test_endings_may_be_in_capitals_but_of_one_video_there_is_one_file(tmp_path):
+    for name, number in (("a.npy", 1.0), ("b.npy", 2.0)):
+        np.save(tmp_path / name, np.full((2, 3), number))
+    (tmp_path / "b.npy").rename(tmp_path / "b.NPY")
+    table = read_npy(tmp_path, out=tmp_path / "features")
+    assert {video: table[video][0, 0] for video in table} == {"a": 1.0, "b": 2.0}
+    np.save(tmp_path / "b.npy", np.ones((2, 3)))
+    with pytest.raises(ValueError, match="is of the video 'b', as"):
+        read_npy(tmp_path, out=tmp_path / "others")

@@ -84,3 +84,20 @@ def test_a_rate_that_is_too_small_is_found_out(tmp_path):
     frames = {n: c for n, c in segments.items() if not n.endswith("seconds")}
     with pytest.raises(ValueError, match="row 1 of segments starts at 130.00 s, after"):
         label_history(frames, fps=info)
+
+
+@pytest.mark.parametrize("unit", [1000.0, 1 / 60])
+def test_milliseconds_and_minutes_are_no_seconds(unit):
+    table = {
+        "video": ["a", "a"],
+        "start_frame": [30, 400],
+        "stop_frame": [90, 900],
+        "action": [0, 1],
+        "start_seconds": np.array([1.0, 13.0]),
+        "stop_seconds": np.array([3.0, 30.0]),
+    }
+    assert label_history(table, history=1).tolist() == [[-1], [0]]
+    for name in ("start_seconds", "stop_seconds"):
+        table[name] = table[name] * unit
+    with pytest.warns(UserWarning, match="stop at frame 900 .* frames per second: che"):
+        label_history(table)

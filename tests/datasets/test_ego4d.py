@@ -391,3 +391,11 @@ def test_a_mark_a_pickle_and_no_file(write, tmp_path):
         ValueError, match="long-term.* with read_ego4d. Expected fho_lta_ta"
     ):
         read_ego4d_classes(write(LTA))
+
+
+def test_a_key_that_is_there_twice_is_refused(write):
+    text = json.dumps(LTA)
+    assert '"verb_label": ' in text
+    path = write(text.replace('"verb_label": ', '"verb_label": 8, "verb_label": '))
+    with pytest.raises(ValueError, match="is no JSON .*has the key 'verb_label' twice"):
+        read_ego4d(path)

@@ -19,6 +19,7 @@ from feature_files import numbered, write_lmdb
 
 from skanticipate import MLP, PerFrame, RowView, SmoothedAnticipator
 from skanticipate.datasets import (
+    FeatureTable,
     cut_clips,
     cut_pairs,
     label_history,
@@ -688,6 +689,8 @@ STRANGE = [
     ({"scale_factor": 0.1}, r"packed by scale_factor=0.1.* Unpack them"),
     ({"scale_factor": np.array([2.0]), "add_offset": 0}, r"packed by scale_factor"),
     ({"scale_factor": 1.0, "add_offset": 5}, r"packed by add_offset=5"),
+    ({"Scale_Factor": 0.5}, r"packed by Scale_Factor=0.5"),
+    ({"slope": 1, "intercept": -2.0}, r"packed by intercept=-2.0"),
     ({"MATLAB_class": np.bytes_("double")}, r"MATLAB wrote.* Write it again .*transp"),
 ]
 
@@ -723,6 +726,55 @@ def test_numbers_that_stand_for_none_are_refused(attributed, hdf5, out, name):
         file["a"][2, 1] = -9999
     with pytest.raises(ValueError, match=rf"under '/a' .* -9999.0, which .*\({name}\)"):
         read_hdf5(path, out=out)
+    message = rf"-9999.0, which stands for a missing number \({name}\)"
+    pairs = {"video": ["a"], "y": [0], "past_start": [0], "past_stop": [90]}
+    pairs |= {"future_start": [0], "future_stop": [90]}
+    with h5py.File(path) as file:
+        view = RowView(file["a"])
+        assert_array_equal(view.take([1, 3]), expected[[1, 3]])
+        for read in (
+            lambda: np.asarray(view),
+            lambda: view.channels(1, 2).take([2]),
+            lambda: SmoothedAnticipator(MLP(2)).fit(view, [0, 1] * 2),
+            lambda: SmoothedAnticipator(MLP(2)).fit(file["a"], [0, 1] * 2),
+            lambda: FeatureTable.from_arrays(file),
+            lambda: cut_pairs(pairs, {"a": file["a"]}, feature_rate=1),
+        ):
+            with pytest.raises(ValueError, match=message):
+                read()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "attributes", "message"),
+    [
+        ("i1", {"_Unsigned": "true"}, "without a sign"),
+        ("u1", {"scale": 0.1}, "packed by scale=0.1"),
+        ("i2", {"scale": 1.0, "zero_point": 3}, "packed by zero_point=3"),
+    ],
+)
+def test_integers_that_stand_for_other_numbers(
+    tmp_path, out, dtype, attributes, message
+):
+    for name, own in (("quantized", attributes), ("plain", {"scale": 1, "offset": 7})):
+        with h5py.File(tmp_path / f"{name}.h5", "w") as file:
+            file["a"] = np.array([[1, 2], [3, 4]], dtype)
+            file["a"].attrs.update(own)
+    with pytest.raises(ValueError, match=message):
+        read_hdf5(tmp_path / "quantized.h5", out=out)
+    with (
+        h5py.File(tmp_path / "quantized.h5") as file,
+        pytest.raises(ValueError, match=message),
+    ):
+        RowView(file["a"])
+    table = read_hdf5(tmp_path / "plain.h5", out=out)
+    assert table["a"].tolist() == [[1.0, 2.0], [3.0, 4.0]]
+
+
+def test_attributes_of_the_file_are_those_of_its_data_sets(hdf5, out):
+    with h5py.File(hdf5, "a") as file:
+        file.attrs["scale_factor"] = 0.1
+    with pytest.raises(ValueError, match="rgb.h5 has numbers packed by scale_factor"):
+        read_hdf5(hdf5, out=out)
 
 
 def test_attributes_that_change_nothing_are_ignored(attributed, out):

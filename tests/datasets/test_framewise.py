@@ -55,6 +55,20 @@ def test_a_split_names_its_files(root):
     assert segments.video.tolist() == ["P51_milk"] * 2
 
 
+def test_a_video_is_there_once(root):
+    bundle = root / "splits" / "train.split1.bundle"
+    bundle.write_text("P51_milk.txt\nP50_milk.txt\nP51_milk.txt\n")
+    with pytest.raises(ValueError, match="P51_milk.txt is of the video 'P51_milk', as"):
+        read_framewise(bundle, mapping=root / "mapping.txt")
+    folder = root / "groundTruth"
+    (folder / "P51_milk.txt").rename(folder / "P51_milk.TXT")  # as Windows may have it
+    segments = read_framewise(folder, mapping=root / "mapping.txt")
+    assert set(segments.video) == {"P50_milk", "P51_milk"}
+    (folder / "P51_milk.txt").write_text("SIL\n")
+    with pytest.raises(ValueError, match="expected one file for each video"):
+        read_framewise(folder, mapping=root / "mapping.txt")
+
+
 def test_marks_and_line_ends_of_windows_do_no_harm(root):
     expected = read_framewise(root / "groundTruth", mapping=root / "mapping.txt")
     for path in [root / "mapping.txt", *(root / "groundTruth").iterdir()]:
@@ -106,6 +120,7 @@ def test_broken_mappings(root, text, match):
         ({"SIL": 0, "take_cup": 1, "pour_milk": 1}, "'pour_milk' the number 1"),
         ({"SIL": 0, "take_cup": 1.7, "pour_milk": 2}, "'take_cup' 1.7: expected its"),
         ({0: "SIL", 1: "take_cup"}, "label 0 'SIL': expected its number"),
+        ({"SIL": -1, "take_cup": 1, "pour_milk": 2}, "'SIL' -1: .* whole one from 0"),
     ],
 )
 def test_mappings_that_are_none(root, mapping, match):

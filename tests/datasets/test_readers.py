@@ -13,6 +13,7 @@ from skanticipate.datasets import (
     read_class_list,
     read_classes,
     read_segments,
+    read_video_info,
 )
 
 READERS = [read_segments, read_actions, read_classes, read_class_list]
@@ -56,6 +57,19 @@ def test_rulstm_segments_have_no_header_and_spaces(write):
 def test_string_ids_stay_strings(write):
     segments = read_segments(write("P01_01_0, P01_01, 4, 101, 3, 3, 2413"))
     assert segments.id.tolist() == ["P01_01_0"]
+
+
+def test_ids_that_are_one_number_stay_two(write):
+    rows = ["001, P01_01, 30, 40, 0, 0, 0", "1, P01_01, 50, 60, 0, 0, 0"]
+    assert read_segments(write("\n".join(rows))).id.tolist() == ["001", "1"]
+    rows[1] = rows[1].replace("1,", "002,", 1)
+    assert read_segments(write("\n".join(rows))).id.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("rate", ["29_97", "2_9.97", "29,97", "0x1d", "nan", "inf"])
+def test_what_python_alone_takes_for_a_number_is_none(write, rate):
+    with pytest.raises(ValueError, match="as fps: expected a number above 0"):
+        read_video_info(write(f'video,fps\nP01_01,"{rate}"'))
 
 
 def test_a_header_keeps_other_columns_in_any_order(write):
@@ -220,7 +234,9 @@ def test_one_name_of_two_ids_is_told_of(write):
         UserWarning, match="calls two verbs 'take', .* 0 and 1, .*verbs="
     ):
         read_actions(path)
-    read_actions(path, verbs=["take", "grab"])  # no warning
+    read_actions(path, verbs=["take", "grab", "grab"])  # no warning: 2 is not there
+    with pytest.warns(UserWarning, match="verbs= calls two verbs 'take'.* 0 and 1"):
+        read_actions(path, verbs=["take", "take"])
 
 
 def test_names_of_classes_replace_the_words_of_the_annotator(write):

@@ -49,6 +49,7 @@ from skanticipate import (
     load,
 )
 from skanticipate.estimator import fit_key
+from skanticipate.estimator.given import Given
 
 SMALL = {"batch_size": 16, "random_state": 0}
 smoothed = partial(
@@ -425,7 +426,7 @@ def test_a_memory_map_is_told_by_its_file_and_not_read(tmp_path, monkeypatch):
     assert n_kept(folder) == 5
     monkeypatch.setattr(fit_key, "digest_of", lambda rows: pytest.fail("read"))
     model = smoothed(checkpoint=folder)
-    fit_key.fit_key(model.fit(mapped, Y), *model._check(mapped, Y, **NOTHING)[:2])
+    fit_key.fit_key(model.fit(mapped, Y), *model._check(Given(mapped, Y))[:2])
 
 
 def test_a_file_that_was_replaced_by_one_of_the_same_size_and_date(tmp_path):
@@ -438,12 +439,6 @@ def test_a_file_that_was_replaced_by_one_of_the_same_size_and_date(tmp_path):
     os.replace(other, path)
     expected = bits(smoothed().fit(X[::-1], Y))
     assert bits(model.fit(np.load(path, mmap_mode="r"), Y)) == expected
-
-
-NOTHING = dict.fromkeys(
-    ["X_future_unlabeled", "past_actions", "y_past", "teacher_proba"]
-    + ["groups", "sample_weight", "X_val", "y_val"]
-)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")

@@ -167,12 +167,13 @@ def test_workers_open_memory_maps(kind, maps, tmp_path, cluster):
 
 
 def test_a_job_on_a_map_is_small(maps):
+    from skanticipate.estimator.given import Given
     from skanticipate.estimator.wanted import wanted_jobs
 
     past, future = maps
-    by_row = {"X_past": past, "y": Y, "X_future_unlabeled": future}
+    given = Given(past, Y, future)
     for train in (None, [np.arange(50)]):
-        [job] = wanted_jobs([MODEL], by_row, {}, train)
+        [job] = wanted_jobs([MODEL], given, train)
         assert len(pickle.dumps(job)) < past.nbytes / 4
 
 

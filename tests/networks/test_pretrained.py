@@ -36,6 +36,7 @@ from skanticipate import (
     VerbNounHead,
     fit_many,
 )
+from skanticipate.estimator.given import Given
 
 D, C = 6, 3
 RNG = np.random.default_rng(0)
@@ -121,14 +122,7 @@ def test_weights_of_another_fit_are_the_start(name, tmp_path):
         spec = clone(spec).set_params(weights=given)
         # Moments of batches move in any training, hence what it begins with.
         again = still(spec)
-        checked = again._check(
-            clips,
-            labels,
-            **dict.fromkeys(
-                ("X_future_unlabeled", "past_actions", "y_past", "teacher_proba")
-                + ("groups", "sample_weight", "X_val", "y_val")
-            ),
-        )
+        checked = again._check(Given(clips, labels))
         network = again._prepare(checked).training.state.network.eval()
         assert_array_equal(
             network(torch.from_numpy(clips)).logits.detach(),

@@ -6,8 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
 
-from skanticipate.priors import TemporalPrior, TransitionPrior
+from skanticipate import MLP, SmoothedAnticipator
+from skanticipate.priors import (
+    BasePrior,
+    MixturePrior,
+    TemporalPrior,
+    TransitionPrior,
+)
 
 # the actions (0,0), (0,1), (1,0), (1,1), (2,2) with names of verbs and nouns
 ACTIONS = {
@@ -299,3 +306,83 @@ def test_what_was_seen_last_has_the_type_of_fit():
     with pytest.raises(ValueError, match="y_past holds strings, such as '2'"):
         prior.rows([0, 0], ["2", ""])
     assert_array_equal(prior.rows([0], [""]), prior.rows([0], [None]))
+
+
+# ------------------------------------------------------------------ rows with weights
+
+COUNTING = {
+    "predecessor": TemporalPrior(),
+    "successor": TemporalPrior("successor", strength=2.0),
+    "transition": TransitionPrior(ACTIONS, strength=2.0),
+    "mixture": MixturePrior([TemporalPrior(), TransitionPrior(ACTIONS)]),
+}
+ROWS = np.random.default_rng(0).integers(5, size=(40, 2))
+TIMES = np.random.default_rng(1).integers(3, size=40)  # 0, 1 or 2
+
+
+@pytest.mark.parametrize("kind", [np.array, list, pd.Series])
+@pytest.mark.parametrize("name", COUNTING)
+def test_a_row_of_weight_k_counts_as_k_rows(name, kind):
+    def fit(rows, weight=None):
+        y, past = (kind(column.tolist()) for column in rows.T)
+        return clone(COUNTING[name]).fit(CLASSES, y, past, sample_weight=weight)
+
+    weighed, repeated = fit(ROWS, TIMES), fit(np.repeat(ROWS, TIMES, axis=0))
+    assert_array_equal(
+        soft_targets(weighed, ROWS[:, 0], ROWS[:, 1]),
+        soft_targets(repeated, ROWS[:, 0], ROWS[:, 1]),
+    )
+
+
+def test_weights_between_whole_numbers_count_by_their_parts():
+    prior = TemporalPrior("successor").fit(
+        [0, 1], [0, 1, 1], [0, 0, 1], sample_weight=[0.25, 0.75, 2.0]
+    )
+    assert_array_equal(prior.matrix_, [[0.25, 0.75], [0, 1]])
+
+
+def test_past_actions_of_rows_that_count_nothing_are_unknown():
+    prior = TransitionPrior(ACTIONS).fit(CLASSES, [1, 2], [0, 3], sample_weight=[1, 0])
+    assert prior.past_actions_ == [0]
+
+
+def test_weights_of_rows_say_nothing_of_sequences():
+    prior = TemporalPrior(sequences=ASYMMETRIC)
+    expected = prior.fit(CLASSES).matrix_
+    fitted = clone(prior).fit(CLASSES, [0, 1], [1, 1], sample_weight=[0, 3])
+    assert_array_equal(fitted.matrix_, expected)
+
+
+@pytest.mark.parametrize("name", COUNTING)
+@pytest.mark.parametrize("by_class", [False, True])
+def test_in_a_fit_rows_count_by_their_weight_in_the_loss(name, by_class):
+    X, (y, past) = np.random.default_rng(2).normal(size=(40, 3)), ROWS.T
+    weight = TIMES.astype(float)
+    model = SmoothedAnticipator(
+        MLP(2), prior=COUNTING[name], max_epochs=1, smoothing=0.5, classes=CLASSES
+    )
+    if by_class:
+        weight *= y + 1
+        model.set_params(class_weight={k: k + 1.0 for k in range(5)})
+    model.fit(X, y, y_past=past, sample_weight=TIMES)
+    kept = TIMES > 0
+    relative = weight[kept] / weight[kept].mean()
+    alone = clone(COUNTING[name]).fit(CLASSES, y[kept], past[kept], relative)
+    assert_allclose(
+        soft_targets(model.prior_, y, past), soft_targets(alone, y, past), rtol=1e-6
+    )
+
+
+class OwnPrior(BasePrior):
+    """One of a user, who knows of no weights."""
+
+    def _fit_matrix(self, classes, y, y_past):
+        return np.float32([[np.mean(y == label) for label in classes]])
+
+    def rows(self, y, y_past=None):
+        return np.zeros(len(y), dtype=np.intp)
+
+
+def test_a_prior_without_weights_is_shown_the_rows_that_have_one():
+    prior = OwnPrior().fit([0, 1], np.array([0, 1, 1]), sample_weight=[1, 3, 0])
+    assert_array_equal(prior.matrix_, [[0.5, 0.5]])

@@ -88,7 +88,15 @@ def test_vectors_of_one_dimension_are_read(tmp_path):
 
 @pytest.mark.parametrize(
     "broken",
-    ["pan 1 2", "pan 1 x 3", "pan 1 nan 3", "pan", "pan 1 0 0 5", "pan 1 0 0 5 -6e-1"],
+    [
+        "pan 1 2",
+        "pan 1 x 3",
+        "pan 1 nan 3",
+        "pan",
+        "pan 1 0 0 5",
+        "pan 1 0 0 5 -6e-1",
+        "pan 1 1_5 3",
+    ],
 )
 def test_a_broken_line_is_named(tmp_path, broken):
     path = write(tmp_path, [*LINES[:4], broken])

@@ -116,6 +116,7 @@ def _all(reader, stop, seed, folder, counts):
     os.chdir(folder)  # where files go that an input names, such as a checkpoint "bad"
     signal.signal(signal.SIGPROF, _raise_hang)
     gc.disable()  # its moments depend on other inputs
+    gc.freeze()  # what the parent has is not looked through
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     n_open = len(os.listdir("/proc/self/fd"))
     place, log, in_use = folder / "input", folder / "failures.jsonl", _in_use()

@@ -73,6 +73,25 @@ def test_figures_do_not_depend_on_the_batches(
         assert figures[name] == (order[:, :k] == codes[:, None]).any(1).mean()
 
 
+def test_a_clip_of_weight_k_counts_as_k_clips():
+    rng = np.random.default_rng(0)
+    scores = torch.from_numpy(rng.normal(size=(40, 1, 9)))
+    codes, times = rng.integers(-1, 9, 40), rng.integers(4, size=40)
+
+    def figures(rows, weights=None):
+        return ValidationScore(
+            scores[rows].__getitem__,
+            codes[rows],
+            stage=0,
+            watched="loss",
+            weights=weights,
+        )(Fixed())
+
+    weighed = figures(np.arange(40), times)
+    assert weighed == pytest.approx(figures(np.repeat(np.arange(40), times)))
+    assert weighed != pytest.approx(figures(np.arange(40)))
+
+
 def test_scores_that_are_no_numbers_cannot_be_ranked():
     scores = torch.full((4, 1, 3), torch.nan)
     score = ValidationScore(

@@ -279,6 +279,7 @@ def train_heads(
             validation.codes,
             stage=0,
             watched="loss",
+            weights=validation.weights,
         )
     training = text_training(
         nn.Sequential(texts.encoder, heads),

@@ -1,0 +1,202 @@
+"""Datasets in files: whether their numbers are those that reading them shows."""
+
+import os
+import sys
+from math import prod
+
+import numpy as np
+
+_PACKED = {"scalefactor": 1, "addoffset": 0, "slope": 1, "intercept": 0}
+_OF_INTEGERS = {"scale": 1, "zeropoint": 0}  # of quantized features
+_MISSING = ("_FillValue", "missing_value")
+OF_FILLED = (
+    "Write NaN where whole steps or futures are missing, and impute the others; or "
+    "delete the attribute, if these are numbers."
+)
+
+
+def not_as_stored(data):
+    """Say why the numbers of a dataset are no features as stored; None if they are.
+
+    Parameters
+    ----------
+    data : object
+        Its `attrs`, those of an HDF5 or zarr dataset or of an array of xarray, say so.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> not_as_stored(SimpleNamespace(attrs={"scale_factor": 1.0, "units": "m"}))
+    >>> not_as_stored(SimpleNamespace(attrs={"scale_factor": 0.5}))[:31]
+    'numbers packed by scale_factor='
+    """
+    attributes = getattr(data, "attrs", {})
+    if not len(attributes):
+        return None
+    is_whole = getattr(getattr(data, "dtype", None), "kind", "") in ("i", "u")
+    neutral = _PACKED | (_OF_INTEGERS if is_whole else {})
+    for name in attributes:
+        plain = neutral.get(str(name).replace("_", "").lower())
+        value = None if plain is None else np.asarray(attributes[name])
+        if value is not None and value.dtype.kind in "fiuO" and np.any(value != plain):
+            return (
+                f"numbers packed by {name}={attributes[name]}, an attribute as netCDF "
+                "has it: expected the numbers themselves. Unpack them, numbers * "
+                "scale_factor + add_offset, and write them without these attributes."
+            )
+    if str(attributes.get("_Unsigned", "false")).lower() == "true" and is_whole:
+        return (
+            "numbers without a sign (_Unsigned) in a type with one: expected the "
+            "numbers themselves. Write array.view(np.uint8) without this attribute."
+        )
+    if "MATLAB_class" in attributes:
+        return (
+            "a matrix that MATLAB wrote, in which rows are columns (it has the "
+            "attribute MATLAB_class): expected rows first. Write it again with h5py, "
+            "transposed, without this attribute."
+        )
+    return None
+
+
+def filled(block, data):
+    """Say which numbers of a dataset stand for none, as netCDF has it; None if none.
+
+    Parameters
+    ----------
+    block : ndarray
+        Some of its numbers.
+    data : object
+        Its `attrs` say so.
+    """
+    attributes = getattr(data, "attrs", {})
+    for name in _MISSING if len(attributes) else ():
+        fill = np.asarray(attributes.get(name, np.nan))
+        if fill.dtype.kind in "fiu" and np.isin(block, fill).any():
+            return f"some are {fill}, which stands for a missing number ({name})"
+    return None
+
+
+def may_be_filled(data):
+    """Whether `filled` may find some."""
+    return any(name in getattr(data, "attrs", {}) for name in _MISSING)
+
+
+def not_there(data, rows=None):
+    """Say which rows of an HDF5 dataset no file holds; None where all are there.
+
+    HDF5 shows its fill value in their place, 0 unless the file says NaN, which stands
+    for missing rows here as well.
+
+    Parameters
+    ----------
+    data : object
+        Only a dataset of h5py is looked at.
+    rows : ndarray of int, default=None
+        Those that are wanted. None means all.
+    """
+    h5py = sys.modules.get("h5py")
+    if h5py is None or not isinstance(data, h5py.Dataset) or not data.size:
+        return None
+    if data.is_virtual:
+        return _no_source(data, h5py)
+    if data.external:
+        return _cut_short(data)
+    if np.all(np.isnan(data.fillvalue)) or not _is_short(data):
+        return None
+    absent = _unwritten(data)
+    if rows is not None:
+        absent = np.intersect1d(absent, np.asarray(rows) % len(data))
+    if not absent.size:
+        return None
+    return (
+        f"{len(absent)} rows that were never written, the first of which is "
+        f"{absent[0]}, and which HDF5 shows as {data.fillvalue}: get the file again, "
+        "cut the dataset to what it has, or choose the rows that were written."
+    )
+
+
+def _is_short(data):
+    """Whether the file holds fewer numbers than a dataset has."""
+    if data.chunks is None:
+        return data.id.get_storage_size() < data.size * data.dtype.itemsize
+    return data.id.get_num_chunks() < prod(_grid(data))
+
+
+def _grid(data):
+    """Chunks along each axis."""
+    return [-(-n // size) for n, size in zip(data.shape, data.chunks, strict=True)]
+
+
+def _unwritten(data):
+    """Rows of which some chunk was never written.   -> (m,) int."""
+    if data.chunks is None:
+        return np.arange(len(data))
+    first = []  # row of each chunk that there is
+    data.id.chunk_iter(lambda chunk: first.append(chunk.chunk_offset[0]))
+    n_rows, *across = _grid(data)
+    written = np.bincount(np.array(first, int) // data.chunks[0], minlength=n_rows)
+    short = np.flatnonzero(written < prod(across))
+    rows = short[:, None] * data.chunks[0] + np.arange(data.chunks[0])
+    return rows[rows < len(data)]
+
+
+def _cut_short(data):
+    """Say which external file of a dataset is shorter than what it shows of it."""
+    for name, start, size in data.external:
+        n_bytes = os.path.getsize(name) if os.path.isfile(name) else np.inf
+        if n_bytes < start + min(size, data.size * data.dtype.itemsize):
+            return (
+                f"numbers in {name!r}, which has {n_bytes} bytes and should have "
+                f"{start + size}: get that file again, HDF5 shows 0 for the rest."
+            )
+    return None
+
+
+def _no_source(data, h5py):
+    """Say what a virtual dataset lacks: a file that it shows, or a part of itself."""
+    n_shown, sources = 0, data.virtual_sources()
+    for source in sources:
+        n_shown += source.vspace.get_select_npoints()
+        if "%" in source.file_name + source.dset_name:  # numbered, as many as there are
+            return None
+        if not _shows(data, source, h5py):
+            return (
+                f"rows of {source.dset_name!r} in {source.file_name!r}, which is not "
+                "there or smaller, and for which HDF5 shows "
+                f"{data.fillvalue}: put the file back, or make the dataset again."
+            )
+    if n_shown < data.size:
+        return (
+            f"numbers of {n_shown} of its {data.size} places only, and HDF5 shows "
+            f"{data.fillvalue} for the others: make the virtual dataset again."
+        )
+    return None
+
+
+def _shows(data, source, h5py):
+    """Whether the dataset that a virtual one shows is there, and as large."""
+    path = data.file.filename
+    if source.file_name != ".":
+        path = _found(source.file_name, os.path.dirname(os.path.abspath(path)))
+    if path is None:
+        return False
+    try:
+        with h5py.File(path, "r") as file:
+            if source.dset_name not in file:
+                return False
+            shape = file[source.dset_name].shape
+    except OSError:  # open for writing somewhere
+        return True
+    if source.src_space.get_select_type() == h5py.h5s.SEL_ALL:
+        return prod(shape) >= source.vspace.get_select_npoints()
+    last = source.src_space.get_select_bounds()[1]
+    return len(shape) == len(last) and all(map(int.__lt__, last, shape))
+
+
+def _found(name, folder):
+    """Where HDF5 finds a file that a virtual dataset names, or None."""
+    prefixes = os.environ.get("HDF5_VDS_PREFIX", "").split(":")
+    names = [name, os.path.basename(name)] if os.path.isabs(name) else [name]
+    folders = ["", folder, *(p.replace("${ORIGIN}", folder) for p in prefixes)]
+    places = (os.path.join(folder, name) for name in names for folder in folders)
+    return next(filter(os.path.isfile, places), None)
