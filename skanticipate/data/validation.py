@@ -15,6 +15,7 @@ from sklearn.utils.validation import (
     assert_all_finite,
 )
 
+from skanticipate.data.axes import has_columns
 from skanticipate.data.device_array import DeviceArray
 from skanticipate.data.formats import not_as_stored
 from skanticipate.data.layout import hint_missing_rows
@@ -172,7 +173,8 @@ def check_as_meant(X, name):
     refuse_masked(X, name, _PASS_NAN)
     check_tables_alike(X, name)
     for k, part in enumerate(X if isinstance(X, list | tuple) else ()):
-        check_ascending(part, f"{name}[{k}]")
+        if has_columns(part):  # the index of a Series names features
+            check_ascending(part, f"{name}[{k}]")
     if getattr(X, "ndim", 0) > 2:
         check_ascending(X, name, axis=1)
     if trouble := not_as_stored(getattr(X, "attrs", {})):

@@ -13,10 +13,11 @@ from skanticipate._typing import Columns
 from skanticipate.data.axes import index_of
 from skanticipate.data.formats import not_as_stored
 from skanticipate.data.masked import refuse_masked
-from skanticipate.data.names import check_rows_alike, check_tables_alike
+from skanticipate.data.names import check_tables_alike
 from skanticipate.data.numbers import RATE, STEPS
 from skanticipate.data.parameters import validate_params
 from skanticipate.data.places import check_even
+from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.datasets._columns import check_table
 from skanticipate.datasets._features import FeatureTable
 from skanticipate.datasets._segments import (

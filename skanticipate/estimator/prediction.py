@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from skanticipate._typing import Labels
 from skanticipate.data.labels import check_label_array, encode, labelled_rows
 from skanticipate.data.masked import refuse_masked
-from skanticipate.data.names import check_rows_alike
+from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.samples import Samples
 from skanticipate.data.tensors import answers_in_kind, in_kind, takes_tensors
 from skanticipate.data.validation import (

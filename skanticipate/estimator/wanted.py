@@ -12,10 +12,10 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples, check_consistent_length
 
 from skanticipate.data.masked import refuse_masked
-from skanticipate.data.names import check_rows_alike
 from skanticipate.data.numbers import refuse_counted_mask
 from skanticipate.data.places import check_chosen_rows
 from skanticipate.data.rows import RowView
+from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.estimator.base import BaseAnticipator
 
 _CLIPS = ("X_future_unlabeled", "X_val")  # of which first steps would be fitted too

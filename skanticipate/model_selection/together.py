@@ -21,9 +21,9 @@ from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.validation import _check_method_params
 
 from skanticipate._typing import Labels
-from skanticipate.data.names import check_rows_alike
 from skanticipate.data.parameters import fit_context
 from skanticipate.data.rows import RowView
+from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.tensors import without_tensor
 from skanticipate.data.warn import warn
 from skanticipate.estimator.many import fit_jobs
