@@ -9,6 +9,7 @@ import torch
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
 from sklearn.utils import _safe_indexing
+from sklearn.utils._param_validation import validate_parameter_constraints
 from sklearn.utils.validation import check_is_fitted
 
 from skanticipate._typing import Labels
@@ -36,6 +37,8 @@ from skanticipate.training.scoring import (
     prediction_batch,
 )
 
+_USED = ("logit_adjustment", "device", "n_threads")  # parameters, by predictions
+
 
 def _real_features(output, samples):
     """Features (B, N, d) of their own, NaN at positions of padding, or None."""
@@ -43,6 +46,19 @@ def _real_features(output, samples):
     if features is not None and output.mask is not None:
         features = features.masked_fill(~output.mask.unsqueeze(-1), float("nan"))
     return None if features is None else features.clone()
+
+
+def check_used(estimator):
+    """Refuse parameters of which predictions make use, and which `fit` did not see.
+
+    Raises
+    ------
+    InvalidParameterError
+        A `ValueError`, as that of `fit`.
+    """
+    used = {name: getattr(estimator, name) for name in _USED}
+    allowed = {name: estimator._parameter_constraints[name] for name in _USED}
+    validate_parameter_constraints(allowed, used, type(estimator).__name__)
 
 
 class PredictionMixin(SaveMixin, ClassifierMixin):
@@ -268,9 +284,10 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         return Blueprint.of(self).load(self.network_.state_dict()).to(device)
 
     def _warn_of_changes(self):
-        """Warn of parameters that have no effect on a fitted estimator."""
+        """Refuse parameters that cannot be, and warn of those that have no effect."""
         if not hasattr(self, "network_"):
             check_is_fitted(self)
+        check_used(self)
         if changed := self._changed_network():
             warn(f"{changed} It has no effect before another fit.")
 
