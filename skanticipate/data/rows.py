@@ -191,7 +191,7 @@ class RowView:
         own = dims_of(self.base)
         if own is None:
             return {}
-        indexes = dict(self.base.indexes)
+        indexes = dict(getattr(self.base, "indexes", {}))
         rows = indexes.pop(own[0], None)
         if rows is None or (self.rows is not None and self.rows.ndim > 1):
             return indexes
