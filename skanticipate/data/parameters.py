@@ -1,5 +1,6 @@
 """What parameters may be, and how they are checked, nested ones too."""
 
+import os
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, TypeVar
@@ -29,6 +30,23 @@ class Interval(_param_validation.Interval):
             return False
         becomes_float = self.type is Real and isinstance(val, Integral)
         return not becomes_float or abs(int(val)) <= _LARGEST
+
+
+class _Path(_param_validation.Options):
+    """A path with a name: an empty one would be the folder that somebody works in."""
+
+    def __init__(self) -> None:
+        super().__init__(str, {"."})
+
+    def is_satisfied_by(self, val: object) -> bool:
+        """Whether a value is such a path."""
+        return isinstance(val, str | os.PathLike) and str(os.fspath(val)).strip() != ""
+
+    def __str__(self) -> str:
+        return "a path that is not empty ('.' is the working folder)"
+
+
+PATH = _Path()
 
 
 def fit_context(
