@@ -258,8 +258,8 @@ def test_lists_of_tables_name_their_columns_in_one_order():
 
 
 def test_a_submission_has_rows_in_the_order_of_its_ids(tmp_path):
-    scores = np.random.default_rng(0).dirichlet(np.ones(97), size=2)
-    nouns = np.random.default_rng(1).dirichlet(np.ones(300), size=2)
+    scores = np.log(np.random.default_rng(0).dirichlet(np.ones(97), size=2))
+    nouns = np.log(np.random.default_rng(1).dirichlet(np.ones(300), size=2))
     table = pd.DataFrame(scores, index=["P01_11_1", "P01_11_0"])
     options = {"sls_pt": 0, "sls_tl": 3, "sls_td": 3, "noun": nouns}
     ids = ["P01_11_0", "P01_11_1"]
