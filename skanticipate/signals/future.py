@@ -52,6 +52,7 @@ class FutureSignal(TeacherSignal):
     """
 
     name, sees, parameter = "teacher", "future", "teacher"
+    purposes = ("teacher", "projection")  # of its maps
     nothing_to_learn = (
         "No labelled row has a future, so the teacher has nothing to learn from: give "
         "the futures of labelled rows too, or pass a FrozenEstimator or teacher_proba=."
@@ -65,11 +66,6 @@ class FutureSignal(TeacherSignal):
     init_from_teacher: object
     started: bool | None
     answers: np.ndarray | None = field(default=None, init=False)  # (n, C), given ones
-
-    @property
-    def purposes(self):
-        """Seeds of the teacher, and of a projection of its maps."""
-        return (*super().purposes, "projection")
 
     # -------------------------------------------------------------------- check
 
@@ -105,7 +101,7 @@ class FutureSignal(TeacherSignal):
 
     def has(self, samples):
         """Samples that have an answer, or a future that somebody looks at."""
-        nobody = np.zeros(len(samples), dtype=bool)
+        nobody = np.zeros_like(samples.codes, dtype=bool)
         if "answers" not in samples.signals:
             return samples.signals.get("has_future", nobody)
         has = samples.signals["has_answer"]
@@ -202,7 +198,7 @@ class FutureSignal(TeacherSignal):
     def _feature_term(self, samples, spec, network, seed, compute):
         maps = map_source(
             self.taught,
-            len(samples),
+            len(samples.codes),
             spec.crops_at_random and spec.crops_futures,
             compute,
             alpha=self.alpha,
@@ -271,8 +267,9 @@ def compare_with_past(past, futures, has_future, teacher):
             "own for other features, such as RecognitionTeacher()."
         )
     if alike and has_future.any() and _reads_as_student(teacher):
-        rows = np.flatnonzero(has_future)
-        hint_other_scale(past[rows], futures[rows], "X_future_unlabeled")
+        if not has_future.all():
+            past, futures = past[has_future], futures[has_future]
+        hint_other_scale(past, futures, "X_future_unlabeled")
 
 
 def _reads_as_student(teacher):

@@ -274,13 +274,7 @@ def train_heads(
     stopping = score = None
     if validation is not None:
         stopping = EarlyStopping(n_iter_no_change, tol)
-        score = ValidationScore(
-            _TextsOf(texts, validation.rows),
-            validation.codes,
-            stage=0,
-            watched="loss",
-            weights=validation.weights,
-        )
+        score = _score(texts, validation)
     training = text_training(
         nn.Sequential(texts.encoder, heads),
         lambda k: Batch(k, texts.take(samples.rows.take(k.numpy()))),
@@ -297,6 +291,16 @@ def train_heads(
     history = run(training)
     texts.restore_scale(heads)
     return heads, history
+
+
+def _score(texts, validation):
+    return ValidationScore(
+        _TextsOf(texts, validation.rows),
+        validation.codes,
+        stage=0,
+        watched="loss",
+        weights=validation.weights,
+    )
 
 
 class _TextsOf:
