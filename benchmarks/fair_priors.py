@@ -3,12 +3,12 @@
 Task, networks and priors are those of `next_action.py`. The plain student chooses its
 network, head, dropout, length and uniform smoothing on parts of the training clips,
 each 15 % (whole videos where the test part shares none); a student with a prior chooses
-its weight, settings and length there, for the two networks that are best for the plain
-one. Every row is chosen twice, by the least log loss and by the highest top-5 accuracy.
-What is chosen is stored under `settings/` before the test clips are scored, once;
-`--chosen` runs a stored table again.
+its weight, settings and length there, for the networks with the least log loss of the
+plain one. Every row is chosen twice, by the least log loss and by the highest top-5
+accuracy. What is chosen is stored under `settings/` before the test clips are scored,
+once; `--chosen` runs a stored table again. The table is printed after every seed.
 
-    python benchmarks/fair_priors.py --data FOLDER --sets egtea [--chosen]
+    python benchmarks/fair_priors.py --data FOLDER --sets egtea epic55 [--chosen]
 """
 
 import json
@@ -23,6 +23,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 from common.arguments import next_action_parser, parse_with_data
 from common.certainty import briers, calibration_error, holm, log_losses, p_value
+from common.choices import stack
 from common.data import load_clips
 from common.gains import gain_of
 from common.outcomes import outcomes
@@ -48,8 +49,11 @@ PRIORS = {  # name -> settings that are chosen from
 }
 PLAIN = "labels only"
 HITS = ", by top-5"  # ends the name of a row that is chosen by it
-N_KEPT = 2  # networks that priors are tried on
 FIGURES = {"top-1": 100, "top-5": 100, "recall@5": 100, "log loss": 1, "Brier": 1}
+BUDGET = (  # what was looked at, stored beside what was chosen
+    *("networks", "dropouts", "gru_dropouts", "epochs", "weights", "inner_parts"),
+    *("kept", "prior_epochs", "prior_settings"),
+)
 
 
 class Choice(NamedTuple):
@@ -97,30 +101,51 @@ def answers(choices, clips, seeds):
 
 
 def figures_of(proba, clips):
-    """What each test clip adds to every figure.   (n, C) -> {figure: (n,)}."""
+    """What each clip adds to every figure, and how sure it is.   -> {str: (n,)}."""
     y, classes = clips.y[clips.test], clips.classes
     columns = np.searchsorted(classes, y)
     found = outcomes(proba, y, classes, clips.many_shot)
     found["log loss"] = log_losses(proba, columns)
     found["Brier"] = briers(proba, columns)
-    return {figure: found[figure] for figure in FIGURES}
+    found["confidence"] = proba.max(axis=1)
+    return {figure: found[figure] for figure in (*FIGURES, "confidence")}
 
 
 # ------------------------------------------------------------------------- choosing
 
 
-def look(candidates, parts):
-    """Mean log loss and top-5 accuracy of candidates over parts.   -> {choice: 2}."""
-    found = []
-    for k, part in enumerate(parts):
-        for choice in candidates:
-            [proba] = answers([choice], part, [100 + k])
-            told = figures_of(proba, part)
-            found.append([told["log loss"].mean(), told["top-5"].mean()])
-    means = np.reshape(found, (len(parts), -1, 2)).mean(axis=0)
-    for choice, (loss, hits) in zip(candidates, means, strict=True):
+class Looks:
+    """Candidates on parts of the training clips; each is fitted once.
+
+    What was found stays in a file, if one is named: a search goes on where it stopped.
+    """
+
+    def __init__(self, parts, file):
+        self.parts, self.file, self.known = parts, file, {}
+        if file and file.exists():
+            lines = file.read_text().splitlines()
+            self.known = dict(json.loads(line) for line in lines)
+
+    def look(self, candidates):
+        """Mean log loss and top-5 accuracy over parts.   -> list of (choice, (2,))."""
+        return [(choice, self.known_of(choice)) for choice in candidates]
+
+    def known_of(self, choice):
+        """Log loss and top-5 accuracy of a candidate."""
+        key = json.dumps(choice)
+        if key not in self.known:
+            found = []
+            for k, part in enumerate(self.parts):
+                [proba] = answers([choice], part, [100 + k])
+                told = figures_of(proba, part)
+                found.append([told["log loss"].mean(), told["top-5"].mean()])
+            self.known[key] = np.mean(found, axis=0).tolist()
+            if self.file:
+                with self.file.open("a") as file:
+                    file.write(json.dumps([key, self.known[key]]) + "\n")
+        loss, hits = self.known[key]
         print(f"  {tuple(choice)}: {loss:.3f}, {100 * hits:.2f}", flush=True)
-    return list(zip(candidates, means.tolist(), strict=True))
+        return loss, hits
 
 
 def chosen(name, told):
@@ -130,27 +155,40 @@ def chosen(name, told):
     return {name: by_loss, name + HITS: by_hits}
 
 
+def plain_space(budget):
+    """Candidates of the plain student.   -> list of Choice."""
+    found = []
+    for network in budget.networks:
+        own = network.startswith("GRU") and budget.gru_dropouts
+        space = product(own or budget.dropouts, budget.epochs, budget.weights)
+        found += [Choice(network, *one) for one in space]
+    return found
+
+
 def choose(clips, budget):
     """Choose every row on parts of the training clips.   -> {row: Choice}."""
     parts = [clips.inner(clips.units, seed=seed) for seed in range(budget.inner_parts)]
-    space = product(budget.networks, budget.dropouts, budget.epochs, budget.weights)
-    plain = look([Choice(*one) for one in space], parts)
+    looks = Looks(parts, budget.looks)
+    plain = looks.look(plain_space(budget))
     rows = chosen(PLAIN, plain)
-    best = sorted(plain, key=lambda one: one[1][0])
-    kept = list(dict.fromkeys(choice[:2] for choice, _ in best))[:N_KEPT]
+    best = [choice[:2] for choice, _ in sorted(plain, key=lambda one: one[1][0])]
+    kept = list(dict.fromkeys(best))[: budget.kept]  # networks and their dropout
     weights = [weight for weight in budget.weights if weight]
     for name, settings in PRIORS.items():
-        space = product(kept, budget.epochs, weights, settings)
-        rows |= chosen(
-            name, look([Choice(*k, n, w, name, s) for k, n, w, s in space], parts)
-        )
+        tried = settings[: budget.prior_settings]
+        epochs = budget.prior_epochs or budget.epochs
+        space = product(kept, epochs, weights, tried)
+        candidates = [Choice(*k, n, w, name, s) for k, n, w, s in space]
+        rows |= chosen(name, looks.look(candidates))
     return rows
 
 
 def store(name, rows, budget):
     """Write the choice down, before anything is measured."""
     lines = [f"  {json.dumps(r)}: {json.dumps(c._asdict())}" for r, c in rows.items()]
-    head = f'{{\n "set": "{name}",\n "seeds": {budget.seeds},\n "rows": {{\n'
+    looked_at = json.dumps({key: vars(budget)[key] for key in BUDGET})
+    head = f'{{\n "set": "{name}",\n "seeds": {budget.seeds},\n'
+    head += f' "budget": {looked_at},\n "rows": {{\n'
     file = SETTINGS / f"priors-{name}.json"
     file.write_text(head + ",\n".join(lines) + "\n }\n}\n")
 
@@ -165,31 +203,30 @@ def read_choice(name):
 
 
 def measure(clips, rows, n_seeds):
-    """Figures of every row {figure: (S, n)}, and its calibration error."""
-    found, errors, known = {}, {}, {}
-    y = clips.y[clips.test]
-    for row, choice in rows.items():
-        if (key := repr(choice)) not in known:
-            proba = answers([choice] * n_seeds, clips, range(n_seeds))
-            told = [figures_of(one, clips) for one in proba]
-            sure = [one.max(axis=1) for one in proba]
-            hits = [clips.classes[one.argmax(axis=1)] == y for one in proba]
-            gaps = [calibration_error(*one) for one in zip(sure, hits, strict=True)]
-            stacked = {f: np.array([one[f] for one in told]) for f in FIGURES}
-            known[key] = stacked, 100 * np.mean(gaps)
-        found[row], errors[row] = known[key]
-        print(f"  {row}: {choice}", flush=True)
-    return found, errors
+    """Yield figures of every row after each seed: {row: {figure: (S, n)}}."""
+    choices = {repr(choice): choice for choice in rows.values()}  # rows may share them
+    told = {key: [] for key in choices}
+    for seed in range(n_seeds):
+        found = answers(list(choices.values()), clips, [seed] * len(choices))
+        for key, proba in zip(choices, found, strict=True):
+            told[key].append(figures_of(proba, clips))
+        yield {row: stack(told[repr(choice)]) for row, choice in rows.items()}
 
 
-def show(name, found, errors, groups):
+def error_of(figures):
+    """Calibration error, in per cent, mean over seeds."""
+    pairs = zip(figures["confidence"], figures["top-1"], strict=True)
+    return 100 * np.mean([calibration_error(*pair) for pair in pairs])
+
+
+def show(name, found, groups):
     """Table of all rows, with differences to the plain student chosen alike.
 
     Log losses are compared with the plain student chosen by log loss, other figures
     with that chosen by top-5. A star: below 5 % after Holm's correction over all
     differences of the table.
     """
-    print(f"\n### {name}\n")
+    print(f"\n### {name}, seeds: {len(found[PLAIN]['top-1'])}\n")
     gains, compared = {}, ("top-5", "recall@5", "log loss")
     for row, figure in product(found, compared):
         if not row.startswith(PLAIN):
@@ -204,7 +241,7 @@ def show(name, found, errors, groups):
         cells = [
             f"{s * own[f].mean():.{3 if s == 1 else 1}f}" for f, s in FIGURES.items()
         ]
-        cells.append(f"{errors[row]:.1f}")
+        cells.append(f"{error_of(own):.1f}")
         for figure in compared:
             gain, digits = gains.get((row, figure)), 2 if "loss" in figure else 1
             cells.append(f"{gain:.{digits}f}{stars[row, figure]}" if gain else "")
@@ -218,11 +255,16 @@ def arguments():
     parser.add_argument("--inner-parts", type=int, default=2)
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS))
     parser.add_argument("--dropouts", type=float, nargs="+", default=[0.3, 0.5])
+    parser.add_argument("--gru-dropouts", type=float, nargs="+", help="default: those")
     parser.add_argument("--weights", type=float, nargs="+", default=[0, 0.1, 0.25, 0.5])
+    parser.add_argument("--kept", type=int, default=2, help="networks, for priors")
+    parser.add_argument("--prior-epochs", type=int, nargs="+", help="default: those")
+    parser.add_argument("--prior-settings", type=int, default=2, help="of each prior")
+    parser.add_argument("--looks", type=Path, help="file: a search of one set goes on")
     parser.add_argument("--chosen", action="store_true", help="run a table again")
     tiny = {"sets": ["kitchen"], "seeds": 2, "inner_parts": 1, "epochs": [2]}
     tiny |= {"networks": ["MLP"], "dropouts": [0.5], "weights": [0, 0.3]}
-    return parse_with_data(parser, tiny | {"chosen": False})
+    return parse_with_data(parser, tiny | {"chosen": False, "looks": None})
 
 
 def main():
@@ -235,8 +277,10 @@ def main():
         rows = read_choice(name) if budget.chosen else choose(clips, budget)
         if not (budget.chosen or budget.tiny):
             store(name, rows, budget)
-        found = measure(clips, rows, budget.seeds)
-        show(name, *found, clips.videos[clips.test])
+        for row, choice in rows.items():
+            print(f"  {row}: {tuple(choice)}", flush=True)
+        for found in measure(clips, rows, budget.seeds):
+            show(name, found, clips.videos[clips.test])
 
 
 if __name__ == "__main__":

@@ -193,3 +193,24 @@ def test_a_stored_plan_gives_the_same_answers_again():
         np.testing.assert_array_equal(again[arm], proba)
         assert proba.shape == (1, n_test, len(task.classes))
         np.testing.assert_allclose(proba.sum(axis=2), 1, rtol=1e-5)
+
+
+def test_outcomes_by_hand_the_first_of_equal_classes_is_the_better():
+    from common.outcomes import outcomes
+
+    # Label 20 is second, 10 first beside an equal one, 70 last of seven.
+    proba = np.array(
+        [
+            [0.5, 0.3, 0.2, 0, 0, 0, 0],
+            [0.4, 0.4, 0.2, 0, 0, 0, 0],
+            [0.4, 0.3, 0.1, 0.1, 0.1, 0, 0],
+        ]
+    )
+    classes, y = np.arange(10, 80, 10), np.array([20, 10, 70])
+    found = outcomes(proba, y, classes, many_shot=np.array([20, 70]))
+    assert found["top-1"].tolist() == [0, 1, 0]
+    assert found["top-5"].tolist() == [1, 1, 0]
+    assert found["class-mean top-1"].mean() == pytest.approx(1 / 3)
+    assert found["recall@5"].mean() == pytest.approx(1 / 2)  # of 20 and 70
+    equal = outcomes(np.full((7, 7), 1 / 7), classes, classes)
+    assert equal["top-5"].tolist() == [1, 1, 1, 1, 1, 0, 0]

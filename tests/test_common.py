@@ -118,6 +118,9 @@ PUBLIC = [
     for kind in map(skanticipate.__dict__.get, skanticipate.__all__)
     if inspect.isclass(kind) and issubclass(kind, KINDS)
 ]
+# One that needs no argument is among them by itself.
+LISTED = {type(estimator) for estimator in ESTIMATORS}
+ESTIMATORS += [kind() for kind in PUBLIC if kind not in LISTED]
 
 # The checks show tables of numbers. To those that read the labels of past actions a
 # number is a label, the columns are no features, and their answer may be a text.

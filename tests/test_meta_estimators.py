@@ -389,6 +389,25 @@ def test_labels_with_gaps_are_not_taken_for_numbers_of_a_wrapper():
         assert not said(lambda y=y: clone(model).fit(X, y))
 
 
+@pytest.mark.filterwarnings("ignore:Number of classes in training fold")
+def test_numbers_with_gaps_are_known_where_the_wrapper_is():
+    """No fold trains on the third of four classes: it is shown 0, 1 and 3."""
+    actions = {k: (f"verb{k % 2}", f"noun{k // 2}") for k in range(6)}
+    prior = VerbNounPrior(actions)
+    model = SmoothedAnticipator(MLP(2), prior=prior, max_epochs=1, random_state=0)
+    lack, third = np.flatnonzero(np.arange(120) % 4 != 2), np.arange(2, 120, 4)
+
+    def texts(*labels):
+        y = np.array(labels)[np.arange(120) % 4]
+        folds = [(lack, third), (lack, lack)]
+        return said(
+            lambda: cross_val_predict(model, X, y, cv=folds, method="predict_proba")
+        )
+
+    assert texts(0, 2, 4, 5) and texts(1, 2, 3, 4)
+    assert not texts(0, 1, 2, 3)  # which are their own numbers
+
+
 def _weighing(class_weight):
     return SmoothedAnticipator(
         MLP(4), class_weight=class_weight, max_epochs=1, random_state=0
@@ -412,6 +431,16 @@ def test_weights_of_some_labels_where_labels_are_numbered(fit):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fit(_weighing({0: 5.0, 1: 1.0, 2: 1.0}))
+
+
+@pytest.mark.parametrize("kind", [OneVsRestClassifier, OneVsOneClassifier])
+def test_weights_of_a_label_where_labels_come_two_by_two(kind):
+    """To the estimator 1 is "this one", and never the label 1 alone."""
+    with pytest.warns(UserWarning, match=r"class_weight=\{1: 5.0\} names some of the"):
+        kind(_weighing({1: 5.0})).fit(X, TRUTH)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        kind(_weighing({0: 1.0, 1: 5.0})).fit(X, TRUTH)
 
 
 def test_weights_of_some_labels_that_nobody_numbers():

@@ -26,9 +26,10 @@ def outcomes(proba, y, classes, many_shot=None):
         "recall@5" are means over classes, of their recall among 1 and 5 answers.
     """
     columns = np.searchsorted(classes, y)
-    order = np.argsort(-proba, axis=1, kind="stable")[:, :5]
-    hits = (order == columns[:, None]).astype(float)
-    top_1, top_5 = hits[:, 0], hits.any(axis=1).astype(float)
+    own = proba[np.arange(len(y)), columns][:, None]
+    equal = (proba == own) & (np.arange(len(classes)) < columns[:, None])
+    rank = (proba > own).sum(axis=1) + equal.sum(axis=1)  # 0: the answer
+    top_1, top_5 = (rank == 0).astype(float), (rank < 5).astype(float)
     counts = np.bincount(columns, minlength=len(classes))
     counted = counts > 0
     weights = len(y) / (counted.sum() * counts[columns])

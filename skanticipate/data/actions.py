@@ -121,8 +121,18 @@ def verb_noun_pairs(labels, actions=None):
     return pairs
 
 
-def warn_of_twins(kind, names):
-    """Warn of names that look like one, as "Cut" and "cut " do, but count as two."""
+def warn_of_twins(kind, names, where="in actions= or the labels"):
+    """Warn of names that look like one, as "Cut" and "cut " do, but count as two.
+
+    Parameters
+    ----------
+    kind : str
+        What a name is of.
+    names : iterable
+        Of these only texts are looked at.
+    where : str
+        Where to mend them.
+    """
     seen = {}
     for name in dict.fromkeys(name for name in names if isinstance(name, str)):
         plain = unicodedata.normalize("NFKC", " ".join(name.split())).casefold()
@@ -131,7 +141,7 @@ def warn_of_twins(kind, names):
             warn(
                 f"The {kind}s {ascii(twin)} and {ascii(name)} differ in nothing but "
                 "case, spaces and how Unicode composes letters, and count as two: "
-                "write them alike in actions= or the labels, unless they are two."
+                f"write them alike {where}, unless they are two."
             )
             return
 

@@ -15,6 +15,7 @@ from sklearn.utils.validation import (
     assert_all_finite,
 )
 
+from skanticipate.data.actions import warn_of_twins
 from skanticipate.data.device_array import DeviceArray
 from skanticipate.data.layout import hint_missing_rows
 from skanticipate.data.masked import refuse_masked
@@ -327,6 +328,8 @@ def check_groups(groups):
     groups = column_or_1d(groups)
     if holds_missing(groups.tolist()):
         raise ValueError("groups has missing entries: name the group of every row.")
+    if groups.dtype.kind in "UOT":
+        warn_of_twins("group", groups.tolist(), "in all rows")
     return groups
 
 

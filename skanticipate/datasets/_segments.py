@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils._param_validation import HasMethods, StrOptions
 
 from skanticipate._typing import Columns, Rate
+from skanticipate.data.actions import warn_of_twins
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.missing import as_list, is_never_a_name
 from skanticipate.data.names import check_rows_alike
@@ -320,6 +321,7 @@ def check_videos(column, what):
             f"{what} is {names[missing[0]]!r} in row {missing[0]} ({len(missing)} such "
             "rows): expected the name of a video in every row. Name it, or drop them."
         )
+    warn_of_twins(what, names, "in all rows")
 
 
 def check_frames(frames, name):

@@ -13,6 +13,7 @@ from skanticipate._typing import Actions, FilePath, Labels
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.missing import label_list
 from skanticipate.data.names import check_label_names, check_row_names, check_rows_alike
+from skanticipate.data.warn import warn
 from skanticipate.datasets._submission_check import (
     CHALLENGES,
     N_ACTIONS,
@@ -56,7 +57,8 @@ def write_submission(
     action : array-like of shape (n, C), default=None
         Scores of the actions, such as `predict_proba(X)`. The 100 best of each segment
         are written; of equal scores, those of the first columns. None leaves actions
-        to the server, which multiplies the scores of verbs and nouns.
+        to the server, which multiplies the softmax of the scores of verbs and nouns:
+        pass logits, or logarithms of probabilities.
     classes : array-like of shape (C,), default=None
         Action id of each column of `action`, as in `estimator.classes_`. None means
         that the columns are the action ids 0, ..., C - 1.
@@ -80,6 +82,11 @@ def write_submission(
         If a score is not finite (names the segment), a segment occurs twice, shapes
         disagree, there are fewer than 100 actions, an action has no verb and noun or
         ids out of range, or a level is none. An old file stays as it was.
+
+    Warns
+    -----
+    UserWarning
+        If `verb` and `noun` hold probabilities and there is no `action`.
 
     See Also
     --------
@@ -142,7 +149,23 @@ def write_submission(
         noun = sums.noun_proba if noun is None else noun
     scores["verb"] = _check_scores(verb, ids, range(limits["verb"]), "verb")
     scores["noun"] = _check_scores(noun, ids, range(limits["noun"]), "noun")
+    if action is None:
+        _hint_softmax(scores)
     _write(path, head, ids, _entries(scores, keys))
+
+
+def _hint_softmax(scores):
+    """Warn of probabilities of verbs and nouns, which the server makes actions of."""
+    if all(
+        (s >= 0).all() and np.allclose(s.sum(axis=1, dtype=np.float64), 1, atol=1e-3)
+        for s in scores.values()
+    ):
+        warn(
+            "verb and noun hold probabilities, and without action= the server takes "
+            "the softmax of them: it would rank actions by the sum of the two, not by "
+            "their product. Pass np.log(verb) and np.log(noun), of values above 0, or "
+            "action=."
+        )
 
 
 def _keys(n):

@@ -20,7 +20,11 @@ from skanticipate.priors.transitions import TemporalPrior
 _NUMBER_LABELS = (  # modules, and a function, that fit on numbers of labels
     ("sklearn.ensemble._base",),
     ("sklearn.ensemble._bagging",),
+    ("sklearn.multiclass",),
     ("sklearn.model_selection._validation", "_fit_and_predict"),
+)
+_NUMBERING_ENSEMBLES = frozenset(
+    f"sklearn.ensemble._{name}" for name in ("voting", "stacking", "bagging")
 )
 _NUMBER_LABELS_OF_FOLDS = "sklearn.model_selection._validation", "cross_val_predict"
 
@@ -55,7 +59,8 @@ def warn_if_reencoded(estimator, classes, *, y_past=None, y_val=None):
     other classes or none.
 
     Of rows that lack a class, as a bootstrap or a fold may, the numbers have gaps, and
-    nothing is said: they look like the labels of a long tail that are its own.
+    nothing is said where nobody who numbers labels is found to wait in this process:
+    they look like the labels of a long tail that are its own.
 
     Parameters
     ----------
@@ -70,19 +75,24 @@ def warn_if_reencoded(estimator, classes, *, y_past=None, y_val=None):
     """
     said = getattr(estimator, "classes", None) is not None
     numbers = classes.dtype.kind in "iu"
-    if said or not numbers or (classes != np.arange(len(classes))).any():
+    if said or not numbers:
         return
-    _warn_of_class_weight(estimator, len(classes))
-    _warn_of_other_order(estimator, len(classes), y_past)
+    labels = _numbered_labels()
+    n_classes = len(classes) if labels is None else len(labels)
+    if labels is None and (classes != np.arange(n_classes)).any():
+        return
+    _warn_of_class_weight(estimator, n_classes)
+    if labels is not None:
+        _warn_of_other_order(estimator, labels.tolist(), y_past)
     marker = getattr(estimator, "unlabeled_label", None)
     tables = list(_tables_of_labels(estimator, y_past))
     if y_val is not None:
         tables.append(("y_val", as_array(y_val).ravel().tolist()))
     for name, known in tables:
-        others = _other_numbers(known, len(classes))
+        others = _other_numbers(known, n_classes)
         if others := [label for label in others if label != marker]:
             warn(
-                f"y holds the labels 0 to {len(classes) - 1}, but {name} has other "
+                f"y holds the labels 0 to {n_classes - 1}, but {name} has other "
                 f"numbers too, such as {others[0]}. VotingClassifier, "
                 "StackingClassifier, BaggingClassifier and cross_val_predict with "
                 "method='predict_proba' show an estimator 0, 1, ... in place of the "
@@ -107,22 +117,18 @@ def _warn_of_class_weight(estimator, n_classes):
         warn(
             f"class_weight={weights} names some of the labels 0 to {n_classes - 1}, "
             "which may be numbers that VotingClassifier, StackingClassifier, "
-            "BaggingClassifier or cross_val_predict show in place of yours: give a "
-            "weight for each of these numbers, or use LateFusion, which shows the "
-            "labels."
+            "BaggingClassifier, OneVsRestClassifier and the like or cross_val_predict "
+            "show in place of yours: give a weight for each of these numbers, or use "
+            "LateFusion, which shows the labels."
         )
 
 
-def _warn_of_other_order(estimator, n_classes, y_past):
+def _warn_of_other_order(estimator, labels, y_past):
     """Warn if numbers of labels in sorted order are read as other numbers.
 
     The numbers "0", "1", ..., "10" as text are sorted otherwise than as numbers, and so
     are names otherwise than a table that numbers them may be.
     """
-    labels = _numbered_labels()
-    if labels is None or len(labels) < n_classes:
-        return
-    labels = labels[:n_classes].tolist()
     keyed = dict(_tables_of_labels(estimator, y_past))
     weights = getattr(estimator, "class_weight", None)
     if isinstance(weights, Mapping):
@@ -144,15 +150,17 @@ def _warn_of_other_order(estimator, n_classes, y_past):
 
 
 def _numbered_labels():
-    """Labels that the outermost caller shows an estimator as numbers, or None."""
+    """Labels that the outermost caller shows an estimator as other numbers, or None."""
     found = None
     for frame in callers():
         module, told = frame.f_globals.get("__name__", ""), None
         if (module, frame.f_code.co_name) == _NUMBER_LABELS_OF_FOLDS:
             told = frame.f_locals.get("le")
-        elif module.startswith("sklearn.ensemble."):
+        elif module in _NUMBERING_ENSEMBLES:
             told = frame.f_locals.get("self")
         found = getattr(told, "classes_", found)
+    if found is None or found.tolist() == list(range(len(found))):
+        return None
     return found
 
 

@@ -18,6 +18,7 @@ from sklearn.base import BaseEstimator
 
 from skanticipate.data.files import file_marks
 from skanticipate.data.warn import is_the_users
+from skanticipate.estimator.reads import values_read
 from skanticipate.estimator.state import (
     dropped_by,
     functions_in,
@@ -38,13 +39,13 @@ def surroundings(value):
     """What answers of an estimator depend on beside its parameters and the data.
 
     The module files of its classes that are not of this package or scikit-learn, with
-    what they import of the user's own or of the same package; versions of those and of
-    what else they import; contents of the files it names. The same for all that
-    `state.describe` walks through. Not the device: it changes answers by rounding
-    only. Not told are a file that was edited between its import and the first call,
-    modules that `importlib.import_module` finds by a text, data files that a module of
-    the user's reads when it is imported, and values of classes and
-    modules that were changed at run time.
+    what they import of the user's own or of the same package, and the values that they
+    read of their modules and classes; versions of those and of what else they import;
+    contents of the files it names. The same for all that `state.describe` walks
+    through. Not the device: it changes answers by rounding only. Not told are a file
+    that was edited between its import and the first call, modules that
+    `importlib.import_module` finds by a text, and data files that a module of the
+    user's reads when it is imported, unless a value holds what they say.
 
     Returns
     -------
@@ -61,11 +62,12 @@ def surroundings(value):
     untold = sorted(filter(None, map(_untold_of, [*made, *functions])))
     if untold:
         return {}, untold
-    foreign = {f.__module__ for f in [*made, *functions] if not _is_known(f)}
-    code, imported = _code_behind(foreign)
+    foreign = [f for f in [*made, *functions] if not _is_known(f)]
+    code, imported = _code_behind({f.__module__ for f in foreign})
     distributions = {name for module in imported for name in _distributions(module)}
     found = {
         "code": sorted(code.items()),
+        "values": sorted(values_read(foreign).items()),
         "versions": versions(*_COMPUTING, *sorted(distributions)),
         "files": sorted(_files_of(inside).items()),
         "streams": [part.get_state() for part in inside if _is_stream(part)],
@@ -318,8 +320,23 @@ def _files_of(inside):
         if isinstance(part, BaseEstimator) and not _is_known(type(part)):
             named = filter(_may_be_path, state_of(part).values())
             for folder in filter(_is_folder, map(_as_path, named)):
-                paths |= {str(path) for path in Path(folder).rglob("*")}
+                paths |= _files_below(folder)
     return {path: file_hash(path) for path in paths if os.path.isfile(path)}
+
+
+def _files_below(folder):
+    """Files of a folder and of those in it, of folders that are links too."""
+    paths, entered = set(), set()
+    for here, folders, names in os.walk(folder, followlinks=True):
+        entered.add(os.path.realpath(here))
+        paths |= {os.path.join(here, name) for name in names}
+        # A link to a folder above would be followed for ever.
+        folders[:] = [
+            name
+            for name in folders
+            if os.path.realpath(os.path.join(here, name)) not in entered
+        ]
+    return paths
 
 
 def _may_be_path(part):

@@ -100,6 +100,9 @@ class MixturePrior(BasePrior):
         classes, weights = check_classes(classes), self._checked_weights()
         check_rows_alike(y=y, y_past=y_past, sample_weight=sample_weight)
         given = classes, y, y_past, sample_weight
+        for part in self.priors:  # one of weight 0 is not fitted, which would
+            if hasattr(part, "_parameter_constraints"):
+                part._validate_params()
         self.priors_ = [
             fit_prior(clone(part), *given) if weight else clone(part)
             for part, weight in zip(self.priors, weights, strict=True)

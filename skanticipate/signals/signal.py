@@ -165,9 +165,9 @@ class TeacherSignal(Signal):
     """What a teacher sees, and what it says of it; not to be used itself.
 
     The teacher is fitted on the labelled samples of what it may see, and asked about
-    all. Its answers take the place of the labels of unlabelled samples, and are a term
-    of labelled ones. A subclass has names, the class attributes, and a `check`, and
-    writes what differs.
+    all. Its answers take the place of the labels of unlabelled samples, beside those of
+    other teachers that speak of them, and are a term of labelled ones. A subclass has
+    names, the class attributes, and a `check`, and writes what differs.
 
     Parameters
     ----------
@@ -233,9 +233,9 @@ class TeacherSignal(Signal):
     def has(self, samples):
         """Samples with what the teacher sees, where it counts."""
         nobody = super().has(samples)
-        return (
-            samples.signals.get(f"has_{self.sees}", nobody) if self.weight else nobody
-        )
+        if self.weight == 0:
+            return nobody
+        return samples.signals.get(f"has_{self.sees}", nobody)
 
     # ---------------------------------------------------------------------- ask
 
@@ -261,21 +261,23 @@ class TeacherSignal(Signal):
             if (codes < 0).all():
                 raise ValueError(self.nothing_to_learn)
             teacher = seeded(teacher, seed)
-        if not cross_fit:
-            seed = None  # no folds to shuffle: students of all seeds ask alike
+        if not cross_fit:  # no folds to shuffle: students of all seeds ask alike
+            seed = None
         beside = {
             "groups": None if samples.groups is None else samples.groups[rows],
             "sample_weight": relative_weights(samples.weights, rows, codes),
         }
-        inputs = (teacher, clips, codes, self.labels, cross_fit, seed, beside)
+        others = (codes, self.labels, cross_fit, seed, beside)
+        inputs = (teacher, clips, *others)
         if shared is None:
             return _taught(rows, folder, inputs, self.question)
-        others = (codes, self.labels, rows, cross_fit, seed, beside, str(folder))
         return once(
             shared,
             lambda: _taught(rows, folder, inputs, self.question),
             teacher,
             *others,
+            rows,
+            str(folder),
             self.question.__name__,
             clips=clips,
         )
@@ -319,16 +321,13 @@ class TeacherSignal(Signal):
 
     def figures(self, validation):
         """Share of held-out labelled samples that the teacher names rightly."""
-        unseen = validation is None or self.sees not in validation.signals
-        if self.taught is None or unseen:
+        signals = {} if validation is None else validation.signals
+        if self.taught is None or self.sees not in signals:
             return {}
-        has = validation.signals[f"has_{self.sees}"] & (validation.codes >= 0)
-        rows = np.flatnonzero(has)
+        rows = np.flatnonzero(signals[f"has_{self.sees}"] & (validation.codes >= 0))
         if not len(rows):
             return {}
-        proba = ask(
-            self.taught.teacher, validation.signals[self.sees][rows], self.labels
-        )
+        proba = ask(self.taught.teacher, signals[self.sees][rows], self.labels)
         right = proba.argmax(axis=1) == validation.codes[rows]
         weights = None if validation.weights is None else validation.weights[rows]
         accuracy = float(np.average(right, weights=weights))

@@ -14,7 +14,7 @@ from sklearn.utils.validation import _check_n_features, check_is_fitted
 
 from skanticipate._typing import Labels, Seed
 from skanticipate.data.labels import check_label_array, check_label_kind, labelled_rows
-from skanticipate.data.missing import as_array
+from skanticipate.data.missing import as_array, check_same_kind, label_codes
 from skanticipate.data.names import (
     check_history_columns,
     check_names,
@@ -68,7 +68,8 @@ class TeacherEnsemble(SaveMixin, TeacherMixin, BaseEstimator):
     Attributes
     ----------
     classes_ : ndarray of shape (C,)
-        Labels, in the order of the columns of `predict_proba`.
+        Labels, in the order of the columns of `predict_proba`: those of `y`, and what
+        a member knows beside them, by its `classes` or as it is frozen.
     teachers_ : list
         The fitted members.
     n_features_in_ : int
@@ -180,8 +181,18 @@ class TeacherEnsemble(SaveMixin, TeacherMixin, BaseEstimator):
             name = f"member {k} of {len(self.teachers)}"
             lessons.append(Lesson(member, rows, y, groups, sample_weight, name))
         self.teachers_ = fit_teachers(lessons)
-        self.classes_ = np.unique(y)
+        self.classes_ = self._known_classes(y)
         return self
+
+    def _known_classes(self, y):
+        """Labels of the rows, and those that a member knows beside them.   -> (C,)."""
+        classes = np.unique(y)
+        for member in self.teachers_:
+            known = getattr(member, "classes_", classes)
+            check_same_kind(known, classes, "classes_ of a member", "the labels of y")
+            if (label_codes(known, classes) < 0).any():
+                classes = np.union1d(classes, known)
+        return classes
 
     @answers_in_kind
     def predict_proba(self, X: Labels) -> np.ndarray:

@@ -7,6 +7,7 @@ import pytest
 from sklearn.model_selection import GridSearchCV, KFold, cross_validate
 
 from skanticipate import (
+    LSTM,
     MLP,
     DistilledAnticipator,
     HistoryTeacher,
@@ -98,6 +99,21 @@ def test_padded_clips_and_another_precision_are_found_too():
         SmoothedAnticipator(max_epochs=1).fit(
             clips, Y, X_val=clips[5:10].astype(np.float64), y_val=Y[5:10]
         )
+
+
+@pytest.mark.parametrize(("before", "after"), [(2, 0), (0, 2), (1, 3)])
+def test_clips_that_are_padded_to_another_length_are_found_too(before, after):
+    clips = RNG.normal(size=(40, 3, 2))
+    past, val = (
+        np.concatenate([np.full((40, n, 2), np.nan), clips], axis=1)
+        for n in (before, after)
+    )
+    model = SmoothedAnticipator(LSTM(2), max_epochs=1)
+    with pytest.warns(UserWarning, match="5 " + REPEATS.format(5)):
+        model.fit(past, Y, X_val=val[5:10], y_val=Y[5:10])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.fit(past, Y, X_val=val[5:10] + 0.1, y_val=Y[5:10])
 
 
 def test_other_rows_and_codes_that_are_alike_say_nothing():

@@ -220,3 +220,9 @@ def test_unlabelled_clips_as_an_array_of_their_own_are_told_where_they_belong():
     X = np.concatenate([past, np.zeros((50, 4, 2))])
     futures = np.concatenate([np.full((3, 6, 2), np.nan), unlabelled])
     check_same_length(len(X), X_future_unlabeled=futures, y=[0, 1, 0] + [-1] * 50)
+
+
+def test_groups_that_differ_in_case_or_spaces_only_are_warned_of():
+    with pytest.warns(UserWarning, match="groups 'P01' and 'P01 ' differ in nothing"):
+        check_groups(["P01", "P01 ", "P02"])
+    check_groups(["P01", "P02", "P01"])

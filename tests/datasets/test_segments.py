@@ -425,3 +425,12 @@ def test_labels_beyond_the_integers_are_refused():
     table["action"] = np.array([2**63 + 5, 1], dtype=np.uint64)
     with pytest.raises(ValueError, match="action holds 9223372036854775813, beyond"):
         label_history(table, history=1)
+
+
+@pytest.mark.parametrize("twin", ["P01 ", "p01", "P01\u200a"])
+def test_videos_that_differ_in_case_or_spaces_only_are_warned_of(twin):
+    table = {"video": ["P01", twin, "P02"], "start_frame": [0, 90, 0]}
+    table |= {"stop_frame": [30, 99, 30], "action": [1, 2, 3]}
+    with pytest.warns(UserWarning, match="The videos 'P01' and .* count as two: write"):
+        history = label_history(table, history=1)
+    assert history.tolist() == [[-1], [-1], [-1]]

@@ -251,3 +251,25 @@ def test_epic_55_has_a_version_and_classes_of_its_own(path):
 def test_files_of_the_other_data_set_are_refused(path, changes, match):
     with pytest.raises(ValueError, match=match):
         write(path, **changes)
+
+
+def server_ranking(result):
+    """Best action by the rule of the official evaluation, which takes a softmax."""
+    parts = []
+    for task in ("verb", "noun"):
+        numbers = np.array(list(result[task].values()))
+        parts.append(np.exp(numbers) / np.exp(numbers).sum())
+    return np.unravel_index(np.outer(*parts).argmax(), (97, 300))
+
+
+def test_probabilities_of_verbs_and_nouns_alone_are_warned_of(path):
+    verb, noun = np.full((3, 97), 1e-9), np.full((3, 300), 1e-9)
+    verb[:, :2], noun[:, :2] = [0.4, 0.6], [0.4, 0.6]
+    with pytest.warns(UserWarning, match="takes the softmax of them: .* Pass np.log"):
+        write(path, action=None, verb=verb, noun=noun)
+    logs = {"verb": np.log(np.maximum(verb, 1e-12))}
+    logs["noun"] = np.log(np.maximum(noun, 1e-12))
+    results = write(path, action=None, **logs)["results"]  # no warning
+    for row, name in enumerate(IDS):
+        best = np.outer(verb[row], noun[row]).argmax()
+        assert server_ranking(results[name]) == np.unravel_index(best, (97, 300))

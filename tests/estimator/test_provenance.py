@@ -665,6 +665,18 @@ def test_so_are_folders_of_estimators_that_are_not_ours(kind, tmp_path):
     assert len({first, second, key(Reading(kind(tmp_path / "folder")))}) == 3
 
 
+def test_so_are_folders_that_are_links(tmp_path):
+    (tmp_path / "folder").mkdir()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / "folder" / "link").symlink_to(elsewhere)
+    (elsewhere / "above").symlink_to(tmp_path / "folder")  # and round again
+    vectors(elsewhere / "vectors.txt", "1.0")
+    first = key(Reading(tmp_path / "folder"))
+    vectors(elsewhere / "vectors.txt", "2.0")
+    assert key(Reading(tmp_path / "folder")) != first
+
+
 def test_folders_for_writing_and_separators_are_not(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     teachers = [

@@ -4,6 +4,7 @@ import copy
 import pickle
 import warnings
 
+import every_network
 import numpy as np
 import pytest
 import torch
@@ -63,6 +64,9 @@ SPECS = {
     "AttentiveProbe": (AttentiveProbe(8, n_heads=2), SEQUENCES),
     "ModalityAttention": (ModalityAttention(BRANCHES), SEQUENCES),
 }
+for name in sorted(every_network.SPECS.keys() - SPECS.keys()):  # what is new
+    spec, _, clips = every_network.built(name)
+    SPECS[name] = spec, clips.numpy()
 EVERY = pytest.mark.parametrize("name", SPECS)
 
 

@@ -82,3 +82,9 @@ def test_bad_weights_are_refused(weights, message):
 def test_a_mixture_needs_a_part():
     with pytest.raises(ValueError, match="at least one prior"):
         MixturePrior([]).fit(CLASSES)
+
+
+def test_a_part_of_weight_0_is_checked_too():
+    prior = MixturePrior([UniformPrior(), TransitionPrior(strength=-1.0)], [1, 0])
+    with pytest.raises(ValueError, match="'strength' parameter of TransitionPrior"):
+        prior.fit(CLASSES)

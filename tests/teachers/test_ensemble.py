@@ -11,7 +11,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from toy_teachers import CLASSES, CLIPS, CODES, Answering, Signalled, Y
 
-from skanticipate import LSTM, MLP, RecognitionTeacher, RowView, TeacherEnsemble
+from skanticipate import (
+    LSTM,
+    MLP,
+    DistilledAnticipator,
+    RecognitionTeacher,
+    RowView,
+    TeacherEnsemble,
+)
 from skanticipate.datasets import make_kitchen
 from skanticipate.signals.maps import has_map
 
@@ -161,3 +168,25 @@ def test_bad_labels_of_an_ensemble_are_explained(y, says):
 def test_an_ensemble_that_was_not_fitted_says_so(method):
     with pytest.raises(NotFittedError, match="not fitted yet"):
         getattr(TeacherEnsemble([Answering()]), method)(CLIPS)
+
+
+def test_a_class_that_only_members_know_is_one_of_the_ensemble():
+    """Of classes 0 to 4 the rows have 1 and 3: a fold of a long tail."""
+    clips, y = np.random.default_rng(0).normal(size=(12, 3)), np.array([1, 3] * 6)
+    member = RecognitionTeacher(MLP(4), classes=range(5), max_epochs=1, random_state=0)
+    plain = LogisticRegression()
+    ensemble = TeacherEnsemble([member, plain], average="proba").fit(clips, y)
+    assert_array_equal(ensemble.classes_, range(5))
+    expected = clone(member).fit(clips, y).predict_proba(clips) / 2
+    expected[:, [1, 3]] += plain.fit(clips, y).predict_proba(clips) / 2
+    assert_allclose(ensemble.predict_proba(clips), expected, rtol=1e-6)
+    student = DistilledAnticipator(MLP(4), classes=range(5), max_epochs=1)
+    student.set_params(teacher=TeacherEnsemble([member] * 2)).fit(clips, y, clips)
+    assert_array_equal(student.teacher_.classes_, range(5))
+
+
+def test_a_frozen_member_that_knows_labels_of_another_type_is_refused():
+    clips, y = np.random.default_rng(0).normal(size=(12, 3)), np.array([1, 3] * 6)
+    member = FrozenEstimator(LogisticRegression().fit(clips, y.astype(str)))
+    with pytest.raises(ValueError, match="classes_ of a member holds strings"):
+        TeacherEnsemble([member]).fit(clips, y)
