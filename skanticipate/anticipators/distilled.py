@@ -339,7 +339,8 @@ class DistilledAnticipator(BaseAnticipator):
 
     def _asked(self, teacher, default):
         """Whom a signal asks: a parameter, or what None stands for.   -> Asked."""
-        teacher = kept_beside(teacher, self)
+        if self.checkpoint is not None:
+            teacher = kept_beside(teacher, self)
         return Asked(teacher, default, self.cross_fit, self._cache_folder())
 
     def _cache_folder(self):

@@ -101,10 +101,11 @@ class RowView:
 
     def __init__(self, base: Rows, rows: ArrayLike | None = None) -> None:
         base = base_of(base, "base") if isinstance(base, torch.Tensor) else base
-        if type(base) is not np.ndarray:  # which hides nothing
+        is_plain = type(base) is np.ndarray  # which hides nothing
+        if not is_plain:
             _check_base(base)
         rows = None if rows is None else _as_index(rows, base.shape[0])
-        if trouble := not_there(base, rows):
+        if not is_plain and (trouble := not_there(base, rows)):
             raise ValueError(f"base has {trouble}")
         if rows is not None and rows.ndim == 0:
             raise IndexError(f"rows is {rows}: expected an array of row numbers.")

@@ -43,11 +43,12 @@ def is_called_by(module, function=None):
 
 
 def callers():
-    """Yield the frames that wait for what calls this one, the innermost first."""
-    frame = sys._getframe(1)
+    """List the frames that wait for what calls this one, the innermost first."""
+    found, frame = [], sys._getframe(1)
     while frame is not None:
-        yield frame
+        found.append(frame)
         frame = frame.f_back
+    return found
 
 
 def is_one_of_many():

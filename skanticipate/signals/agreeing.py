@@ -56,8 +56,9 @@ def compare_with_past(past, futures, has_future, teacher):
             "own for other features, such as RecognitionTeacher()."
         )
     if alike and has_future.any() and _reads_as_student(teacher):
-        rows = np.flatnonzero(has_future)
-        hint_other_scale(past[rows], futures[rows], "X_future_unlabeled")
+        if not has_future.all():
+            past, futures = past[has_future], futures[has_future]
+        hint_other_scale(past, futures, "X_future_unlabeled")
 
 
 def _reads_as_student(teacher):

@@ -65,14 +65,18 @@ def fit_teacher(teacher, clips, y, *, groups=None, sample_weight=None):
     groups, sample_weight : ndarray of shape (n,), default=None
         Passed to `fit` where it names them, that of a Pipeline's last step too.
     """
-    fitted = clone(teacher)
-    if not isinstance(fitted, FrozenEstimator):
-        lesson = Lesson(teacher, clips, y, groups, sample_weight)
-        _, clips, y, *signals, _ = _one_by_one(lesson)
-        named = zip(("groups", "sample_weight"), signals, strict=True)
-        given = {name: s for name, s in named if s is not None}
-        with _threads_of(fitted):
-            fit_with_signals(fitted, as_given(clips), y, given, y_of_steps=y)
+    return fitted_teacher(Lesson(clone(teacher), clips, y, groups, sample_weight))
+
+
+def fitted_teacher(lesson):
+    """Fit the teacher of a lesson itself.   Lesson -> classifier."""
+    if isinstance(lesson.teacher, FrozenEstimator):
+        return lesson.teacher
+    fitted, clips, y, *signals, _ = _one_by_one(lesson)
+    named = zip(("groups", "sample_weight"), signals, strict=True)
+    given = {name: s for name, s in named if s is not None}
+    with _threads_of(fitted):
+        fit_with_signals(fitted, as_given(clips), y, given, y_of_steps=y)
     return fitted
 
 

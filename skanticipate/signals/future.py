@@ -45,6 +45,7 @@ class FutureSignal(TeacherSignal):
     """
 
     name, sees, parameter = "teacher", "future", "teacher"
+    purposes = ("teacher", "projection")  # of its maps
     nothing_to_learn = (
         "No labelled row has a future, so the teacher has nothing to learn from: give "
         "the futures of labelled rows too, or pass a FrozenEstimator or teacher_proba=."
@@ -58,11 +59,6 @@ class FutureSignal(TeacherSignal):
     init_from_teacher: object
     started: bool | None
     answers: np.ndarray | None = field(default=None, init=False)  # (n, C), given ones
-
-    @property
-    def purposes(self):
-        """Seeds of the teacher, and of a projection of its maps."""
-        return (*super().purposes, "projection")
 
     # -------------------------------------------------------------------- check
 
@@ -98,7 +94,7 @@ class FutureSignal(TeacherSignal):
 
     def has(self, samples):
         """Samples that have an answer, or a future that somebody looks at."""
-        nobody = np.zeros(len(samples), dtype=bool)
+        nobody = np.zeros_like(samples.codes, dtype=bool)
         if "answers" not in samples.signals:
             return samples.signals.get("has_future", nobody)
         has = samples.signals["has_answer"]
@@ -195,7 +191,7 @@ class FutureSignal(TeacherSignal):
     def _feature_term(self, samples, spec, network, seed, compute):
         maps = map_source(
             self.taught,
-            len(samples),
+            len(samples.codes),
             spec.crops_at_random and spec.crops_futures,
             compute,
             alpha=self.alpha,

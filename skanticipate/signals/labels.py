@@ -63,7 +63,9 @@ class LabelSignal(Signal):
         labelled = np.flatnonzero(samples.codes >= 0)
         y, y_past = classes[samples.codes[labelled]], samples.signals.get("y_past")
         y_past = None if y_past is None else y_past[labelled]
-        weights = relative_weights(samples.weights, labelled, samples.codes[labelled])
+        weights = samples.weights
+        if weights is not None:
+            weights = relative_weights(weights, labelled, samples.codes[labelled])
         self.prior = self._fitted((classes, y, y_past, weights), shared)
         if self.smoothing == 0:
             return

@@ -310,7 +310,7 @@ def map_batches(teacher, clips):
     ndarray of shape (b, N, d)
     """
     transforms, last = split_transforms(teacher)
-    seen = seen_by_last_step(transforms, clips)
+    seen = clips if transforms is None else seen_by_last_step(transforms, clips)
     n, size = seen.shape[0], prediction_batch(seen)
     size = n if n <= _FEW_BATCHES * size else size
     for start in range(0, n, size):

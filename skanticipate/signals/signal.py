@@ -18,7 +18,7 @@ from skanticipate.data.warn import warn
 from skanticipate.estimator.sharing import once
 from skanticipate.estimator.state import parts
 from skanticipate.estimator.telling import within
-from skanticipate.signals.asking import ask, fit_teacher, seeded
+from skanticipate.signals.asking import Lesson, ask, fitted_teacher, seeded
 from skanticipate.signals.cache import TeacherCache, key_of
 from skanticipate.signals.cross_fit import cross_fitted
 from skanticipate.terms.answers import AnswerTerm, answer_part
@@ -31,10 +31,7 @@ class Signal:
     for it in `check`, and writes what differs from a signal that says nothing.
     """
 
-    @property
-    def purposes(self):
-        """What it needs seeds for beside those of every fit.   -> tuple of str."""
-        return ()
+    purposes = ()  # what it needs seeds for beside those of every fit
 
     def check(self, given, past, classes, *, marker, estimator):
         """Check what was given, once.
@@ -259,7 +256,7 @@ class TeacherSignal(Signal):
         clips, codes = samples.signals[self.sees][rows], samples.codes[rows]
         teacher, default, cross_fit, folder = self.asked
         if teacher is None:
-            teacher = default(len(samples), int((codes >= 0).sum()))
+            teacher = default(len(samples.codes), int((codes >= 0).sum()))
         if not isinstance(teacher, FrozenEstimator):
             if (codes < 0).all():
                 raise ValueError(self.nothing_to_learn)
@@ -272,6 +269,8 @@ class TeacherSignal(Signal):
         }
         others = (codes, self.labels, cross_fit, seed, beside)
         inputs = (teacher, clips, *others)
+        if shared is None:
+            return _taught(rows, folder, inputs, self.question)
         return once(
             shared,
             lambda: _taught(rows, folder, inputs, self.question),
@@ -288,8 +287,8 @@ class TeacherSignal(Signal):
     def said(self, samples):
         """Answers (m, C), the row of each sample (n,), and which samples have one."""
         if self.taught is None:
-            return None, None, np.zeros(len(samples), dtype=bool)
-        index = self.taught.index(len(samples))
+            return None, None, np.zeros_like(samples.codes, dtype=bool)
+        index = self.taught.index(len(samples.codes))
         return self.taught.answers, index, samples.signals[f"has_{self.sees}"]
 
     def parts(self, samples):
@@ -367,12 +366,9 @@ def _fit_and_ask(teacher, clips, codes, classes, cross_fit, seed, beside, questi
         inputs = (teacher, clips, codes, classes, cross_fit, seed)
         return cross_fitted(*inputs, **beside, ask=question)
     labelled = np.flatnonzero(codes >= 0)
-    fitted = fit_teacher(
-        teacher,
-        clips[labelled],
-        classes[codes[labelled]],
-        **{name: None if s is None else s[labelled] for name, s in beside.items()},
-    )
+    own = {name: None if s is None else s[labelled] for name, s in beside.items()}
+    lesson = Lesson(teacher, clips[labelled], classes[codes[labelled]], **own)
+    fitted = fitted_teacher(lesson)  # itself: `seeded` has made it for this fit
     return fitted, question(fitted, clips, classes)
 
 

@@ -15,7 +15,7 @@ from skanticipate.estimator.nested import names_of_axes, names_of_columns
 from skanticipate.signals.candidates import Candidates
 from skanticipate.signals.maps import map_width
 from skanticipate.signals.members import ask_members, features_of_members, weighed
-from skanticipate.signals.signal import Signal, TeacherSignal
+from skanticipate.signals.signal import TeacherSignal
 from skanticipate.terms.answers import AnswerTerm
 from skanticipate.terms.attended import AttendedTerm
 
@@ -40,6 +40,7 @@ class TextSignal(TeacherSignal):
     """
 
     name, sees, parameter = "text", "history", "text_teacher"
+    purposes = ("text_teacher", "attention")  # that weighs its members
     nothing_to_learn = (
         "No labelled row has a history, so the text teacher has nothing to learn from: "
         "give the past_actions of labelled rows too, or pass a FrozenEstimator."
@@ -48,11 +49,6 @@ class TextSignal(TeacherSignal):
 
     _: KW_ONLY
     top_k: int | None
-
-    @property
-    def purposes(self):
-        """Seeds of the teacher, and of the attention that weighs its members."""
-        return (*super().purposes, "attention")
 
     def check(self, given, past, classes, *, marker, estimator):
         """Check histories; warn of parameters that nobody is asked about."""
@@ -92,7 +88,7 @@ class TextSignal(TeacherSignal):
 
     def parts(self, samples):
         """None: the term is about unlabelled samples too."""
-        return Signal.parts(self, samples)
+        return [], np.zeros_like(samples.codes, dtype=bool)
 
     def terms(self, samples, spec, network, seeds, compute):
         """Divergence from what the teacher expects."""

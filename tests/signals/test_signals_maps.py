@@ -59,6 +59,17 @@ def test_maps_are_computed_in_order_over_batches(monkeypatch):
     assert_array_equal(np.asarray(maps), CLIPS[:, None])
 
 
+@pytest.mark.parametrize(("batch", "sizes"), [(10, [40]), (9, [9, 9, 9, 9, 4])])
+def test_few_clips_are_asked_about_at_once(batch, sizes, monkeypatch):
+    name = "skanticipate.signals.maps.prediction_batch"
+    monkeypatch.setattr(name, lambda rows: batch)
+    teacher, asked = Mapping().fit(CLIPS, Y), []
+    original = teacher.feature_map
+    teacher.feature_map = lambda X: asked.append(len(X)) or original(X)
+    compute_maps(teacher, ROWS)
+    assert asked == sizes
+
+
 @pytest.mark.parametrize("shape", [(40, 3), (39, 1, 3), (40, 2, 2, 3)])
 def test_maps_of_another_shape_are_refused(shape):
     with pytest.raises(ValueError, match=r"must give \(n, N, d\) for n clips, got"):

@@ -170,6 +170,17 @@ def test_small_network_of_ours_counts_as_small():
         assert torch.get_num_threads() == 1
 
 
+def test_a_region_within_one_of_the_same_number_leaves_it_as_it_is():
+    with torch_threads(1):
+        with torch_threads(1), torch_threads(None, network()):
+            assert torch.get_num_threads() == 1
+            with torch_threads(2):
+                assert torch.get_num_threads() == 2
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == 2
+
+
 def test_code_that_is_not_ours_has_one_thread_in_a_forked_child(monkeypatch):
     monkeypatch.setattr(runtime, "_forked", True)
     outside = torch.get_num_threads()
