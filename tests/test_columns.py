@@ -1,5 +1,7 @@
 """Tables whose columns are those that are expected, in another order, are refused."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -256,8 +258,8 @@ def test_lists_of_tables_name_their_columns_in_one_order():
 
 
 def test_a_submission_has_rows_in_the_order_of_its_ids(tmp_path):
-    scores = np.random.default_rng(0).dirichlet(np.ones(97), size=2)
-    nouns = np.random.default_rng(1).dirichlet(np.ones(300), size=2)
+    scores = np.log(np.random.default_rng(0).dirichlet(np.ones(97), size=2))
+    nouns = np.log(np.random.default_rng(1).dirichlet(np.ones(300), size=2))
     table = pd.DataFrame(scores, index=["P01_11_1", "P01_11_0"])
     options = {"sls_pt": 0, "sls_tl": 3, "sls_td": 3, "noun": nouns}
     ids = ["P01_11_0", "P01_11_1"]
@@ -336,7 +338,7 @@ def test_shorter_histories_keep_their_order_and_the_latest_action(reader):
     longer = LONG.assign(**{"t-4": "cut pan"})[["t-4", *TIMES]]
     np.testing.assert_array_equal(read(longer), read(longer.to_numpy()))
     for wrong in (["t-1", "t-2"], ["t-3", "t-2"], ["t-3"]):
-        with pytest.raises(ValueError, match="the latest action last"):
+        with pytest.raises(ValueError, match="the latest (action )?last"):
             read(LONG[wrong])
     for counted in (
         LONG[["t-1"]].set_axis([0], axis=1),
@@ -419,3 +421,32 @@ def test_labels_of_steps_are_in_the_order_of_the_steps():
     assert_allclose(found, expected, rtol=0, atol=0)
     with pytest.raises(ValueError, match="columns of y_past, next to the steps"):
         model.fit(clips, y, y_past=labels[names[::-1]])
+
+
+# ---------------------------------------------------------------- fields of structs
+
+
+class Structs:
+    """What of a Series of polars is read whose entries are structs."""
+
+    def __init__(self, table):
+        self.table, self.shape = table, (len(table),)
+        self.struct = SimpleNamespace(fields=list(table.columns))
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.table, dtype=dtype)
+
+    def __len__(self):
+        return len(self.table)
+
+
+@pytest.mark.filterwarnings("ignore:X .* feature names:UserWarning")
+def test_fields_of_structs_are_columns():
+    past, y = PAST[:20], Y[:20]
+    plain = student().fit(past, y).predict_proba(past)
+    for known in (past, Structs(past)):
+        model = student().fit(known, y)
+        np.testing.assert_array_equal(model.predict_proba(past), plain)
+        for turned in (Structs(past[list("dcba")]), past[list("dcba")]):
+            with pytest.raises(ValueError, match="order"):
+                model.predict_proba(turned)

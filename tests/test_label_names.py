@@ -165,3 +165,13 @@ def test_answers_name_their_classes(read):
     np.testing.assert_array_equal(read(Tabular()), read(GaussianNB()))
     with pytest.raises(ValueError, match="have the names that are expected in another"):
         read(Tabular(backwards=True))
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 2], ["cut", "peel", "wash"]], ids=str)
+def test_levels_that_all_columns_share_are_no_names(labels):
+    y, scores = np.array(labels), np.eye(3)
+    levels = [("score", label) for label in labels]
+    table = pd.DataFrame(scores, columns=pd.MultiIndex.from_tuples(levels))
+    assert top_k_accuracy(y, table, k=1, classes=labels) == 1
+    with pytest.raises(ValueError, match="in another order"):
+        top_k_accuracy(y, table.iloc[:, ::-1], k=1, classes=labels)

@@ -3,9 +3,12 @@
 The oracle is the plain array.
 """
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from sklearn.frozen import FrozenEstimator
 from sklearn.preprocessing import StandardScaler
 
 from skanticipate import (
@@ -13,12 +16,20 @@ from skanticipate import (
     MLP,
     AVTHead,
     DistilledAnticipator,
+    HistoryEncoder,
+    LastAxisSlice,
+    LateFusion,
     PerFrame,
+    RecognitionTeacher,
+    RowView,
     SemiSupervisedSplit,
     SmoothedAnticipator,
+    load,
+    save,
     stream,
 )
 from skanticipate.metrics import top_k_accuracy
+from skanticipate.preprocessing import pad_clips
 
 pd = pytest.importorskip("pandas")
 
@@ -143,3 +154,110 @@ def test_answers_name_their_labels(named):
         model.fit(
             CLIPS[:, 0], Y, teacher_proba=named(proba, ["c", "k"], {"k": [2, 1, 0]})
         )
+
+
+# --------------------------------------------------------------------- order of axes
+
+SQUARE = RNG.normal(size=(N, 4, 4))
+ELSEWHERE = r"The axes of .*\(.*f, time\), but are read in the order \(.*time, f\)"
+
+
+def turned(named, clips, rows="clip"):
+    """The same clips with their features before the steps, which is said."""
+    return named(np.swapaxes(clips, 1, 2), [rows, "f", "time"], {})
+
+
+@pytest.fixture
+def clips(named):
+    return named(SQUARE, ["clip", "time", "f"], {})
+
+
+def test_axes_come_in_the_order_of_fit(named, clips, tmp_path):
+    model = student(LSTM(4)).fit(clips, Y)
+    expected = student(LSTM(4)).fit(SQUARE, Y).predict_proba(SQUARE)
+    save(model, tmp_path / "model.safetensors")
+    parts = [named(clip, ["time", "f"], {}) for clip in SQUARE]
+    others = named(SQUARE, ["video", "time", "f"], {})
+    for read in (model, load(tmp_path / "model.safetensors")):
+        for good in (clips, others, parts, RowView(clips), SQUARE):
+            assert_array_equal(read.predict_proba(good), expected)
+        bad = turned(named, SQUARE)
+        for wrong in (bad, turned(named, SQUARE, "video"), RowView(bad)):
+            with pytest.raises(ValueError, match=ELSEWHERE):
+                read.predict_proba(wrong)
+    for method in (model.predict, model.feature_map, model.stream(N).update):
+        with pytest.raises(ValueError, match=ELSEWHERE):
+            method(bad)
+    with pytest.raises(ValueError, match=ELSEWHERE):
+        model.score(bad, Y)
+    with pytest.raises(ValueError, match=ELSEWHERE):
+        model.fit(clips, Y, X_val=bad, y_val=Y)
+    bad_parts = [named(clip.T, ["f", "time"], {}) for clip in SQUARE]
+    for mixed in (bad_parts, parts[:5] + bad_parts[5:]):
+        with pytest.raises(ValueError, match=ELSEWHERE):
+            model.predict_proba(mixed)
+    with pytest.raises(ValueError, match=ELSEWHERE):
+        pad_clips(parts[:5] + bad_parts[5:])
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: PerFrame(StandardScaler()),
+        lambda: LastAxisSlice(0, 2),
+        lambda: LateFusion([("a", student(LSTM(4)), (0, 4))]),
+    ],
+    ids=["PerFrame", "LastAxisSlice", "LateFusion"],
+)
+def test_all_that_read_clips_know_their_axes(named, clips, build):
+    part = build().fit(clips, Y)
+    read = getattr(part, "transform", None) or part.predict_proba
+    assert_array_equal(read(clips), read(SQUARE))
+    with pytest.raises(ValueError, match=ELSEWHERE):
+        read(turned(named, SQUARE))
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_axes_of_futures_are_those_of_the_past(named, clips, frozen):
+    teacher = RecognitionTeacher(LSTM(4), max_epochs=1).fit(clips, Y)
+    model = DistilledAnticipator(
+        LSTM(4), max_epochs=1, teacher=FrozenEstimator(teacher) if frozen else None
+    )
+    past = SQUARE if frozen else clips
+    model.fit(past, Y, clips)
+    with pytest.raises(ValueError, match=ELSEWHERE):
+        model.fit(past, Y, turned(named, SQUARE))
+
+
+def test_rows_are_the_first_axis_of_all_that_is_given(named):
+    X = named(CLIPS[:, 0], ["clip", "f"], {})
+    y = named(Y, ["clip"], {})
+    labels = np.arange(N) % 3 + np.zeros((N, N), dtype=int)
+    proba = RNG.dirichlet(np.ones(N), N)
+    model = DistilledAnticipator(MLP(4), max_epochs=1, classes=list(range(N)))
+    for dims in (["k", "clip"], ["clip", "k"]):
+        refused = pytest.raises(ValueError, match=r"axes of .* \(k, clip\)")
+        wrong = dims[0] == "k"
+        with refused if wrong else nullcontext():
+            model.fit(X, Y, teacher_proba=named(proba, dims, {}))
+        with refused if wrong else nullcontext():
+            model.fit(X, Y, past_actions=named(labels, dims, {}))
+        with refused if wrong else nullcontext():
+            top_k_accuracy(y, named(proba, dims, {}), k=1)
+
+
+def test_axes_of_histories_come_in_the_order_of_fit(named):
+    labels = RNG.integers(0, 3, (4, 4))
+    history = named(labels, ["clip", "ago"], {})
+    actions = {k: (f"v{k}", f"n{k}") for k in range(3)}
+    encoder = HistoryEncoder(actions).fit(history)
+    assert_array_equal(encoder.transform(history), encoder.transform(labels))
+    with pytest.raises(ValueError, match=r"axes of past_actions are \(ago, clip\)"):
+        encoder.transform(named(labels.T, ["ago", "clip"], {}))
+
+
+def test_axes_that_only_count_have_no_names(named):
+    counted = named(SQUARE, ["dim_0", "dim_1", "dim_2"], {})
+    model = student(LSTM(4)).fit(counted, Y)
+    parts = [named(clip, ["dim_0", "dim_1"], {}) for clip in SQUARE]
+    assert_array_equal(model.predict_proba(parts), model.predict_proba(SQUARE))

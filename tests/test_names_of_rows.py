@@ -1,10 +1,17 @@
 """Tables and Series whose rows have names, which go together by their place."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.model_selection import (
+    GridSearchCV,
+    KFold,
+    ShuffleSplit,
+    cross_val_score,
+)
 from sklearn.naive_bayes import GaussianNB
 
 from skanticipate import (
@@ -192,3 +199,67 @@ def test_scores_of_teachers_refuse_rows_in_another_order():
         hidden = np.ma.array(np.ones(12), mask=[True] + [False] * 11)
         with pytest.raises(ValueError, match="masked array that hides 1"):
             teacher.score(past, y, hidden)
+
+
+# --------------------------------------------------------------------------- in folds
+
+FOLDS = {
+    "KFold": KFold(3),
+    "ShuffleSplit": ShuffleSplit(2, test_size=0.4, random_state=0),
+}
+
+
+@pytest.mark.parametrize("cv", FOLDS.values(), ids=FOLDS)
+@pytest.mark.parametrize("name", ["y", "sample_weight", "X_future_unlabeled"])
+def test_folds_of_rows_in_another_order_are_refused(cv, name):
+    """Each fold of two tables in unlike orders has other rows of them."""
+
+    def scores(signal):
+        given = {"y": Y, name: signal}
+        y = given.pop("y")
+        return cross_val_score(
+            student(), X, y, cv=cv, params=given, error_score="raise"
+        )
+
+    plain = {k: v.to_numpy() for k, v in (("y", Y), (name, SIGNALS[name]))}
+    y = plain.pop("y")
+    expected = cross_val_score(student(), X.to_numpy(), y, cv=cv, params=plain)
+    assert_array_equal(scores(SIGNALS[name]), expected)
+    with pytest.raises(ValueError, match="have some of the names"):
+        scores(SIGNALS[name].sort_index())
+
+
+def test_scores_of_a_fold_in_another_order_are_refused():
+    fitted, other = student().fit(X, Y), Y.sort_index()
+    for score in (fitted.score, partial(labelled_scorer("accuracy"), fitted)):
+        with pytest.raises(ValueError, match="have some of the names"):
+            score(X[:12], other[:12])
+
+
+def test_rows_that_are_counted_have_no_names_in_folds_either():
+    counted = X.reset_index(drop=True)
+    drawn = Y.set_axis(RNG.permutation(N))  # as train_test_split leaves it
+    given = {"cv": ShuffleSplit(3, random_state=0), "error_score": "raise"}
+    expected = cross_val_score(student(), X.to_numpy(), Y.to_numpy(), **given)
+    assert_array_equal(cross_val_score(student(), counted, drawn, **given), expected)
+
+
+def test_windows_of_one_recording_share_times_with_the_next():
+    times = pd.date_range("2026-01-01", periods=N + 3, freq="1s")
+    names = [f"frame_{k}" for k in range(N + 3)]
+    of_two = pd.MultiIndex.from_tuples([(f"P0{k % 3}", k) for k in range(N + 3)])
+    for index in (times, pd.Index(names), of_two):
+        given = {
+            "X_future_unlabeled": X.set_axis(index[3:]),
+            "sample_weight": Y.set_axis(index[3:]) + 1.0,
+        }
+        past, y = X.set_axis(index[:-3]), Y.set_axis(index[3:])
+        scores = cross_val_score(
+            student(),
+            past,
+            y,
+            cv=ShuffleSplit(2, random_state=0),
+            params=given,
+            error_score="raise",
+        )
+        assert len(scores) == 2

@@ -1,5 +1,7 @@
 """Lists of rows of pandas, which name their entries: they are read by their place."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -14,6 +16,7 @@ from skanticipate import (
     HistoryText,
     SmoothedAnticipator,
     TeacherEnsemble,
+    pad_clips,
 )
 from skanticipate.metrics import top_k_accuracy
 
@@ -192,16 +195,73 @@ def test_histories_are_in_the_order_of_their_own_steps(name):
         pd.Series(row, [7 * k, 7 * k + 2, 7 * k + 3]) for k, row in enumerate(past)
     ]
     ago = PAST.set_axis([3, 2, 1], axis=1)  # how many actions ago
-    for good in (rising, ago, series(ago)):
-        assert_array_equal(read(good), expected)
+    assert_array_equal(read(rising), expected)
+    for counted in (ago, series(ago)):  # or turned: nothing tells
+        told = pytest.warns(UserWarning, match="counted how many steps ago")
+        with nullcontext() if name == "ensemble" else told:
+            assert_array_equal(read(counted), expected)
     falling = [row.sort_index(ascending=False) for row in rising]
     with pytest.raises(ValueError, match="index of .* does not rise"):
         read(falling)
     if name == "ensemble":  # whose whole numbers may be features
         return
     for bad in (ago[[3, 1, 2]], series(ago[[3, 1, 2]])):
-        with pytest.raises(ValueError, match="in no order"):
+        with pytest.raises(ValueError, match="do not rise"):
             read(bad)
+
+
+LONG = RNG.integers(0, 3, (24, 12))
+STEP_NAMES = {  # of twelve steps, in order
+    "texts": [str(k) for k in range(12)],
+    "names": [f"step_{k}" for k in range(12)],
+    "before": [f"t-{12 - k}" for k in range(12)],
+    "lags": [f"lag{12 - k}" for k in range(12)],
+    "levels": [("past", k) for k in range(12)],
+    "negative": list(range(-12, 0)),
+}
+
+
+@READS
+@pytest.mark.parametrize("names", STEP_NAMES.values(), ids=STEP_NAMES)
+def test_numbers_within_names_tell_the_order_of_steps(names):
+    read = READERS["encoder"]
+    columns = (
+        names if isinstance(names[0], str | int) else pd.MultiIndex.from_tuples(names)
+    )
+    table = pd.DataFrame(LONG, columns=columns)
+    assert_array_equal(read(table), read(LONG))
+    sorted_as_texts = table[sorted(names, key=str)]
+    bad = [sorted_as_texts, series(sorted_as_texts)]
+    if "-" in str(names) or "lag" in str(names):
+        bad += [table[names[::-1]]]  # the latest first
+    for turned_table in bad:
+        with pytest.raises(ValueError, match="do not rise"):
+            read(turned_table)
+
+
+def test_names_that_hold_no_number_at_one_place_tell_nothing():
+    for names in (["b2", "a1", "c3"], ["x", "c", "a"], ["f.jp2", "b.jp2", "c.jp2"]):
+        assert_array_equal(
+            READERS["encoder"](PAST.set_axis(names, axis=1)),
+            READERS["encoder"](PAST.to_numpy()),
+        )
+
+
+def test_steps_named_by_files_are_not_sorted_as_texts():
+    clips = RNG.normal(size=(24, 12, 4))
+    tables = [pd.DataFrame(c, index=[f"img_{k}.jpg" for k in range(12)]) for c in clips]
+    assert_array_equal(pad_clips(tables), clips)
+    with pytest.raises(ValueError, match="does not rise from step to step"):
+        pad_clips([table.sort_index() for table in tables])
+
+
+def test_numbers_of_features_are_no_steps():
+    rows = [pd.Series(row, index=[7, 2, 5, 1]) for row in CLIPS[:, 0]]
+    model = SmoothedAnticipator(MLP(4), max_epochs=2, random_state=0)
+    expected = model.fit(CLIPS[:, 0], Y).predict_proba(CLIPS[:, 0])
+    assert_array_equal(model.fit(rows, Y).predict_proba(rows), expected)
+    with pytest.raises(ValueError, match=REFUSED):
+        model.predict_proba([row.sort_index() for row in rows])
 
 
 @READS
@@ -236,3 +296,21 @@ def test_labels_of_steps_rise_by_their_own_names():
     for bad in (turned(late), late[[-3.0, -1.0, -2.0]], series(turned(late)), own):
         with pytest.raises(ValueError, match="of y_past.* not rise"):
             model.fit(CLIPS, Y, y_past=bad)
+    texts = labels.set_axis(["1", "10", "2"], axis=1)  # as a file has them, sorted
+    with pytest.raises(ValueError, match="of y_past.* not rise"):
+        model.fit(CLIPS, Y, y_past=texts)
+    with pytest.warns(UserWarning, match="y_past .* counted how many steps ago"):
+        model.fit(CLIPS, Y, y_past=turned(labels))
+
+
+def test_labels_of_other_steps_than_those_of_the_clips_are_refused():
+    times = np.array([0.0, 0.5, 1.0])
+    clips = [pd.DataFrame(clip, index=times) for clip in CLIPS]
+    labels = pd.DataFrame(RNG.integers(0, 3, (24, 3)), columns=times)
+    model = SmoothedAnticipator(
+        AVTHead(8, n_heads=2, past_weight=1.0), max_epochs=1, random_state=0
+    )
+    model.fit(clips, Y, y_past=labels)
+    model.fit(clips, Y, y_past=labels.set_axis(times + 100, axis=1))  # another clock
+    with pytest.raises(ValueError, match=r"column 0 is 0\.5, step 0 is 0\.0"):
+        model.fit(clips, Y, y_past=labels.set_axis(times + 0.5, axis=1))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from numbers import Integral, Real
 from typing import Any, Literal
@@ -14,6 +13,7 @@ from sklearn.utils._param_validation import HasMethods, Options, StrOptions
 
 from skanticipate._typing import FilePath, Labels, OptimizerChoice, Scorer, Seed
 from skanticipate.data.numbers import FACTOR, Interval
+from skanticipate.data.parameters import PATH
 from skanticipate.estimator.base import BaseAnticipator
 from skanticipate.estimator.fit_key import kept_beside
 from skanticipate.networks.base import NetworkSpec
@@ -204,7 +204,7 @@ class DistilledAnticipator(BaseAnticipator):
         "text_top_k": [Interval(Integral, 1, None, closed="left"), None],
         "prior": [HasMethods(["fit", "terms"]), "array-like", None],
         "smoothing": [Interval(Real, 0, 1, closed="both")],
-        "teacher_cache": [str, os.PathLike, None],
+        "teacher_cache": [PATH, None],
     }
 
     def __init__(

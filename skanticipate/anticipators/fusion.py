@@ -27,8 +27,8 @@ from skanticipate.anticipators.members import (
 )
 from skanticipate.data.labels import check_label_array
 from skanticipate.data.leaks import whole_validation
-from skanticipate.data.names import check_rows_alike
 from skanticipate.data.parameters import check_nested
+from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.validation import (
     check_futures_are_clips,
     check_same_length,

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skanticipate._typing import Labels
 from skanticipate.data.masked import refuse_masked
-from skanticipate.data.names import check_rows_alike
+from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.tensors import (
     answers_in_kind,
     in_kind,

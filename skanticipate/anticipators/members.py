@@ -8,6 +8,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, check_array
 from sklearn.utils.validation import has_fit_parameter
 
+from skanticipate.data.axes import check_axes_alike
 from skanticipate.data.labels import check_labels
 from skanticipate.data.leaves import first_table
 from skanticipate.data.missing import (
@@ -25,7 +26,7 @@ from skanticipate.data.names import (
 )
 from skanticipate.data.numbers import weights_of
 from skanticipate.data.parameters import nested_estimators
-from skanticipate.estimator.nested import names_of_columns
+from skanticipate.estimator.nested import names_of_axes, names_of_columns
 from skanticipate.preprocessing.slices import LastAxisSlice, keep_channels
 from skanticipate.signals.asking import (
     fit_with_signals,
@@ -91,6 +92,8 @@ def check_same_channels(rows, d, name):
 
 def check_columns_of_frozen(name, estimator, table, columns):
     """Refuse a table whose columns are not those that a frozen member learned from."""
+    for axes in names_of_axes(estimator):
+        check_axes_alike(table, axes, name=f"X_past that member {name!r} sees")
     found = column_names(first_table(table))
     if found is None:
         return

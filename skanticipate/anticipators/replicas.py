@@ -14,15 +14,17 @@ from sklearn.utils.validation import check_is_fitted
 from skanticipate._typing import Seed
 from skanticipate.anticipators.joint import JointAnswers
 from skanticipate.anticipators.members import align, common_stages, reads_unlabelled
+from skanticipate.data.axes import check_axes
 from skanticipate.data.labels import (
     check_label_array,
     labelled_rows,
     refuse_unlabelled,
 )
 from skanticipate.data.leaves import first_table
-from skanticipate.data.names import check_columns_alike, check_rows_alike, column_names
+from skanticipate.data.names import check_columns_alike, column_names
 from skanticipate.data.numbers import N_JOBS, SIZE
 from skanticipate.data.parameters import check_nested, nested_estimators
+from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.estimator.wanted import fit_many
 from skanticipate.signals.asking import last_step
 from skanticipate.teachers.ensemble import mean_proba
@@ -144,6 +146,7 @@ class ReplicaEnsemble(MetaEstimatorMixin, JointAnswers, BaseEstimator):
             n_jobs=self.n_jobs,
         )
         self._columns = column_names(first_table(X_past))
+        check_axes(X_past, name="X_past", estimator=self, reset=True)
         first = self.estimators_[0]
         self.classes_ = first.classes_
         self.unlabeled_label_ = getattr(last_step(first), "unlabeled_label_", marker)
@@ -196,6 +199,7 @@ class ReplicaEnsemble(MetaEstimatorMixin, JointAnswers, BaseEstimator):
         columns = getattr(self, "_columns", None) or ()
         if not all(isinstance(column, str) for column in columns):
             check_columns_alike(first_table(X), columns, name="X")
+        check_axes(X, name="X", estimator=self, reset=False)
         return [(replica, X) for replica in self.estimators_]
 
     def _mean(self, answers):

@@ -8,7 +8,9 @@ from numbers import Integral
 import numpy as np
 
 from skanticipate.data.missing import as_list, holds_missing, label_list
-from skanticipate.data.names import check_rows_alike, column_names, is_number
+from skanticipate.data.names import column_names
+from skanticipate.data.numbered import is_number
+from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.warn import warn
 
 _TABLE_COLUMNS = ("label", "verb", "noun")

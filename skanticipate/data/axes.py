@@ -1,17 +1,24 @@
-"""What tables, and arrays with names of their own, call the entries of an axis."""
+"""What arrays with names call their axes, and these, and tables, their entries."""
+
+import re
 
 from skanticipate.data.missing import as_list
+
+_COUNTED = re.compile(r"dim_\d+")  # what xarray calls axes that nobody named
 
 
 def axis_index(table, axis=0):
     """The index of an axis, or None of what has none.
 
     A table or Series of pandas has one of its rows, an array of xarray one of each axis
-    that has coordinates.
+    that has coordinates. A Series of polars that holds structs has fields.
     """
-    if _has_dims(table):
-        dims = dict(enumerate(table.dims)) | {-1: table.dims[-1:] and table.dims[-1]}
-        return table.indexes.get(dims.get(axis))
+    if axis == -1 and (fields := _fields(table)):
+        return fields
+    dims = dims_of(table)
+    if dims is not None:
+        is_there = -len(dims) <= axis < len(dims)
+        return table.indexes.get(dims[axis]) if is_there else None
     index = getattr(table, "index", None)
     return None if axis or index is None or callable(index) else index  # of a list
 
@@ -24,10 +31,96 @@ def index_of(table, axis=0):
 
 def has_columns(table):
     """Whether this is a table, or an array of more than one axis that have names."""
-    if _has_dims(table):
-        return len(table.dims) > 1
-    return hasattr(table, "columns")
+    dims = dims_of(table)
+    if dims is not None:
+        return len(dims) > 1
+    return hasattr(table, "columns") or bool(_fields(table))
 
 
-def _has_dims(table):
-    return isinstance(getattr(table, "dims", None), tuple) and hasattr(table, "indexes")
+def _fields(table):
+    """Names within each entry of a Series of polars, or none."""
+    return getattr(getattr(table, "struct", None), "fields", None)
+
+
+def axis_names(table):
+    """What an array of xarray calls its axes, None for one that only counts.
+
+    In a list of such arrays the list is the first axis.
+
+    -> list, or None of what has no names
+    """
+    if isinstance(table, list | tuple):
+        within = axis_names(table[0]) if table else None
+        return within and [None, *within]
+    dims = dims_of(table)
+    if dims is None:
+        return None
+    return [None if _COUNTED.fullmatch(str(dim)) else dim for dim in dims]
+
+
+def check_axes(table, *, name, estimator, reset):
+    """Note what the axes of clips, or of histories, are called in fit.
+
+    Later an array that has some of these axes must have them in this order, and the
+    rows first, what the rows hold last.
+
+    Raises
+    ------
+    ValueError
+        If one stands elsewhere. Other names, or other axes between them, say nothing.
+    """
+    if reset:
+        estimator._axes = axis_names(table)
+    check_axes_alike(table, getattr(estimator, "_axes", None), name=name)
+
+
+def check_axes_alike(table, expected, *, name):
+    """`check_axes` with the names that are expected, or None."""
+    found = axis_names(table)
+    if not found or not expected:
+        return
+    last = expected[-1]
+    if last is not None and last in found and last != found[-1]:
+        _refuse(found, expected, name)
+    check_axes_in_order(found, expected, name)
+
+
+def check_axes_in_order(found, expected, what):
+    """Refuse names of axes that both have in another order, or rows that are not first.
+
+    Parameters
+    ----------
+    found, expected : list
+        From `axis_names`.
+    what : str
+        What has the names that were found.
+    """
+    both = [dim for dim in found if dim is not None and dim in expected]
+    rows = expected[0]
+    rows_elsewhere = rows in both and rows != found[0]
+    if rows_elsewhere or both != [dim for dim in expected if dim in both]:
+        _refuse(found, expected, what)
+
+
+def check_axes_within(tables, name):
+    """Refuse arrays, by their keys, of which one has the axes of another elsewhere."""
+    named = {key: axes for key, table in tables.items() if (axes := axis_names(table))}
+    for key, found in named.items():
+        expected = next(iter(named.values()))
+        check_axes_in_order(found, expected, f"{name}[{key!r}]")
+
+
+def _refuse(found, expected, what):
+    told = [
+        ", ".join("..." if d is None else str(d) for d in n) for n in (found, expected)
+    ]
+    raise ValueError(
+        f"The axes of {what} are ({told[0]}), but are read in the order ({told[1]}): "
+        "put them into this order, as transpose does of an array of xarray."
+    )
+
+
+def dims_of(table):
+    """What an array of xarray, or a view of one, calls its axes.   -> tuple or None."""
+    dims = getattr(table, "dims", None)
+    return dims if isinstance(dims, tuple) and hasattr(table, "indexes") else None

@@ -17,7 +17,11 @@ def as_list(labels):
     A list is taken as it is: `np.asarray(["cut", nan])` would read "nan" for the
     missing label.
     """
-    return labels.tolist() if hasattr(labels, "tolist") else list(labels)
+    if hasattr(labels, "tolist"):
+        return labels.tolist()
+    if hasattr(labels, "to_pylist"):  # of pyarrow, whose chunks would give scalars
+        return labels.to_pylist()
+    return np.asarray(labels).tolist() if hasattr(labels, "dims") else list(labels)
 
 
 def label_list(labels, name, *, ordered=True):

@@ -1,62 +1,33 @@
 """What tables call their columns and their rows, and whether others call them so."""
 
 import re
-from numbers import Real
 
 import numpy as np
 from sklearn.utils.validation import _check_feature_names
 
-from skanticipate.data.axes import has_columns, index_of
+from skanticipate.data.axes import (
+    check_axes,
+    check_axes_within,
+    has_columns,
+    index_of,
+)
 from skanticipate.data.leaves import first_leaf, first_table, leaves
 from skanticipate.data.missing import as_list
+from skanticipate.data.numbered import is_number, names_of, of_one_level
 
-_WHOLE = re.compile(r"(-?\d+)\.0+")
 _PLACE = re.compile(r"_\d+")  # for a name that no field of a tuple can have
-_NUMBER = re.compile(r"-?\d+(\.\d+)?")
-_TRUTHS = {"True": "1", "False": "0"}  # as numpy and Python compare them
-
-
-def name_of(label):
-    """A label as a name: equal numbers have one name, as text of a file too.
-
-    Examples
-    --------
-    >>> [name_of(label) for label in (2, 2.0, "2", "2.0", "cut onion")]
-    ['2', '2', '2', '2', 'cut onion']
-    """
-    if isinstance(label, Real) and label == label // 1:
-        return str(int(label))
-    text = str(label)
-    whole = _WHOLE.fullmatch(text)
-    return whole[1] if whole else _TRUTHS.get(text, text)
-
-
-def names_of(labels):
-    """Names of some labels.   -> list of str."""
-    return [name_of(label) for label in labels]
-
-
-def is_number(label):
-    """Whether a label is a number, or the text of one.
-
-    Examples
-    --------
-    >>> [is_number(label) for label in (7, "07", 0.5, "cut", "7up")]
-    [True, True, True, False, False]
-    """
-    return _NUMBER.fullmatch(str(label).strip()) is not None
 
 
 def column_names(table):
     """What a table calls its columns, or rows their entries.   -> list, or None."""
     if isinstance(table, list | tuple):
         return _names_within(table)
-    if has_columns(table) and not hasattr(table, "columns"):  # an array of xarray
+    if has_columns(table) and not hasattr(table, "columns"):  # of xarray, say
         return index_of(table, -1)
     # Of pyarrow, whose columns are data. A column of pandas may have the name.
     has_own = hasattr(type(table), "column_names")
     names = table.column_names if has_own else getattr(table, "columns", None)
-    return None if names is None else as_list(names) or None
+    return None if names is None else of_one_level(as_list(names)) or None
 
 
 def _names_within(rows):
@@ -71,7 +42,7 @@ def _names_within(rows):
         return None
     index, same = getattr(top, "index", None), True
     for place, row in leaves(rows):
-        if getattr(row, "index", None) is index:  # that of their table
+        if index is not None and getattr(row, "index", None) is index:  # of a table
             continue
         found = _entries_of(row)
         if found is not None and found != first:
@@ -123,6 +94,7 @@ def check_names(X, *, name, estimator, reset):
     _check_feature_names(estimator, table, reset=reset)
     if reset:
         estimator._columns = column_names(table)
+    check_axes(X, name=name, estimator=estimator, reset=reset)
     check_columns_alike(table, getattr(estimator, "_columns", None), name=name)
 
 
@@ -147,7 +119,7 @@ def check_columns_alike(table, expected, *, name):
     if found is None or expected is None or len(found) != len(expected):
         return
     names, wanted = names_of(found), names_of(expected)
-    if names != wanted and not _is_counted(names) and not _is_counted(wanted):
+    if names != wanted and not is_counted(names) and not is_counted(wanted):
         raise ValueError(
             f"The columns of {name} are named {found[:5]}, expected "
             f"{list(expected)[:5]} (the first five): select these columns; or pass an "
@@ -160,6 +132,7 @@ def check_history_columns(X, *, name, estimator, reset):
     table = first_table(X)
     if reset:
         estimator._columns = column_names(table)
+    check_axes(X, name=name, estimator=estimator, reset=reset)
     check_history_order(table, getattr(estimator, "_columns", None), name=name)
 
 
@@ -182,7 +155,7 @@ def check_history_order(table, expected, *, name):
     if found is None or expected is None:
         return
     names, wanted = names_of(found), names_of(expected)
-    if _is_counted(names) or _is_counted(wanted) or set(names).isdisjoint(wanted):
+    if is_counted(names) or is_counted(wanted) or set(names).isdisjoint(wanted):
         return
     in_order = [n for n in names if n in wanted] == [n for n in wanted if n in names]
     if not in_order or names[-1] != wanted[-1]:
@@ -195,7 +168,7 @@ def check_history_order(table, expected, *, name):
 
 def forget_names(estimator):
     """Forget what an earlier fit noted of features that have other axes now."""
-    for stale in ("n_features_in_", "feature_names_in_", "_columns"):
+    for stale in ("n_features_in_", "feature_names_in_", "_columns", "_axes"):
         vars(estimator).pop(stale, None)
 
 
@@ -205,6 +178,7 @@ def check_tables_alike(tables, name):
         tables = dict(enumerate(tables))
     if not isinstance(tables, dict):
         return
+    check_axes_within(tables, name)
     expected = column_names(first_table([*tables.values()]))
     if expected is None:
         return
@@ -289,7 +263,7 @@ def check_label_names(table, labels, *, name):
     before, _, after = names[0].rpartition(wanted[0])
     are_numbers, wants_numbers = (all(map(is_number, n)) for n in (names, wanted))
     affixed = [before + label + after for label in wanted]
-    if names == (wanted if are_numbers else affixed) or _is_counted(names):
+    if names == (wanted if are_numbers else affixed) or is_counted(names):
         return
     if are_numbers == wants_numbers or not set(names).isdisjoint(wanted):
         k = next(k for k, text in enumerate(names) if text != wanted[k])
@@ -301,7 +275,7 @@ def check_label_names(table, labels, *, name):
         )
 
 
-def _is_counted(names):
+def is_counted(names):
     """Whether names only count, as those that pandas or polars gives."""
     return any(
         names == [f"{prefix}{k}" for k in range(len(names))]
@@ -351,48 +325,3 @@ def check_entry_names(values, names, *, name, whose):
         f"{list(names)[:5]} (the first five): put them into this order, and pass a "
         f"list, as list({name}) gives it."
     )
-
-
-class RowsAlike:
-    """Refuses a table that names the rows of an earlier one in another order.
-
-    Rows go together by their place. Rows that are only counted, 0, 1, ..., have no
-    names, and different names say nothing.
-    """
-
-    def __init__(self):
-        self._named = []  # (what, names), each list of names once
-
-    def check(self, table, what):
-        """Compare a table with all earlier ones, and remember what it names its rows.
-
-        Raises
-        ------
-        ValueError
-            If the names are those of an earlier one and their order is not.
-        """
-        found = row_names(table)
-        if found is None or any(found == names for _, names in self._named):
-            return
-        for first, expected in self._named:
-            check_order(found, expected, f"The rows of {what}, next to {first},")
-        self._named.append((what, found))
-
-    def each(self, tables, what):
-        """Yield tables one after the other, each of them checked."""
-        for k, table in enumerate(tables):
-            self.check(table, f"{what}[{k}]")
-            yield table
-
-
-def check_rows_alike(**tables):
-    """Refuse tables and Series that name the same rows in different orders.
-
-    Raises
-    ------
-    ValueError
-        If the names of two of them are the same and their order is not.
-    """
-    rows = RowsAlike()
-    for name, table in tables.items():
-        rows.check(table, name)

@@ -1,5 +1,6 @@
 """What parameters may be, and how they are checked, nested ones too."""
 
+import os
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, TypeVar
@@ -29,6 +30,23 @@ class Interval(_param_validation.Interval):
             return False
         becomes_float = self.type is Real and isinstance(val, Integral)
         return not becomes_float or abs(int(val)) <= _LARGEST
+
+
+class _Path(_param_validation.Options):
+    """A path with a name: an empty one would be the folder that somebody works in."""
+
+    def __init__(self) -> None:
+        super().__init__(str, {"."})
+
+    def is_satisfied_by(self, val: object) -> bool:
+        """Whether a value is such a path."""
+        return isinstance(val, str | os.PathLike) and str(os.fspath(val)).strip() != ""
+
+    def __str__(self) -> str:
+        return "a path that is not empty ('.' is the working folder)"
+
+
+PATH = _Path()
 
 
 def fit_context(
@@ -65,6 +83,15 @@ def check_parameters(estimator):
 def check_own(estimator):
     """Refuse wrong parameters of an estimator, whatever stands among them."""
     BaseEstimator._validate_params(estimator)
+
+
+def check_some(estimator, names):
+    """Refuse wrong values of some parameters, as they are now."""
+    used = {name: getattr(estimator, name) for name in names}
+    allowed = {name: estimator._parameter_constraints[name] for name in names}
+    _param_validation.validate_parameter_constraints(
+        allowed, used, type(estimator).__name__
+    )
 
 
 def check_nested(estimator):

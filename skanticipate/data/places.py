@@ -8,14 +8,18 @@ import numpy as np
 from skanticipate.data.axes import axis_index, has_columns, index_of
 from skanticipate.data.leaves import first_leaf, leaves
 from skanticipate.data.masked import refuse_masked
+from skanticipate.data.missing import as_list
 from skanticipate.data.names import (
     check_order,
     check_tables_alike,
     column_names,
+    is_counted,
     row_names,
 )
+from skanticipate.data.numbered import as_numbers, names_of
 from skanticipate.data.numbers import refuse_counted_mask
 from skanticipate.data.stored import not_as_stored, not_there
+from skanticipate.data.warn import warn
 
 
 def check_chosen_rows(chosen, tables, *, name, rows=None):
@@ -100,56 +104,52 @@ def check_ascending(table, name, axis=0):
     Raises
     ------
     ValueError
-        If the index holds numbers or times and does not rise.
+        If the index holds numbers or times, or texts with a number, and does not rise.
     """
     times = _times(table, axis)
     if times is not None and not _rises(times):
         raise ValueError(
             f"The index of {name} does not rise from step to step, but steps are read "
-            "in the order of the rows, the latest last: sort them, "
-            "table.sort_index(); or pass table.to_numpy(), if they are in order."
+            "in the order of the rows, the latest last: sort them, as "
+            "table.sort_index() sorts numbers and times; or pass table.to_numpy(), if "
+            "they are in order."
         )
 
 
-def check_history_steps(histories, name):
-    """Refuse histories, one a row, whose steps stand anyhow by their own names.
+def check_step_names(labels, name):
+    """Refuse labels of steps, (..., T), whose steps stand anyhow by their own names.
 
-    Steps are the columns of a table, or the index of each Series in a list. Columns may
-    count how many actions ago, which falls.
+    Steps are the columns of a table, or the index of each Series in a list.
 
     Raises
     ------
     ValueError
-        If the columns are numbers or times in no order, or the index of a Series does
-        not rise, and is not that of all others.
-    """
-    check_series_ascend(histories, name)
-    numbers = _columns_as_numbers(histories)
-    if numbers is not None and not _rises(numbers) and not _rises(-numbers):
-        raise ValueError(
-            f"The columns of {name} are {numbers.tolist()[:5]} (the first five), in no "
-            "order, but actions are read in the order of the columns, the latest last: "
-            "sort the columns, or pass table.to_numpy(), if they are in order."
-        )
+        If the columns are numbers or times, or hold such, in no order, or run
+        backwards; or the index of a Series, unless it is that of all, does not rise.
 
-
-def check_label_steps(labels, name):
-    """Refuse labels of steps, (n, T), whose steps stand anyhow, or run backwards.
-
-    Raises
-    ------
-    ValueError
-        If the columns of a table, or the index of a Series in a list, are numbers or
-        times that do not rise.
+    Warns
+    -----
+    UserWarning
+        If columns fall to 0 or above: they may count how many steps ago, or be turned.
     """
     check_series_ascend(labels, name)
     numbers = _columns_as_numbers(labels)
-    if numbers is not None and not _rises(numbers):
-        raise ValueError(
-            f"The columns of {name} are {numbers.tolist()[:5]} (the first five), which "
-            "do not rise, but steps are read in the order of the columns, the latest "
-            "last: sort the columns, or pass table.to_numpy(), if they are in order."
+    if numbers is None or _rises(numbers):
+        return
+    shown = as_list(column_names(labels) or numbers)[:5]
+    if _rises(-numbers) and numbers[-1] >= 0:
+        warn(
+            f"The columns of {name} are {shown} (the first five) and fall: they are "
+            "read as if they counted how many steps ago, the last column as the latest "
+            "step. Turn the columns if they count from the first step; pass "
+            "table.to_numpy() to say that they are in order."
         )
+        return
+    raise ValueError(
+        f"The columns of {name} are {shown} (the first five), which do not rise, but "
+        "steps are read in the order of the columns, the latest last: sort the "
+        "columns, or pass table.to_numpy(), if they are in order."
+    )
 
 
 def check_series_ascend(rows, name):
@@ -168,7 +168,7 @@ def _columns_as_numbers(table):
     columns = getattr(table, "columns", None)
     if not hasattr(columns, "dtype"):  # no Index of pandas, which may hold times
         columns = column_names(table)
-    return None if columns is None else _as_numbers(columns)
+    return None if columns is None else as_numbers(columns)
 
 
 def check_steps_alike(clips, labels, name):
@@ -186,14 +186,27 @@ def check_steps_alike(clips, labels, name):
     Raises
     ------
     ValueError
-        If the names are the same and their order is not.
+        If the names are the same and their order is not, or some of them are and stand
+        elsewhere. Names that only count say nothing.
     """
     first = clips[0] if isinstance(clips, list | tuple) and len(clips) else None
     steps = index_of(first) if has_columns(first) else index_of(clips, 1)
     columns = column_names(labels)
-    if steps is not None and columns is not None:
-        what = f"The columns of {name}, next to the steps of X_past,"
-        check_order(columns, steps, what)
+    if steps is None or columns is None:
+        return
+    what = f"The columns of {name}, next to the steps of X_past,"
+    check_order(columns, steps, what)
+    found, wanted = names_of(columns), names_of(steps)
+    if len(found) != len(wanted) or is_counted(found) or is_counted(wanted):
+        return
+    pairs = list(zip(found, wanted, strict=True))
+    if found != wanted and not set(found).isdisjoint(wanted):
+        k = next(k for k, (own, other) in enumerate(pairs) if own != other)
+        raise ValueError(
+            f"{what} are named otherwise: column {k} is {columns[k]!r}, step {k} is "
+            f"{steps[k]!r}. Give the label of each step of X_past, in their order; or "
+            "pass table.to_numpy(), if they are."
+        )
 
 
 def check_even(table, name):
@@ -275,14 +288,7 @@ def _check_frame_numbers(found, what, first_frame):
 def _times(table, axis=0):
     """Index of a table as numbers.   -> (T,) float64, or None where it holds others."""
     index = axis_index(table, axis)
-    return None if index is None else _as_numbers(index)
-
-
-def _as_numbers(names):
-    values = np.asarray(names)
-    if values.dtype.kind in "mM":
-        values = values.astype(np.int64)
-    return values.astype(np.float64) if values.dtype.kind in "fiu" else None
+    return None if index is None else as_numbers(index)
 
 
 def _rises(numbers):

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from skanticipate._typing import Rows
 from skanticipate.data.announced import announce_rows
+from skanticipate.data.axes import dims_of
 from skanticipate.data.device_array import DeviceArray, base_of
 from skanticipate.data.files import check_whole_map, file_marks, is_mapped
 from skanticipate.data.mapped import find_mapped_file, own_inode, read_map
@@ -194,6 +195,26 @@ class RowView:
             return False
         kinds = {kind.__module__.partition(".")[0] for kind in type(base).__mro__}
         return bool(kinds & {"h5py", "zarr"}) or is_mapped(base)
+
+    @property
+    def dims(self) -> tuple[object, ...] | None:
+        """What the axes are called, where those of an array of xarray are read."""
+        own = dims_of(self.base)
+        if own is None or self.rows is None or self.rows.ndim == 1:
+            return own
+        return (None, *own)  # each row is a clip of rows of the base
+
+    @property
+    def indexes(self) -> dict[object, object]:
+        """Names of the entries of axes, by those of the axes, where these have some."""
+        own = dims_of(self.base)
+        if own is None:
+            return {}
+        indexes = dict(getattr(self.base, "indexes", {}))
+        rows = indexes.pop(own[0], None)
+        if rows is None or (self.rows is not None and self.rows.ndim > 1):
+            return indexes
+        return {own[0]: rows if self.rows is None else rows[self.rows], **indexes}
 
     def channels(self, start: int, stop: int | None) -> RowView:
         """Channels `start` to `stop` of the same rows, as another view.

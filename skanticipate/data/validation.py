@@ -16,6 +16,7 @@ from sklearn.utils.validation import (
 )
 
 from skanticipate.data.actions import warn_of_twins
+from skanticipate.data.axes import has_columns
 from skanticipate.data.device_array import DeviceArray
 from skanticipate.data.layout import hint_missing_rows
 from skanticipate.data.masked import refuse_masked
@@ -185,7 +186,8 @@ def check_as_meant(X, name):
     refuse_masked(X, name, _PASS_NAN)
     check_tables_alike(X, name)
     for k, part in enumerate(X if isinstance(X, list | tuple) else ()):
-        check_ascending(part, f"{name}[{k}]")
+        if has_columns(part):  # the index of a Series names features
+            check_ascending(part, f"{name}[{k}]")
     if getattr(X, "ndim", 0) > 2:
         check_ascending(X, name, axis=1)
     if trouble := not_as_stored(X) or not_there(X):

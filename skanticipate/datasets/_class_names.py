@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from skanticipate.data.missing import as_list, check_label_list, is_never_a_name
-from skanticipate.data.names import check_rows_alike, column_names
+from skanticipate.data.names import column_names
+from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.warn import warn
 from skanticipate.datasets._segments import check_names
 

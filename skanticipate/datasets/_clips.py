@@ -12,10 +12,11 @@ from sklearn.utils import Bunch, check_consistent_length
 from skanticipate._typing import Columns
 from skanticipate.data.axes import index_of
 from skanticipate.data.masked import refuse_masked
-from skanticipate.data.names import check_rows_alike, check_tables_alike
+from skanticipate.data.names import check_tables_alike
 from skanticipate.data.numbers import RATE, STEPS
 from skanticipate.data.parameters import validate_params
 from skanticipate.data.places import check_even
+from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.stored import OF_FILLED, filled, not_as_stored, not_there
 from skanticipate.datasets._columns import check_table
 from skanticipate.datasets._features import FeatureTable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from numbers import Integral
-from os import PathLike, environ
+from os import environ
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +13,7 @@ from sklearn.utils import Bunch
 
 from skanticipate._typing import FilePath
 from skanticipate.data.numbers import Interval
-from skanticipate.data.parameters import validate_params
+from skanticipate.data.parameters import PATH, validate_params
 from skanticipate.datasets import _sources
 from skanticipate.datasets._participants import participants_of
 from skanticipate.datasets._readers import (
@@ -25,7 +25,7 @@ from skanticipate.datasets._readers import (
 from skanticipate.datasets._tables import read_segments
 
 _FETCH_PARAMETERS = {
-    "data_home": [str, PathLike, None],
+    "data_home": [PATH, None],
     "download_if_missing": ["boolean"],
 }
 

@@ -11,7 +11,7 @@ from sklearn.utils import Bunch, _safe_indexing
 
 from skanticipate._typing import Columns
 from skanticipate.data.missing import as_list, check_label_list
-from skanticipate.data.names import check_rows_alike
+from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.datasets._columns import check_column, check_columns, check_table
 from skanticipate.datasets._segments import check_videos
 from skanticipate.datasets._tables import Segments

@@ -17,9 +17,9 @@ from sklearn.utils.random import sample_without_replacement
 
 from skanticipate._typing import Labels, Seed
 from skanticipate.data.missing import as_column
-from skanticipate.data.names import check_rows_alike
 from skanticipate.data.numbers import STEPS, Interval
 from skanticipate.data.parameters import validate_params
+from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.datasets._fraction import steps_of_clips
 from skanticipate.preprocessing.padding import pad_clips
 

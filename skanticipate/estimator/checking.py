@@ -12,8 +12,8 @@ from skanticipate.data.leaks import (
     warn_ungrouped,
     whole_validation,
 )
-from skanticipate.data.names import check_rows_alike
 from skanticipate.data.places import check_steps_alike
+from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.samples import (
     Samples,
     check_weights,

@@ -29,25 +29,34 @@ _NUMBERING_ENSEMBLES = frozenset(
 _NUMBER_LABELS_OF_FOLDS = "sklearn.model_selection._validation", "cross_val_predict"
 
 
-def names_of_columns(estimator, *, fitted=False):
+def names_of_columns(estimator):
     """Yield names of columns of what the fitted parts of an estimator learned from.
 
     Parts are what is frozen, in a Pipeline its first step only, which sees what the
-    Pipeline is shown. Of an estimator that is `fitted` itself they are its own too.
+    Pipeline is shown.
     """
+    yield from _noted(estimator, ("feature_names_in_", "_columns"), fitted=False)
+
+
+def names_of_axes(estimator):
+    """Yield names of axes of what the frozen parts of an estimator learned from."""
+    yield from _noted(estimator, ("_axes",), fitted=False)
+
+
+def _noted(estimator, attributes, fitted):
+    """Yield what parts that are fitted noted of what an estimator is shown."""
     if isinstance(estimator, FrozenEstimator):
-        yield from names_of_columns(estimator.estimator, fitted=True)
+        yield from _noted(estimator.estimator, attributes, fitted=True)
         return
     if fitted:
         estimator = getattr(estimator, "best_estimator_", estimator)
-        for name in ("feature_names_in_", "_columns"):
-            if getattr(estimator, name, None) is not None:
-                yield getattr(estimator, name)
+        noted = (getattr(estimator, name, None) for name in attributes)
+        yield from (names for names in noted if names is not None)
     if isinstance(estimator, Pipeline):
-        yield from names_of_columns(estimator[0], fitted=fitted)
+        yield from _noted(estimator[0], attributes, fitted)
     elif not fitted and isinstance(estimator, BaseEstimator):
         for part in inner_estimators(estimator):
-            yield from names_of_columns(part)
+            yield from _noted(part, attributes, fitted=False)
 
 
 def warn_if_reencoded(estimator, classes, *, y_past=None, y_val=None):

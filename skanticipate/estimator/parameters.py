@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import cache
 from numbers import Integral, Real
 from typing import Any, Literal
@@ -15,7 +14,7 @@ from sklearn.utils._param_validation import StrOptions
 from skanticipate._typing import FilePath, Labels, OptimizerChoice, Scorer, Seed
 from skanticipate.data.docs import filled
 from skanticipate.data.numbers import EPOCHS, N_THREADS, Interval
-from skanticipate.data.parameters import check_parameters
+from skanticipate.data.parameters import PATH, check_parameters
 from skanticipate.networks.base import NetworkSpec
 from skanticipate.terms.focal import FocalLoss
 from skanticipate.terms.marginals import MarginalLoss
@@ -208,14 +207,14 @@ class SharedParameters(BaseEstimator):
         "loss": [FocalLoss, None],
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "marginal_loss": [MarginalLoss, None],
-        "logit_adjustment": [Interval(Real, 0, None, closed="left")],
+        "logit_adjustment": [Interval(Real, 0, 1e15, closed="both")],
         "classes": ["array-like", None],
         "unlabeled_label": "no_validation",
         "dtype": [StrOptions({"auto", "float32", "float64"})],
         "device": [str, torch.device],
         "precision": [StrOptions({"bf16"}), None],
         "n_threads": [N_THREADS, None],
-        "checkpoint": [str, os.PathLike, None],
+        "checkpoint": [PATH, None],
         "checkpoint_every": [Interval(Integral, 1, None, closed="left")],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],

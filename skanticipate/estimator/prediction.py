@@ -15,7 +15,8 @@ from sklearn.utils.validation import check_is_fitted
 from skanticipate._typing import Labels
 from skanticipate.data.labels import check_label_array, encode, labelled_rows
 from skanticipate.data.masked import refuse_masked
-from skanticipate.data.names import check_rows_alike
+from skanticipate.data.parameters import check_some
+from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.samples import Samples
 from skanticipate.data.tensors import answers_in_kind, in_kind, takes_tensors
 from skanticipate.data.validation import (
@@ -32,6 +33,8 @@ from skanticipate.networks.inputs import check_codes
 from skanticipate.training.batches import ClipReader
 from skanticipate.training.runtime import Compute, resolve_device, torch_threads
 from skanticipate.training.scoring import check_no_nan, predict_batches
+
+_USED = ("logit_adjustment", "device", "n_threads")  # parameters, by predictions
 
 
 def _real_features(output, samples):
@@ -264,9 +267,10 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         return Blueprint.of(self).load(self.network_.state_dict()).to(device)
 
     def _warn_of_changes(self):
-        """Warn of parameters that have no effect on a fitted estimator."""
+        """Refuse parameters that cannot be, and warn of those that have no effect."""
         if not hasattr(self, "network_"):
             check_is_fitted(self)
+        check_some(self, _USED)
         if changed := self._changed_network():
             warn(f"{changed} It has no effect before another fit.")
 

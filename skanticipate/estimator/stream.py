@@ -15,7 +15,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from skanticipate.data.axes import has_columns, index_of
+from skanticipate.data.axes import check_axes, has_columns, index_of
 from skanticipate.data.leaves import first_table
 from skanticipate.data.names import (
     check_columns_alike,
@@ -359,9 +359,11 @@ class Stream:
             what = "The rows of X, next to those of an earlier step,"
             check_order(videos, known or videos, what)
             known = videos
-        is_row = index_of(X) is not None and not has_columns(X)  # a Series
+        names_own = index_of(X) is not None or hasattr(X, "_fields")
+        is_row = names_own and not has_columns(X)  # a Series, a tuple with names
         table = [X] if is_row else first_table(X)
         first = self._transformers[0] if self._transformers else self._model
+        check_axes(X, name="X", estimator=first, reset=False)
         check_columns_alike(table, getattr(first, "_columns", None), name="X")
         return known
 

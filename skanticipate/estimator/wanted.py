@@ -18,10 +18,10 @@ from sklearn.utils.validation import _num_samples, check_consistent_length
 
 from skanticipate._typing import Labels
 from skanticipate.data.masked import refuse_masked
-from skanticipate.data.names import check_rows_alike
 from skanticipate.data.numbers import Interval, refuse_counted_mask
 from skanticipate.data.places import check_chosen_rows
 from skanticipate.data.rows import RowView
+from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.tensors import takes_tensors
 from skanticipate.data.warn import warn
 from skanticipate.estimator.base import BaseAnticipator

@@ -14,7 +14,8 @@ from skanticipate._typing import Actions, Columns, Labels
 from skanticipate.data.actions import by_ids, verbs_and_nouns
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.missing import check_same_kind, label_list, label_mask
-from skanticipate.data.names import check_label_names, check_rows_alike
+from skanticipate.data.names import check_label_names
+from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.metrics.hits import check_hits, recalls
 from skanticipate.metrics.scores import marginalize
 

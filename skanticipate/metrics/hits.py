@@ -14,8 +14,9 @@ from skanticipate.data.missing import (
     of_one_kind,
     unlabeled_mask,
 )
-from skanticipate.data.names import check_label_names, check_rows_alike
+from skanticipate.data.names import check_label_names
 from skanticipate.data.numbers import check_count
+from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.warn import calling_module, warn
 
 
@@ -29,7 +30,7 @@ def check_hits(y_true, y_score, k, classes):
         Whether each label is among the k best.
     """
     check_count(k, "k")
-    if np.ndim(y_score) != 2:
+    if len(np.shape(y_score)) != 2:
         raise ValueError(
             f"y_score must have shape (n, C), got {np.shape(y_score)}: give one row of "
             "scores for each label, and of several stages one such array for each."

@@ -28,8 +28,9 @@ from skanticipate.data.missing import (
     of_one_kind,
     unlabeled_mask,
 )
-from skanticipate.data.names import check_label_names, check_rows_alike
+from skanticipate.data.names import check_label_names
 from skanticipate.data.numbers import check_count
+from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.metrics.scores import (
     mean_top_k_recall_score,
     top_k_accuracy,

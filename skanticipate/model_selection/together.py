@@ -18,12 +18,14 @@ from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.model_selection import ParameterSampler, check_cv
 from sklearn.utils import indexable
 from sklearn.utils.metadata_routing import process_routing
-from sklearn.utils.validation import _check_method_params
+from sklearn.utils.validation import _check_method_params, _num_samples
 
 from skanticipate._typing import Labels
-from skanticipate.data.names import check_rows_alike
+from skanticipate.data.numbers import refuse_counted_mask
 from skanticipate.data.parameters import fit_context
+from skanticipate.data.places import check_chosen_rows
 from skanticipate.data.rows import RowView
+from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.tensors import without_tensor
 from skanticipate.data.warn import warn
 from skanticipate.estimator.many import fit_jobs
@@ -114,6 +116,7 @@ class TrainedTogether:
         with np.errstate(invalid="ignore"):  # it casts y before it refuses NaN
             cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
         splits = list(cv.split(X, y, **of_split))
+        _check_splits(splits, X, y)
         candidates = _fitted_candidates(self, values, splits, X, y, of_fit)
         rows = _as_view(X, candidates)
         found = search_fitted(self, candidates, splits, scoring, rows, y, of_scorers)
@@ -200,6 +203,15 @@ def _check_files(*arrays):
     for array in arrays:
         if isinstance(array, np.memmap) and array.mode == "r" and array.size:
             RowView(array).take([len(array) - 1])
+
+
+def _check_splits(splits, X, y):
+    """Refuse rows of folds that are chosen by names, or 0 and 1 in place of a mask."""
+    for fold in chain(*splits):
+        check_chosen_rows(fold, (X, y), name="a fold of cv")
+        rows = np.asarray(fold)
+        if rows.dtype.kind in "iu":
+            refuse_counted_mask(rows, _num_samples(X), "A fold of cv")
 
 
 def _fitted_candidates(search, values, splits, X, y, signals):

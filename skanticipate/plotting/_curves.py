@@ -5,7 +5,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from skanticipate.data.labels import check_label_array, labelled_rows
-from skanticipate.data.names import check_rows_alike
+from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.metrics import top_k_accuracy
 
 

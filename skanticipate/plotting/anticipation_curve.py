@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 
 from skanticipate._typing import Labels
-from skanticipate.data.names import RowsAlike
+from skanticipate.data.rows_alike import RowsAlike
 from skanticipate.plotting._curve_display import CurveDisplay
 from skanticipate.plotting._curves import by_time, curve, curves_of_estimators
 from skanticipate.plotting._pyplot import Axes

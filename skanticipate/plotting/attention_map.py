@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import _safe_indexing, check_scalar
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
-from skanticipate.data.names import check_rows_alike
+from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.validation import check_clips, check_same_length
 from skanticipate.plotting._look import wrapped
 from skanticipate.plotting._mosaic import draw_map, new_axes

@@ -16,8 +16,9 @@ from sklearn.utils.validation import has_fit_parameter
 from skanticipate._typing import Labels, Scorer
 from skanticipate.data.labels import check_label_array, labelled_rows
 from skanticipate.data.missing import resolve_marker, unlabeled_mask
-from skanticipate.data.names import check_row_names, check_rows_alike
+from skanticipate.data.names import check_row_names
 from skanticipate.data.numbers import Interval, check_count
+from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.validation import check_same_length
 from skanticipate.plotting._curves import by_name
 from skanticipate.plotting._look import legend_beside, line_style

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skanticipate._typing import Labels
 from skanticipate.data.labels import check_label_array, labelled_rows
-from skanticipate.data.names import RowsAlike, check_rows_alike
+from skanticipate.data.rows_alike import RowsAlike, check_rows_alike
 from skanticipate.datasets import first_fraction
 from skanticipate.plotting._curve_display import CurveDisplay
 from skanticipate.plotting._curves import accuracy, by_name, on_one_grid

@@ -22,8 +22,9 @@ from skanticipate.data.missing import (
     label_codes,
     label_list,
 )
-from skanticipate.data.names import RowsAlike, check_label_names, check_rows_alike
+from skanticipate.data.names import check_label_names
 from skanticipate.data.numbers import check_count
+from skanticipate.data.rows_alike import RowsAlike, check_rows_alike
 from skanticipate.data.validation import check_probabilities, check_same_length
 from skanticipate.metrics.hits import check_distinct, ranks
 from skanticipate.plotting._bars import given_axes, mark, new_axes, tidy

@@ -26,7 +26,7 @@ from skanticipate.data.missing import (
 )
 from skanticipate.data.names import check_history_columns, check_tables_alike
 from skanticipate.data.parameters import fit_context
-from skanticipate.data.places import check_history_steps
+from skanticipate.data.places import check_step_names
 from skanticipate.data.rows import RowView
 from skanticipate.data.validation import refuse_sparse
 
@@ -49,7 +49,7 @@ class HistoryInputMixin:
         Where they are noted, rows that look padded on the right are told too.
         """
         check_tables_alike(X, "past_actions")
-        check_history_steps(X, "past_actions")
+        check_step_names(X, "past_actions")
         if reset:
             refuse_sparse(X)
             hint_right_padding(RowView(as_array(X)))

@@ -21,8 +21,8 @@ from skanticipate.data.missing import (
     holds_missing,
     label_codes,
 )
-from skanticipate.data.names import check_rows_alike
 from skanticipate.data.parameters import fit_context
+from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.samples import check_weights
 
 

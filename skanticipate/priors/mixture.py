@@ -11,9 +11,9 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from skanticipate._typing import Labels
-from skanticipate.data.names import check_rows_alike
 from skanticipate.data.numbers import weights_of
 from skanticipate.data.parameters import fit_context
+from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.priors.base import BasePrior, check_classes, fit_prior
 
 

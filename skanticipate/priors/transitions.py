@@ -21,8 +21,8 @@ from skanticipate.data.missing import (
     missing_mask,
     number_names,
 )
-from skanticipate.data.names import check_rows_alike
 from skanticipate.data.numbers import Interval
+from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.warn import warn
 from skanticipate.priors.base import BasePrior, class_codes, normalize_rows
 from skanticipate.priors.sequences import checked_sequences

@@ -5,23 +5,16 @@ from dataclasses import KW_ONLY, dataclass, field
 import numpy as np
 import torch
 
-from skanticipate.data.layout import hint_other_scale
 from skanticipate.data.leaks import warn_ungrouped
-from skanticipate.data.leaves import first_table
-from skanticipate.data.names import (
-    check_column_order,
-    check_columns_alike,
-    check_names,
-)
 from skanticipate.data.parameters import nested_estimators
 from skanticipate.data.validation import (
     check_futures,
     check_teacher_proba,
 )
 from skanticipate.data.warn import is_one_of_many, warn
-from skanticipate.estimator.nested import names_of_columns
 from skanticipate.estimator.prediction import PredictionMixin
 from skanticipate.networks.base import NetworkSpec
+from skanticipate.signals.agreeing import check_names_of_futures, compare_with_past
 from skanticipate.signals.asking import split_transforms
 from skanticipate.signals.maps import first_map, map_source, map_width, weights_for
 from skanticipate.signals.signal import TeacherSignal, index_of, warn_of_silence
@@ -227,57 +220,6 @@ class FutureSignal(TeacherSignal):
             "started_from_teacher_": self.started,
             "feature_weight_": self.used_weight,
         }
-
-
-def check_names_of_futures(futures, teacher, estimator):
-    """Refuse a table of futures whose columns are not those that are read.
-
-    The student's own network reads futures as it reads the past, with the columns of
-    `X_past`. Other teachers may see other features; frozen ones know their names.
-    """
-    if type(futures) is np.ndarray and not hasattr(estimator, "feature_names_in_"):
-        return  # it names no columns
-    name, table = "X_future_unlabeled", first_table(futures)
-    for names in names_of_columns(teacher):
-        check_columns_alike(table, names, name=name)
-    check_column_order(table, getattr(estimator, "_columns", None), name=name)
-    if teacher is None:
-        check_names(futures, name=name, estimator=estimator, reset=False)
-
-
-def compare_with_past(past, futures, has_future, teacher):
-    """Refuse futures that the student's own network cannot read; warn of scales.
-
-    Parameters
-    ----------
-    past, futures : RowView of shape (n, ..., d)
-        Checked clips.
-    has_future : ndarray of shape (n,) of bool
-        Rows that have a future.
-    teacher : classifier or None
-        None has the network of the student; a network of ours may start from it, or be
-        compared with it. Any other reads features of its own.
-    """
-    alike = futures.ndim == past.ndim and futures.shape[-1] == past.shape[-1]
-    if teacher is None and not alike:
-        raise ValueError(
-            f"X_future_unlabeled has shape {futures.shape} but X_past has "
-            f"{past.shape}: with teacher=None the teacher has the student's own "
-            "network, so both need as many axes and features. Pass a teacher of its "
-            "own for other features, such as RecognitionTeacher()."
-        )
-    if alike and has_future.any() and _reads_as_student(teacher):
-        if not has_future.all():
-            past, futures = past[has_future], futures[has_future]
-        hint_other_scale(past, futures, "X_future_unlabeled")
-
-
-def _reads_as_student(teacher):
-    """Whether a teacher is a network of ours that sees futures as they come."""
-    if teacher is None:
-        return True
-    transforms, last = split_transforms(teacher)
-    return transforms is None and isinstance(last, PredictionMixin)
 
 
 def warn_of_signed_labels(classes, marker):

@@ -11,7 +11,7 @@ from skanticipate.data.missing import (
     missing_mask,
 )
 from skanticipate.data.names import check_tables_alike
-from skanticipate.data.places import check_label_steps
+from skanticipate.data.places import check_step_names
 from skanticipate.data.warn import warn
 from skanticipate.estimator.sharing import once
 from skanticipate.networks.inputs import padding_of
@@ -124,7 +124,7 @@ def check_y_past(y_past, shape=()):
     check_tables_alike(y_past, "y_past")
     labels = as_array(y_past)
     if _is_by_step(labels, shape):
-        check_label_steps(y_past, "y_past")
+        check_step_names(y_past, "y_past")
         return labels
     if labels.ndim == 2 and labels.shape[1] == 1:  # a table of one column
         labels = labels[:, 0]

@@ -5,12 +5,13 @@ from dataclasses import KW_ONLY, dataclass
 import numpy as np
 from sklearn.frozen import FrozenEstimator
 
+from skanticipate.data.axes import check_axes_alike
 from skanticipate.data.layout import hint_right_padding
 from skanticipate.data.missing import as_array, missing_mask
 from skanticipate.data.names import check_history_order, check_tables_alike
-from skanticipate.data.places import check_history_steps
+from skanticipate.data.places import check_step_names
 from skanticipate.data.rows import RowView
-from skanticipate.estimator.nested import names_of_columns
+from skanticipate.estimator.nested import names_of_axes, names_of_columns
 from skanticipate.signals.candidates import Candidates
 from skanticipate.signals.maps import map_width
 from skanticipate.signals.members import ask_members, features_of_members, weighed
@@ -55,6 +56,8 @@ class TextSignal(TeacherSignal):
         if given.past_actions is not None:
             for names in names_of_columns(teacher):
                 check_history_order(given.past_actions, names, name="past_actions")
+            for axes in names_of_axes(teacher):
+                check_axes_alike(given.past_actions, axes, name="past_actions")
             found = self.found(*check_past_actions(given.past_actions))
             if isinstance(teacher, FrozenEstimator):  # others are fitted, and hint
                 history = found["history"]
@@ -130,7 +133,7 @@ def check_past_actions(past_actions):
         If the rows are lists of unequal length, or the array has other axes.
     """
     check_tables_alike(past_actions, "past_actions")
-    check_history_steps(past_actions, "past_actions")
+    check_step_names(past_actions, "past_actions")
     array = None if _are_unlike(past_actions) else as_array(past_actions)
     ragged = array is None or _holds_lists(array)
     if ragged or array.ndim not in (1, 2, 3) or array.size == 0:

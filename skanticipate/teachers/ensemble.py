@@ -18,14 +18,14 @@ from skanticipate.data.missing import as_array, check_same_kind, label_codes
 from skanticipate.data.names import (
     check_history_columns,
     check_names,
-    check_rows_alike,
     check_tables_alike,
     forget_names,
 )
 from skanticipate.data.numbers import SIZE
 from skanticipate.data.parameters import check_nested, fit_context
-from skanticipate.data.places import check_series_ascend
+from skanticipate.data.places import check_series_ascend, check_step_names
 from skanticipate.data.rows import RowView
+from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.tensors import answers_in_kind, takes_tensors
 from skanticipate.data.validation import (
     check_as_meant,
@@ -233,7 +233,9 @@ class TeacherEnsemble(SaveMixin, TeacherMixin, BaseEstimator):
         features = rows.dtype.kind == "f"  # else histories, which may be shorter
         check = check_names if features else check_history_columns
         check(X, name="X", estimator=self, reset=reset)
-        if not features:
+        if rows.dtype.kind in "OU":
+            check_step_names(X, "X")
+        elif not features:  # whole numbers, whose columns may be features
             check_series_ascend(X, "X")
         if features and rows.ndim == 2:
             _check_n_features(self, X, reset=reset)

@@ -9,7 +9,7 @@ from sklearn.utils.validation import _num_samples
 from skanticipate._typing import Labels
 from skanticipate.data.labels import check_labels
 from skanticipate.data.masked import refuse_masked
-from skanticipate.data.names import check_rows_alike
+from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.samples import check_weights
 from skanticipate.data.validation import check_groups, check_same_length
 from skanticipate.estimator.nested import warn_if_reencoded

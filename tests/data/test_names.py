@@ -9,10 +9,10 @@ from skanticipate.data.names import (
     check_column_order,
     check_label_names,
     check_row_names,
-    check_rows_alike,
     check_tables_alike,
-    name_of,
 )
+from skanticipate.data.numbered import name_of
+from skanticipate.data.rows_alike import check_rows_alike
 
 pd = pytest.importorskip("pandas")
 

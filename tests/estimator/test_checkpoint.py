@@ -642,3 +642,14 @@ def test_teachers_that_the_user_gives_keep_their_fits_beside(tmp_path):
     assert steps[-1].checkpoint is None
     assert model.teacher_[-1].checkpoint == tmp_path
     assert n_kept(tmp_path) == 2
+
+
+@pytest.mark.parametrize("path", ["", "  "])
+def test_an_empty_path_is_not_the_working_folder(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    X, y = np.eye(6), [0, 1, 0, 1, 0, 1]
+    for name in ("checkpoint", "teacher_cache"):
+        model = DistilledAnticipator(MLP(4), max_epochs=1, random_state=0)
+        with pytest.raises(ValueError, match=f"'{name}' .* must be a path that is not"):
+            model.set_params(**{name: path}).fit(X, y, X)
+    assert not list(tmp_path.iterdir())

@@ -431,3 +431,22 @@ def test_branches_and_heads_are_compared_too():
     model.network.set_params(b__time_step=0.5)
     with pytest.warns(UserWarning, match="branches of network was changed"):
         model.predict(CLIPS.X_past)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        *({"logit_adjustment": value} for value in (None, "1", -1.0, np.nan, np.inf)),
+        *({"n_threads": value} for value in (0, "1")),
+        {"device": None},
+    ],
+    ids=str,
+)
+def test_parameters_that_cannot_be_are_refused_after_fit_too(changed):
+    model = anticipator(LSTM(8)).fit(CLIPS.X_past, CLIPS.y).set_params(**changed)
+    (name,) = changed
+    for ask in (model.predict, model.predict_proba, model.feature_map):
+        with pytest.raises(ValueError, match=f"The '{name}' parameter of Smoothed"):
+            ask(CLIPS.X_past)
+    with pytest.raises(ValueError, match=f"The '{name}' parameter of Smoothed"):
+        model.stream()

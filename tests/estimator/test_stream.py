@@ -4,6 +4,7 @@ import copy
 import gc
 import pickle
 import tracemalloc
+from collections import namedtuple
 
 import numpy as np
 import pandas as pd
@@ -513,6 +514,7 @@ def named(clip, columns="abcde"):
 @pytest.mark.parametrize("steps", [[], [PerFrame(StandardScaler())]])
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names")
 def test_tables_name_their_features_as_in_fit(steps):
+    backwards = namedtuple("Backwards", list("edcba"))
     model = make_pipeline(*steps, SmoothedAnticipator(LSTM(6), max_epochs=1))
     tables = [named(clip) for clip in X]
     expected = model.fit(tables, y).predict_proba(tables[:2])
@@ -521,7 +523,8 @@ def test_tables_name_their_features_as_in_fit(steps):
     refused = pytest.raises(ValueError, match="features|columns of X.* another order")
     for k in range(T):
         rows = [table.iloc[k] for table in other]
-        for stream, X_k in ((one, rows[0]), (two, rows), (two, pd.DataFrame(rows))):
+        wrong = (one, rows[0]), (two, rows), (two, pd.DataFrame(rows))
+        for stream, X_k in (*wrong, (one, backwards(*rows[0]))):
             with refused:
                 stream.update(X_k)
         answer = one.update(tables[0].iloc[k])

@@ -5,9 +5,11 @@ import warnings
 from typing import ClassVar
 
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn
 from joblib.externals.loky.process_executor import TerminatedWorkerError
+from numpy.testing import assert_allclose
 from searches import (
     FUTURE,
     GRID,
@@ -23,7 +25,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
 from sklearn.exceptions import FitFailedWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, make_scorer
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -381,3 +383,21 @@ def test_what_is_printed_names_candidates(capsys, verbose):
     printed = capsys.readouterr().out
     assert "Fitting 2 folds for each of 2 candidates, totalling 4 fits" in printed
     assert ("lr=0.1" in printed) == (verbose > 1)
+
+
+def test_rows_of_folds_are_numbers_or_masks():
+    def scores(kind, *, cv, X=X):
+        search = kind(MODEL, {"lr": [0.01, 0.02]}, cv=cv, refit=False)
+        return search.fit(X, Y).cv_results_["mean_test_score"]
+
+    pairs = list(KFold(2).split(X))
+    masks = [[np.isin(np.arange(len(X)), rows) for rows in pair] for pair in pairs]
+    expected = scores(GridSearchCV, cv=pairs)
+    assert_allclose(scores(BatchedGridSearchCV, cv=masks), expected, rtol=1e-12)
+    counted = [[mask.astype(int) for mask in pair] for pair in masks]
+    with pytest.raises(ValueError, match="A fold of cv holds .* numbers 0 and 1"):
+        scores(BatchedGridSearchCV, cv=counted)
+    table = pd.DataFrame(X, index=[f"clip {k}" for k in range(len(X))])
+    named = [[pd.Index(rows) for rows in pair] for pair in pairs]
+    with pytest.raises(ValueError, match="a fold of cv is an Index"):
+        scores(BatchedGridSearchCV, cv=named, X=table)

@@ -250,7 +250,7 @@ class HistoryTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator):
         if weights is not None:  # of rows that do not count no word is known
             counted = _safe_indexing(past_actions, np.flatnonzero(weights))
         self.encoder_ = HistoryEncoder(self.actions).fit(counted)
-        self._columns = self.encoder_._columns
+        self._columns, self._axes = self.encoder_._columns, self.encoder_._axes
         histories = self.encoder_.transform(past_actions)  # (n, L, k)
         samples = Samples(RowView(histories), codes, weights, groups=groups)
         if weights is not None:

@@ -17,7 +17,7 @@ from torch.nn import functional
 from skanticipate._typing import FilePath, Seed
 from skanticipate.data.missing import as_list, check_label_list
 from skanticipate.data.numbers import N_THREADS, Interval
-from skanticipate.data.parameters import check_nested, validate_params
+from skanticipate.data.parameters import PATH, check_nested, validate_params
 from skanticipate.teachers.language.embedding import Tokens, check_length, pad, tokenize
 from skanticipate.teachers.language.encoder import load_masked_model, quiet
 from skanticipate.teachers.language.heads import text_training
@@ -30,9 +30,9 @@ from skanticipate.training.schedules import Schedule
 
 @validate_params(
     {
-        "model": [str, os.PathLike],
+        "model": [PATH],
         "sentences": ["array-like"],
-        "folder": [str, os.PathLike],
+        "folder": [PATH],
         "mask_fraction": [Interval(Real, 0, 1, closed="neither")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],

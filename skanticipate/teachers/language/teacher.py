@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from numbers import Integral, Real
 from typing import Any, Literal, Self
 
@@ -18,7 +17,7 @@ from skanticipate._typing import Actions, FilePath, Labels, Seed
 from skanticipate.data.leaks import warn_ungrouped
 from skanticipate.data.missing import as_array, number_names
 from skanticipate.data.numbers import N_THREADS, Interval
-from skanticipate.data.parameters import check_nested, fit_context
+from skanticipate.data.parameters import PATH, check_nested, fit_context
 from skanticipate.data.rows import RowView
 from skanticipate.data.samples import Samples, hold_out, weigh_classes
 from skanticipate.estimator.provenance import versions
@@ -163,7 +162,7 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator)
     classes_: np.ndarray
 
     _parameter_constraints = {
-        "model": [str, os.PathLike],
+        "model": [PATH],
         **HistoryText._parameter_constraints,
         "verb_weight": [Interval(Real, 0, 1, closed="left")],
         "noun_weight": [Interval(Real, 0, 1, closed="left")],

@@ -1,0 +1,107 @@
+"""Tables that are given together: their rows have the same names in one order."""
+
+from numbers import Real
+
+import numpy as np
+
+from skanticipate.data.axes import axis_names, check_axes_in_order
+from skanticipate.data.names import check_order, row_names
+from skanticipate.data.numbered import as_numbers, names_of, split_number
+
+
+class RowsAlike:
+    """Refuses a table that names the rows of an earlier one in another order.
+
+    Rows go together by their place. Rows that are only counted, 0, 1, ..., have no
+    names, and names that the other has not say nothing. Folds of two tables in unlike
+    orders have other rows each, so that those that both have are compared.
+    """
+
+    def __init__(self):
+        self._named = []  # (what, names), each list of names once
+        self._axes = None  # of the first that names them
+
+    def check(self, table, what):
+        """Compare a table with all earlier ones, and remember what it names its rows.
+
+        Raises
+        ------
+        ValueError
+            If the names that are also those of an earlier one are in another order; or
+            if axes are, of which rows are the first.
+        """
+        if table is None or type(table) is np.ndarray:  # as mostly: it has no names
+            return
+        if axes := axis_names(table):
+            self._axes = self._axes or axes
+            check_axes_in_order(axes, self._axes, what)
+        found = row_names(table)
+        if found is None or any(found == names for _, names in self._named):
+            return
+        for first, expected in self._named:
+            told = f"The rows of {what}, next to {first},"
+            check_order(found, expected, told)
+            _check_common(found, expected, told)
+        self._named.append((what, found))
+
+    def each(self, tables, what):
+        """Yield tables one after the other, each of them checked."""
+        for k, table in enumerate(tables):
+            self.check(table, f"{what}[{k}]")
+            yield table
+
+
+def check_rows_alike(**tables):
+    """Refuse tables and Series that name the same rows in different orders.
+
+    Raises
+    ------
+    ValueError
+        If the names of two of them are the same and their order is not.
+    """
+    rows = RowsAlike()
+    for name, table in tables.items():
+        rows.check(table, name)
+
+
+def _check_common(found, expected, what):
+    """Refuse names of which both have some, in another order.
+
+    Whole numbers may have counted the rows of which a fold has some. Times that all
+    differ by the same are windows of one recording, in any order in a shuffled fold.
+    """
+    if any(isinstance(name, Real) for name in (*found, *expected)):
+        return
+    names, wanted = names_of(found), names_of(expected)
+    both = set(names) & set(wanted)
+    ours, theirs = (
+        [*dict.fromkeys(n for n in own if n in both)] for own in (names, wanted)
+    )
+    if ours == theirs or _are_shifted(found, expected):
+        return
+    raise ValueError(
+        f"{what} have some of the names that are expected, in another order: "
+        f"{found[:5]}, expected {expected[:5]} (the first five). Rows go together by "
+        "their places: put them into one order, as table.loc[ids] does; or pass "
+        "table.to_numpy(), if they are."
+    )
+
+
+def _are_shifted(found, expected):
+    """Whether all names differ by the same number, also those of several recordings."""
+    if len(found) != len(expected):
+        return False
+    numbers, wanted = as_numbers(found), as_numbers(expected)
+    if numbers is None or wanted is None:
+        names, numbers = _numbers_apart(found)
+        others, wanted = _numbers_apart(expected)
+        if names != others:
+            return False
+    shifts = numbers - wanted
+    return bool((abs(shifts - shifts[0]) <= 1e-6 * abs(shifts[0])).all())
+
+
+def _numbers_apart(names):
+    """What stands around the last number of each name, and these numbers (m,)."""
+    parts = [split_number(str(name)) for name in names]
+    return [(p[0], p[2]) for p in parts], np.array([float(p[1]) for p in parts])
