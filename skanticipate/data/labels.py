@@ -189,6 +189,8 @@ def _check_classes(classes):
             f"{np.ndim(classes)} axes: pass them in a list."
         )
     classes = check_label_array(classes, estimator="classes", name="classes")
+    if _are_whole(classes):
+        return np.unique(classes)
     if holds_missing(classes.tolist()):
         raise ValueError(f"classes must be labels, got a missing one: {classes}.")
     classes = of_one_kind(classes, "classes")

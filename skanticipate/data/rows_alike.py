@@ -30,6 +30,8 @@ class RowsAlike:
             If the names that are also those of an earlier one are in another order; or
             if axes are, of which rows are the first.
         """
+        if table is None or type(table) is np.ndarray:  # as mostly: it has no names
+            return
         if axes := axis_names(table):
             self._axes = self._axes or axes
             check_axes_in_order(axes, self._axes, what)

@@ -10,12 +10,12 @@ import torch
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
 from sklearn.utils import _safe_indexing
-from sklearn.utils._param_validation import validate_parameter_constraints
 from sklearn.utils.validation import check_is_fitted
 
 from skanticipate._typing import Labels
 from skanticipate.data.labels import check_label_array, encode, labelled_rows
 from skanticipate.data.masked import refuse_masked
+from skanticipate.data.parameters import check_some
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.samples import Samples
 from skanticipate.data.tensors import answers_in_kind, in_kind, takes_tensors
@@ -43,19 +43,6 @@ def _real_features(output, samples):
     if features is not None and output.mask is not None:
         features = features.masked_fill(~output.mask.unsqueeze(-1), float("nan"))
     return None if features is None else features.clone()
-
-
-def check_used(estimator):
-    """Refuse parameters of which predictions make use, and which `fit` did not see.
-
-    Raises
-    ------
-    InvalidParameterError
-        A `ValueError`, as that of `fit`.
-    """
-    used = {name: getattr(estimator, name) for name in _USED}
-    allowed = {name: estimator._parameter_constraints[name] for name in _USED}
-    validate_parameter_constraints(allowed, used, type(estimator).__name__)
 
 
 class PredictionMixin(SaveMixin, ClassifierMixin):
@@ -283,7 +270,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         """Refuse parameters that cannot be, and warn of those that have no effect."""
         if not hasattr(self, "network_"):
             check_is_fitted(self)
-        check_used(self)
+        check_some(self, _USED)
         if changed := self._changed_network():
             warn(f"{changed} It has no effect before another fit.")
 

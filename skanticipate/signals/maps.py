@@ -172,7 +172,7 @@ def _gives_map(last):
 @torch.inference_mode()
 def first_map(network, clips, compute):
     """Map (1, N, d) that a network gives of the first of its clips, or None."""
-    take = ClipReader(clips[:1], compute)
+    take = ClipReader(clips, compute)
     return network.eval()(take(torch.zeros(1, dtype=torch.int64))).features
 
 

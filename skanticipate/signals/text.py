@@ -65,7 +65,8 @@ class TextSignal(TeacherSignal):
                     history, _ = history.one_by_one()
                 hint_right_padding(history)
         there_is = "no row with a history in past_actions"
-        self.warn_if_silent(found, there_is, past_actions=given.past_actions)
+        if teacher is not None or given.past_actions is not None:
+            self.warn_if_silent(found, there_is, past_actions=given.past_actions)
         return found
 
     def ask(self, samples, classes, seeds, shared=None):
