@@ -43,8 +43,15 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
-def pytest_collection_finish():
-    gc.freeze()  # a million objects that stay: what is forked need not look at them
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Look for garbage in what comes after: two million objects stay."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 # --------------------------------------------- without the optional packages: skipped

@@ -1,7 +1,8 @@
 """Calls in forked children, each with a time limit: a script for a process of its own.
 
-``python fork_cases.py NAME`` runs the function NAME, which gives what each call came to
-in a child ("hung", an error, or its bits) and what it comes to in the parent.
+``python fork_cases.py NAME ...`` runs the functions of these names, one after another.
+Each gives what every call came to in a child ("hung", an error, or its bits) and what
+it comes to in the parent.
 """
 
 import hashlib
@@ -113,6 +114,7 @@ def estimators():
     torch.ones(1 << 20).softmax(0)
     pooled = X[:, -1]
     half = np.where(np.arange(N) % 2, Y, -1)
+    # Of so many weights that it takes the threads of the parent by itself.
     large = SmoothedAnticipator(MLP((2300, 2300)), batch_size=N, **SHORT)
     two = SmoothedAnticipator(MLP(64), n_threads=2, **SHORT)
     student = DistilledAnticipator(
@@ -146,11 +148,13 @@ def estimators():
     stored = pickle.dumps(teacher.fit(pooled, Y))
     found = compare(calls)
     # Two threads give other bits than one, and a child has one.
-    for name, model in {"large": large, "n_threads": two}.items():
-        model.fit(pooled, Y).predict_proba(pooled)
-        answer = in_child(partial(model.predict, pooled))
-        found[name] = answer, bits(model.predict(pooled))
-        again = in_child(partial(lambda model: model.fit(pooled, Y).n_iter_, model))
+    for name, (model, n) in {"large": (large, 300), "n_threads": (two, N)}.items():
+        clips, labels = pooled[:n], Y[:n]
+        model.fit(clips, labels).predict_proba(clips)
+        answer = in_child(partial(model.predict, clips))
+        found[name] = answer, bits(model.predict(clips))
+        fit = partial(model.fit, clips, labels)
+        again = in_child(lambda fit=fit: fit().n_iter_)
         found[f"{name}, fit"] = again, bits(1)
     return found
 
@@ -229,4 +233,4 @@ def search():
 
 
 if __name__ == "__main__":
-    json.dump(globals()[sys.argv[1]](), sys.stdout)
+    json.dump({name: globals()[name]() for name in sys.argv[1:]}, sys.stdout)

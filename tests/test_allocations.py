@@ -123,7 +123,7 @@ import os, resource, sys, traceback
 import numpy as np
 from skanticipate import MLP, SmoothedAnticipator
 
-X = np.random.default_rng(0).normal(size=(9_000, 64)).astype(np.float32)
+X = np.random.default_rng(0).normal(size=(4_200, 64)).astype(np.float32)
 y = np.arange(len(X)) % 5
 model = SmoothedAnticipator(MLP(2048), max_epochs=1, batch_size=4096, random_state=0)
 model.fit(X[:10], y[:10]).predict(X[:10])  # all is loaded

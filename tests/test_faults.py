@@ -136,7 +136,7 @@ def test_a_checkpoint_of_a_stack(lasting, tmp_path):
 
 
 @pytest.mark.slow
-@DISKS
+@pytest.mark.parametrize(("error", "lasting"), [(BROKEN, False), (QUOTA, True)])
 def test_a_cache_of_teachers(error, lasting, tmp_path):
     maps = np.stack([X] * 4, axis=1).reshape(len(X), 1, 2, 2, -1)
     futures = maps + 0.1

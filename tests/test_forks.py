@@ -23,11 +23,11 @@ CASES = [
 ]
 
 
-def run(name, limit):
-    """What a function of the script prints; all that it forked ends with it."""
+def run(limit, *names):
+    """What functions of the script print; all that they forked ends with them."""
     root = str(Path(skanticipate.__file__).parents[1])
     process = subprocess.Popen(
-        [sys.executable, str(SCRIPT), name],
+        [sys.executable, str(SCRIPT), *names],
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": root},
@@ -44,37 +44,40 @@ def run(name, limit):
 
 
 @pytest.fixture(scope="module")
-def methods():
-    return run("methods", 60 + LIMIT * len(CASES))
+def found():
+    """Of one parent, which has more behind it each time."""
+    names = ("methods", "regions", "estimators", "search")
+    return run(120 + LIMIT * (len(CASES) + 11), *names)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
-def test_a_forked_child_answers_as_its_parent(methods, case):
-    child, parent = methods[case]
+def test_a_forked_child_answers_as_its_parent(found, case):
+    child, parent = found["methods"][case]
     assert child == parent
 
 
 @pytest.mark.slow
-def test_a_forked_child_has_one_thread_and_locks_of_its_own():
-    for name, (child, parent) in run("regions", 60 + 3 * LIMIT).items():
+def test_a_forked_child_has_one_thread_and_locks_of_its_own(found):
+    for name, (child, parent) in found["regions"].items():
         assert child == parent, name
 
 
 @pytest.mark.slow
-def test_every_fit_and_every_teacher_works_in_a_forked_child():
-    for name, (child, parent) in run("estimators", 60 + 8 * LIMIT).items():
+def test_every_fit_and_every_teacher_works_in_a_forked_child(found):
+    for name, (child, parent) in found["estimators"].items():
         assert child == parent, name
+
+
+@pytest.mark.slow
+def test_a_search_in_forked_workers_scores_as_one_without(found):
+    child, parent = found["search"]["scores"]
+    assert child == parent
 
 
 @pytest.mark.slow
 def test_a_teacher_that_reads_works_in_a_forked_child():
     pytest.importorskip("transformers")
-    for name, (child, parent) in run("language", 60 + 4 * LIMIT).items():
+    found = run(60 + 4 * LIMIT, "language")["language"]
+    for name, (child, parent) in found.items():
         assert child == parent, name
-
-
-@pytest.mark.slow
-def test_a_search_in_forked_workers_scores_as_one_without():
-    child, parent = run("search", 60)["scores"]
-    assert child == parent

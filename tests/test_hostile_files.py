@@ -117,7 +117,7 @@ def test_a_small_archive_of_a_large_line_is_refused(file, start):
 
 
 def test_an_archive_of_nothing_is_not_read_for_ever(file):
-    path = file(gzip.compress(b"the 1 2\n" + b"\n" * 3 * 10**7, 1), "a.gz")
+    path = file(gzip.compress(b"the 1 2\n" + b"\n" * 10**7, 1), "a.gz")
     start = time.process_time()
     with pytest.raises(ValueError, match=r"a\.gz unpacks to more than 30 times"):
         read_word_vectors(path, ["cut"])

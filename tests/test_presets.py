@@ -328,12 +328,20 @@ def test_tran_fits_and_searches(name):
     assert set(search.best_estimator_.history_[0]) >= {"base", "feature"}
 
 
+LARGE = [pytest.mark.slow, pytest.mark.large]
+CAMPORESE = ["camporese2020_lstm", "camporese2020_rulstm"]
+
+
 @pytest.mark.filterwarnings("ignore:.* kept the weights of the first epoch")
-@pytest.mark.parametrize("name", ["camporese2020_lstm", "camporese2020_rulstm"])
-def test_camporese_fits_and_searches(name):
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [(name, {"network__hidden_size": 64}) for name in CAMPORESE]
+    + [pytest.param(name, {}, marks=LARGE) for name in CAMPORESE],
+)
+def test_camporese_fits_and_searches(name, sizes):
     kitchen = make_kitchen(4, 4, n_steps=14, n_features=16, random_state=0)
     model = getattr(presets, name)(
-        VerbNounPrior(kitchen.actions), max_epochs=2, random_state=0
+        VerbNounPrior(kitchen.actions), max_epochs=2, random_state=0, **sizes
     )
     search = BatchedGridSearchCV(model, {"smoothing": [0.0, 0.2]}, cv=GroupKFold(2))
     search.set_params(estimator__classes=sorted(kitchen.actions))
@@ -343,8 +351,7 @@ def test_camporese_fits_and_searches(name):
     assert_allclose(search.best_estimator_.predict_proba(kitchen.X_past), stages[4])
 
 
-LARGE = [pytest.mark.slow, pytest.mark.large]  # 101 and 604 million weights
-GHOSH = ["ghosh2022_egtea", "ghosh2022_epic55"]
+GHOSH = ["ghosh2022_egtea", "ghosh2022_epic55"]  # 101 and 604 million weights
 
 
 @pytest.mark.parametrize(

@@ -235,7 +235,10 @@ def test_a_stack_goes_on_bit_for_bit(name, epochs, tmp_path):
     with epochs.counted():
         expected = list(map(bits, fit_many(make(), *data, **options)))
         n_epochs = epochs.n
-    for k in range(1, n_epochs + 1):
+    # The members of an epoch end one after another: all ends of one stack of each
+    # form, every third one of the others.
+    ends = [*range(1, n_epochs, 1 if name in ("adamw", "narrow") else 3), n_epochs]
+    for k in ends:
         kept = make(checkpoint=tmp_path / str(k))
         with pytest.raises(Ended), epochs.counted(end_at=k):
             fit_many(kept, *data, **options)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from alone import run_alone
 from interrupted import SOME, X, bits
 
 import skanticipate
@@ -95,10 +96,7 @@ def test_a_search_in_processes_whose_parent_is_killed(tmp_path):
         time.sleep(0.02)
     os.kill(first.pid, signal.SIGKILL)  # its workers may go on for a while
     assert list(folder.glob("*.fit.*"))
-    outputs = [
-        start(*args).communicate(timeout=200)[0] for args in [(folder, 1), ("", 1)]
-    ]
-    found, expected = map(json.loads, outputs)
+    found, expected = (json.loads(run_alone(CODE, a, "1")) for a in (str(folder), ""))
     assert found == expected
     assert len(list(folder.glob("*.fit.*"))) == 10
     with contextlib.suppress(ProcessLookupError):

@@ -1,8 +1,6 @@
 import copy
 import pickle
 import pickletools
-import subprocess
-import sys
 from collections import deque
 
 import joblib
@@ -10,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from alone import run_alone
 from numpy.testing import assert_array_equal
 from sklearn import config_context
 from sklearn.base import clone
@@ -186,7 +185,7 @@ def test_a_file_opens_in_another_process(pooled, tmp_path):
         "np.save(sys.argv[3], model.predict_proba(np.load(sys.argv[2])))"
     )
     files = [str(path), str(tmp_path / "X.npy"), str(tmp_path / "proba.npy")]
-    subprocess.run([sys.executable, "-c", code, *files], check=True)
+    run_alone(code, *files)
     assert_array_equal(np.load(files[2]), pooled.predict_proba(X))
 
 

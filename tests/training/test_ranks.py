@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from alone import run_alone
 from ranks import on_ranks
 from sklearn.linear_model import LogisticRegression
 from torch import nn
@@ -449,9 +450,9 @@ def test_a_rank_that_fails_ends_the_others(fate):
 
 def test_a_rank_that_does_not_come_in_time():
     def fit(rank):
-        with data_parallel(timeout=2):
+        with data_parallel(timeout=1):
             if rank == 1:
-                time.sleep(6)
+                time.sleep(4)
             smoothed().fit(X, Y)
 
     first, second, seconds = errors_of(fit)
@@ -542,7 +543,7 @@ def test_a_script_of_torchrun(tmp_path):
     finished(command)
     first, second = (json.loads((tmp_path / f"{k}.json").read_text()) for k in (0, 1))
     assert first[0] == 2 and first == second
-    finished([sys.executable, str(tmp_path / "script.py"), str(tmp_path)])
+    run_alone(SCRIPT, str(tmp_path))
     alone = json.loads((tmp_path / "0.json").read_text())
     assert alone[0] == 1
     np.testing.assert_allclose(first[1], alone[1], rtol=0, atol=1e-12)
