@@ -80,6 +80,7 @@ def network(choice, clips, seed):
     return DistilledAnticipator(
         spec,
         teacher_weight=choice.soft_weight,
+        smoothing=0.0,
         classes=clips.classes,
         max_epochs=choice.epochs,
         batch_size=batch_size,

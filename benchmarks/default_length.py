@@ -1,7 +1,7 @@
 """How long `DistilledAnticipator` should train where labels are few.
 
 Its 50 epochs pass over all rows, and half of each batch is labelled: with few labels,
-each of them is seen some hundred times. Against the defaults: as many steps as pass 50
+each of them is seen some hundred times. Against hard labels: as many steps as pass 50
 or 25 times over the labels; early stopping on a fifth of the labelled clips (whole
 groups where there are several); smoothing, of the teacher too; dropout. Student and
 teacher are trained alike. All else is at its defaults; clips are scaled. "labels only"
@@ -12,6 +12,7 @@ is `SmoothedAnticipator` at its defaults, 50 passes over the labels, without smo
 
 import os
 import warnings
+from functools import partial
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -36,13 +37,14 @@ def students(one, seed, epochs):
     labelled = -(-len(one.labelled) // 64)  # steps that pass over the labels once
     labelled_128 = -(-len(one.labelled) // 128)  # the same in full batches
     passes = labelled / steps  # in epochs
+    hard = partial(DistilledAnticipator, smoothing=0)  # the default of these tables
     dropped = LSTM(dropout=0.5, input_dropout=0.3)
     found = {
         "labels only": SmoothedAnticipator(smoothing=0, max_epochs=epochs),
-        DEFAULT: DistilledAnticipator(max_epochs=epochs),
-        "50 passes": DistilledAnticipator(max_epochs=rounded(epochs * passes)),
-        "25 passes": DistilledAnticipator(max_epochs=rounded(epochs * passes / 2)),
-        "early stopping": DistilledAnticipator(
+        DEFAULT: hard(max_epochs=epochs),
+        "50 passes": hard(max_epochs=rounded(epochs * passes)),
+        "25 passes": hard(max_epochs=rounded(epochs * passes / 2)),
+        "early stopping": hard(
             max_epochs=epochs, early_stopping=True, validation_fraction=0.2
         ),
         "smoothing .1": DistilledAnticipator(max_epochs=epochs, smoothing=0.1),
@@ -54,7 +56,7 @@ def students(one, seed, epochs):
                 smoothing=0.1, max_epochs=rounded(epochs * steps / labelled_128)
             ),
         ),
-        "dropout .5": DistilledAnticipator(dropped, max_epochs=epochs),
+        "dropout .5": hard(dropped, max_epochs=epochs),
         "dropout .5, smoothing .1": DistilledAnticipator(
             dropped, max_epochs=epochs, smoothing=0.1
         ),

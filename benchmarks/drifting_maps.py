@@ -80,6 +80,7 @@ def accuracy(task, row, seed, steps=STEPS):
     model = DistilledAnticipator(
         TokenNet(),
         teacher=teacher,
+        smoothing=0.0,
         classes=np.arange(n_classes),
         max_epochs=round(steps / np.ceil(used / BATCH)),
         random_state=seed,

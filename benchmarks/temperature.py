@@ -1,12 +1,12 @@
 """One temperature, fitted on clips that were held out of training: what it repairs.
 
 EGTEA Gaze+ (split 1, all labels, an MLP over past labels) and driver manoeuvres (20 %
-of the labels, 2 of 7 steps, `DistilledAnticipator` at its defaults). "all": trained on
-all training clips, no temperature. "less": without the fifth of the labelled clips that
-the temperature is fitted on; unlabelled clips stay. "calibrated": that, and the
-temperature by `CalibratedClassifierCV` of scikit-learn, which wants every class among
-the clips that it is fitted on; "tempered": by `temperature_of`, which does not. "all,
-tempered": the model of all training clips at that temperature.
+of the labels, 2 of 7 steps, `DistilledAnticipator` at its defaults, without smoothing).
+"all": trained on all training clips, no temperature. "less": without the fifth of the
+labelled clips that the temperature is fitted on; unlabelled clips stay. "calibrated":
+that, and the temperature by `CalibratedClassifierCV` of scikit-learn, which wants every
+class among the clips that it is fitted on; "tempered": by `temperature_of`, which does
+not. "all, tempered": the model of all training clips at that temperature.
 
     python benchmarks/temperature.py --data FOLDER
 """
@@ -102,7 +102,7 @@ def few(name, root, part, seed, epochs):
     """Look at a set of which a fifth of the labels is known."""
     task = load_task(name, root)
     one = lesson(task, part, *task.part(part), 0.2, seed)
-    model = DistilledAnticipator(max_epochs=epochs, random_state=seed)
+    model = DistilledAnticipator(smoothing=0, max_epochs=epochs, random_state=seed)
     given = {"X_past": one.clips["past"], "y": one.y}
     given["X_future_unlabeled"] = one.clips["future"]
     return look(model, given, one.held["past"], one.classes), one.y_held, one.classes

@@ -48,6 +48,7 @@ def score(average, seed, n_videos, epochs):
         MLP(64),
         text_teacher=teacher,
         cross_fit=2,
+        smoothing=0.0,
         max_epochs=epochs,
         classes=range(20),
         random_state=seed,

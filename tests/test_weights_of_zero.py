@@ -12,6 +12,7 @@ from skanticipate import (
     HistoryTeacher,
     MarginalLoss,
     MixturePrior,
+    RecognitionTeacher,
     SmoothedAnticipator,
     TemporalPrior,
     UniformPrior,
@@ -95,7 +96,7 @@ PAIRS = {
     ),
     "smoothing": (
         lambda: answers(smoothed(smoothing=0.0, prior=VerbNounPrior(DATA.actions))),
-        lambda: answers(distilled()),
+        lambda: answers(RecognitionTeacher(MLP(8, dropout=0.1), **ALL)),
     ),
     "weight of a prior in a mixture": (
         lambda: answers(

@@ -230,6 +230,7 @@ def fit_student(row, given, staff, training, options, seed):
         alignment=row.alignment or "weak",
         feature_weight=options["feature_weight"] if row.alignment else 0.0,
         teacher_weight=weight if row.soft else 0.0,
+        smoothing=0.0,
     )
     proba = staff.proba(row.sees) if row.soft else staff.blank
     future = getattr(given, row.sees)[rows]

@@ -110,8 +110,8 @@ class DistilledAnticipator(BaseAnticipator):
     prior : prior or array-like of shape (C, C), default=None
         What the labels know of each other. None means `UniformPrior`, which is plain
         label smoothing. A matrix needs `classes`, the labels of its rows and columns.
-    smoothing : float, default=0.0
-        Weight of the prior, in [0, 1].
+    smoothing : float, default=0.1
+        Weight of the prior, in [0, 1]; 0 trains on the labels as they are.
     teacher_cache : path-like, default=None
         Folder in which fitted teachers and their maps are kept for later fits with the
         same data, teacher and seed, as in a grid search over other parameters. Needs
@@ -156,9 +156,10 @@ class DistilledAnticipator(BaseAnticipator):
 
     Ghosh et al. average the divergence from the text teacher over rows and classes,
     with a weight of lambda: that is `text_weight` = lambda / (number of classes that
-    are compared). Their settings are `text_temperature=10, text_weight=1.415` for
-    EGTEA Gaze+ (lambda 150, 106 classes) and `text_temperature=5, text_weight=0.4,
-    text_top_k=50` for EPIC-KITCHENS-55 (lambda 20).
+    are compared). Their settings are, with `smoothing=0`, `text_temperature=10,
+    text_weight=1.415` for EGTEA Gaze+ (lambda 150, 106 classes) and
+    `text_temperature=5, text_weight=0.4, text_top_k=50` for EPIC-KITCHENS-55
+    (lambda 20).
 
     References
     ----------
@@ -225,7 +226,7 @@ class DistilledAnticipator(BaseAnticipator):
         text_temperature: float = 1.0,
         text_top_k: int | None = None,
         prior: BasePrior | ArrayLike | None = None,
-        smoothing: float = 0.0,
+        smoothing: float = 0.1,
         teacher_cache: FilePath | None = None,
         max_epochs: int = 50,
         batch_size: int = 128,

@@ -221,9 +221,11 @@ def test_a_fit_is_what_a_loop_in_torch_does(stages, frozen_width):
 
 
 @pytest.mark.filterwarnings("ignore:prior is set, but there is smoothing=0")
-@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+@pytest.mark.parametrize(
+    "smoothing", [{}, {"smoothing": 0.0}, {"smoothing": 0.3}], ids=repr
+)
 def test_without_futures_it_is_a_smoothed_anticipator(smoothing):
-    params = {"smoothing": smoothing, "prior": VerbNounPrior(DATA.actions)}
+    params = {**smoothing, "prior": VerbNounPrior(DATA.actions)}
     y = DATA.segments.action
     one = student(**params).fit(PAST, y)
     other = SmoothedAnticipator(
@@ -358,6 +360,7 @@ def test_teacher_weight_pulls_labelled_rows():
         max_epochs=400,
         lr=0.02,
         weight_decay=0.0,
+        smoothing=0.0,
         teacher_weight=1.0,
     ).fit(X, y, X)
     # CE + KL: halfway between the label and the teacher

@@ -383,12 +383,14 @@ def test_futures_that_are_all_missing_are_warned_of():
     ],
 )
 def test_what_has_no_weight_is_warned_of(params, says, remedy):
-    plain = anticipator().fit(PAST, Y, FUTURE)
-    model = anticipator(**params)
+    hard = {"smoothing": 0.0}
+    plain = anticipator(**hard).fit(PAST, Y, FUTURE)
+    model = anticipator(**hard, **params)
     [message] = warned_of(model, PAST, Y, FUTURE)
     assert message.startswith(says)
     assert_array_equal(model.predict_proba(PAST), plain.predict_proba(PAST))
-    assert warned_of(anticipator(**params, **{remedy: 0.5}), PAST, Y, FUTURE) == []
+    model = anticipator(**{**hard, **params, remedy: 0.5})
+    assert warned_of(model, PAST, Y, FUTURE) == []
 
 
 @pytest.mark.parametrize("kind", [GridSearchCV, BatchedGridSearchCV])

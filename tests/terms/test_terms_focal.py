@@ -84,9 +84,8 @@ def test_labels_and_what_a_prior_knows(smoothing, weight):
 
 
 def test_answers_take_the_place_of_labels():
-    model = distilled(
-        **STILL, loss=FocalLoss(), unlabeled_fraction=None, classes=range(C)
-    )
+    given = {"smoothing": 0.0, "unlabeled_fraction": None, "classes": range(C)}
+    model = distilled(**STILL, loss=FocalLoss(), **given)
     model.fit(X, SOME, teacher_proba=PROBA)
     targets = np.where((SOME < 0)[:, None], PROBA, np.eye(C)[SOME])
     expected = focal(scores_of(model, X), targets, 2.0, 0.25).mean()
