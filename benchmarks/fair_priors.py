@@ -27,13 +27,14 @@ from common.choices import stack
 from common.data import load_clips
 from common.gains import gain_of
 from common.outcomes import outcomes
-from common.report import print_header, print_row
+from common.report import OUTPUT, print_header, print_row
 from next_action import SHARP, prior
 
 from skanticipate import (
     LSTM,
     MLP,
     CosineSchedule,
+    MixturePrior,
     SmoothedAnticipator,
     VerbNounHead,
     fit_many,
@@ -46,6 +47,7 @@ PRIORS = {  # name -> settings that are chosen from
     "GloVe": [{}, SHARP],
     "temporal": [{}, {"direction": "successor"}],
     "transition": [{}],
+    "temporal + verb-noun": [{}],
 }
 PLAIN = "labels only"
 HITS = ", by top-5"  # ends the name of a row that is chosen by it
@@ -79,16 +81,22 @@ def student(choice, clips, seed):
     }
     recurrent = choice.network.startswith("GRU")
     spec = LSTM(256, cell="gru", **common) if recurrent else MLP(256, **common)
-    own = choice.prior and prior(choice.prior, clips, choice.options)
     return SmoothedAnticipator(
         spec,
-        prior=own,
+        prior=choice.prior and prior_of(choice, clips),
         smoothing=choice.smoothing,
         classes=clips.classes,
         max_epochs=choice.epochs,
         lr_schedule=CosineSchedule(),
         random_state=seed,
     )
+
+
+def prior_of(choice, clips):
+    """The prior of a choice; of names with a plus between them the mean."""
+    names = choice.prior.split(" + ")
+    priors = [prior(name, clips, choice.options) for name in names]
+    return MixturePrior(priors) if len(priors) > 1 else priors[0]
 
 
 def answers(choices, clips, seeds):
@@ -213,6 +221,22 @@ def measure(clips, rows, n_seeds):
         yield {row: stack(told[repr(choice)]) for row, choice in rows.items()}
 
 
+def keep(name, found):
+    """Write down what was found of every clip, for later questions."""
+    OUTPUT.mkdir(exist_ok=True)
+    flat = {f"{row}/{f}": v for row, own in found.items() for f, v in own.items()}
+    np.savez_compressed(OUTPUT / f"fair_priors_{name}.npz", **flat)
+
+
+def kept(name):
+    """What earlier runs have found.   -> {row: {figure: (S, n)}}."""
+    found = {}
+    for key, values in np.load(OUTPUT / f"fair_priors_{name}.npz").items():
+        row, figure = key.rsplit("/", 1)
+        found.setdefault(row, {})[figure] = values
+    return found
+
+
 def error_of(figures):
     """Calibration error, in per cent, mean over seeds."""
     pairs = zip(figures["confidence"], figures["top-1"], strict=True)
@@ -261,10 +285,13 @@ def arguments():
     parser.add_argument("--prior-epochs", type=int, nargs="+", help="default: those")
     parser.add_argument("--prior-settings", type=int, default=2, help="of each prior")
     parser.add_argument("--looks", type=Path, help="file: a search of one set goes on")
+    parser.add_argument("--rows", nargs="+", help="others: as an earlier run has them")
     parser.add_argument("--chosen", action="store_true", help="run a table again")
     tiny = {"sets": ["kitchen"], "seeds": 2, "inner_parts": 1, "epochs": [2]}
     tiny |= {"networks": ["MLP"], "dropouts": [0.5], "weights": [0, 0.3]}
-    return parse_with_data(parser, tiny | {"chosen": False, "looks": None})
+    return parse_with_data(
+        parser, tiny | {"chosen": False, "looks": None, "rows": None}
+    )
 
 
 def main():
@@ -277,10 +304,14 @@ def main():
         rows = read_choice(name) if budget.chosen else choose(clips, budget)
         if not (budget.chosen or budget.tiny):
             store(name, rows, budget)
-        for row, choice in rows.items():
+        wanted = {row: rows[row] for row in budget.rows or rows}
+        for row, choice in wanted.items():
             print(f"  {row}: {tuple(choice)}", flush=True)
-        for found in measure(clips, rows, budget.seeds):
-            show(name, found, clips.videos[clips.test])
+        others = kept(name) if budget.rows else {}
+        for found in measure(clips, wanted, budget.seeds):
+            keep(name, others | found)
+            if len({len(own["top-1"]) for own in (others | found).values()}) == 1:
+                show(name, others | found, clips.videos[clips.test])
 
 
 if __name__ == "__main__":

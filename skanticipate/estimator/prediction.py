@@ -34,7 +34,8 @@ from skanticipate.training.batches import ClipReader
 from skanticipate.training.runtime import Compute, resolve_device, torch_threads
 from skanticipate.training.scoring import check_no_nan, predict_batches
 
-_USED = ("logit_adjustment", "device", "n_threads")  # parameters, by predictions
+# Parameters that predictions use, each with usual values that need no look.
+_USED = {"logit_adjustment": [0.0], "device": ["auto", "cpu"], "n_threads": [None, 1]}
 
 
 def _real_features(output, samples):
@@ -270,9 +271,16 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         """Refuse parameters that cannot be, and warn of those that have no effect."""
         if not hasattr(self, "network_"):
             check_is_fitted(self)
-        check_some(self, _USED)
+        unusual = [name for name, usual in _USED.items() if not self._is(name, usual)]
+        if unusual:
+            check_some(self, unusual)
         if changed := self._changed_network():
             warn(f"{changed} It has no effect before another fit.")
+
+    def _is(self, name, usual):
+        """Whether a parameter has one of some values, of which True is not 1."""
+        value = getattr(self, name)
+        return any(type(value) is type(one) and value == one for one in usual)
 
     def _changed_network(self):
         """What to say of parameters of `network` that were set after the fit, or ""."""
