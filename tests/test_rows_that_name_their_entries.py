@@ -18,6 +18,8 @@ from skanticipate import (
     TeacherEnsemble,
     pad_clips,
 )
+from skanticipate.data.axes import has_columns
+from skanticipate.data.names import column_names
 from skanticipate.metrics import top_k_accuracy
 
 pd = pytest.importorskip("pandas")
@@ -253,6 +255,50 @@ def test_steps_named_by_files_are_not_sorted_as_texts():
     assert_array_equal(pad_clips(tables), clips)
     with pytest.raises(ValueError, match="does not rise from step to step"):
         pad_clips([table.sort_index() for table in tables])
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"P01-{k}" for k in range(12)],  # no minus
+        [f"2020-01-{k:02d}" for k in range(1, 13)],
+        [f"village_{k}" for k in range(12)],  # no lag
+        list(pd.date_range("2020", periods=12, tz="UTC")),
+        ["whole", ("a", 1), *"bcdefghijk"],
+    ],
+)
+def test_names_of_frames_that_rise_are_taken(names):
+    clips = RNG.normal(size=(24, 12, 4))
+    index = pd.Index(names, dtype=object, tupleize_cols=False)
+    assert_array_equal(pad_clips([pd.DataFrame(c, index=index) for c in clips]), clips)
+
+
+class Polars:
+    """As a Series of polars that holds no structs, whose fields are an error."""
+
+    class struct:
+        @property
+        def fields(self):
+            raise RuntimeError("invalid series dtype: expected `Struct`")
+
+    struct = struct()
+
+    def __init__(self, values):
+        self.values = values
+
+    def __len__(self):
+        return len(self.values)
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self.values, dtype)
+
+    def to_list(self):
+        return list(self.values)
+
+
+def test_a_column_without_fields_has_no_names():
+    assert column_names(Polars([1, 2])) is None
+    assert not has_columns(Polars([1, 2]))
 
 
 def test_numbers_of_features_are_no_steps():

@@ -1,6 +1,7 @@
 """What arrays with names call their axes, and these, and tables, their entries."""
 
 import re
+from contextlib import suppress
 
 from skanticipate.data.missing import as_list
 
@@ -39,7 +40,9 @@ def has_columns(table):
 
 def _fields(table):
     """Names within each entry of a Series of polars, or none."""
-    return getattr(getattr(table, "struct", None), "fields", None)
+    with suppress(Exception):  # polars has one of its own for other entries
+        return getattr(getattr(table, "struct", None), "fields", None)
+    return None
 
 
 def axis_names(table):

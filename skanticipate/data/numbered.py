@@ -11,10 +11,13 @@ from skanticipate.data.missing import as_list
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _WHOLE = re.compile(r"(-?\d+)\.0+")
 _TRUTHS = {"True": "1", "False": "0"}  # as numpy and Python compare them
-# The last number of a name. A sign counts alone, or in "t-2"; that of "step-2" is none.
+# The last number of a name. A sign counts alone, or in "t-2"; in "step-2", "P01-2" and
+# dates there is none.
 _WITHIN = re.compile(r"(.*?)(-?\d+(?:\.\d+)?)(\D*)", re.DOTALL)
-_AGO = re.compile(r"lag|ago|prev", re.IGNORECASE)  # counts back
-_SIGNED = re.compile(r"(.*[^a-zA-Z])?[tT]?")
+_AGO = re.compile(  # counts back, as words, unlike "village"
+    r"(?<![a-z])(lag(s|ged)?|ago|prev(ious)?)(?![a-z])", re.IGNORECASE
+)
+_SIGNED = re.compile(r"(.*[^a-zA-Z0-9])?[tT]?", re.DOTALL)
 
 
 def name_of(label):
@@ -86,6 +89,8 @@ def as_numbers(names):
     (array([-2., -1.]), array([-2., -1.]))
     >>> as_numbers([date(1970, 1, 2), date(1970, 1, 3)]) / 1e6
     array([ 86400., 172800.])
+    >>> as_numbers(["P01-1", "P01-2"]), as_numbers(["village_1", "village_2"])
+    (array([1., 2.]), array([1., 2.]))
     >>> as_numbers(["last but one", "last"])
     """
     values = names if hasattr(names, "dtype") else as_list(names)
@@ -95,11 +100,21 @@ def as_numbers(names):
         return None if level is names else as_numbers(level)
     if names and all(isinstance(name, str) for name in names):
         return _numbers_within(names)
-    dates = names and all(isinstance(name, date) for name in names)
-    values = np.asarray(names, "M8[us]") if dates else np.asarray(values)
+    if names and all(isinstance(name, date) for name in names):
+        values = _as_times(names)
+    elif not hasattr(values, "dtype") and not all(map(np.isscalar, names)):
+        return None
+    values = np.asarray(values)
     if values.dtype.kind in "mM":
         values = values.astype(np.int64)
     return values.astype(np.float64) if values.dtype.kind in "fiu" else None
+
+
+def _as_times(dates):
+    """Dates as numpy has them, those of time zones as microseconds."""
+    if all(getattr(day, "tzinfo", None) is not None for day in dates):
+        return [day.timestamp() * 1e6 for day in dates]
+    return np.asarray(dates, "M8[us]")
 
 
 def _numbers_within(names):

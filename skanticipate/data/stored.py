@@ -97,6 +97,8 @@ def not_there(data, rows=None):
     h5py = sys.modules.get("h5py")
     if h5py is None or not isinstance(data, h5py.Dataset) or not data.size:
         return None
+    if data.dtype.kind not in "fiub":  # which is refused, or read, as what it is
+        return None
     if data.is_virtual:
         return _no_source(data, h5py)
     if data.external:

@@ -168,7 +168,8 @@ def _numbered_labels():
         elif module in _NUMBERING_ENSEMBLES:
             told = frame.f_locals.get("self")
         found = getattr(told, "classes_", found)
-    if found is None or found.tolist() == list(range(len(found))):
+    is_array = isinstance(found, np.ndarray)  # of several columns there is a list
+    if not is_array or found.tolist() == list(range(len(found))):
         return None
     return found
 

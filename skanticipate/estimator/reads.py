@@ -126,17 +126,20 @@ def _changed_by(function):
 def _names(code):
     """Names of globals and attributes that code reads, and those that it changes.
 
-    Among the latter is "[]" if it writes entries of a container, of whatever name.
+    Among the latter is "[]" if it writes entries of a container, of whatever name; what
+    a method writes to its own object is none, as a class or a module has it still.
     """
     read, written, before = set(code.co_names), set(), None
     for step in dis.get_instructions(code):
         if step.opname in _WRITES:
-            written.add(step.argval)
+            if before != "self" or "GLOBAL" in step.opname:
+                written.add(step.argval)
         elif step.opname in ("STORE_SUBSCR", "DELETE_SUBSCR"):
             written.add("[]")
         elif step.argval in _CHANGING and before is not None:  # LOG.append
             written.add(before)
-        before = step.argval if isinstance(step.argval, str) else None
+        last = step.argval[-1:] if isinstance(step.argval, tuple) else (step.argval,)
+        before = next((name for name in last if isinstance(name, str)), None)
     for inner in code.co_consts:
         if isinstance(inner, CodeType):
             more, changed = _names(inner)

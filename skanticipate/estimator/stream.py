@@ -298,7 +298,8 @@ class Stream:
         """Another stream of the model, which goes on from here by itself."""
         other = object.__new__(type(self))
         vars(other).update(vars(self))
-        states = [tuple(part.clone() for part in state) for state in self._states]
+        with torch_threads(self._model.n_threads, self._network):
+            states = [tuple(part.clone() for part in state) for state in self._states]
         other._states = deque(states, maxlen=self._states.maxlen)
         return other
 

@@ -67,6 +67,15 @@ def _warn_of_standstill(estimator, state):
         )
 
 
+def _takes_weights(scorer):
+    """Whether a scorer of scikit-learn has a metric of weighted rows."""
+    metric = getattr(scorer, "_score_func", None)
+    try:
+        return metric is not None and "sample_weight" in signature(metric).parameters
+    except ValueError:  # of a function in C
+        return False
+
+
 class EpochScore:
     """Score of a network on validation rows: early stopping may go by it.
 
@@ -83,9 +92,7 @@ class EpochScore:
         self.scoring = estimator.scoring
         self.scorer = check_scoring(estimator, scoring=self.scoring)
         self.clips, self.labels = known.rows, estimator.classes_[known.codes]
-        metric = getattr(self.scorer, "_score_func", None)  # of scikit-learn's scorers
-        weighs = metric is not None and "sample_weight" in signature(metric).parameters
-        weighs = weighs and known.weights is not None
+        weighs = known.weights is not None and _takes_weights(self.scorer)
         self.weights = {"sample_weight": known.weights} if weighs else {}
         self.view = object.__new__(type(estimator))  # as if it were fitted
         vars(self.view).update(vars(estimator))

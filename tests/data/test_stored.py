@@ -133,3 +133,10 @@ def test_an_external_file_that_was_cut_short(tmp_path):
             ValueError, match="raw.bin', which has 160 bytes and should"
         ):
             RowView(file["x"])
+
+
+def test_texts_in_a_file_are_refused_as_what_they_are(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["x"] = np.full((20, 4), "1.5", dtype="S3")
+        with pytest.raises(ValueError, match="must hold numbers"):
+            SmoothedAnticipator(MLP(2)).fit(RowView(file["x"]), Y)

@@ -193,16 +193,16 @@ def test_so_is_what_that_code_imports_of_the_users_own(name, modules):
 
 def test_so_is_the_package_that_a_class_is_in(modules):
     folder, import_anew = modules
-    (folder / "alone").mkdir()
-    (folder / "alone" / "__init__.py").write_text("POWER = 1\n")
-    (folder / "alone" / "own.py").write_text(
+    (folder / "lonely").mkdir()
+    (folder / "lonely" / "__init__.py").write_text("POWER = 1\n")
+    (folder / "lonely" / "own.py").write_text(
         CODE["base.py"].replace("\n        ", "\n")
     )
     import_anew()
-    first = key(importlib.import_module("alone.own").Teacher())
-    edit(folder / "alone" / "__init__.py")
+    first = key(importlib.import_module("lonely.own").Teacher())
+    edit(folder / "lonely" / "__init__.py")
     import_anew()
-    assert key(importlib.import_module("alone.own").Teacher()) != first
+    assert key(importlib.import_module("lonely.own").Teacher()) != first
 
 
 def test_a_module_may_be_imported_and_edited_after_a_key_was_made(modules):

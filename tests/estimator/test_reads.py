@@ -49,6 +49,13 @@ class Teacher(Base):
         MEMORY[len(X)] = self.seen.append(len(X))
         return super().predict_proba(X) ** self.power
 
+class Sized:
+    def __init__(self, WIDTH=1):
+        self.WIDTH = WIDTH  # of this name is a constant of the module, too
+
+    def __call__(self, params, lr):
+        return torch.optim.SGD(params, lr=lr * chosen.WIDTH)
+
 class Configured(RecognitionTeacher):
     def predict_proba(self, X):
         return super().predict_proba(X) ** (chosen.WIDTH + ARGS.power + TABLE["a"][0])
@@ -98,6 +105,7 @@ HOLDERS = {
     "function": lambda own: RecognitionTeacher(optimizer=own.optimizer),
     "partial": lambda own: RecognitionTeacher(optimizer=partial(own.optimizer)),
     "object": lambda own: RecognitionTeacher(optimizer=own.Maker()),
+    "sized": lambda own: RecognitionTeacher(optimizer=own.Sized()),
     "wrapped": lambda own: RecognitionTeacher(scoring=own.score),
 }
 CHANGES = {
@@ -124,6 +132,7 @@ CHANGES = {
             for c in ("constant behind a helper", "attribute of a base class")
         ),
         ("configured", "constant of another module"),
+        ("sized", "constant of another module"),
         ("configured", "entry of a table"),
         ("configured", "argument"),
         ("function", "constant behind a helper"),

@@ -28,7 +28,7 @@ X = RNG.normal(size=(60, 5))
 GAZE = RNG.normal(size=(60, 2)) * 0.3 + np.eye(3)[CODES][:, :2]
 GAZE[[1, 3, 5]] = np.nan  # labelled rows without
 HAS = ~np.isnan(GAZE[:, 0])
-STEP = {"max_epochs": 1, "random_state": 0, "dtype": "float64"}
+STEP = {"max_epochs": 1, "random_state": 0, "dtype": "float64", "smoothing": 0.0}
 
 
 class GazeSignal(TeacherSignal):

@@ -80,7 +80,7 @@ def test_a_clip_of_weight_k_counts_as_k_clips():
 
     def figures(rows, weights=None):
         return ValidationScore(
-            scores[rows].__getitem__,
+            reader_of(scores[rows]),
             codes[rows],
             stage=0,
             watched="loss",
