@@ -247,13 +247,23 @@ def _is_series(actions):
 
 
 def _has_names(pair):
-    """Whether a pair is a mapping or a Series, whose parts come in any order."""
-    return hasattr(pair, "keys")
+    """Whether a pair names its parts, which then come in any order.
+
+    A mapping or a Series does, and a named tuple of a verb and a noun.
+    """
+    return hasattr(pair, "keys") or _is_named_tuple(pair)
+
+
+def _is_named_tuple(pair):
+    fields = getattr(pair, "_fields", ())
+    return "verb" in fields and "noun" in fields
 
 
 def _as_pair(label, pair):
     if not _has_names(pair):
         return tuple(pair) if isinstance(pair, np.ndarray) else pair
+    if _is_named_tuple(pair):
+        return pair.verb, pair.noun
     if "verb" in pair and "noun" in pair:
         return pair["verb"], pair["noun"]
     raise ValueError(

@@ -25,7 +25,7 @@ from skanticipate.data.missing import (
     number_names,
 )
 from skanticipate.data.names import check_history_columns, check_tables_alike
-from skanticipate.data.parameters import fit_context
+from skanticipate.data.parameters import check_some, fit_context
 from skanticipate.data.places import check_step_names
 from skanticipate.data.rows import RowView
 from skanticipate.data.validation import refuse_sparse
@@ -190,6 +190,7 @@ class HistoryEncoder(  # type: ignore[call-arg]  # scikit-learn has no types
             table has columns of that in `fit` in another order, or lacks its last one.
         """
         check_is_fitted(self)
+        check_some(self, ["form"])  # it may have been set since
         self._check_columns(X, reset=False)
         history = check_history(X)
         which, labels = distinct_labels(history)

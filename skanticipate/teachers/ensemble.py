@@ -22,7 +22,7 @@ from skanticipate.data.names import (
     forget_names,
 )
 from skanticipate.data.numbers import SIZE
-from skanticipate.data.parameters import check_nested, fit_context
+from skanticipate.data.parameters import check_nested, check_some, fit_context
 from skanticipate.data.places import check_series_ascend, check_step_names
 from skanticipate.data.rows import RowView
 from skanticipate.data.rows_alike import check_rows_alike
@@ -209,6 +209,7 @@ class TeacherEnsemble(SaveMixin, TeacherMixin, BaseEstimator):
             Columns in the order of `classes_`.
         """
         check_is_fitted(self)
+        check_some(self, ["average"])  # it may have been set since
         rows = self._check_rows(X, reset=False)
         answers = [ask(teacher, rows, self.classes_) for teacher in self.teachers_]
         return mean_proba(answers, self.average)

@@ -1,4 +1,5 @@
 import warnings
+from collections import namedtuple
 
 import numpy as np
 import pandas as pd
@@ -302,3 +303,14 @@ def test_letters_that_are_composed_otherwise_make_no_other_word():
     expected = {0: ("cut", composed), 1: ("wash", composed)}
     found = [GloVePrior(a, vectors).fit([0, 1]).matrix_ for a in (actions, expected)]
     assert_array_equal(*found)
+
+
+def test_a_named_tuple_is_read_by_its_names():
+    Named = namedtuple("Named", ["noun", "verb"])
+    named = {0: Named("cup", "take"), 1: Named("pan", "wash")}
+    plain = {0: ("take", "cup"), 1: ("wash", "pan")}
+    proba = [[0.3, 0.7]]
+    found, expected = (marginalize(proba, [0, 1], table) for table in (named, plain))
+    assert_array_equal(found.verbs, expected.verbs)
+    assert_array_equal(found.verbs, ["take", "wash"])
+    assert_array_equal(found.nouns, ["cup", "pan"])

@@ -264,3 +264,9 @@ def test_an_unknown_form_raises():
 def test_history_encoder_must_be_fitted_first():
     with pytest.raises(NotFittedError):
         HistoryEncoder().transform(HISTORY)
+
+
+def test_a_form_that_is_none_is_refused_after_fit_too():
+    encoder = HistoryEncoder({0: ("take", "cup"), 1: ("wash", "cup")}).fit([[0, 1]])
+    with pytest.raises(ValueError, match="The 'form' parameter of HistoryEncoder"):
+        encoder.set_params(form="one-hot").transform([[0, 1]])

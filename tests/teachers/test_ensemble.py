@@ -190,3 +190,11 @@ def test_a_frozen_member_that_knows_labels_of_another_type_is_refused():
     member = FrozenEstimator(LogisticRegression().fit(clips, y.astype(str)))
     with pytest.raises(ValueError, match="classes_ of a member holds strings"):
         TeacherEnsemble([member]).fit(clips, y)
+
+
+def test_a_mean_that_is_none_is_refused_after_fit_too():
+    X, y = np.random.default_rng(0).normal(size=(30, 3)), np.arange(30) % 3
+    teacher = TeacherEnsemble([LogisticRegression(), LogisticRegression(C=0.01)])
+    teacher.fit(X, y).set_params(average="mean")
+    with pytest.raises(ValueError, match="The 'average' parameter of TeacherEnsemble"):
+        teacher.predict_proba(X)
