@@ -33,7 +33,9 @@ def fits():
     smoothed = SmoothedAnticipator(
         MLP(16), prior=VerbNounPrior(full.actions), smoothing=0.2, **ONE_STEP
     )
-    distilled = DistilledAnticipator(MLP(16), feature_weight=0.1, **ONE_STEP)
+    distilled = DistilledAnticipator(
+        MLP(16), feature_weight=0.1, smoothing=0.0, **ONE_STEP
+    )
     return {
         "smoothed": lambda: smoothed.fit(full.X_past, full.y),
         "distilled with futures": lambda: distilled.fit(
