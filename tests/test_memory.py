@@ -141,7 +141,8 @@ def calls():
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory_of_a_fit_does_not_grow_with_its_steps(calls):
-    assert calls["80 steps"] < calls["20 steps"] + 30
+    # Runs differ by some 30; scores (512, 2000) kept at each step would add 240.
+    assert calls["80 steps"] < calls["20 steps"] + 60
 
 
 @pytest.mark.slow
