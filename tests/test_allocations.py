@@ -156,7 +156,9 @@ def in_child(megabytes, free=None):
             model.fit(X, y)
             code = 0
         except MemoryError as error:
-            assert "Memory ran out in the fit" in str(error), error
+            # With some bytes left a fit may end before it can say anything.
+            said = "Memory ran out in the fit" in str(error)
+            assert said or (free is not None and free < 10_000), error
             assert vars(model) == before
             code = 1
     except BaseException:
