@@ -5,6 +5,7 @@ Each gives what every call came to in a child ("hung", an error, or its bits) an
 it comes to in the parent.
 """
 
+import copy
 import hashlib
 import json
 import os
@@ -132,6 +133,8 @@ def estimators():
     history = HistoryTeacher(ACTIONS, max_epochs=1, n_networks=1, random_state=0)
     teacher = RecognitionTeacher(MLP(600), **SHORT)
     ensemble = TeacherEnsemble([teacher, teacher], random_state=0)
+    cameras = SmoothedAnticipator(LSTM(600), **SHORT).fit(X, Y).stream(100)
+    cameras.update(X[:100, 0])  # states that torch would give to its threads
 
     def distilled():
         weights = np.linspace(0.1, 1, N)
@@ -144,6 +147,8 @@ def estimators():
         "history": lambda: history.fit(PAST, Y).predict_proba(PAST),
         "ensemble": lambda: ensemble.fit(pooled, Y).predict_proba(pooled),
         "pickle": lambda: pickle.loads(stored).predict_proba(pooled),
+        "copy": lambda: copy.copy(cameras).update(X[:100, 1]),
+        "deepcopy": lambda: copy.deepcopy(cameras).update(X[:100, 1]),
     }
     stored = pickle.dumps(teacher.fit(pooled, Y))
     found = compare(calls)

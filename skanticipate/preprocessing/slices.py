@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from skanticipate.data.numbers import Interval
-from skanticipate.data.parameters import fit_context
+from skanticipate.data.parameters import check_some, fit_context
 from skanticipate.data.rows import RowView
 from skanticipate.data.validation import check_clips
 
@@ -116,7 +116,8 @@ class LastAxisSlice(  # type: ignore[call-arg]  # scikit-learn has no types
         Raises
         ------
         ValueError
-            If X has another number of channels than in `fit`.
+            If X has another number of channels than in `fit`, or none of those that
+            are kept.
         """
         check_is_fitted(self)
         rows = check_clips(X, name="X", estimator=self, reset=False)
@@ -125,6 +126,8 @@ class LastAxisSlice(  # type: ignore[call-arg]  # scikit-learn has no types
                 f"X has {rows.shape[-1]} channels, its last axis, but LastAxisSlice "
                 f"was fitted on {self.feature_dim_}."
             )
+        check_some(self, ["start", "stop"])  # they may have been set since
+        check_channels(self.start, self.stop, self.feature_dim_)
         return keep_channels(X, rows, self.start, self.stop)
 
     def get_feature_names_out(

@@ -81,3 +81,20 @@ def test_late_fusion_survives_cross_validation():
     assert_array_equal(fusion.predict_proba(kitchen.X_past), np.mean(alone, axis=0))
     branch.set_params(classes=None)
     assert np.isfinite(cross_val_score(fusion, kitchen.X_past, kitchen.y % 4)).all()
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"start": 4, "stop": 2}, "start"),
+        ({"stop": 99}, "stop"),
+        ({"start": "x"}, "The 'start' parameter of LastAxisSlice"),
+    ],
+)
+def test_channels_that_are_none_are_refused_after_fit_too(changed, message):
+    clips = np.arange(30.0).reshape(5, 6)
+    kept = LastAxisSlice(1, 3).fit(clips)
+    with pytest.raises(ValueError, match=message):
+        kept.set_params(**changed).transform(clips)
+    kept.set_params(start=2, stop=5)
+    assert_array_equal(kept.transform(clips), clips[:, 2:5])
