@@ -69,9 +69,10 @@ for name, table in scores.items():
 
 # %%
 # With the future, the student gets better as unlabelled videos are added: the teacher
-# has seen how each of them went on. A handful even hurts: half of each batch is then
-# drawn from the same few clips, some of them named wrongly. Without the future they
-# bring nothing, however many there are. Small dots are single seeds.
+# has seen how each of them went on. A handful brings no more than the control: half of
+# each batch is then drawn from the same few clips, some of them named wrongly. Without
+# the future the first few bring two points, and all others nothing. Small dots are
+# single seeds.
 fig, ax = plt.subplots(figsize=(6.5, 4), layout="constrained")
 unlabelled = 15 * (np.array(COUNTS) - N_ANNOTATED)
 for (name, table), style in zip(scores.items(), ("o-", "s--"), strict=True):
