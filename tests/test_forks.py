@@ -23,11 +23,11 @@ CASES = [
 ]
 
 
-def run(limit, *names):
-    """What functions of the script print; all that they forked ends with them."""
+def printed(limit, *arguments):
+    """What a process of Python prints; all that it forked ends with it."""
     root = str(Path(skanticipate.__file__).parents[1])
     process = subprocess.Popen(
-        [sys.executable, str(SCRIPT), *names],
+        [sys.executable, *arguments],
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": root},
@@ -40,7 +40,12 @@ def run(limit, *names):
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
     assert process.returncode == 0
-    return json.loads(output)
+    return output
+
+
+def run(limit, *names):
+    """What functions of the script print."""
+    return json.loads(printed(limit, str(SCRIPT), *names))
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +78,44 @@ def test_every_fit_and_every_teacher_works_in_a_forked_child(found):
 def test_a_search_in_forked_workers_scores_as_one_without(found):
     child, parent = found["search"]["scores"]
     assert child == parent
+
+
+LATE = """
+import os, sys
+
+def threads_in_child():
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        from skanticipate import MLP, SmoothedAnticipator
+        from skanticipate.training.runtime import torch_threads
+        import torch
+
+        torch.set_num_threads(2)
+        with torch_threads(2):
+            n_threads = torch.get_num_threads()
+        clips, labels = torch.ones(300, 100).numpy(), [0, 1, 2] * 100
+        # Of so many weights that it takes all threads by itself.
+        model = SmoothedAnticipator(MLP((2300, 2300)), max_epochs=1, batch_size=300)
+        model.fit(clips, labels).predict_proba(clips)
+        os.write(writer, str(n_threads).encode())
+        os._exit(0)
+    os.close(writer)
+    return os.read(reader, 9).decode()
+
+alone = threads_in_child()
+import torch
+
+torch.set_num_threads(2)
+torch.ones(512, 512) @ torch.ones(512, 512)
+torch.ones(1 << 20).softmax(0)
+print(alone, threads_in_child())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells who was forked")
+def test_a_child_that_imports_us_late_has_one_thread_where_its_parent_had_torch():
+    assert printed(60 + LIMIT, "-c", LATE).split() == ["2", "1"]
 
 
 @pytest.mark.slow

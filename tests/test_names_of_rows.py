@@ -263,3 +263,35 @@ def test_windows_of_one_recording_share_times_with_the_next():
             error_score="raise",
         )
         assert len(scores) == 2
+
+
+BESIDE = {
+    "times": lambda starts: pd.to_timedelta(starts, unit="s"),
+    "texts": lambda starts: pd.Index([f"P01_{start}" for start in starts]),
+    "recordings": lambda starts: pd.Index(
+        [f"P0{1 + (k >= N // 2)}_{start}" for k, start in enumerate(starts)]
+    ),
+}
+
+
+def scores_of_folds(past, y):
+    given = {"cv": ShuffleSplit(3, random_state=0), "error_score": "raise"}
+    return cross_val_score(student(), past, y, **given)
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_segments_next_to_those_before_them_are_at_any_distance(name):
+    starts = np.cumsum(RNG.integers(1, 9, N + 1)).tolist()
+    before, after = (BESIDE[name](part) for part in (starts[:-1], starts[1:]))
+    expected = scores_of_folds(X.to_numpy(), Y.to_numpy())
+    assert_array_equal(scores_of_folds(X.set_axis(before), Y.set_axis(after)), expected)
+    assert_array_equal(scores_of_folds(X.set_axis(after), Y.set_axis(before)), expected)
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_segments_in_another_order_than_those_before_them_are_refused(name):
+    starts = np.cumsum(RNG.integers(1, 9, N + 1)).tolist()
+    before, after = (BESIDE[name](part) for part in (starts[:-1], starts[1:]))
+    for other in (after[::-1], np.roll(after, N // 2), RNG.permutation(after)):
+        with pytest.raises(ValueError, match="have some of the names"):
+            scores_of_folds(X.set_axis(before), Y.set_axis(pd.Index(other)))

@@ -88,10 +88,18 @@ def base_of(tensor, name):
         raise ValueError(f"{name} is a tensor {trouble}.")
     if tensor.device.type != "cpu":
         return DeviceArray(tensor)
+    return _array_of(tensor.detach())
+
+
+def _array_of(tensor):
+    """A tensor on the CPU as an array, by NumPy, which starts no threads of torch."""
+    if tensor.is_neg():  # of numbers that are yet to be negated, as x.conj().imag is
+        return -_array_of(torch._neg_view(tensor))  # twice negated: as they are
+    if tensor.is_conj():
+        return _array_of(tensor.conj()).conj()
     if tensor.dtype is not torch.bfloat16:
-        return tensor.numpy(force=True)
-    # By NumPy, which starts no threads of torch: bfloat16 is the upper half of float32.
-    upper = tensor.detach().view(torch.int16).numpy()
+        return tensor.numpy()
+    upper = tensor.view(torch.int16).numpy()  # bfloat16 is the upper half of float32
     return (upper.astype(np.uint32) << 16).view(np.float32)
 
 
@@ -102,6 +110,8 @@ def _trouble_of(tensor, name):
         return "of clips of unequal length: pad_clips makes one array of them"
     if tensor.layout is not torch.strided:
         return f"of the layout {tensor.layout}: pass {name}.to_dense()"
+    if tensor._is_zerotensor():
+        return f"of zeros that are held nowhere: pass {name}.clone()"
     if tensor.is_quantized:
         return f"of quantized values: pass {name}.dequantize()"
     if "float8" in str(tensor.dtype):

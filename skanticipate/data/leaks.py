@@ -46,17 +46,19 @@ def whole_validation(X_val, y_val, n_rows):
 def warn_of_repeats(validation, training):
     """Warn if rows of X_val also train.
 
+    Both are compared in the coarser of the precisions that hold their numbers: of a
+    copy in float16 or bfloat16 the rounded numbers are there.
+
     Parameters
     ----------
     validation, training : RowView of shape (n, ...)
-        Checked clips. Rows of whole numbers are codes or counts, which may well be
-        alike: they are not looked at. Nor is anything where many training rows are
-        alike, as codes that were scaled.
+        Checked clips. Rows of few different whole numbers are codes or counts, which
+        may well be alike: they are not looked at. Nor is anything where many training
+        rows are alike, as codes that were scaled.
     """
-    if validation.dtype.kind != "f" or training.dtype.kind != "f":
-        return
-    known = np.concatenate([*_fingerprints(training)])
-    found = np.concatenate([*_fingerprints(validation)])
+    form = min(map(_form_of, (validation, training)), key=_FORMS.index)
+    known = np.concatenate([*_fingerprints(training, form)])
+    found = np.concatenate([*_fingerprints(validation, form)])
     known = known[known != 0]
     n_repeats = int(np.isin(found[found != 0], known).sum())
     if n_repeats and len(np.unique(known)) > 0.9 * len(known):
@@ -67,15 +69,57 @@ def warn_of_repeats(validation, training):
         )
 
 
-def _fingerprints(rows):
-    """Yield a number for each row of a chunk, 0 for rows of whole numbers.   (b,)."""
+def _fingerprints(rows, form):
+    """Yield a number for each row of a chunk, 0 for codes and counts.   (b,)."""
     for _, chunk in chunks(rows):
-        values = chunk.reshape(len(chunk), -1).astype(np.float32)  # (b, m)
+        values = _flat(chunk)
         padding = np.isnan(values)
+        values = form(values) + np.float32(0)  # -0 becomes 0
         told = values  # padded to another length, a clip is the same
         if padding.any():
             told = (row[~own] for row, own in zip(values, padding, strict=True))
         hashes = (hash(row.tobytes()) for row in told)
         hashes = np.fromiter(hashes, np.int64, len(values))
         whole = (padding | (values == np.trunc(values))).all(axis=1)
+        whole[whole] = _are_few(values[whole])
         yield np.where(whole, 0, hashes)
+
+
+def _flat(chunk):
+    """Clips as rows of numbers.   (b, ...) -> (b, m) float32."""
+    return chunk.reshape(len(chunk), -1).astype(np.float32)
+
+
+def _are_few(values):
+    """Rows of fewer than 32 different numbers, as far as 256 tell.   -> (b,) bool."""
+    rising = np.sort(values[:, :256], axis=1)
+    return (np.diff(rising, axis=1) > 0).sum(axis=1) < 31
+
+
+# --------------------------------------------------------------------- precisions
+
+
+def _in_bfloat16(values):
+    """Numbers of float32 rounded to those of bfloat16, to even ones from the middle."""
+    bits = values.view(np.uint32)
+    rounded = bits + (0x7FFF + ((bits >> 16) & 1))
+    return (rounded & 0xFFFF0000).view(np.float32)
+
+
+def _in_float16(values):
+    with np.errstate(over="ignore"):
+        return values.astype(np.float16).astype(np.float32)
+
+
+def _in_float32(values):
+    return values
+
+
+_FORMS = (_in_bfloat16, _in_float16, _in_float32)
+
+
+def _form_of(rows):
+    """The coarsest precision that holds the first numbers of some rows, some MB."""
+    values = _flat(next(chunks(rows))[1])
+    values = values[~np.isnan(values)]
+    return next(form for form in _FORMS if np.array_equal(form(values), values))

@@ -1,7 +1,7 @@
 """Names that are numbers, or hold one: which are equal, and in which order they are."""
 
 import re
-from datetime import date
+from datetime import date, timedelta
 from numbers import Real
 
 import numpy as np
@@ -89,6 +89,8 @@ def as_numbers(names):
     (array([-2., -1.]), array([-2., -1.]))
     >>> as_numbers([date(1970, 1, 2), date(1970, 1, 3)]) / 1e6
     array([ 86400., 172800.])
+    >>> as_numbers([timedelta(seconds=8), timedelta(minutes=1)]) / 1e6
+    array([ 8., 60.])
     >>> as_numbers(["P01-1", "P01-2"]), as_numbers(["village_1", "village_2"])
     (array([1., 2.]), array([1., 2.]))
     >>> as_numbers(["last but one", "last"])
@@ -102,6 +104,8 @@ def as_numbers(names):
         return _numbers_within(names)
     if names and all(isinstance(name, date) for name in names):
         values = _as_times(names)
+    elif names and all(isinstance(name, timedelta) for name in names):
+        values = np.asarray(names, "m8[us]")
     elif not hasattr(values, "dtype") and not all(map(np.isscalar, names)):
         return None
     values = np.asarray(values)

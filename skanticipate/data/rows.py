@@ -77,6 +77,10 @@ class RowView:
     dataset whose HDF5 file is open for reading only. joblib, which remembers what a
     Pipeline with `memory` has done, tells other datasets by what they hold.
 
+    HDF5 tells of whole chunks whether they were written, not of rows, and zarr does not
+    tell. Give a dataset that is written little by little a fill value of NaN: then what
+    was never written is padding or an error, and not zeros.
+
     Examples
     --------
     >>> import numpy as np

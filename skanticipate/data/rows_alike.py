@@ -67,8 +67,8 @@ def check_rows_alike(**tables):
 def _check_common(found, expected, what):
     """Refuse names of which both have some, in another order.
 
-    Whole numbers may have counted the rows of which a fold has some. Times that all
-    differ by the same are windows of one recording, in any order in a shuffled fold.
+    Whole numbers may have counted the rows of which a fold has some. Names that are all
+    later, by however much, may be those of the segment after, in a shuffled fold.
     """
     if any(isinstance(name, Real) for name in (*found, *expected)):
         return
@@ -77,7 +77,7 @@ def _check_common(found, expected, what):
     ours, theirs = (
         [*dict.fromkeys(n for n in own if n in both)] for own in (names, wanted)
     )
-    if ours == theirs or _are_shifted(found, expected):
+    if ours == theirs or _are_beside(found, expected):
         return
     raise ValueError(
         f"{what} have some of the names that are expected, in another order: "
@@ -87,18 +87,30 @@ def _check_common(found, expected, what):
     )
 
 
-def _are_shifted(found, expected):
-    """Whether all names differ by the same number, also those of several recordings."""
+def _are_beside(found, expected):
+    """Whether rows have later names than others, or earlier ones, in the same order.
+
+    So have the windows of a recording that begin a while later, or the segments next to
+    those before them: sorted by one of the names, rows of a recording are sorted by the
+    other. Those of two tables in unlike orders are not.
+    """
     if len(found) != len(expected):
         return False
-    numbers, wanted = as_numbers(found), as_numbers(expected)
-    if numbers is None or wanted is None:
+    numbers, others = as_numbers(found), as_numbers(expected)
+    recordings = np.zeros(len(found), dtype=int)
+    if numbers is None or others is None:
         names, numbers = _numbers_apart(found)
-        others, wanted = _numbers_apart(expected)
-        if names != others:
+        names_of_others, others = _numbers_apart(expected)
+        if names != names_of_others:
             return False
-    shifts = numbers - wanted
-    return bool((abs(shifts - shifts[0]) <= 1e-6 * abs(shifts[0])).all())
+        codes = {name: code for code, name in enumerate(names)}
+        recordings = np.array([codes[name] for name in names])
+    later = others - numbers
+    if not ((later > 0).all() or (later < 0).all()):
+        return False
+    order = np.lexsort((others, numbers, recordings))
+    falls = np.diff(others[order]) < 0
+    return not (falls & (np.diff(recordings[order]) == 0)).any()
 
 
 def _numbers_apart(names):

@@ -85,7 +85,9 @@ def not_there(data, rows=None):
     """Say which rows of an HDF5 dataset no file holds; None where all are there.
 
     HDF5 shows its fill value in their place, 0 unless the file says NaN, which stands
-    for missing rows here as well.
+    for missing rows here as well. It keeps whole chunks, or the whole of a dataset that
+    has none, once a row of them was written, and does not tell which. zarr keeps no
+    chunk of fill values: one that is missing may be one of zeros that were written.
 
     Parameters
     ----------

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Literal
 
 from sklearn.utils import Bunch
 
 from skanticipate._typing import FilePath, Rate
+from skanticipate.data.files import sample_mark
 from skanticipate.data.warn import warn
 from skanticipate.datasets._converted import read_lmdb
 from skanticipate.datasets._cut import cut_clips
 from skanticipate.datasets._features import open_features
+from skanticipate.datasets._folder import marks_of_sources
 from skanticipate.datasets._tables import read_segments
 
 
@@ -84,7 +87,8 @@ def load_epic(
     -----
     An LMDB is converted by the first call, which needs as much disk again, into
     `rgb_features/` (`rgb-flow-obj_features/` for several) below `root`. Convert with
-    :func:`read_lmdb` to have it elsewhere.
+    :func:`read_lmdb` to have it elsewhere. Where the LMDB is another one by now, by its
+    size, its beginning or pieces of the rest, or is newer, this is warned of.
 
     Examples
     --------
@@ -129,26 +133,41 @@ def _features(root, modalities):
     converted = root / f"{'-'.join(modalities)}_features"
     if converted.exists():
         table = open_features(converted)
-        _warn_of_newer(root, modalities, converted)
+        _warn_of_others(root, modalities, converted)
         return table
     return read_lmdb([_lmdb(root, name) for name in modalities], out=converted)
 
 
-def _warn_of_newer(root, modalities, converted):
-    """Warn of converted features that are older than an LMDB that is still there."""
+def _warn_of_others(root, modalities, converted):
+    """Warn of converted features that were made of another LMDB than is there.
+
+    Its contents tell, and its date, where few of them changed or they were not noted.
+    """
     made = max(file.stat().st_mtime for file in converted.iterdir())
-    for modality in modalities:
-        for folder in (root / modality, root / f"{modality}_lmdb"):
-            file = folder / "data.mdb"
-            if file.is_file() and file.stat().st_mtime > made:
-                warn(
-                    f"{file} is newer than {converted}, which was made before: it is "
-                    f"not read. Delete {converted.name} to have it converted again."
-                )
+    marks = marks_of_sources(converted)
+    for modality, mark in zip_longest(modalities, marks[: len(modalities)]):
+        files = [path / "data.mdb" for path in _places(root, modality)]
+        files = [file for file in files if file.is_file()]
+        newer = [file for file in files if file.stat().st_mtime > made]
+        if files and mark is not None and mark not in map(sample_mark, files):
+            told = f"{files[0]} is another file than the one of which {converted} was"
+        elif newer:
+            told = f"{newer[0]} is newer than the one of which {converted} was"
+        else:
+            continue
+        warn(
+            f"{told} made: it is not read. Delete {converted.name} to have it "
+            "converted again."
+        )
+
+
+def _places(root, modality):
+    """Folders that may hold the LMDB of a modality, the one that is read first."""
+    return root / modality, root / f"{modality}_lmdb"
 
 
 def _lmdb(root, modality):
-    for path in (root / modality, root / f"{modality}_lmdb"):
+    for path in _places(root, modality):
         if (path / "data.mdb").is_file():
             return path
     raise FileNotFoundError(

@@ -8,8 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from skanticipate.data.whole_file import worded
+from skanticipate.datasets._packed import unpacked
 
 FEATURES, INDEX = "features.npy", "index.npz"
+_MADE_OF = "made_of"
 
 
 class Room(NamedTuple):
@@ -48,7 +50,7 @@ def check_room(room, n_frames, d, dtype):
         )
 
 
-def write_features(folder, out, videos, first, frames, key, blocks):
+def write_features(folder, out, videos, first, frames, key, blocks, *, made_of=()):
     """Write the two files of a folder of features.
 
     Parameters
@@ -63,6 +65,8 @@ def write_features(folder, out, videos, first, frames, key, blocks):
         Format of the name of a frame, of `video` and `frame`.
     blocks : iterable of ndarray of shape (k, d)
         All frames in order, in blocks of one floating-point type and one d.
+    made_of : sequence of str, default=()
+        Marks of the files that they were read from.
 
     Raises
     ------
@@ -71,6 +75,7 @@ def write_features(folder, out, videos, first, frames, key, blocks):
     """
     with worded(out):
         index = {"videos": videos, "first": first, "frames": frames, "key": key}
+        index[_MADE_OF] = np.array(made_of, dtype=str)
         np.savez(Path(folder) / INDEX, **index)
         file = open(Path(folder) / FEATURES, "wb", buffering=1 << 20)  # noqa: SIM115
     try:
@@ -85,6 +90,18 @@ def write_features(folder, out, videos, first, frames, key, blocks):
             file.flush()
     finally:
         file.close()
+
+
+def marks_of_sources(folder):
+    """Marks of the files that features were made of, none where it is not known.
+
+    -> list of str
+    """
+    try:
+        (marks,) = unpacked(Path(folder) / INDEX, [_MADE_OF])
+    except Exception:  # of an earlier version, which told none
+        return []
+    return marks.tolist()
 
 
 def _write_header(file, row, n_rows):

@@ -11,6 +11,7 @@ from string import Formatter
 
 import numpy as np
 
+from skanticipate.data.files import sample_mark
 from skanticipate.data.formats import foreign_format
 from skanticipate.datasets._folder import Room, check_room, write_features
 from skanticipate.datasets._names import check_names
@@ -49,12 +50,14 @@ def convert(paths, folder, room, *, pattern, dtype, counts):
     with ExitStack() as stack:
         try:
             readers = [stack.enter_context(_open(lmdb, p)) for p in paths]
+            marks = [sample_mark(_file_of(path)) for path in paths]  # before it is read
             readers = [stack.enter_context(env.begin(buffers=True)) for env in readers]
             index = _index(readers[0], paths[0], pattern, expression)
             frames = _Frames(readers, paths, index, pattern, dtype)
             n_features = frames.check(counts)
             check_room(room, len(frames), n_features, frames.stored)
-            write_features(folder, room.out, *index, pattern, frames.blocks())
+            blocks = frames.blocks()
+            write_features(folder, room.out, *index, pattern, blocks, made_of=marks)
         except lmdb.Error as error:
             raise ValueError(
                 f"LMDB cannot read {', '.join(map(str, paths))} ({error}): close it "
@@ -79,9 +82,14 @@ def key_expression(pattern):
     return re.compile("".join(parts))
 
 
+def _file_of(path):
+    """The file of an environment, which may be called by its folder."""
+    return path / "data.mdb" if path.is_dir() else path
+
+
 def _open(lmdb, path):
     """Open an environment whose file is all there."""
-    file = path / "data.mdb" if path.is_dir() else path
+    file = _file_of(path)
     if not file.is_file():
         raise FileNotFoundError(
             f"There is no file {file}: expected the folder of an LMDB, or its file."

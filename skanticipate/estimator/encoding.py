@@ -16,6 +16,7 @@ from sklearn.utils.metadata_routing import MetadataRequest
 
 from skanticipate.data.actions import with_labels
 from skanticipate.estimator.registry import class_of, name_of
+from skanticipate.training.runtime import torch_threads
 
 _LARGE = 2**16  # bytes of a teacher that is a parameter
 _WIDE = 256  # characters: wider arrays of texts are kept as wide as their widest
@@ -199,10 +200,11 @@ def as_array(value):
     """A tensor as an array; another value as it is."""
     if not isinstance(value, torch.Tensor):
         return value
-    value = value.detach().cpu()
-    if value.is_floating_point() and value.dtype not in _OF_NUMPY:
-        value = value.float()  # bfloat16
-    return value.numpy()
+    with torch_threads(1):
+        value = value.detach().cpu().resolve_conj().resolve_neg()
+        if value.is_floating_point() and value.dtype not in _OF_NUMPY:
+            value = value.float()  # bfloat16
+        return value.numpy()
 
 
 def _is_vectors(value):

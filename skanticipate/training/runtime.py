@@ -2,6 +2,7 @@
 
 import functools
 import os
+import sys
 import threading
 from contextlib import ExitStack, contextmanager, nullcontext
 from contextvars import ContextVar
@@ -23,7 +24,7 @@ _THREAD_COUNT = threading.Lock()
 RANKS: ContextVar[Any] = ContextVar("ranks", default=None)
 _REGION = threading.local()  # n_threads of the region that a thread of Python is in
 _n_computing, _threads_outside = 0, 1  # threads of Python in regions; of torch
-_forked = False
+_FORKED_NOT_EXECUTED = 0x40  # PF_FORKNOEXEC of Linux, in the flags of a process
 
 
 class Compute(NamedTuple):
@@ -216,6 +217,29 @@ class _Region:
 
 def _number_around():
     return getattr(_REGION, "n_threads", None)
+
+
+def _was_forked_with_torch():
+    """Whether a process that had torch was forked, and imports us only now.
+
+    Linux says of every process whether it was forked and no program started since, as
+    `python` would be. What came before the package in `sys.modules` may have been there
+    before the fork: a child that imports torch by itself has as little of a parent's
+    threads as one that imports us first, but is taken for one that has.
+    """
+    loaded = list(sys.modules)
+    package = __name__.partition(".")[0]
+    if "torch" not in loaded[: loaded.index(package)]:
+        return False
+    try:
+        with open("/proc/self/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()  # of the third on
+        return bool(int(fields[6]) & _FORKED_NOT_EXECUTED)
+    except (OSError, ValueError, IndexError):  # not as on Linux
+        return False
+
+
+_forked = _was_forked_with_torch()
 
 
 def _start_in_child():

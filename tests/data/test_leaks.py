@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 from sklearn.model_selection import GridSearchCV, KFold, cross_validate
 
 from skanticipate import (
@@ -99,6 +100,49 @@ def test_padded_clips_and_another_precision_are_found_too():
         SmoothedAnticipator(max_epochs=1).fit(
             clips, Y, X_val=clips[5:10].astype(np.float64), y_val=Y[5:10]
         )
+
+
+COPIES = {
+    "float16": lambda X: X.astype(np.float16),
+    "float16, read as float32": lambda X: X.astype(np.float16).astype(np.float32),
+    "bfloat16": lambda X: torch.tensor(X).bfloat16(),
+    "float64": lambda X: X.astype(np.float64),
+}
+
+
+@pytest.mark.parametrize("name", COPIES)
+def test_copies_of_other_precisions_are_found(name):
+    clips = X.astype(np.float32)
+    other = np.random.default_rng(1).normal(size=(5, 3)).astype(np.float32)
+    for past, val in ((clips, COPIES[name](clips)), (COPIES[name](clips), clips)):
+        with pytest.warns(UserWarning, match="5 " + REPEATS.format(5)):
+            fit_with(val[5:10], past)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit_with(COPIES[name](other), clips)
+        fit_with(other, COPIES[name](clips))
+
+
+def test_zeros_of_either_sign_are_alike():
+    clips = np.maximum(X, 0)
+    val = np.where(clips == 0, -0.0, clips)[:5]
+    with pytest.warns(UserWarning, match="of the 5 rows of X_val also train"):
+        fit_with(val, clips)
+
+
+@pytest.mark.parametrize("kinds", [(np.uint8, np.float32), (np.float64, np.int64)])
+def test_features_that_are_whole_numbers_are_found_in_other_types(kinds):
+    clips = RNG.integers(0, 256, (40, 64))
+    past, val = clips.astype(kinds[0]), clips[5:10].astype(kinds[1])
+    with pytest.warns(UserWarning, match="5 " + REPEATS.format(5)):
+        fit_with(val, past)
+
+
+def test_codes_of_which_there_are_many_may_be_alike():
+    codes = np.random.default_rng(1).integers(0, 1000, (40, 10))  # ten steps
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit_with(codes[:5].astype(float), codes)
 
 
 @pytest.mark.parametrize(("before", "after"), [(2, 0), (0, 2), (1, 3)])

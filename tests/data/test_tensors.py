@@ -50,6 +50,15 @@ FORMS = {
     "float64": lambda a: torch.tensor(a).double() if a.dtype.kind == "f" else a,
     "bfloat16": lambda a: torch.tensor(a).bfloat16() if a.dtype.kind == "f" else a,
     "float16": lambda a: torch.tensor(a).half() if a.dtype.kind == "f" else a,
+    "to be negated": lambda a: torch._neg_view(-torch.tensor(a)),
+    "to be negated, bfloat16": lambda a: (
+        torch._neg_view(-torch.tensor(a).bfloat16()) if a.dtype.kind == "f" else a
+    ),
+    "an imaginary part": lambda a: (
+        torch.complex(torch.zeros(a.shape), -torch.tensor(a)).conj().imag
+        if a.dtype == np.float32
+        else a
+    ),
     "other strides": lambda a: torch.tensor(np.moveaxis(a, -1, 0).copy()).movedim(
         0, -1
     ),
@@ -172,6 +181,10 @@ def test_estimators_made_of_others(name, form):
 
 BROKEN = {
     "meta": (lambda a: torch.empty(a.shape, device="meta"), "device 'meta', which"),
+    "zeros": (
+        lambda a: torch._efficientzerotensor(a.shape),
+        r"held nowhere: pass X_past.clone\(\)",
+    ),
     "sparse": (lambda a: torch.tensor(a).to_sparse(), r"pass X_past.to_dense\(\)"),
     "float8": (
         lambda a: torch.tensor(a).to(torch.float8_e4m3fn),

@@ -2,6 +2,8 @@
 
 import os
 import re
+import shutil
+import warnings
 
 import numpy as np
 import pytest
@@ -88,4 +90,37 @@ def test_features_that_are_older_than_their_source_are_told_of(root):
     made = (root / "rgb_features" / "features.npy").stat().st_mtime
     os.utime(root / "rgb" / "data.mdb", (made + 60, made + 60))
     with pytest.warns(UserWarning, match="newer than .* Delete rgb_features to have"):
+        load_epic(root)
+
+
+def test_another_source_of_the_same_size_and_date_is_told_of(root):
+    load_epic(root)
+    file = root / "rgb" / "data.mdb"
+    before = file.stat()
+    again = {"P01_01": numbered(200) + 1, "P02_01": numbered(90, 1) + 1}
+    write_lmdb(root / "again", again)
+    os.replace(root / "again" / "data.mdb", file)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert file.stat().st_size == before.st_size
+    with pytest.warns(UserWarning, match="another file than the one of which"):
+        load_epic(root)
+
+
+def test_a_copy_of_the_same_source_says_nothing(root, tmp_path_factory):
+    load_epic(root)
+    copy = tmp_path_factory.mktemp("elsewhere") / "epic"
+    shutil.copytree(root, copy)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert load_epic(copy).X_past.shape == load_epic(root).X_past.shape
+
+
+def test_features_that_name_no_source_are_compared_by_date(root):
+    load_epic(root)
+    index = root / "rgb_features" / "index.npz"
+    with np.load(index) as arrays:
+        known = {name: arrays[name] for name in arrays.files if name != "made_of"}
+    np.savez(index, **known)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
         load_epic(root)
