@@ -1,5 +1,8 @@
 """Weights of parts: what a Series names them, and numbers that are none."""
 
+from decimal import Decimal
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
@@ -83,6 +86,35 @@ def test_weights_changed_after_fit_are_checked_too():
     fusion.set_params(weights=pd.Series({"b": 0, "a": 1}))
     with pytest.raises(ValueError, match=r"names its entries \['b', 'a'\]"):
         fusion.predict_proba(X)
+
+
+def test_weights_name_the_members_of_the_fit_whatever_estimators_has_become():
+    pd = pytest.importorskip("pandas")
+    members = [("a", GaussianNB(), (0, 1)), ("b", GaussianNB(), (1, 2))]
+    fusion = LateFusion(members, weights=pd.Series({"a": 1, "b": 0})).fit(X, Y)
+    more = [*members, ("c", GaussianNB(), (0, 2))]
+    for others in (members[::-1], members[:1], more, [("b", *members[0][1:])], "none"):
+        fusion.set_params(estimators=others)
+        assert_array_equal(fusion.predict_proba(X), OF_A)
+    fusion.set_params(estimators=members[::-1], weights=pd.Series({"b": 0, "a": 1}))
+    with pytest.raises(ValueError, match=r"names its entries \['b', 'a'\]"):
+        fusion.predict_proba(X)
+    fusion.set_params(estimators=more, weights=[0, 0, 1])
+    with pytest.raises(ValueError, match="one number for each of the 2 members"):
+        fusion.predict_proba(X)
+
+
+@pytest.mark.parametrize(("answer", "names", "first"), CASES, ids=["fusion", "prior"])
+def test_weights_are_numbers_of_any_kind_and_no_texts(answer, names, first):
+    expected = answer([0.25, 0.75])
+    quarters = Decimal("0.25"), Fraction(3, 4)
+    for weights in (quarters, np.array(quarters), torch.tensor([0.25, 0.75])):
+        assert_array_equal(answer(weights), expected)
+    for weights in (["1", "0"], [b"1", 0], np.array(["1", "0"]), [1j, 0]):
+        with pytest.raises(ValueError, match="one number for each of .* got"):
+            answer(weights)
+    with pytest.raises(ValueError, match="too large|too big"):
+        answer([10**400, 1])
 
 
 # ------------------------------------------------------------------- truth is no number

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from sklearn.naive_bayes import GaussianNB
 
 from skanticipate import (
     MLP,
@@ -14,6 +15,7 @@ from skanticipate import (
     MixturePrior,
     RecognitionTeacher,
     SmoothedAnticipator,
+    TeacherEnsemble,
     TemporalPrior,
     UniformPrior,
     VerbNounPrior,
@@ -218,6 +220,27 @@ def test_words_of_histories_that_count_nothing_are_unknown():
     teacher = HistoryTeacher(n_networks=1, max_epochs=1, random_state=0)
     teacher.fit(past, y, sample_weight=weight)
     assert teacher.encoder_.vocabulary_["noun"].tolist() == ["pan"]
+
+
+def test_a_class_whose_rows_count_nothing_is_a_class():
+    """As in scikit-learn: the columns of an answer do not depend on weights."""
+    rows = np.flatnonzero(FOUR)
+    given = Y[FOUR], {"sample_weight": (Y[FOUR] != 3).astype(float)}
+    known = GaussianNB().fit(X[rows], given[0], **given[1]).classes_
+    assert known.tolist() == [0, 1, 2, 3]
+    counts = HistoryTeacher(n_networks=0)
+    networks = HistoryTeacher(n_networks=1, hidden_size=4, max_epochs=1)
+    for model, seen in (
+        (smoothed(classes=None), X),
+        (RecognitionTeacher(MLP(4), max_epochs=1), X),
+        (counts, PAST),
+        (networks, PAST),
+        (TeacherEnsemble([counts]), PAST),
+    ):
+        model.fit(seen[rows], given[0], **given[1])
+        np.testing.assert_array_equal(model.classes_, known)
+        proba = model.predict_proba(seen[rows])
+        np.testing.assert_allclose(proba.sum(axis=1), 1, rtol=1e-5)
 
 
 def test_without_adjustment_probabilities_are_those_of_the_network():

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, Self
 
-import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils import Bunch
@@ -24,7 +23,9 @@ from skanticipate.anticipators.members import (
     common_stages,
     fit_member,
     shown_to,
+    weights_of_members,
 )
+from skanticipate.data.after_fit import check_used
 from skanticipate.data.labels import check_label_array
 from skanticipate.data.leaks import whole_validation
 from skanticipate.data.parameters import check_nested
@@ -62,8 +63,9 @@ class LateFusion(JointAnswers, _BaseComposition):
         have its name before them, as in `rgb__lr`; its `random_state` is its own.
     weights : array-like of shape (n_members,), default=None
         Weight of each member in the mean; None means equal ones, and a member of weight
-        0 is not asked. Like `combine` it may be changed after `fit`. A Series must name
-        them as the members are named, in their order.
+        0 is not asked. Like `combine` it may be changed after `fit`, whose members it
+        weighs, whatever `estimators` has become. A Series must name them as the members
+        are named, in their order.
     combine : {"proba", "log_proba"}, default="proba"
         Mean of the probabilities, or of their logarithms, normalised again (a
         geometric mean).
@@ -116,6 +118,8 @@ class LateFusion(JointAnswers, _BaseComposition):
         "combine": [StrOptions({"proba", "log_proba"})],
     }
 
+    _used_after_fit = ("weights", "combine")
+
     def __init__(
         self,
         estimators: Sequence[tuple[str, BaseEstimator, tuple[int, int | None]]],
@@ -129,7 +133,8 @@ class LateFusion(JointAnswers, _BaseComposition):
 
     def _fit(self, given):
         """Fit every member on its channels."""
-        check_members(self.estimators, self.weights)
+        check_members(self.estimators)
+        weights_of_members(self.weights, [name for name, _ in self._members])
         check_futures_are_clips(given.X_future_unlabeled)
         self._validate_names([name for name, _ in self._members])
         check_nested(self)
@@ -180,10 +185,10 @@ class LateFusion(JointAnswers, _BaseComposition):
 
     def _asked(self):
         """Each member that has a weight, its channels and its weight."""
-        self._validate_params()  # weights and combine may have been changed
-        check_members(self.estimators, self.weights)
+        check_used(self)
+        # Those of the fit: `estimators` may have been set since.
+        weights = weights_of_members(self.weights, list(self.columns_))
         channels = self.columns_.values()
-        weights = np.ones(len(channels)) if self.weights is None else self.weights
         members = zip(self.estimators_, channels, weights, strict=True)
         return [member for member in members if member[-1] != 0]
 

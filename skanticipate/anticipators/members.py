@@ -35,7 +35,7 @@ from skanticipate.signals.asking import (
 )
 
 
-def check_members(estimators, weights):
+def check_members(estimators):
     """Check what can be checked without data."""
     for member in estimators or [None]:
         is_triple = isinstance(member, list | tuple) and len(member) == 3
@@ -45,16 +45,21 @@ def check_members(estimators, weights):
                 f"least one member, got {estimators!r}."
             )
         _check_member(*member)
+
+
+def weights_of_members(weights, names):
+    """Weights of the members of these names, checked.   -> (K,), ones for None."""
     if weights is None:
-        return
-    given = weights_of(weights, [name for name, *_ in estimators], "the members")
+        return np.ones(len(names))
+    given = weights_of(weights, names, "the members")
     given = check_array(given, ensure_2d=False, input_name="weights")
-    n = len(estimators)
-    if given.shape != (n,) or given.min() < 0 or not given.any():
+    n = len(names)
+    if given.shape != (n,) or given.min() < 0 or not 0 < given.sum() < np.inf:
         raise ValueError(
             f"weights must be one number for each of the {n} members, none negative "
             f"and not all zero, got {weights!r}."
         )
+    return given
 
 
 def _check_member(name, estimator, columns):

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from skanticipate._typing import Seed
 from skanticipate.anticipators.joint import JointAnswers
 from skanticipate.anticipators.members import align, common_stages, reads_unlabelled
+from skanticipate.data.after_fit import check_used
 from skanticipate.data.axes import check_axes
 from skanticipate.data.labels import (
     check_label_array,
@@ -113,6 +114,8 @@ class ReplicaEnsemble(MetaEstimatorMixin, JointAnswers, BaseEstimator):
         "n_jobs": [N_JOBS, None],
     }
 
+    _used_after_fit = ("combine",)
+
     def __init__(
         self,
         estimator: BaseEstimator,
@@ -194,7 +197,7 @@ class ReplicaEnsemble(MetaEstimatorMixin, JointAnswers, BaseEstimator):
     def _seen(self, X):
         """Each replica, and what it sees."""
         check_is_fitted(self)
-        self._validate_params()  # combine may have been changed
+        check_used(self)
         # Replicas compare texts, those of others nothing else. Older files have none.
         columns = getattr(self, "_columns", None) or ()
         if not all(isinstance(column, str) for column in columns):

@@ -91,6 +91,8 @@ def refuse_counted_mask(rows, n, name):
 def weights_of(weights, names, whose):
     """Weights, one for each of some named parts, as floats.   -> float64 array.
 
+    Whatever is a number may stand there, `Fraction` and `Decimal` too; a text may not.
+
     How many there are, and of what size, is the caller's business.
 
     Parameters
@@ -112,7 +114,15 @@ def weights_of(weights, names, whose):
     check_entry_names(weights, names, name="weights", whose=whose)
     refuse_truths(weights, "weights")
     values = weights.tolist() if hasattr(weights, "tolist") else list(weights)
-    return np.array(values, dtype=np.float64)
+    try:
+        if any(isinstance(value, str | bytes) for value in values):
+            raise ValueError("a text is no number")
+        return np.array(values, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(
+            f"weights must be a list of one number for each of {whose}, "
+            f"{list(names)[:5]}, got {weights!r:.80} ({error})."
+        ) from error
 
 
 # Beyond it a machine may be unable to start them, and torch then ends the process.

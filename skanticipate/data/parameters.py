@@ -85,15 +85,6 @@ def check_own(estimator):
     BaseEstimator._validate_params(estimator)
 
 
-def check_some(estimator, names):
-    """Refuse wrong values of some parameters, as they are now."""
-    used = {name: getattr(estimator, name) for name in names}
-    allowed = {name: estimator._parameter_constraints[name] for name in names}
-    _param_validation.validate_parameter_constraints(
-        allowed, used, type(estimator).__name__
-    )
-
-
 def check_nested(estimator):
     """Refuse wrong parameters of nested estimators, as `check_parameters`."""
     for part in nested_estimators(estimator):

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from skanticipate._typing import FilePath
@@ -76,7 +75,8 @@ def export_onnx(
     NotFittedError
         If it is not fitted.
     ValueError
-        If the network cannot be written, or has weights of 2 GiB or more.
+        If the network cannot be written, or has weights of 2 GiB or more; or a
+        parameter that predictions use was set to what it cannot be.
 
     Notes
     -----
@@ -115,7 +115,7 @@ def export_onnx(
     torch.Size([1, 1, 2])
     """
     _check_kind(estimator)
-    check_is_fitted(estimator)
+    estimator._warn_of_changes()
     _check_packages()
     metadata = _metadata(estimator)
     _check_size(estimator.network_)

@@ -13,9 +13,9 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 
 from skanticipate._typing import Labels
+from skanticipate.data.after_fit import check_used
 from skanticipate.data.labels import check_label_array, encode, labelled_rows
 from skanticipate.data.masked import refuse_masked
-from skanticipate.data.parameters import check_some
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.samples import Samples
 from skanticipate.data.tensors import answers_in_kind, in_kind, takes_tensors
@@ -34,9 +34,6 @@ from skanticipate.training.batches import ClipReader
 from skanticipate.training.runtime import Compute, resolve_device, torch_threads
 from skanticipate.training.scoring import check_no_nan, predict_batches
 
-# Parameters that predictions use, each with usual values that need no look.
-_USED = {"logit_adjustment": [0.0], "device": ["auto", "cpu"], "n_threads": [None, 1]}
-
 
 def _real_features(output, samples):
     """Features (B, N, d) of their own, NaN at positions of padding, or None."""
@@ -48,6 +45,8 @@ def _real_features(output, samples):
 
 class PredictionMixin(SaveMixin, ClassifierMixin):
     """The fitted side of `BaseAnticipator`."""
+
+    _used_after_fit = ("logit_adjustment", "device", "n_threads")
 
     def predict(self, X: ArrayLike) -> np.ndarray:
         """Most probable label of each clip.
@@ -184,7 +183,8 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         X : array-like of shape (n, ...)
             Features observed before the action.
         y : array-like of shape (n,)
-            Labels; rows that carry the unlabelled marker are left out.
+            Labels; rows that carry the unlabelled marker are left out: that of `fit`,
+            or `unlabeled_label` as it is now, where `fit` had no unlabelled row.
         sample_weight : array-like of shape (n,), default=None
             Weight of each row.
 
@@ -271,16 +271,9 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         """Refuse parameters that cannot be, and warn of those that have no effect."""
         if not hasattr(self, "network_"):
             check_is_fitted(self)
-        unusual = [name for name, usual in _USED.items() if not self._is(name, usual)]
-        if unusual:
-            check_some(self, unusual)
+        check_used(self)
         if changed := self._changed_network():
             warn(f"{changed} It has no effect before another fit.")
-
-    def _is(self, name, usual):
-        """Whether a parameter has one of some values, of which True is not 1."""
-        value = getattr(self, name)
-        return any(type(value) is type(one) and value == one for one in usual)
 
     def _changed_network(self):
         """What to say of parameters of `network` that were set after the fit, or ""."""

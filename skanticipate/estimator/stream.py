@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
+from copy import copy
 from typing import Any, Self
 
 import numpy as np
@@ -15,6 +16,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from skanticipate.data.after_fit import check_used
 from skanticipate.data.axes import check_axes, has_columns, index_of
 from skanticipate.data.leaves import first_table
 from skanticipate.data.names import (
@@ -190,7 +192,7 @@ class Stream:
         self.n_streams = n_streams
         self.classes_ = model.classes_
         self._model, self._fitted = model, model.network_
-        self._transformers = list(transformers)
+        self._transformers = [copy(part) for part in transformers]
         shape = *model.input_shape_[1:-1], model.feature_dim_
         if self._transformers:
             shape = *shape[:-1], self._transformers[0].feature_dim_
@@ -235,7 +237,7 @@ class Stream:
         """
         X = without_tensor(X, "X")
         clips, is_plain, videos = self._check(X)
-        with torch_threads(self._model.n_threads, self._network):
+        with self._threads():
             states = self._read(clips, is_plain)
             proba = self._answer(states[0])
         self._states, self._videos = states, videos
@@ -252,7 +254,7 @@ class Stream:
         -------
         ndarray of shape (C,), or (n, C) with `n_streams`
         """
-        with torch_threads(self._model.n_threads, self._network):
+        with self._threads():
             return self._answer(self._states[-1])
 
     @torch.inference_mode()
@@ -279,7 +281,7 @@ class Stream:
         MemoryError
             If there are more streams than memory holds states of.
         """
-        with torch_threads(self._model.n_threads, self._network):
+        with self._threads():
             if streams is None:
                 self._videos = None
                 with naming_memory_of_streams(self.n_streams):
@@ -298,7 +300,7 @@ class Stream:
         """Another stream of the model, which goes on from here by itself."""
         other = object.__new__(type(self))
         vars(other).update(vars(self))
-        with torch_threads(self._model.n_threads, self._network):
+        with self._threads():
             states = [tuple(part.clone() for part in state) for state in self._states]
         other._states = deque(states, maxlen=self._states.maxlen)
         return other
@@ -312,6 +314,10 @@ class Stream:
         raise TypeError(
             "A stream cannot be pickled: pickle its model, and open another."
         )
+
+    def _threads(self):
+        check_used(self._model)  # it may have been set since
+        return torch_threads(self._model.n_threads, self._network)
 
     def _check(self, X):
         """Steps as clips, transformed and checked, and whether they are plain.

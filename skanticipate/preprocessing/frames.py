@@ -69,9 +69,10 @@ class PerFrame(  # type: ignore[call-arg]  # scikit-learn has no types
     def __sklearn_tags__(self):
         """Return the tags, those of numbers as of the inner transformer."""
         tags = super().__sklearn_tags__()
-        inner = get_tags(self.transformer)
+        inner = get_tags(self.transformer).transformer_tags
         tags.input_tags.three_d_array = True
-        tags.transformer_tags.preserves_dtype = inner.transformer_tags.preserves_dtype
+        if inner is not None:  # as of what is no TransformerMixin
+            tags.transformer_tags.preserves_dtype = inner.preserves_dtype
         return tags
 
     @fit_context(prefer_skip_nested_validation=False)

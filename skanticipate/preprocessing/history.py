@@ -16,6 +16,7 @@ from skanticipate.data.actions import (
     verb_noun_pairs,
     verbs_and_nouns,
 )
+from skanticipate.data.after_fit import check_used, keep, kept
 from skanticipate.data.layout import hint_right_padding
 from skanticipate.data.missing import (
     as_array,
@@ -25,7 +26,7 @@ from skanticipate.data.missing import (
     number_names,
 )
 from skanticipate.data.names import check_history_columns, check_tables_alike
-from skanticipate.data.parameters import check_some, fit_context
+from skanticipate.data.parameters import fit_context
 from skanticipate.data.places import check_step_names
 from skanticipate.data.rows import RowView
 from skanticipate.data.validation import refuse_sparse
@@ -72,7 +73,8 @@ class HistoryEncoder(  # type: ignore[call-arg]  # scikit-learn has no types
         is that of the labels seen in `fit`; labels that are strings "verb noun" are
         split, labels of another type (ints) are encoded as actions only.
     form : {"codes", "onehot"}, default="codes"
-        "codes" for networks with an embedding, "onehot" for all others.
+        "codes" for networks with an embedding, "onehot" for all others. It may be
+        changed after `fit`.
 
     Attributes
     ----------
@@ -113,6 +115,8 @@ class HistoryEncoder(  # type: ignore[call-arg]  # scikit-learn has no types
         "actions": "no_validation",
         "form": [StrOptions({"codes", "onehot"})],
     }
+
+    _used_after_fit = ("form",)
 
     def __init__(
         self, actions: Actions | None = None, form: Literal["codes", "onehot"] = "codes"
@@ -165,6 +169,7 @@ class HistoryEncoder(  # type: ignore[call-arg]  # scikit-learn has no types
         self.vocabulary_ = {
             name: np.asarray(sorted(set(values))) for name, values in columns.items()
         }
+        keep(self, "actions")
         self.n_codes_ = tuple(len(names) + 1 for names in self.vocabulary_.values())
         return self
 
@@ -190,7 +195,7 @@ class HistoryEncoder(  # type: ignore[call-arg]  # scikit-learn has no types
             table has columns of that in `fit` in another order, or lacks its last one.
         """
         check_is_fitted(self)
-        check_some(self, ["form"])  # it may have been set since
+        check_used(self)
         self._check_columns(X, reset=False)
         history = check_history(X)
         which, labels = distinct_labels(history)
@@ -205,10 +210,11 @@ class HistoryEncoder(  # type: ignore[call-arg]  # scikit-learn has no types
         """Code of each part of each distinct label.   (m,) -> (m, columns) int32."""
         columns = {"action": labels}
         if "verb" in self.vocabulary_:
-            if self.actions is None:
+            actions = kept(self, "actions")
+            if actions is None:
                 # An unsplittable name is a typo; of long ones `fit` has spoken.
                 verb_noun_pairs([label for label in labels if label is not None])
-            lookup = action_lookup(self.actions)
+            lookup = action_lookup(actions)
             pairs = [lookup(label) for label in labels]
             pairs = [(None, None) if pair is None else pair for pair in pairs]
             columns["verb"], columns["noun"] = zip(*pairs, strict=True)
@@ -244,6 +250,7 @@ class HistoryEncoder(  # type: ignore[call-arg]  # scikit-learn has no types
             If called before `fit`.
         """
         check_is_fitted(self)
+        check_used(self)
         if self.form == "codes":
             return np.asarray(list(self.vocabulary_), dtype=object)
         pairs = self.vocabulary_.items()

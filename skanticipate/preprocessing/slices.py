@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
+from skanticipate.data.after_fit import check_used
 from skanticipate.data.numbers import Interval
-from skanticipate.data.parameters import check_some, fit_context
+from skanticipate.data.parameters import fit_context
 from skanticipate.data.rows import RowView
 from skanticipate.data.validation import check_clips
 
@@ -62,6 +63,8 @@ class LastAxisSlice(  # type: ignore[call-arg]  # scikit-learn has no types
         "start": [Interval(Integral, 0, None, closed="left")],
         "stop": [Interval(Integral, 1, None, closed="left"), None],
     }
+
+    _used_after_fit = ("start", "stop")
 
     def __init__(self, start: int = 0, stop: int | None = None) -> None:
         self.start = start
@@ -126,8 +129,7 @@ class LastAxisSlice(  # type: ignore[call-arg]  # scikit-learn has no types
                 f"X has {rows.shape[-1]} channels, its last axis, but LastAxisSlice "
                 f"was fitted on {self.feature_dim_}."
             )
-        check_some(self, ["start", "stop"])  # they may have been set since
-        check_channels(self.start, self.stop, self.feature_dim_)
+        self._check_channels()
         return keep_channels(X, rows, self.start, self.stop)
 
     def get_feature_names_out(
@@ -143,10 +145,21 @@ class LastAxisSlice(  # type: ignore[call-arg]  # scikit-learn has no types
         Returns
         -------
         ndarray of str of shape (d',)
+
+        Raises
+        ------
+        ValueError
+            If X had none of the channels that are kept.
         """
         check_is_fitted(self, "feature_dim_")
+        self._check_channels()
         names = _check_feature_names_in(self, input_features)
         return names[self.start : self.stop]
+
+    def _check_channels(self):
+        """Refuse channels that were set since, and are none of those of `fit`."""
+        check_used(self)
+        check_channels(self.start, self.stop, self.feature_dim_)
 
 
 def check_channels(start, stop, d, whose=""):

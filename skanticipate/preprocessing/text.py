@@ -16,6 +16,7 @@ from skanticipate.data.actions import (
     verbs_and_nouns,
     words,
 )
+from skanticipate.data.after_fit import check_used
 from skanticipate.data.missing import as_array, as_list, missing_mask
 from skanticipate.data.parameters import fit_context
 from skanticipate.data.validation import refuse_sparse
@@ -85,6 +86,8 @@ class HistoryText(  # type: ignore[call-arg]  # scikit-learn has no types
         "noun_order": [StrOptions({"head_first", "reading"})],
     }
 
+    _used_after_fit = ("actions", "template", "separator", "noun_order")
+
     def __init__(
         self,
         actions: Actions | None = None,
@@ -148,7 +151,7 @@ class HistoryText(  # type: ignore[call-arg]  # scikit-learn has no types
             If X is not (n, L) with n and L above 0, a label has no verb and noun or
             ids in their place, or the template names something else than verb and noun.
         """
-        self._validate_params()
+        check_used(self)
         _check_template(self.template)
         self._check_columns(X, reset=False)
         history = check_history(X)

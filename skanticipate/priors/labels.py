@@ -177,12 +177,22 @@ def new_prior(prior, classes):
         return UniformPrior()
     if hasattr(prior, "fit"):
         return clone(prior)
+    if isinstance(prior, list | tuple) and any(map(_holds_estimator, prior)):
+        raise TypeError(
+            f"prior must be one prior, got {prior!r:.80}: mix several, as in "
+            "MixturePrior([UniformPrior(), VerbNounPrior()], weights=[1, 2])."
+        )
     if classes is None:
         raise ValueError(
             "A prior matrix needs classes=, the labels of its rows and columns in "
             "order: without it a class that is missing from y would shift them."
         )
     return ArrayPrior(prior, classes)
+
+
+def _holds_estimator(part):
+    parts = part if isinstance(part, list | tuple) else [part]
+    return any(hasattr(one, "fit") for one in parts)
 
 
 def verb_noun_rows(verbs, nouns, rows, *, include_self=True):

@@ -46,7 +46,8 @@ class MixturePrior(BasePrior):
         If there is no part, or the weights are negative, all zero or too few, or a
         Series that names them otherwise than by the classes of the priors.
     TypeError
-        If the weights are no list, or True or False are among them.
+        If the weights are no list, or True or False are among them; or a part is no
+        prior.
 
     Notes
     -----
@@ -101,6 +102,7 @@ class MixturePrior(BasePrior):
         check_rows_alike(y=y, y_past=y_past, sample_weight=sample_weight)
         given = classes, y, y_past, sample_weight
         for part in self.priors:  # one of weight 0 is not fitted, which would
+            _check_is_prior(part)
             if hasattr(part, "_parameter_constraints"):
                 part._validate_params()
         self.priors_ = [
@@ -114,7 +116,8 @@ class MixturePrior(BasePrior):
     @property
     def keyed_by_label(self) -> bool:  # type: ignore[override]  # it follows
         """Whether the row of a sample follows from its own label, in every part."""
-        return all(part.keyed_by_label for part in self.priors)
+        parts = getattr(self, "priors_", self.priors)
+        return all(part.keyed_by_label for part in parts)
 
     @property
     def matrix_(self) -> np.ndarray:
@@ -167,3 +170,11 @@ class MixturePrior(BasePrior):
                 f"{self.weights}."
             )
         return weights / weights.sum()
+
+
+def _check_is_prior(part):
+    if isinstance(part, type) or not all(hasattr(part, m) for m in ("fit", "terms")):
+        raise TypeError(
+            f"priors must hold priors, such as UniformPrior(), got {part!r:.80}: list "
+            "them without names, and their weights, in the same order, as weights=."
+        )

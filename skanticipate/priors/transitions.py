@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skanticipate._typing import Actions, Labels
 from skanticipate.data.actions import action_lookup, verb_noun_pairs, warn_of_long_names
+from skanticipate.data.after_fit import keep, kept
 from skanticipate.data.missing import (
     check_same_kind,
     label_codes,
@@ -244,7 +245,7 @@ class TransitionPrior(BasePrior):
         codes_of_past, distinct = number_names(past)
         there = list(compress(distinct, ~missing_mask(distinct)))
         check_same_kind(there, self.past_actions_, "y_past", "the past actions of fit")
-        verbs, nouns = self._verbs_and_nouns(distinct)
+        verbs, nouns = _verbs_and_nouns(distinct, kept(self, "actions"))
         # from the last row upwards, so that the finest level has the last word
         start = len(self.matrix_) - 1
         rows = np.full(len(distinct), start, dtype=np.intp)
@@ -258,12 +259,6 @@ class TransitionPrior(BasePrior):
             rows = np.where(codes >= 0, start + codes, rows)
         return rows[codes_of_past]
 
-    def _verbs_and_nouns(self, labels):
-        """Verb and noun of past actions, None where nothing is known of one."""
-        lookup = action_lookup(self.actions)
-        pairs = [lookup(label) or (None, None) for label in labels]
-        return [verb for verb, _ in pairs], [noun for _, noun in pairs]
-
     def _fit_matrix(self, classes, y, y_past, sample_weight=None):
         past, following = _observed_pairs(y, y_past, self.sequences)
         weights = _weights_of(following, sample_weight, self.sequences)
@@ -276,7 +271,7 @@ class TransitionPrior(BasePrior):
             warn_of_long_names(actions)
         else:
             verb_noun_pairs(actions, self.actions)  # an incomplete table is an error
-        verbs, nouns = self._verbs_and_nouns(actions)
+        verbs, nouns = _verbs_and_nouns(actions, self.actions)
 
         uniform = np.full((1, len(classes)), 1 / len(classes), dtype=np.float32)
         known = codes >= 0
@@ -296,7 +291,15 @@ class TransitionPrior(BasePrior):
         parents = np.concatenate([by_noun, unigram])[noun_of_action]
         by_action = _back_off(parents, last, codes, weights, self.strength)
         self.past_actions_ = actions
+        keep(self, "actions")
         return np.concatenate([by_action, by_noun, by_verb, unigram])
+
+
+def _verbs_and_nouns(labels, actions):
+    """Verb and noun of past actions, None where nothing is known of one."""
+    lookup = action_lookup(actions)
+    pairs = [lookup(label) or (None, None) for label in labels]
+    return [verb for verb, _ in pairs], [noun for _, noun in pairs]
 
 
 def _coarse_level(last, codes, weights, unigram, strength, names):

@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import _check_n_features, check_is_fitted
 
 from skanticipate._typing import Labels, Seed
+from skanticipate.data.after_fit import check_used
 from skanticipate.data.labels import check_label_array, check_label_kind, labelled_rows
 from skanticipate.data.missing import as_array, check_same_kind, label_codes
 from skanticipate.data.names import (
@@ -22,7 +23,7 @@ from skanticipate.data.names import (
     forget_names,
 )
 from skanticipate.data.numbers import SIZE
-from skanticipate.data.parameters import check_nested, check_some, fit_context
+from skanticipate.data.parameters import check_nested, fit_context
 from skanticipate.data.places import check_series_ascend, check_step_names
 from skanticipate.data.rows import RowView
 from skanticipate.data.rows_alike import check_rows_alike
@@ -49,7 +50,7 @@ class TeacherEnsemble(SaveMixin, TeacherMixin, BaseEstimator):
         Each is cloned and fitted; the same object may stand there several times.
         Columns are aligned by label.
     average : {"log_proba", "proba", "max", "attention"}, default="log_proba"
-        How the answers become one:
+        How the answers become one; it may be changed after `fit`:
 
         - "log_proba": mean of the logarithms, normalised again (a geometric mean). It
           all but excludes a class that one member does not know.
@@ -121,6 +122,8 @@ class TeacherEnsemble(SaveMixin, TeacherMixin, BaseEstimator):
         "n_heads": [SIZE],
         "random_state": ["random_state"],
     }
+
+    _used_after_fit = ("average",)
 
     def __init__(
         self,
@@ -209,7 +212,7 @@ class TeacherEnsemble(SaveMixin, TeacherMixin, BaseEstimator):
             Columns in the order of `classes_`.
         """
         check_is_fitted(self)
-        check_some(self, ["average"])  # it may have been set since
+        check_used(self)
         rows = self._check_rows(X, reset=False)
         answers = [ask(teacher, rows, self.classes_) for teacher in self.teachers_]
         return mean_proba(answers, self.average)

@@ -264,6 +264,17 @@ def test_an_estimator_without_fit(tmp_path):
         export_onnx(anticipator(), tmp_path / "model.onnx")
 
 
+def test_parameters_set_after_fit_are_told_as_in_predictions(tmp_path):
+    model = anticipator(MLP(4)).fit(POOLED, Y)
+    model.set_params(network__dropout=0.5)
+    with pytest.warns(UserWarning, match="dropout of network was changed after"):
+        export_onnx(model, tmp_path / "model.onnx")
+    model.set_params(logit_adjustment="1")
+    with pytest.raises(ValueError, match="The 'logit_adjustment' parameter of Smooth"):
+        export_onnx(model, tmp_path / "other.onnx")
+    assert not (tmp_path / "other.onnx").exists()
+
+
 @pytest.mark.parametrize(
     ("estimator", "message"),
     [

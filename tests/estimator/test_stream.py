@@ -438,6 +438,35 @@ def test_changed_parameters_are_told():
             open_stream(model)
 
 
+def test_parameters_of_the_model_count_at_once_while_a_stream_is_open():
+    model = fitted(LSTM(6))
+    stream = model.stream(2)
+    stream.update(X[:2, :3])
+    model.set_params(logit_adjustment=2.0, n_threads=2, device="cpu", lr=3.0)
+    close(stream.update(X[:2, 3]), model.predict_proba(X[:2, :4]))
+    for name, wrong in (("logit_adjustment", "1"), ("n_threads", 0), ("device", None)):
+        kept = model.get_params()[name]
+        model.set_params(**{name: wrong})
+        for ask in (lambda: stream.update(X[:2, 4]), stream.now, stream.reset):
+            with pytest.raises(ValueError, match=f"The '{name}' parameter of Smoothed"):
+                ask()
+        model.set_params(**{name: kept})
+    close(stream.update(X[:2, 4]), model.predict_proba(X[:2, :5]))
+
+
+def test_steps_of_a_pipeline_are_those_of_when_the_stream_was_opened():
+    model = SmoothedAnticipator(LSTM(6), max_epochs=2, random_state=0)
+    pipeline = make_pipeline(LastAxisSlice(0, 3), PerFrame(StandardScaler()), model)
+    pipeline.fit(X, y)
+    expected, stream = (
+        pipeline.predict_proba(X[:2, :6]),
+        skanticipate.stream(pipeline, 2),
+    )
+    stream.update(X[:2, :3])
+    pipeline.set_params(lastaxisslice__start=2, lastaxisslice__stop=5)
+    close(stream.update(X[:2, 3:6]), expected)
+
+
 # ------------------------------------------------------------- what stays as it was
 
 

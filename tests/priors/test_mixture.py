@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.naive_bayes import GaussianNB
 
+from skanticipate import MLP, SmoothedAnticipator
 from skanticipate.priors import (
     GloVePrior,
     MixturePrior,
@@ -88,3 +90,38 @@ def test_a_part_of_weight_0_is_checked_too():
     prior = MixturePrior([UniformPrior(), TransitionPrior(strength=-1.0)], [1, 0])
     with pytest.raises(ValueError, match="'strength' parameter of TransitionPrior"):
         prior.fit(CLASSES)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        ("uniform", UniformPrior()),
+        (UniformPrior(), 2),
+        UniformPrior,
+        "uniform",
+        None,
+        np.eye(3),
+        GaussianNB(),
+    ],
+    ids=lambda part: str(part)[:20],
+)
+def test_parts_are_priors_without_names_and_weights(part):
+    with pytest.raises(TypeError, match="(?s)priors must hold priors, .* as weights="):
+        MixturePrior([UniformPrior(), part], [1, 0]).fit(CLASSES)
+
+
+def test_what_a_fitted_mixture_is_keyed_by_does_not_change():
+    mixture = MixturePrior([UniformPrior(), VerbNounPrior(ACTIONS)]).fit(CLASSES)
+    before = mixture.matrix_
+    for priors in ([TransitionPrior()], [UniformPrior()], None):
+        mixture.set_params(priors=priors)
+        assert mixture.keyed_by_label
+        assert_array_equal(mixture.matrix_, before)
+
+
+@pytest.mark.parametrize("classes", [None, [0, 1]])
+@pytest.mark.parametrize("several", [[UniformPrior()], (("a", UniformPrior()),)])
+def test_several_priors_of_an_anticipator_are_to_be_mixed(several, classes):
+    model = SmoothedAnticipator(MLP(2), prior=several, smoothing=0.1, classes=classes)
+    with pytest.raises(TypeError, match="one prior, got .*MixturePrior"):
+        model.fit(np.eye(4), [0, 1, 0, 1])

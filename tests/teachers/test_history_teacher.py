@@ -285,6 +285,16 @@ def test_networks_differ(fitted):
     assert (one.predict_proba(codes) != other.predict_proba(codes)).any()
 
 
+def test_its_networks_compute_where_it_says_now(fitted):
+    expected, model = fitted.predict_proba(STRINGS), copy.deepcopy(fitted)
+    for network in model.models_["networks"]:
+        network.set_params(device="meta", n_threads=2)  # as of a fit elsewhere
+    assert_array_equal(model.set_params(device="cpu").predict_proba(STRINGS), expected)
+    assert model.models_["networks"][0].device == "meta"
+    with pytest.raises((ValueError, RuntimeError), match="nowhere"):
+        model.set_params(device="nowhere").predict_proba(STRINGS)
+
+
 def test_a_clone_is_unfitted_and_fits_alike(fitted):
     copy = clone(fitted)
     with pytest.raises(NotFittedError):

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skanticipate._typing import Actions, Labels, Seed
 from skanticipate.data.actions import verbs_and_nouns
+from skanticipate.data.after_fit import check_used, keep, kept
 from skanticipate.data.leaks import warn_ungrouped
 from skanticipate.data.missing import label_codes, number_names
 from skanticipate.data.numbers import EPOCHS, FACTOR, N_THREADS, SIZE, STEPS, Interval
@@ -25,19 +26,16 @@ from skanticipate.data.samples import Samples, hold_out
 from skanticipate.estimator.many import fit_jobs, fitted_of
 from skanticipate.estimator.saving import SaveMixin
 from skanticipate.estimator.wanted import Job
-from skanticipate.networks import LSTM, VerbNounHead
+from skanticipate.networks import VerbNounHead
 from skanticipate.preprocessing.history import HistoryEncoder, HistoryInputMixin
 from skanticipate.teachers.history.mixture import hint_small_weights, mixture_weights
+from skanticipate.teachers.history.networks import history_network, mean_answer
 from skanticipate.teachers.history.ngrams import BackOffNGrams, latest_first
 from skanticipate.teachers.history.templates import ActionTemplates
 from skanticipate.teachers.labels import TeacherMixin, check_labelled
-from skanticipate.teachers.recognition import RecognitionTeacher
 from skanticipate.training.runtime import all_or_nothing, seeds_of
-from skanticipate.training.schedules import CosineSchedule
 from skanticipate.training.scoring import prediction_batch
 
-_STEPS_IN_EPOCH = 64  # few rows come in small batches, or ten epochs were few steps
-_BATCH_SIZES = 16, 256
 _FURTHEST = 5  # actions back: further ones got no weight on training videos
 
 
@@ -83,10 +81,10 @@ class HistoryTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator):
         Share of the rows held out to weigh the models; whole groups if `groups` has
         two or more.
     device : str or torch.device, default="auto"
-        Where the networks compute; "auto" takes a GPU where there is one.
+        Where the networks compute; "auto" takes a GPU where there is one. Like
+        `n_threads` it may be changed after `fit`.
     n_threads : int, default=None
-        Threads of torch. None means one for small networks; in a forked process there
-        is always one.
+        Threads of torch. None: one for small networks; in a forked process always one.
     random_state : int, RandomState instance or None, default=None
         Seeds the networks and the rows held out.
 
@@ -161,6 +159,8 @@ class HistoryTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator):
         "random_state": ["random_state"],
     }
 
+    _used_after_fit = ("device", "n_threads")
+
     __metadata_request__fit = {"past_actions": UNUSED, "groups": True}
     __metadata_request__predict = {"past_actions": UNUSED}
     __metadata_request__predict_proba = {"past_actions": UNUSED}
@@ -215,7 +215,8 @@ class HistoryTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator):
         groups : array-like of shape (n,), default=None
             Video or person of each row; the held-out part takes whole groups.
         sample_weight : array-like of shape (n,), default=None
-            How often each row counts: weights have a mean of about 1.
+            How often each row counts: weights have a mean of about 1. A class whose
+            rows all have weight 0 is one of `classes_` all the same.
 
         Returns
         -------
@@ -228,6 +229,7 @@ class HistoryTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator):
             verb and noun, all labels are the same, or there is nothing to read: no
             `actions` and nothing but padding.
         """
+        keep(self, "order")
         samples = self._check_fit(past_actions, y, groups, sample_weight)
         if groups is None:
             warn_ungrouped("HistoryTeacher holds rows out")
@@ -314,9 +316,10 @@ class HistoryTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator):
 
         "ngrams" from the last action on, the others at a single action before it.
         """
-        steps = latest_first(codes, max(self.order, _FURTHEST))  # (n, T, k)
+        order = kept(self, "order")
+        steps = latest_first(codes, max(order, _FURTHEST))  # (n, T, k)
         nouns = steps[:, :, 1:2] if self._knows_past() else steps[:, :, :0]
-        yield "ngrams", np.concatenate([nouns[:, 0], steps[:, : self.order, -1]], 1)
+        yield "ngrams", np.concatenate([nouns[:, 0], steps[:, :order, -1]], 1)
         for k in range(1, _FURTHEST):
             yield f"{k + 1} back", np.concatenate([nouns[:, k], steps[:, k, -1:]], 1)
 
@@ -327,16 +330,13 @@ class HistoryTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator):
         return number_names(verbs)[0], label_codes(nouns, known) + 1
 
     def _network(self, n_rows, seed):
-        """Recurrent network, unfitted. The numbers were found on training videos."""
-        head = VerbNounHead(self.actions) if self._knows_classes() else None
-        return RecognitionTeacher(
-            LSTM(self.hidden_size, cell="gru", embedding=64, dropout=0.5, head=head),
+        """Recurrent network, unfitted."""
+        return history_network(
+            n_rows,
+            self.classes_,
+            VerbNounHead(self.actions) if self._knows_classes() else None,
+            hidden_size=self.hidden_size,
             max_epochs=self.max_epochs,
-            batch_size=int(np.clip(n_rows // _STEPS_IN_EPOCH, *_BATCH_SIZES)),
-            lr=4e-3,
-            lr_schedule=CosineSchedule(),
-            classes=self.classes_,
-            unlabeled_label=None,
             device=self.device,
             n_threads=self.n_threads,
             random_state=seed,
@@ -363,6 +363,7 @@ class HistoryTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator):
             If `past_actions` is not (n, L), or a string has no verb and noun.
         """
         check_is_fitted(self)
+        check_used(self)
         codes = self.encoder_.transform(past_actions)
         proba = np.empty((len(codes), len(self.classes_)), dtype=np.float32)
         for rows, answer in self._mixtures(codes):
@@ -372,6 +373,7 @@ class HistoryTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator):
     def predict(self, past_actions: Labels) -> np.ndarray:
         """Most probable label of each row.   (n, L) -> (n,)."""
         check_is_fitted(self)
+        check_used(self)
         codes = self.encoder_.transform(past_actions)
         best = np.empty(len(codes), dtype=np.intp)
         for rows, answer in self._mixtures(codes):
@@ -395,5 +397,4 @@ class HistoryTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator):
         if "templates" in models:
             yield models["templates"].predict_proba(codes)
         if networks := models.get("networks"):
-            answers = (network.predict_proba(codes) for network in networks)
-            yield sum(answers) / len(networks)
+            yield mean_answer(networks, codes, self.device, self.n_threads)

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from skanticipate.data.after_fit import keep, kept
 from skanticipate.teachers.history.ngrams import BackOffNGrams, latest_first
 
 
@@ -80,6 +81,7 @@ class ActionTemplates(BaseEstimator):
         targets = np.asarray(targets)
         self.verbs_, self.nouns_ = np.asarray(verbs), np.asarray(nouns)
         self.n_slots_ = codes.shape[1]
+        keep(self, "order")
         recent, tokens = self._read(codes)
         wanted = recent == self.nouns_[targets, None]
         slot = np.where(wanted.any(axis=1), wanted.argmax(axis=1), self.n_slots_)
@@ -113,7 +115,7 @@ class ActionTemplates(BaseEstimator):
         """
         recent, slots = recent_nouns(codes[:, :, 1], self.n_slots_)
         pairs = np.stack([codes[:, :, 0].astype(np.int64), slots], axis=-1)
-        verb, slot = np.moveaxis(latest_first(pairs, self.order), -1, 0)
+        verb, slot = np.moveaxis(latest_first(pairs, kept(self, "order")), -1, 0)
         tokens = np.where(verb < 0, -1, verb * (self.n_slots_ + 2) + slot + 1)
         tokens[:, 0] = verb[:, 0]
         return recent, tokens

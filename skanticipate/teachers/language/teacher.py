@@ -14,6 +14,7 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from skanticipate._typing import Actions, FilePath, Labels, Seed
+from skanticipate.data.after_fit import check_used, keep, kept
 from skanticipate.data.leaks import warn_ungrouped
 from skanticipate.data.missing import as_array, number_names
 from skanticipate.data.numbers import N_THREADS, Interval
@@ -175,6 +176,8 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator)
         "random_state": ["random_state"],
     }
 
+    _used_after_fit = ("model", "device", "n_threads")
+
     __metadata_request__fit = {"past_actions": UNUSED, "groups": True}
     __metadata_request__predict = {"past_actions": UNUSED}
     __metadata_request__predict_proba = {"past_actions": UNUSED}
@@ -270,6 +273,7 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator)
             noun, an array does not fit the others, or a loss is not finite.
         """
         check_nested(self)
+        keep(self, *HistoryText._parameter_constraints, "pooling", "max_length")
         which, texts = number_names(self._texts(past_actions, reset=True))
         samples = self._check_fit(past_actions, which, y, groups, sample_weight)
         validation = None
@@ -343,6 +347,7 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator)
     def _vectors(self, past_actions):
         """Vector of each distinct text (m, d), and the text of each row (n,)."""
         check_is_fitted(self, ["heads_", "model_files_"])
+        check_used(self)
         encoder_weights = getattr(self, "encoder_weights_", None)
         check_files(self.model, self.model_files_, weights=encoder_weights is None)
         which, texts = number_names(self._texts(past_actions, reset=False))
@@ -358,19 +363,14 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator)
 
     def _depends_on(self):
         """What answers depend on beside parameters and data, for keys of caches."""
-        return {
-            "files": model_files(self.model),
-            "versions": versions("transformers", "tokenizers"),
-        }
+        own = versions("transformers", "tokenizers")
+        return {"files": model_files(self.model), "versions": own}
 
     def _texts(self, past_actions, reset):
         """One text for each row.   -> list of str."""
         self._check_columns(past_actions, reset=reset)
         writer = HistoryText(
-            self.actions,
-            template=self.template,
-            separator=self.separator,
-            noun_order=self.noun_order,
+            **{name: kept(self, name) for name in HistoryText._parameter_constraints}
         )
         texts = texts_of(past_actions, writer)
         written = as_array(past_actions).ndim != 1
@@ -392,8 +392,8 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator)
         with torch_threads(self.n_threads):
             return TextReader(
                 self.model,
-                pooling=self.pooling,
-                max_length=self.max_length,
+                pooling=kept(self, "pooling"),
+                max_length=kept(self, "max_length"),
                 device=resolve_device(self.device),
                 weights=weights,
             )
