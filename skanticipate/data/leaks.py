@@ -20,6 +20,16 @@ def warn_ungrouped(what):
     )
 
 
+def warn_of_earlier_rows():
+    """Warn that rows to hold out may have trained in a fit that this one continues."""
+    warn(
+        "early_stopping holds rows out, but warm_start goes on from a fit of other "
+        "rows, of another share of them, or of all: what is held out may have trained "
+        "there, and its scores say too little of other clips. Pass X_val and y_val, or "
+        "fit the same rows with early_stopping=True from the first time on."
+    )
+
+
 def whole_validation(X_val, y_val, n_rows):
     """Validation data as they were given, or as functions without arguments give them.
 

@@ -59,9 +59,10 @@ def read_framewise(
     segments : Bunch
         Columns of shape (n_segments,), by video and time, as :func:`read_segments`
         returns them: `video`; `start_frame` and `stop_frame`, the first and the last
-        frame, counted from 1; `start_seconds` and `stop_seconds`, these frames / fps;
-        `action`, the number of the label, and `action_text`, the label. `format` is
-        "framewise".
+        frame, counted from 1; `start_seconds`, when the first frame begins,
+        (`start_frame` - 1) / fps, and `stop_seconds`, when the last one ends,
+        `stop_frame` / fps; `action`, the number of the label, and `action_text`, the
+        label. `format` is "framewise".
 
     Raises
     ------
@@ -114,7 +115,7 @@ def read_framewise(
         "video": np.array(videos),
         "start_frame": np.array(starts),
         "stop_frame": np.array(stops),
-        "start_seconds": np.array(starts) / rates,
+        "start_seconds": (np.array(starts) - 1) / rates,  # frame 1 begins at 0
         "stop_seconds": np.array(stops) / rates,
         "action": np.array([numbers[label] for label in texts]),
         "action_text": np.array(texts),

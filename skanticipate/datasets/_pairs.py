@@ -178,7 +178,7 @@ def _columns(table, name, fps):
     try:
         _, start, stop, action = _checked_columns(table)
         if has_times(table):
-            start, stop = frames_at(table, start, stop, fps, fps)
+            start, stop = frames_at(table, start, stop, fps, fps, first=0)
     except ValueError as error:
         raise ValueError(f"{name} cannot be read: {error}") from error
     for frames in (start, stop):

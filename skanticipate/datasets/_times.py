@@ -79,13 +79,13 @@ def _check_seconds(start, stop):
         )
 
 
-def frames_at(segments, start, stop, fps, rate):
-    """Whole frames of start and stop at another rate, counted from 1, rounded down.
+def frames_at(segments, start, stop, fps, rate, *, first=1):
+    """Whole frames of start and stop at another rate, rounded down, from `first` on.
 
-    As RULSTM converts the annotations to 30 frames per second.
+    As RULSTM converts the annotations to 30 frames per second, whose first one is 1.
     """
     return tuple(
-        np.maximum(np.floor(np.round(times * rate, 6)), 1).astype(np.int64)
+        np.maximum(np.floor(np.round(times * rate, 6)), first).astype(np.int64)
         for times in seconds(segments, start, stop, fps)
     )
 

@@ -8,6 +8,7 @@ from sklearn.base import clone
 from skanticipate.data.labels import check_labels, warn_dropped
 from skanticipate.data.layout import hint_unscaled_validation
 from skanticipate.data.leaks import (
+    warn_of_earlier_rows,
     warn_of_repeats,
     warn_ungrouped,
     whole_validation,
@@ -19,6 +20,7 @@ from skanticipate.data.samples import (
     check_weights,
     hold_out,
     log_frequency,
+    split_key,
     weigh_classes,
 )
 from skanticipate.data.validation import (
@@ -75,7 +77,8 @@ class FitChecks:
         check_rows_alike(X_past=X_past, y=y, **aligned)
         self._describe(rows, labels, continues)
         samples = self._check_samples(rows, labels, signals, given)
-        samples, validation = self._divide(samples, X_val, y_val, seeds["split"])
+        seed = self._split_seed(samples, X_val, seeds["split"], continues)
+        samples, validation = self._divide(samples, X_val, y_val, seed)
         counted = samples
         if self.class_weight is not None:
             samples = weigh_classes(samples, self.class_weight, self.classes_)
@@ -161,6 +164,23 @@ class FitChecks:
         self.input_shape_ = spec.input_shape_of(rows)
         self.feature_dim_ = rows.shape[-1]
         self.anticipation_times_ = spec.stage_times()
+
+    def _split_seed(self, samples, X_val, seed, continues):
+        """Seed of the rows to hold out: of the fit before, where this one goes on.
+
+        Its network has learned all other rows of that fit.
+        """
+        earlier = getattr(self, "_held_out", None) if continues else None
+        self._held_out = None
+        if X_val is not None or not self.early_stopping:
+            return seed
+        told = split_key(samples, self.validation_fraction)
+        if earlier is not None and earlier["of"] == told:
+            seed = earlier["seed"]
+        elif continues:
+            warn_of_earlier_rows()
+        self._held_out = {"seed": seed, "of": told}
+        return seed
 
     def _divide(self, samples, X_val, y_val, seed):
         """Training and validation samples; the latter None where nobody looks."""

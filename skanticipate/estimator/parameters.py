@@ -123,7 +123,8 @@ _SHARED = {
         more than three hundredths of the time.
     warm_start : bool, default=False
         Continue from the weights of the last fit, whose `network` must not be changed.
-        Teachers are fitted anew.
+        Teachers are fitted anew. With `early_stopping` the same rows stay held out;
+        where they cannot, for other rows are given, this is warned of.
     random_state : int, RandomState instance or None, default=None
         Seed of initial weights, shuffling, dropout and the held-out part. The same
         integer gives the same bits, in threads and processes too.

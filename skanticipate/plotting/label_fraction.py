@@ -216,9 +216,10 @@ class LabelFractionDisplay:
         Raises
         ------
         ValueError
-            If scores do not have one row for each fraction.
+            If scores do not have one row for each fraction, or one is not in (0, 1].
         """
         plt = import_pyplot()
+        _check_fractions(self.fractions)
         if ax is None:
             size = 5.5 + 2.2 * legend, 4
             _, ax = plt.subplots(figsize=size, layout="constrained")
@@ -376,6 +377,10 @@ def _check_request(estimators, fractions, n_repeats):
     if not estimators:
         raise ValueError("LabelFractionDisplay needs at least one estimator, got none.")
     check_count(n_repeats, "n_repeats")
+    _check_fractions(fractions)
+
+
+def _check_fractions(fractions):
     share = Interval(Real, 0, 1, closed="right")
     if not len(fractions) or not all(map(share.is_satisfied_by, fractions)):
         raise ValueError(

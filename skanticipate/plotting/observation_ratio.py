@@ -232,7 +232,7 @@ class ObservationRatioDisplay(CurveDisplay):
 
     def _places(self):
         """Fractions in per cent, and their order from left to right."""
-        per_cent = 100 * np.asarray(self.fractions, dtype=float)
+        per_cent = 100 * np.asarray(_checked(self.fractions))
         return per_cent, np.argsort(per_cent)
 
     def _head(self, per_cent):

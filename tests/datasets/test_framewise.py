@@ -6,7 +6,14 @@ import published
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skanticipate.datasets import FeatureTable, cut_clips, label_history, read_framewise
+from skanticipate.datasets import (
+    FeatureTable,
+    cut_clips,
+    cut_pairs,
+    label_history,
+    read_framewise,
+    unlabeled_pairs,
+)
 
 MAPPING = "0 SIL\n1 take_cup\n2 pour_milk\n"
 FRAMES = ["SIL"] * 3 + ["take_cup"] * 4 + ["pour_milk"] * 20 + ["take_cup", "SIL"]
@@ -31,7 +38,9 @@ def test_runs_of_equal_labels_are_segments(root):
     assert segments.action_text[:2].tolist() == ["SIL", "take_cup"]
     assert segments.start_frame.tolist() == [1, 4, 8, 28, 29, 1, 2]
     assert segments.stop_frame.tolist() == [3, 7, 27, 28, 29, 1, 3]
-    assert_allclose(segments.start_seconds, segments.start_frame / 15)
+    assert_allclose(segments.start_seconds, [0, 0.2, 7 / 15, 1.8, 28 / 15, 0, 1 / 15])
+    # a run of n frames lasts n / fps, and the next one begins where it ends
+    assert_allclose(segments.stop_seconds[:4], segments.start_seconds[1:5])
 
 
 @pytest.mark.parametrize("background", ["SIL", ["SIL"], np.array(["SIL", "SIL"])])
@@ -44,9 +53,10 @@ def test_background_is_left_out(root, background):
     )
     assert segments.action.tolist() == [1, 2, 1, 2]
     assert_allclose(segments.stop_seconds, [0.7, 2.7, 2.8, 1 / 30])
-    # at 10 frames per second, the cup was taken 2.1 s before it is taken again
-    history = label_history(segments, history=2)
-    assert history.tolist() == [[-1, -1], [-1, -1], [-1, 1], [-1, -1]]
+    # at 10 frames per second, the cup was taken 2 s before it is taken again
+    for seconds, seen in ((2.0, [-1, 1]), (2.05, [-1, -1])):
+        history = label_history(segments, history=2, anticipation_time=seconds)
+        assert history.tolist() == [[-1, -1], [-1, -1], seen, [-1, -1]]
 
 
 def test_a_split_names_its_files(root):
@@ -167,9 +177,24 @@ def test_features_of_frames_are_found(root):
     features = FeatureTable.from_arrays({"P50_milk": frames, "P51_milk": frames})
     cut = {"observation": 0.25, "anticipation": 0.25, "step": 0.25}
     data = cut_clips(features, segments, feature_rate=8, future_steps=1, **cut)
-    # of the starts 4, 8 and 28; the last segment starts with its video
-    assert np.asarray(data.X_past)[:, :, 0].tolist() == [[2, 2], [4, 6], [24, 26]]
+    # Frames 4, 8 and 28 begin 3, 7 and 27 frames after the video, and what is seen ends
+    # two frames before; the last segment starts with its video.
+    assert np.asarray(data.X_past)[:, :, 0].tolist() == [[1, 1], [3, 5], [23, 25]]
     assert np.asarray(data.X_future)[:, 0, 0].tolist() == [7, 27, 28]
+
+
+@pytest.mark.parametrize("gap", [0, 2])
+def test_pairs_of_frames_show_nothing_of_the_action_before_it_starts(tmp_path, gap):
+    labels = ["a"] * 6 + ["b"] * 5 + ["c"] * 7
+    (tmp_path / "v.txt").write_text("\n".join(labels) + "\n")
+    segments = read_framewise(tmp_path, mapping={"a": 0, "b": 1, "c": 2}, fps=5)
+    seconds = {"clip_duration": 0.6, "anticipation_time": gap / 5}  # clips of 3 frames
+    pairs = unlabeled_pairs(segments, 0, fps=5, **seconds)
+    frames = {"v": np.arange(1.0, 19.0)[:, None]}  # feature i is that of frame i
+    data = cut_pairs(pairs, frames, feature_rate=5, fps=5)
+    past = [[np.nan] * 3, [4, 5, 6], [9, 10, 11]]  # b begins with frame 7, c with 12
+    assert_array_equal(data.X_past[:, :, 0], np.subtract(past, gap))
+    assert_array_equal(data.X_future[:, :, 0], [[1, 2, 3], [7, 8, 9], [12, 13, 14]])
 
 
 @pytest.mark.data

@@ -322,3 +322,16 @@ def test_what_makes_no_pairs_is_refused(change, message):
 def test_mixed_labels_are_refused():
     with pytest.raises(TypeError, match="all integers or all strings"):
         unlabeled_pairs(example(action=[1.5, 2.0, 3.0]), 1)
+
+
+def test_a_segment_that_starts_with_its_video_has_nothing_before_it():
+    segments = {
+        "video": ["a"],
+        "start_frame": [0],
+        "stop_frame": [30],
+        "start_seconds": [0.0],
+        "stop_seconds": [1.0],
+        "action": [7],
+    }
+    pairs = unlabeled_pairs(segments, 0, anticipation_time=0.0)
+    assert pairs.past_stop.tolist() == pairs.future_start.tolist() == [0]

@@ -212,6 +212,55 @@ def test_warm_start_goes_on_learning(head):
     assert model.loss_curve_[-1] < first
 
 
+def watched(held, **params):
+    """A model that notes what clips are held out, which are numbers of rows."""
+
+    def note(model, X, y):
+        held.append(tuple(np.sort(np.asarray(X)[:, 0]).tolist()))
+        return 0.0
+
+    params = {"early_stopping": True, "scoring": note, "random_state": 0, **params}
+    return SmoothedAnticipator(MLP(4), max_epochs=2, warm_start=True, **params)
+
+
+ROWS = np.column_stack([np.arange(60.0), np.tile([0.5, 1.5, 2.5], 20)])
+LABELS, VIDEOS = np.arange(60) % 3, np.arange(60) // 2
+
+
+@pytest.mark.parametrize("random_state", [None, np.random.RandomState(0), 0])
+@pytest.mark.parametrize("copied", [lambda model: model, copy.deepcopy])
+@pytest.mark.filterwarnings("ignore:.*kept the weights of the first epoch")
+def test_rows_that_are_held_out_stay_so_in_a_warm_start(random_state, copied):
+    held = []
+    model = watched(held, random_state=random_state)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "early_stopping holds")
+        for _ in range(4):
+            model = copied(model).fit(ROWS, LABELS, groups=VIDEOS)
+    assert len(set(held)) == 1
+    assert len(held[0]) == 6
+
+
+@pytest.mark.parametrize(
+    ("before", "n"),
+    [
+        ({"early_stopping": False}, 60),
+        ({"early_stopping": True}, 50),
+        ({"early_stopping": True, "validation_fraction": 0.3}, 60),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*kept the weights of the first epoch")
+def test_rows_that_trained_before_a_warm_start_are_told(before, n):
+    model = watched([], **before).fit(ROWS[:n], LABELS[:n], groups=VIDEOS[:n])
+    model.set_params(early_stopping=True, validation_fraction=0.1)
+    with pytest.warns(UserWarning, match="held out may have trained"):
+        model.fit(ROWS, LABELS, groups=VIDEOS)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "early_stopping holds")
+        model.fit(ROWS, LABELS, groups=VIDEOS)  # as the fit before
+        model.fit(ROWS[:50], LABELS[:50], X_val=ROWS[50:], y_val=LABELS[50:])
+
+
 def test_warm_start_refuses_other_classes():
     model = anticipator(warm_start=True).fit(X, Y)
     with pytest.raises(ValueError, match="warm_start continues with the classes"):

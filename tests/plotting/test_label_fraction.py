@@ -497,3 +497,9 @@ def test_all_estimators_are_scored_on_the_rows_that_are_labelled_for_all():
     )
     expected = LogisticRegression().fit(X, y).score(X_test[8:], y[8:20])
     assert display.scores["lr"].item() == expected
+
+
+def test_fractions_in_per_cent_are_refused():
+    display = LabelFractionDisplay({"a": [[0.2], [0.5]]}, fractions=[20, 100])
+    with pytest.raises(ValueError, match=r"shares of the labels in \(0, 1\]"):
+        display.plot()

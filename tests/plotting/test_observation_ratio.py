@@ -253,3 +253,9 @@ def test_two_thirds_are_no_more_than_two_thirds():
     shown = draw({"a": early(20), "b": early(21)}, clips, fractions=[2 / 3])
     assert shown.scores["a"].tolist() == [[1.0]]
     assert shown.scores["b"].tolist() == [[0.0]]
+
+
+def test_fractions_in_per_cent_are_refused():
+    display = ObservationRatioDisplay({"a": [[0.2], [0.5]]}, fractions=[20, 100])
+    with pytest.raises(ValueError, match="shares of a clip, above 0 and at most 1"):
+        display.plot()
