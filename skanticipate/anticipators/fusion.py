@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, Self
 
-import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils import Bunch
@@ -27,6 +26,7 @@ from skanticipate.anticipators.members import (
 )
 from skanticipate.data.labels import check_label_array
 from skanticipate.data.leaks import whole_validation
+from skanticipate.data.missing import as_list
 from skanticipate.data.parameters import check_nested
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.validation import (
@@ -183,7 +183,7 @@ class LateFusion(JointAnswers, _BaseComposition):
         self._validate_params()  # weights and combine may have been changed
         check_members(self.estimators, self.weights)
         channels = self.columns_.values()
-        weights = np.ones(len(channels)) if self.weights is None else self.weights
+        weights = [1] * len(channels) if self.weights is None else as_list(self.weights)
         members = zip(self.estimators_, channels, weights, strict=True)
         return [member for member in members if member[-1] != 0]
 
