@@ -486,6 +486,15 @@ def test_a_table_of_pyarrow_is_saved(tmp_path):
     assert_array_equal(prior.fit(CLASSES).matrix_, model.prior_.matrix_)
 
 
+@pytest.mark.parametrize("tensor", [of_bfloat16, with_gradient])
+def test_a_tensor_of_labels_is_an_array_of_them(tensor):
+    labels = tensor(np.float32(CODES))
+    assert top_k_accuracy(labels, SCORES, k=1, classes=[0, 1, 2]) == 1.0
+    history = labels.reshape(6, 2)
+    found = HistoryEncoder().fit_transform(history)
+    assert_array_equal(found, HistoryEncoder().fit_transform(np.reshape(CODES, (6, 2))))
+
+
 @pytest.mark.parametrize("rows", [np.array([2, 0]), [2, 0]], ids=["array", "list"])
 def test_rows_in_boxes_are_those_rows(rows):
     view = RowView(X, nested(torch.tensor)(rows))

@@ -120,6 +120,8 @@ def as_array(labels):
         labels = labels.tolist()
     elif isinstance(labels, list | tuple):
         labels = unboxed(_shown(labels))
+    elif type(labels) is not np.ndarray:
+        (labels,) = unboxed([labels])  # a tensor
     if not hasattr(labels, "__array__"):
         # numpy would write None, NaN and -1 among strings as strings
         array = np.array(labels, dtype=object)
