@@ -7,6 +7,7 @@ from types import NoneType
 
 import numpy as np
 import torch
+from scipy.sparse import issparse
 
 from skanticipate.data.device_array import DeviceArray, base_of
 
@@ -188,6 +189,8 @@ def refuse_named(values, name):
         or is an array with named fields.
     """
     if type(values) is np.ndarray and values.dtype.names is None:
+        return
+    if issparse(values):  # of which one kind is a mapping: others refuse them
         return
     kinds = {type(values)}
     if isinstance(values, list | tuple):
