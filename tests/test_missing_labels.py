@@ -31,8 +31,9 @@ from skanticipate import (
     load,
 )
 from skanticipate.data.labels import check_labels
-from skanticipate.data.missing import is_missing, missing_mask, resolve_marker
-from skanticipate.data.validation import check_groups
+from skanticipate.data.markers import resolve_marker
+from skanticipate.data.missing import is_missing, missing_mask
+from skanticipate.data.samples import check_groups
 from skanticipate.metrics import (
     marginalize,
     mean_top_k_recall_score,

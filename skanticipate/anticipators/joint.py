@@ -15,6 +15,7 @@ from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.tensors import (
     answers_in_kind,
     in_kind,
+    plain_numbers,
     takes_tensors,
     without_tensor,
 )
@@ -119,6 +120,7 @@ class JointAnswers(FitMixin, SaveMixin, ClassifierMixin):
         """
         check_is_fitted(self)
         refuse_masked(sample_weight, "sample_weight", "Give every row a weight.")
+        sample_weight = plain_numbers(sample_weight, "sample_weight")
         check_rows_alike(X=X, y=y, sample_weight=sample_weight)
         score = labelled_scorer("accuracy")(self, X, y, sample_weight=sample_weight)
         if np.isnan(score):

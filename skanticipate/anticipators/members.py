@@ -11,13 +11,8 @@ from sklearn.utils.validation import has_fit_parameter
 from skanticipate.data.axes import check_axes_alike
 from skanticipate.data.labels import check_labels
 from skanticipate.data.leaves import first_table
-from skanticipate.data.missing import (
-    as_column,
-    as_list,
-    label_codes,
-    of_one_kind,
-    unlabeled_mask,
-)
+from skanticipate.data.markers import unlabeled_mask
+from skanticipate.data.missing import as_column, as_list, label_codes, of_one_kind
 from skanticipate.data.names import (
     check_column_order,
     check_columns_alike,

@@ -7,6 +7,7 @@ from numbers import Integral
 
 import numpy as np
 
+from skanticipate.data.boxes import unboxed
 from skanticipate.data.missing import as_list, holds_missing, label_list
 from skanticipate.data.names import column_names
 from skanticipate.data.numbered import is_number
@@ -199,9 +200,13 @@ def as_mapping(actions):
     is_table = not isinstance(actions, Mapping) or set(_TABLE_COLUMNS) <= set(actions)
     if is_table:
         return _of_table(actions)
-    if not any(map(_has_names, actions.values())):
+    labels, pairs = list(actions), list(actions.values())
+    found = unboxed(labels), unboxed(pairs)
+    if any(map(_has_names, found[1])):
+        found = found[0], list(map(_as_pair, *found))
+    if found[0] is labels and found[1] is pairs:
         return actions
-    return {label: _as_pair(label, pair) for label, pair in actions.items()}
+    return dict(zip(*found, strict=True))
 
 
 def by_ids(actions):
@@ -346,7 +351,7 @@ def _check_pairs(labels, pairs, actions):
 def _is_pair(pair):
     # of a set nobody knows which of the two is the verb
     is_other = isinstance(pair, str | bytes | Set | Mapping)
-    return hasattr(pair, "__len__") and not is_other and len(pair) == 2
+    return hasattr(pair, "__getitem__") and not is_other and len(pair) == 2
 
 
 def _ask_for_actions(unknown):

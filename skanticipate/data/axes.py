@@ -20,8 +20,9 @@ def axis_index(table, axis=0):
     if dims is not None:
         is_there = -len(dims) <= axis < len(dims)
         return table.indexes.get(dims[axis]) if is_there else None
-    index = getattr(table, "index", None)
-    return None if axis or index is None or callable(index) else index  # of a list
+    index = getattr(table, "index", None)  # a list has a method, a scalar a number
+    is_there = hasattr(index, "__iter__") and not callable(index)
+    return index if is_there and not axis else None
 
 
 def index_of(table, axis=0):

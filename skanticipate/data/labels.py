@@ -8,6 +8,8 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import assert_all_finite
 
 from skanticipate.data.actions import warn_of_twins
+from skanticipate.data.boxes import unboxed
+from skanticipate.data.markers import resolve_marker, unlabeled_rows
 from skanticipate.data.missing import (
     as_column,
     check_label_list,
@@ -17,8 +19,6 @@ from skanticipate.data.missing import (
     label_codes,
     missing_label_mask,
     of_one_kind,
-    resolve_marker,
-    unlabeled_rows,
 )
 from skanticipate.data.validation import title
 from skanticipate.data.warn import warn
@@ -181,6 +181,7 @@ def encode(labels, classes, *, name, unknown="error"):
 
 
 def _check_classes(classes):
+    classes = unboxed(classes)
     if not hasattr(classes, "__array__"):
         check_label_list(classes, "classes")
     if np.ndim(classes) != 1:

@@ -1,10 +1,17 @@
-"""Labels as they come: which are missing, which mark that there is none; codes."""
+"""Labels as they come: out of what, which are missing; codes."""
 
 from collections.abc import KeysView, Mapping, Set
 
 import numpy as np
 
-from skanticipate.data.warn import warn
+from skanticipate.data.boxes import (
+    BYTES,
+    PLAIN,
+    of_numpy,
+    refuse_bytes,
+    refuse_identical,
+    unboxed,
+)
 
 # What str() and tables make of a missing label, and of the marker -1.
 _NEVER_NAMES = frozenset({"", "nan", "NaN", "<NA>", "NaT", "--"})
@@ -12,16 +19,30 @@ _SELDOM_NAMES = frozenset({"None", "-1", "-1.0"})
 
 
 def as_list(labels):
-    """Labels as a list of plain Python values.
+    """Labels as a list of plain Python values, taken out of the boxes they are in.
 
     A list is taken as it is: `np.asarray(["cut", nan])` would read "nan" for the
     missing label.
     """
     if hasattr(labels, "tolist"):
-        return labels.tolist()
-    if hasattr(labels, "to_pylist"):  # of pyarrow, whose chunks would give scalars
-        return labels.to_pylist()
-    return np.asarray(labels).tolist() if hasattr(labels, "dims") else list(labels)
+        found = labels.tolist()
+    elif hasattr(labels, "to_pylist"):  # of pyarrow, whose chunks would give scalars
+        found = labels.to_pylist()
+    elif hasattr(labels, "dims") or _is_array_of_others(labels):
+        found = np.asarray(labels).tolist()
+    else:
+        found = list(labels)
+    return found if _holds_values(labels) else unboxed(found)
+
+
+def _is_array_of_others(labels):
+    """Whether this is an array of one axis, as those of zarr and dask are."""
+    return hasattr(labels, "__array__") and getattr(labels, "ndim", 0) == 1
+
+
+def _holds_values(labels):
+    """Whether the type of an array says that there are no objects in it."""
+    return isinstance(labels, np.ndarray) and labels.dtype != object
 
 
 def label_list(labels, name, *, ordered=True):
@@ -33,7 +54,9 @@ def label_list(labels, name, *, ordered=True):
 
 
 def check_hashable(labels, name):
-    """Refuse labels that are lists or the like, which nothing can look up."""
+    """Refuse labels that nothing can look up: lists, and what equals itself alone."""
+    refuse_identical(labels, name)
+    refuse_bytes(labels)
     try:
         set(labels)
     except TypeError:
@@ -63,7 +86,8 @@ def check_label_list(labels, name, *, ordered=True):
     Traceback (most recent call last):
     ValueError: labels must be a list of labels, got 'cut': a single one is ['cut'].
     """
-    if isinstance(labels, str | bytes) or not hasattr(labels, "__iter__"):
+    single = not (hasattr(labels, "__iter__") or _is_array_of_others(labels))
+    if single or isinstance(labels, str | bytes):
         raise ValueError(
             f"{name} must be a list of labels, got {labels!r}: a single one is "
             f"[{labels!r}]."
@@ -95,38 +119,56 @@ def as_array(labels):
     if isinstance(labels, np.ma.MaskedArray):
         labels = labels.tolist()
     elif isinstance(labels, list | tuple):
-        hides = [isinstance(part, np.ma.MaskedArray) for part in labels]
-        if any(hides):
-            parts = zip(labels, hides, strict=True)
-            labels = [part.tolist() if hidden else part for part, hidden in parts]
+        labels = unboxed(_shown(labels))
+    elif type(labels) is not np.ndarray:
+        (labels,) = unboxed([labels])  # a tensor
     if not hasattr(labels, "__array__"):
         # numpy would write None, NaN and -1 among strings as strings
         array = np.array(labels, dtype=object)
     else:
-        array = np.asarray(labels)
+        array = of_numpy(np.asarray(labels))
     if array.dtype.kind == "T":
         array = array.astype(object)
     if array.dtype.kind == "f" and array.ndim == 1 and _is_foreign(labels):
         # whole numbers beside a missing one, which numpy has as floats only
         array = np.array(as_list(labels), dtype=object)
-    kinds = set(map(type, array.flat)) if array.dtype == object else ()
-    if any(map(_is_array, kinds)):
-        values = [_plain(value) for value in array.flat]
-        array = np.array([*values, None], dtype=object)[:-1].reshape(array.shape)
-    if array.dtype.kind == "S" or bytes in kinds:
-        raise ValueError("Labels are bytes: decode them, as np.char.decode(y) does.")
+    if array.dtype == object:
+        array = _of_plain(array, hasattr(labels, "__array__"))
+    if array.dtype.kind == "S":
+        raise ValueError(BYTES)
     return array
 
 
-def _is_array(kind):
-    return hasattr(kind, "__array__") and not issubclass(kind, np.generic)
+def _shown(labels):
+    """A list in which what masked arrays hide is None."""
+    kinds = set(map(type, labels))
+    if not any(issubclass(kind, np.ma.MaskedArray) for kind in kinds):
+        return labels
+    is_masked = np.ma.isMaskedArray
+    return [part.tolist() if is_masked(part) else part for part in labels]
 
 
-def _plain(value):
-    """The number in an array, or a tensor, of no axes: as such it equals no label."""
-    if value is np.ma.masked:  # of a masked array as a list
-        return None
-    return value.item() if _is_array(type(value)) and value.ndim == 0 else value
+def _of_plain(array, is_whole):
+    """An array of objects, those in boxes taken out; rows of one length are joined."""
+    values = array.ravel().tolist()
+    if set(map(type, values)) <= PLAIN:  # as mostly
+        return array
+    found = unboxed(_shown(values))
+    if array.ndim:
+        refuse_identical(found)
+        refuse_bytes(found)
+    if is_whole and array.ndim == 1 and _are_rows(found):
+        return np.array([as_array(row) for row in found], dtype=object)
+    if found is values:
+        return array
+    return np.array([*found, None], dtype=object)[:-1].reshape(array.shape)
+
+
+def _are_rows(values):
+    """Whether these are lists or arrays, all of one length."""
+    if not values or not all(isinstance(v, list | np.ndarray) for v in values):
+        return False
+    return len(set(map(len, values))) == 1
 
 
 def as_column(labels):
@@ -237,87 +279,6 @@ def label_mask(present, labels):
     return np.fromiter((v in wanted for v in present), bool, len(present))
 
 
-def resolve_marker(y, unlabeled_label, classes=None):
-    """What marks an unlabelled row of `y`: a value, or None where nothing does.
-
-    "auto" reads -1 in whole numbers as the marker, unless -1 is one of `classes` or
-    -1 and 1 are the only values (ordinary signed binary labels).
-    """
-    if not (isinstance(unlabeled_label, str) and unlabeled_label == "auto"):
-        if unlabeled_label is np.ma.masked or np.ndim(unlabeled_label):
-            raise TypeError(
-                "unlabeled_label must be 'auto', None or one value of y, got "
-                f"{unlabeled_label!r}."
-            )
-        if classes is not None and label_codes([unlabeled_label], classes)[0] >= 0:
-            raise ValueError(
-                f"classes holds {unlabeled_label!r}, the value of unlabeled_label: it "
-                "either is a class or marks unlabelled rows."
-            )
-        return _marker_of_its_kind(y, unlabeled_label)
-    if classes is not None:
-        return None if -1 in as_list(classes) else -1
-    values = y[~missing_label_mask(y)]
-    if values.dtype.kind in "iuf":  # each of them once, for speed
-        values = np.unique(values)
-    values = values.tolist()
-    marked = [not isinstance(v, str) and v == -1 for v in values]
-    signed_binary = any(v == 1 for v in values) and all(v in (-1, 1) for v in values)
-    return -1 if any(marked) and not signed_binary else None
-
-
-def unlabeled_rows(y, unlabeled_label, classes=None):
-    """The marker that `resolve_marker` finds, and the rows that carry it (n,)."""
-    marker = resolve_marker(y, unlabeled_label, classes)
-    return marker, unlabeled_mask(y, marker, classes)
-
-
-def _marker_of_its_kind(y, marker):
-    """Refuse a marker that equals a label of another kind, as False equals 0."""
-    values = y.tolist()
-    if isinstance(marker, bool | np.bool_) and any(
-        not isinstance(v, bool) and v == marker for v in values
-    ):
-        raise ValueError(
-            f"unlabeled_label={marker!r} would mark the label {int(marker)}: give a "
-            "value that is no class, such as -1."
-        )
-    if marker is not None and not is_missing(marker):
-        is_text = isinstance(marker, str)
-        others = (v for v in values if isinstance(v, str) != is_text)
-        texts = {str(v) for v in others if not is_missing(v)}
-        if str(marker) in texts and marker not in values:
-            warn(
-                f"unlabeled_label={marker!r} marks no row, but y holds "
-                f"{str(marker)!r} as another type: give it the type of the labels."
-            )
-    return marker
-
-
-def unlabeled_mask(y, marker, classes=None):
-    """Rows of `y` that carry the marker of unlabelled rows.   (n,) -> (n,) bool.
-
-    A marker of None means that every row is labelled. One that is a missing label
-    stands for all kinds of them, but for a text that is one of `classes`. A number
-    never matches a string, and in object arrays only a true number equals a number.
-    """
-    y = as_array(y)
-    if marker is None:
-        return np.zeros(len(y), dtype=bool)
-    if is_missing(marker):
-        return missing_label_mask(y, classes)
-    if y.dtype == object:
-        return np.fromiter((_same_kind_equal(v, marker) for v in y), bool, len(y))
-    if isinstance(marker, str) != (y.dtype.kind in "US"):
-        return np.zeros(len(y), dtype=bool)
-    return y == marker
-
-
-def _same_kind_equal(value, marker):
-    alike = isinstance(value, str) == isinstance(marker, str)
-    return alike and not is_missing(value) and value == marker
-
-
 def check_same_kind(labels, classes, name, whose):
     """Refuse labels of which none can be a class: strings beside numbers.
 
@@ -354,10 +315,13 @@ def label_codes(labels, classes):
     """
     if _are_whole(labels, classes):
         return _codes_of_whole_numbers(labels, classes)
-    position = {label: code for code, label in enumerate(as_list(classes))}
-    labels = as_list(labels)
+    labels, classes = as_list(labels), as_list(classes)
+    refuse_identical(classes)
+    position = {label: code for code, label in enumerate(classes)}
     codes = (position.get(label, -1) for label in labels)
-    return np.fromiter(codes, np.intp, len(labels))
+    codes = np.fromiter(codes, np.intp, len(labels))
+    refuse_identical([labels[row] for row in np.flatnonzero(codes < 0).tolist()])
+    return codes
 
 
 def _are_whole(*arrays):

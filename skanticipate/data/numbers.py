@@ -6,7 +6,9 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.utils import check_scalar
 
+from skanticipate.data.boxes import refuse_named
 from skanticipate.data.masked import refuse_masked
+from skanticipate.data.missing import as_list
 from skanticipate.data.names import check_entry_names
 from skanticipate.data.parameters import Interval as Interval
 
@@ -112,8 +114,9 @@ def weights_of(weights, names, whose):
         )
     refuse_masked(weights, "weights", "Give the weight of every part.")
     check_entry_names(weights, names, name="weights", whose=whose)
-    refuse_truths(weights, "weights")
-    values = weights.tolist() if hasattr(weights, "tolist") else list(weights)
+    refuse_named(weights, "weights")
+    values = as_list(weights)
+    refuse_truths(values, "weights")
     try:
         if any(isinstance(value, str | bytes) for value in values):
             raise ValueError("a text is no number")

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from skanticipate._typing import Rows
 from skanticipate.data.announced import announce_rows
 from skanticipate.data.axes import dims_of
+from skanticipate.data.boxes import unboxed
 from skanticipate.data.device_array import DeviceArray, base_of
 from skanticipate.data.files import check_whole_map, file_marks, is_mapped
 from skanticipate.data.mapped import find_mapped_file, own_inode, read_map
@@ -314,7 +315,7 @@ def _as_index(rows, n):
         return rows
     refuse_masked(rows, "rows", "Drop them.")
     check_chosen_rows(rows, (), name="the mask of a RowView")
-    rows = np.asarray(rows)
+    rows = np.asarray(unboxed(rows))
     if rows.dtype == bool:
         if rows.shape != (n,):
             raise IndexError(f"A mask of shape {rows.shape} cannot choose of {n} rows.")

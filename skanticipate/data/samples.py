@@ -6,12 +6,16 @@ from numbers import Real
 
 import numpy as np
 from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
-from sklearn.utils import compute_class_weight
+from sklearn.utils import column_or_1d, compute_class_weight
 from sklearn.utils.validation import _check_sample_weight
 
+from skanticipate.data.actions import warn_of_twins
+from skanticipate.data.boxes import plain_column, refuse_identical, unboxed
 from skanticipate.data.masked import refuse_masked
+from skanticipate.data.missing import holds_missing
 from skanticipate.data.numbers import Interval
 from skanticipate.data.rows import RowView
+from skanticipate.data.tensors import plain_numbers
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,10 @@ def check_weights(codes, sample_weight):
         sample_weight, "sample_weight", "Pass .filled(0) to leave these rows out."
     )
     weights = _check_sample_weight(
-        sample_weight, codes, dtype=np.float64, ensure_non_negative=True
+        plain_numbers(sample_weight, "sample_weight"),
+        codes,
+        dtype=np.float64,
+        ensure_non_negative=True,
     )
     if not np.isfinite(weights).all():  # with assume_finite nobody has looked
         raise ValueError("Input sample_weight contains NaN or infinity.")
@@ -78,6 +85,27 @@ def check_weights(codes, sample_weight):
             "hold: divide them by their mean, and set those that count nothing to 0."
         )
     return _unless_alike(weights)
+
+
+def check_groups(groups):
+    """One name of a video or person a row.   -> (n,) or None."""
+    if groups is None:
+        return None
+    masked = isinstance(groups, np.ma.MaskedArray)
+    groups = plain_column(groups.tolist() if masked else groups)
+    if np.ndim(groups) != 1 and np.shape(groups)[1:] != (1,):
+        raise ValueError(
+            f"groups has shape {np.shape(groups)}: give one name of a video or person "
+            "for each row."
+        )
+    groups = column_or_1d(groups)
+    if groups.dtype == object:
+        refuse_identical(groups.tolist(), "groups")
+    if holds_missing(groups.tolist()):
+        raise ValueError("groups has missing entries: name the group of every row.")
+    if groups.dtype.kind in "UOT":
+        warn_of_twins("group", groups.tolist(), "in all rows")
+    return groups
 
 
 def _unless_alike(weights):
@@ -142,6 +170,8 @@ def weigh_classes(samples, class_weight, classes):
 
 
 def _weights_by_code(class_weight, classes, present):
+    labels, weights = unboxed(list(class_weight)), list(class_weight.values())
+    class_weight = dict(zip(labels, unboxed(weights), strict=True))
     codes = {label: code for code, label in enumerate(classes.tolist())}
     truths = any(isinstance(label, bool) for label in codes)
     strangers = [

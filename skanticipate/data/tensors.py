@@ -4,8 +4,10 @@ import functools
 import inspect
 from itertools import chain, repeat
 
+import numpy as np
 import torch
 
+from skanticipate.data.boxes import of_numpy, of_rows, refuse_named, unboxed
 from skanticipate.data.device_array import DeviceArray, base_of
 from skanticipate.data.parameters import Function
 from skanticipate.data.rows import RowView
@@ -16,14 +18,41 @@ _CLIPS = ("X", "X_past", "X_future_unlabeled", "X_val")
 def without_tensor(values, name):
     """A tensor as an array, or as a view where clips stay on their device.
 
-    Anything else is given as it is.
+    What stands in boxes in a list is taken out, and numbers of a type that NumPy does
+    not know itself become such that it knows. Anything else is given as it is.
     """
     if not isinstance(values, torch.Tensor):
-        return values
+        return unboxed(of_rows(of_numpy(values)))
     base = base_of(values, name)
     if not isinstance(base, DeviceArray):
         return base
     return RowView(base) if name.rpartition("__")[2] in _CLIPS else base[:]
+
+
+def plain_numbers(values, name):
+    """Numbers as NumPy reads them, whatever boxes or types they come in.
+
+    Tables are given as they are: they have names, which others look at.
+
+    Parameters
+    ----------
+    values : array-like
+    name : str
+        What they are called.
+
+    Raises
+    ------
+    ValueError
+        If they are named, and so have no order.
+    """
+    if type(values) is np.ndarray and values.dtype.kind in "fiub":
+        return of_numpy(values)
+    refuse_named(values, name)
+    values = without_tensor(values, name)
+    if type(values) is np.ndarray and values.dtype == object:
+        found = np.array(unboxed(values.tolist()))
+        return found if found.dtype.kind in "fiub" else values
+    return values
 
 
 def takes_tensors(method: Function) -> Function:

@@ -8,19 +8,23 @@ from numbers import Number
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.utils import check_array, column_or_1d
+from sklearn.utils import check_array
 from sklearn.utils.validation import (
     _check_n_features,
     _num_samples,
     assert_all_finite,
 )
 
-from skanticipate.data.actions import warn_of_twins
 from skanticipate.data.axes import has_columns
+from skanticipate.data.boxes import refuse_named
 from skanticipate.data.device_array import DeviceArray
 from skanticipate.data.layout import hint_missing_rows
 from skanticipate.data.masked import refuse_masked
-from skanticipate.data.missing import holds_missing, is_never_a_name, label_codes
+from skanticipate.data.missing import (
+    as_array,
+    is_never_a_name,
+    label_codes,
+)
 from skanticipate.data.names import (
     check_label_names,
     check_names,
@@ -35,7 +39,7 @@ from skanticipate.data.stored import (
     not_as_stored,
     not_there,
 )
-from skanticipate.data.tensors import without_tensor
+from skanticipate.data.tensors import plain_numbers, without_tensor
 
 _CHUNK_BYTES = 1 << 22
 _FEW = 10_000  # numbers that NumPy multiplies in one thread
@@ -128,7 +132,7 @@ def _like(mask, chunk):
 
 
 def _as_rows(X, name, estimator):
-    if type(X) is np.ndarray and X.dtype.kind in "fiub" and X.ndim > 1 and X.size:
+    if _is_plain(X) and X.ndim > 1 and X.size:
         return RowView(X)  # there is nothing that could be wrong with it
     X = without_tensor(X, name)
     if isinstance(X, RowView):
@@ -141,6 +145,10 @@ def _as_rows(X, name, estimator):
         rows = RowView(_as_array(X, name, estimator))
     _check_header(rows, name)
     return rows
+
+
+def _is_plain(X):
+    return type(X) is np.ndarray and X.dtype.kind in "fiub" and X.dtype.isbuiltin != 2
 
 
 @contextmanager
@@ -183,6 +191,7 @@ def _converted(X, name, estimator):
 
 def check_as_meant(X, name):
     """Refuse clips that numpy reads otherwise: masked, packed in a file, transposed."""
+    refuse_named(X, name)
     refuse_masked(X, name, _PASS_NAN)
     check_tables_alike(X, name)
     for k, part in enumerate(X if isinstance(X, list | tuple) else ()):
@@ -203,7 +212,8 @@ def refuse_sparse(X):
 
 
 def _check_header(rows, name):
-    if rows.ndim < 2 or rows.dtype.kind not in "fiub" or 0 in rows.shape:
+    is_known = rows.dtype.kind in "fiub" and rows.dtype.isbuiltin != 2
+    if rows.ndim < 2 or not is_known or 0 in rows.shape:
         raise ValueError(
             f"{name} must hold numbers and have shape (n, d), (n, T, d) or "
             f"(n, ..., d) with at least one row; got {rows.dtype} of shape "
@@ -279,7 +289,8 @@ def check_teacher_proba(proba, classes, given_classes):
             "teacher_proba needs classes=, the labels of its columns in order: without "
             "it a class that is missing from y would shift them."
         )
-    columns = list(dict.fromkeys(np.asarray(given_classes).tolist()))
+    columns = list(dict.fromkeys(as_array(given_classes).tolist()))
+    proba = plain_numbers(proba, "teacher_proba")
     check_label_names(proba, columns, name="teacher_proba")
     refuse_masked(
         proba,
@@ -316,25 +327,6 @@ def check_probabilities(proba, name):
     return proba
 
 
-def check_groups(groups):
-    """One name of a video or person a row.   -> (n,) or None."""
-    if groups is None:
-        return None
-    masked = isinstance(groups, np.ma.MaskedArray)
-    groups = groups.tolist() if masked else groups
-    if np.ndim(groups) != 1 and np.shape(groups)[1:] != (1,):
-        raise ValueError(
-            f"groups has shape {np.shape(groups)}: give one name of a video or person "
-            "for each row."
-        )
-    groups = column_or_1d(groups)
-    if holds_missing(groups.tolist()):
-        raise ValueError("groups has missing entries: name the group of every row.")
-    if groups.dtype.kind in "UOT":
-        warn_of_twins("group", groups.tolist(), "in all rows")
-    return groups
-
-
 def check_same_length(n_rows, whose="X_past", /, **signals):
     """Every signal that was given has one entry for each row of the clips."""
     for name, signal in signals.items():
@@ -369,6 +361,7 @@ def check_futures_are_clips(X_future_unlabeled):
     ValueError
         If an entry is a number or a text.
     """
+    refuse_named(X_future_unlabeled, "X_future_unlabeled")
     shape = getattr(X_future_unlabeled, "shape", None)
     if X_future_unlabeled is None or (shape is not None and len(shape) != 1):
         return

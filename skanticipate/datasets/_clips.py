@@ -11,6 +11,7 @@ from sklearn.utils import Bunch, check_consistent_length
 
 from skanticipate._typing import Columns
 from skanticipate.data.axes import index_of
+from skanticipate.data.boxes import unboxed_columns
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.names import check_tables_alike
 from skanticipate.data.numbers import RATE, STEPS
@@ -18,6 +19,7 @@ from skanticipate.data.parameters import validate_params
 from skanticipate.data.places import check_even
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.stored import OF_FILLED, filled, not_as_stored, not_there
+from skanticipate.data.tensors import plain_numbers
 from skanticipate.datasets._columns import check_table
 from skanticipate.datasets._features import FeatureTable
 from skanticipate.datasets._segments import (
@@ -116,6 +118,7 @@ def cut_pairs(
     array([[ 4.,  5.,  6.,  7.],
            [26., 27., 28., 29.]])
     """
+    pairs = unboxed_columns(pairs)
     _check_pairs(pairs)
     videos = np.asarray(pairs["video"])
     features = _checked_features(features, list(dict.fromkeys(videos.tolist())))
@@ -161,7 +164,9 @@ def _checked_features(features, names):
         )
     if isinstance(features, FeatureTable):
         _refuse_gaps(features, names)
-    tables = {name: features[name] for name in names}
+    tables = {
+        name: plain_numbers(features[name], f"features[{name!r}]") for name in names
+    }
     check_tables_alike(tables, "features")
     for name, table in tables.items():
         check_even(table, f"features[{name!r}]")

@@ -10,6 +10,7 @@ from sklearn.utils import Bunch
 from sklearn.utils._param_validation import HasMethods, StrOptions
 
 from skanticipate._typing import Columns, Rate
+from skanticipate.data.boxes import unboxed_columns
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.numbers import DURATION, RATE, SECONDS, STEPS
 from skanticipate.data.parameters import validate_params
@@ -172,6 +173,7 @@ def cut_clips(
         )
     )
     check_table(segments, "segments")
+    segments = unboxed_columns(segments)
     has_labels = "action" in segments
     _, *columns = (_checked_columns if has_labels else checked_spans)(segments)
     clip = columns[0], columns[1]

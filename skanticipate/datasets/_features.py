@@ -14,11 +14,13 @@ from numpy.typing import ArrayLike
 from sklearn.utils._param_validation import HasMethods
 
 from skanticipate._typing import FilePath
+from skanticipate.data.boxes import plain_column
 from skanticipate.data.files import check_whole_map
 from skanticipate.data.numbers import FRAME, Interval
 from skanticipate.data.parameters import validate_params
 from skanticipate.data.places import check_frames_by_place
 from skanticipate.data.stored import filled
+from skanticipate.data.tensors import plain_numbers
 from skanticipate.datasets._folder import FEATURES, INDEX
 from skanticipate.datasets._names import check_names
 from skanticipate.datasets._packed import check_header, unpacked
@@ -176,6 +178,7 @@ class FeatureTable(Mapping[str, np.ndarray]):
             If a video or a frame is not there; names it and the row that asks for it.
             If the name of a video ends in NUL, which numpy would drop.
         """
+        videos, frames = plain_column(videos), plain_column(frames)
         check_names(videos, "videos")
         videos, frames = np.asarray(videos, dtype=str), np.asarray(frames)
         numbers = np.arange(len(videos)) if numbers is None else np.asarray(numbers)
@@ -231,7 +234,7 @@ def _joined(features, first_frame, time_axis):
     check_frames_by_place(tables, "features", first_frame)
     if not videos:
         raise ValueError("features is empty: expected at least one video.")
-    arrays = [np.asarray(features[names[video]]) for video in videos]
+    arrays = [_as_array(features[names[video]], video) for video in videos]
     for video, array in zip(videos, arrays, strict=True):
         if array.ndim != 2 or not array.size or array.dtype.kind not in "fiub":
             raise ValueError(
@@ -256,6 +259,10 @@ def _joined(features, first_frame, time_axis):
         np.concatenate([np.arange(n) + first_frame for n in counts]),
         "{video}, frame {frame}",
     )
+
+
+def _as_array(table, video):
+    return np.asarray(plain_numbers(table, f"features[{video!r}]"))
 
 
 def open_features(path: FilePath) -> FeatureTable:

@@ -11,6 +11,7 @@ from sklearn.utils import Bunch, check_random_state
 from sklearn.utils.random import sample_without_replacement
 
 from skanticipate._typing import Columns, Seed
+from skanticipate.data.boxes import unboxed_columns
 from skanticipate.data.missing import check_same_kind
 from skanticipate.data.numbers import DURATION, FRAME, RATE, SECONDS, Interval
 from skanticipate.data.parameters import validate_params
@@ -175,6 +176,7 @@ def unlabeled_pairs(
 
 def _columns(table, name, fps):
     """Columns of a table of segments, in whole frames."""
+    table = unboxed_columns(table)
     try:
         _, start, stop, action = _checked_columns(table)
         if has_times(table):

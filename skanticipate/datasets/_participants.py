@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.utils import Bunch, _safe_indexing
 
 from skanticipate._typing import Columns
+from skanticipate.data.boxes import unboxed_columns
 from skanticipate.data.missing import as_list, check_label_list
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.datasets._columns import check_column, check_columns, check_table
@@ -33,6 +34,7 @@ def participants_of(segments):
     array(['P01', 'P22'], dtype='<U3')
     """
     check_table(segments, "segments")
+    segments = unboxed_columns(segments)
     column = next((name for name in _COLUMNS if name in segments), None)
     if column is not None:
         check_column(segments[column], column)
@@ -117,6 +119,7 @@ def participant_split(
     """
     if isinstance(segments, Mapping):
         check_columns(segments, "segments")
+        segments = unboxed_columns(segments)
         check_rows_alike(**{str(name): segments[name] for name in segments})
     names = participants_of(segments)
     if training is None:

@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import HasMethods, StrOptions
 
 from skanticipate._typing import Columns, Rate
 from skanticipate.data.actions import warn_of_twins
+from skanticipate.data.boxes import unboxed_columns
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.missing import as_list, is_never_a_name
 from skanticipate.data.numbers import RATE, SECONDS, STEPS
@@ -126,6 +127,7 @@ def label_history(
            [ 7,  8],
            [-1, -1]])
     """
+    segments = unboxed_columns(segments)
     video, start, stop, action = _checked_columns(segments)
     start, stop, per_second = on_one_clock(segments, start, stop, fps)
     # Rounded, or 25 fps * 0.28 s would be 7.000000000000001 frames.
@@ -248,6 +250,7 @@ def label_sequences(
     >>> label_sequences(segments, max_gap=5.0)
     [array([7]), array([7, 8]), array([9])]
     """
+    segments = unboxed_columns(segments)
     video, start, stop, action = _checked_columns(segments)
     start, stop, per_second = on_one_clock(segments, start, stop, fps)
     longest = np.inf if max_gap is None else round(per_second * max_gap, 6)

@@ -14,6 +14,7 @@ from skanticipate.data.masked import refuse_masked
 from skanticipate.data.missing import label_list
 from skanticipate.data.names import check_label_names, check_row_names
 from skanticipate.data.rows_alike import check_rows_alike
+from skanticipate.data.tensors import plain_numbers
 from skanticipate.data.warn import warn
 from skanticipate.datasets._submission_check import (
     CHALLENGES,
@@ -202,7 +203,8 @@ def _check_scores(scores, ids, columns, task):
     check_label_names(scores, columns, name=task)
     check_row_names(scores, ids, name=task)
     refuse_masked(scores, f"The scores of {task}", "Fill in the scores.")
-    n_columns, scores = len(columns), np.asarray(scores)
+    n_columns = len(columns)
+    scores = np.asarray(plain_numbers(scores, f"The scores of {task}"))
     if scores.shape != (len(ids), n_columns) or scores.dtype.kind not in "fiu":
         raise ValueError(
             f"The scores of {task} are {scores.dtype} of shape {scores.shape}: "

@@ -5,6 +5,7 @@ from numbers import Real
 
 import numpy as np
 
+from skanticipate.data.boxes import unboxed_columns
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.numbers import RATE, SECONDS
 from skanticipate.data.warn import warn
@@ -121,6 +122,7 @@ def _check_durations(segments, start, stop, fps):
     column = None if fps is None or isinstance(fps, Real) else _video_column(fps)
     if column is None or "duration" not in fps:
         return
+    fps = unboxed_columns(fps)
     names = np.asarray(fps[column]).astype(str).tolist()
     durations = np.asarray(fps["duration"])
     if durations.dtype.kind not in "iuf":
@@ -158,6 +160,7 @@ def _video_column(table):
 
 def _rates(fps, name):
     """Mapping of video, as a string, to what a mapping or table says of it."""
+    fps = unboxed_columns(fps)
     column = _video_column(fps)
     if column is None:
         pairs = ((str(video), rate) for video, rate in fps.items())

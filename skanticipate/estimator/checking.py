@@ -17,6 +17,7 @@ from skanticipate.data.places import check_steps_alike
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.samples import (
     Samples,
+    check_groups,
     check_weights,
     hold_out,
     log_frequency,
@@ -26,7 +27,6 @@ from skanticipate.data.samples import (
 from skanticipate.data.validation import (
     check_clips,
     check_futures_are_clips,
-    check_groups,
     check_same_length,
 )
 from skanticipate.estimator.blueprint import default_network

@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import MetadataRequest
 
 from skanticipate.data.actions import with_labels
+from skanticipate.data.boxes import of_numpy
 from skanticipate.estimator.registry import class_of, name_of
 from skanticipate.training.runtime import torch_threads
 
@@ -23,6 +24,7 @@ _WIDE = 256  # characters: wider arrays of texts are kept as wide as their wides
 # What training has found, in which no number is missing or infinite.
 _WEIGHTS = {"_weights", "heads_", "encoder_weights_", "coef_", "intercept_"}
 
+_OF_ARRAYS = ("tolist", "to_list", "to_pylist", "dims")  # of one library each
 _OF_NUMPY = (torch.float16, torch.float32, torch.float64)
 
 # Callbacks, and what tells them for the time of a fit which of the tasks it is.
@@ -72,6 +74,7 @@ def encode(value, beside, where):
     TypeError
         If code would be needed to read it again.
     """
+    value = value.as_py() if hasattr(value, "as_py") else value  # of pyarrow
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if (kind := type(value).__name__) in ("NAType", "NaTType"):  # of pandas
@@ -178,14 +181,14 @@ def _plain(value):
         return dict(value.items()) if is_mapping else np.asarray(value)
     if getattr(getattr(value, "dtype", None), "names", None):  # an array with fields
         return {name: np.asarray(value[name]) for name in value.dtype.names}
-    if hasattr(value, "__array__") and hasattr(value, "tolist"):  # tensors, an Index
-        return np.asarray(as_array(value))
+    if hasattr(value, "__array__") and any(hasattr(value, n) for n in _OF_ARRAYS):
+        return of_numpy(np.asarray(as_array(value)))
     return value
 
 
 def _is_matrix(table):
     """Whether a table is a prior: numbers, as many rows as columns, of no actions."""
-    if table.shape[0] != table.shape[1] or "verb" in table.columns:
+    if table.shape[0] != table.shape[1] or "verb" in _names_of(table):
         return False
     return np.asarray(table).dtype.kind in "fiu"
 
@@ -193,7 +196,13 @@ def _is_matrix(table):
 def _columns_of(table):
     """A table as a mapping of its columns."""
     table = with_labels(table)
-    return {name: np.asarray(table[name]) for name in table.columns}
+    return {name: np.asarray(table[name]) for name in _names_of(table)}
+
+
+def _names_of(table):
+    """Names of the columns; those of pyarrow's attribute `columns` are data."""
+    has_own = hasattr(type(table), "column_names")
+    return table.column_names if has_own else table.columns
 
 
 def as_array(value):

@@ -18,7 +18,12 @@ from skanticipate.data.labels import check_label_array, encode, labelled_rows
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.samples import Samples
-from skanticipate.data.tensors import answers_in_kind, in_kind, takes_tensors
+from skanticipate.data.tensors import (
+    answers_in_kind,
+    in_kind,
+    plain_numbers,
+    takes_tensors,
+)
 from skanticipate.data.validation import (
     check_clips_like,
     check_same_length,
@@ -194,6 +199,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         """
         check_is_fitted(self)
         refuse_masked(sample_weight, "sample_weight", "Give every row a weight.")
+        sample_weight = plain_numbers(sample_weight, "sample_weight")
         check_rows_alike(X=X, y=y, sample_weight=sample_weight)
         labelled, y = self._check_labels_like_fit(y, "y")
         if len(y) == 0:

@@ -12,10 +12,12 @@ from sklearn.utils import column_or_1d
 
 from skanticipate._typing import Actions, Columns, Labels
 from skanticipate.data.actions import by_ids, verbs_and_nouns
+from skanticipate.data.boxes import plain_column, unboxed
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.missing import check_same_kind, label_list, label_mask
 from skanticipate.data.names import check_label_names
 from skanticipate.data.rows_alike import check_rows_alike
+from skanticipate.data.tensors import plain_numbers
 from skanticipate.metrics.hits import check_hits, recalls
 from skanticipate.metrics.scores import marginalize
 
@@ -116,6 +118,10 @@ def epic100_metrics(
     tail action 1 0.0
     """
     labels = _columns(y_true, _TASKS, "y_true")
+    action, verb, noun = (
+        None if scores is None else plain_numbers(scores, f"The scores of {task}")
+        for task, scores in (("action", action), ("verb", verb), ("noun", noun))
+    )
     check_rows_alike(
         y_true=y_true["action"],
         **{f"{task} of y_true": y_true[task] for task in _TASKS},
@@ -182,7 +188,7 @@ def _sums_of_actions(action, classes, actions):
 
 def _columns(table, names, what):
     try:
-        columns = {name: table[name] for name in names}
+        columns = {name: plain_column(table[name]) for name in names}
     except (KeyError, IndexError, TypeError) as error:
         raise ValueError(
             f"{what} must be a table with the columns {', '.join(names)}, got "
@@ -199,7 +205,7 @@ def _subsets(labels, tail, unseen):
     subsets = {"overall": dict.fromkeys(_TASKS, np.ones(n, dtype=bool))}
     if unseen is not None:
         refuse_masked(unseen, "unseen", "Say of every segment whether it is.")
-        unseen = np.asarray(unseen)
+        unseen = np.asarray(unboxed(unseen))
         if unseen.dtype != bool or unseen.shape != (n,):
             raise ValueError(
                 f"unseen must be a mask of shape ({n},), one truth value for each "

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.utils import check_array, column_or_1d
 
+from skanticipate.data.markers import unlabeled_mask
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.missing import (
     as_column,
@@ -12,11 +13,11 @@ from skanticipate.data.missing import (
     label_list,
     missing_label_mask,
     of_one_kind,
-    unlabeled_mask,
 )
 from skanticipate.data.names import check_label_names
 from skanticipate.data.numbers import check_count
 from skanticipate.data.rows_alike import check_rows_alike
+from skanticipate.data.tensors import plain_numbers
 from skanticipate.data.warn import calling_module, warn
 
 
@@ -30,6 +31,7 @@ def check_hits(y_true, y_score, k, classes):
         Whether each label is among the k best.
     """
     check_count(k, "k")
+    y_score = plain_numbers(y_score, "y_score")
     if len(np.shape(y_score)) != 2:
         raise ValueError(
             f"y_score must have shape (n, C), got {np.shape(y_score)}: give one row of "
@@ -73,7 +75,7 @@ def recalls(y_true, hits):
 
 def warn_of_sure_hits(k, y_score):
     """Warn of scores (n, C) of which every class is among the k best."""
-    n_classes = np.shape(y_score)[1]
+    n_classes = np.shape(plain_numbers(y_score, "y_score"))[1]
     if k >= n_classes:
         warn(
             f"k={k} with {n_classes} classes: every answer is among the k best, so "

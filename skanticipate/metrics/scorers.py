@@ -17,6 +17,7 @@ from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import _check_method_params
 
 from skanticipate._typing import Labels, Scorer
+from skanticipate.data.markers import unlabeled_mask
 from skanticipate.data.missing import (
     as_column,
     as_list,
@@ -26,7 +27,6 @@ from skanticipate.data.missing import (
     label_mask,
     missing_mask,
     of_one_kind,
-    unlabeled_mask,
 )
 from skanticipate.data.names import check_label_names
 from skanticipate.data.numbers import check_count

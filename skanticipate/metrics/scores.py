@@ -17,6 +17,7 @@ from skanticipate.data.masked import refuse_masked
 from skanticipate.data.missing import label_codes, label_list, label_mask
 from skanticipate.data.names import check_label_names
 from skanticipate.data.rows_alike import RowsAlike
+from skanticipate.data.tensors import plain_numbers
 from skanticipate.data.validation import check_probabilities
 from skanticipate.metrics.hits import (
     check_distinct,
@@ -259,7 +260,8 @@ def time_to_action(
         hits.append(check_hits(y_true, scores, k, classes)[1])
         warn_of_sure_hits(k, scores)
     refuse_masked(anticipation_times, "anticipation_times", "Leave the stages out.")
-    times = np.asarray(anticipation_times, dtype=np.float64)
+    times = plain_numbers(anticipation_times, "anticipation_times")
+    times = np.asarray(times, dtype=np.float64)
     if times.shape != (len(hits),) or not hits:
         raise ValueError(
             f"Expected one anticipation time for each stage, got {len(hits)} stages "
@@ -331,7 +333,7 @@ def marginalize(
     classes = label_list(classes, "classes")
     check_label_names(proba, classes, name="proba")
     refuse_masked(proba, "proba", "Drop these rows, or fill in the probabilities.")
-    proba = np.asarray(proba)
+    proba = np.asarray(plain_numbers(proba, "proba"))
     if not classes:
         raise ValueError("classes is empty: expected the class of each column.")
     if proba.ndim == 0 or proba.shape[-1] != len(classes):

@@ -18,11 +18,12 @@ from skanticipate.data.labels import (
     refuse_unlabelled,
 )
 from skanticipate.data.leaks import warn_ungrouped
-from skanticipate.data.missing import resolve_marker
+from skanticipate.data.markers import resolve_marker
 from skanticipate.data.numbers import refuse_counted_mask
 from skanticipate.data.places import check_chosen_rows
 from skanticipate.data.rows_alike import check_rows_alike
-from skanticipate.data.validation import check_groups, check_same_length
+from skanticipate.data.samples import check_groups
+from skanticipate.data.validation import check_same_length
 from skanticipate.data.warn import warn
 
 

@@ -21,6 +21,7 @@ from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.validation import _check_method_params, _num_samples
 
 from skanticipate._typing import Labels
+from skanticipate.data.missing import as_array
 from skanticipate.data.numbers import refuse_counted_mask
 from skanticipate.data.parameters import fit_context
 from skanticipate.data.places import check_chosen_rows
@@ -132,7 +133,11 @@ def _without_tensors(X, y, params):
     if get_config()["array_api_dispatch"]:
         return X, y, params
     params = {name: without_tensor(given, name) for name, given in params.items()}
-    return without_tensor(X, "X"), without_tensor(y, "y"), params
+    y = without_tensor(y, "y")
+    is_indexed = hasattr(y, "iloc") or hasattr(y, "dims")  # whose rows may have names
+    if not (y is None or isinstance(y, list | tuple) or is_indexed):
+        y = as_array(y)
+    return without_tensor(X, "X"), y, params
 
 
 def _refuse_classes_without_order(search, y):

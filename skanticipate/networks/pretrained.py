@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from skanticipate.data.tensors import plain_numbers
 from skanticipate.data.warn import is_called_by, warn
 
 WEIGHTS_CONSTRAINT = [str, os.PathLike, Mapping, None]
@@ -171,7 +172,7 @@ def _cast(value, target, name):
 def _as_tensor(value, name):
     if isinstance(value, torch.Tensor):
         return value.detach()
-    array = np.asarray(value)
+    array = np.asarray(plain_numbers(value, f"weights: {name!r}"))
     if array.dtype.kind not in "fiubc":
         raise ValueError(
             f"weights: {name!r} holds {array.dtype}, expected an array or a tensor of "
@@ -240,7 +241,10 @@ def _shapes_of(weights):
                 "pass the one that maps names to arrays, such as "
                 f"checkpoint[{name!r}]."
             )
-    return {name: tuple(np.shape(value)) for name, value in weights.items()}
+    return {
+        name: tuple(np.shape(plain_numbers(value, f"weights: {name!r}")))
+        for name, value in weights.items()
+    }
 
 
 def _unreadable(path, error):

@@ -15,7 +15,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from skanticipate._typing import Labels, Scorer
 from skanticipate.data.labels import check_label_array, labelled_rows
-from skanticipate.data.missing import resolve_marker, unlabeled_mask
+from skanticipate.data.markers import resolve_marker, unlabeled_mask
 from skanticipate.data.names import check_row_names
 from skanticipate.data.numbers import Interval, check_count
 from skanticipate.data.rows_alike import check_rows_alike

@@ -25,6 +25,7 @@ from skanticipate.data.missing import (
 from skanticipate.data.names import check_label_names
 from skanticipate.data.numbers import check_count
 from skanticipate.data.rows_alike import RowsAlike, check_rows_alike
+from skanticipate.data.tensors import plain_numbers
 from skanticipate.data.validation import check_probabilities, check_same_length
 from skanticipate.metrics.hits import check_distinct, ranks
 from skanticipate.plotting._bars import given_axes, mark, new_axes, tidy
@@ -329,7 +330,7 @@ def _probabilities(proba, classes, shape, model):
     what = f"proba[{model!r}]"
     check_label_names(proba, classes, name=what)
     refuse_masked(proba, what, "Fill in the probabilities.")
-    proba = np.asarray(proba, dtype=float)
+    proba = np.asarray(plain_numbers(proba, what), dtype=float)
     if proba.shape != shape:
         raise ValueError(
             f"{what} has shape {proba.shape}: expected {shape}, a row for each clip "

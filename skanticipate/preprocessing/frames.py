@@ -16,6 +16,7 @@ from skanticipate.data.layout import hint_zero_padding
 from skanticipate.data.names import check_names
 from skanticipate.data.parameters import fit_context
 from skanticipate.data.rows import RowView
+from skanticipate.data.tensors import plain_numbers
 from skanticipate.data.validation import check_as_meant, check_steps, padding_steps
 
 
@@ -139,6 +140,7 @@ class PerFrame(  # type: ignore[call-arg]  # scikit-learn has no types
     def _check_clips(self, X, reset):
         """Clips as a numeric array of at least two axes, with the right channels."""
         check_as_meant(X, "X")
+        X = plain_numbers(X, "X")
         clips = np.asarray(
             check_array(
                 X,

@@ -12,6 +12,7 @@ from skanticipate.data.names import check_tables_alike
 from skanticipate.data.numbers import STEPS
 from skanticipate.data.parameters import validate_params
 from skanticipate.data.places import check_ascending
+from skanticipate.data.tensors import plain_numbers
 
 _LARGEST_WHOLE = {np.float32: 1 << 24, np.float64: 1 << 53}  # beyond, some are skipped
 
@@ -117,6 +118,7 @@ def _as_clip(clip: ArrayLike, number: int) -> np.ndarray:
         "Pass .filled(np.nan), of floats, if whole steps are hidden: they are padding.",
     )
     check_ascending(clip, f"clips[{number}]")
+    clip = plain_numbers(clip, f"clips[{number}]")
     try:
         array = np.asarray(clip)
     except ValueError as error:  # numpy's words for steps of unequal length

@@ -19,6 +19,7 @@ from skanticipate.data.actions import refuse_ids, verbs_and_nouns, words
 from skanticipate.data.files import file_marks
 from skanticipate.data.missing import number_names
 from skanticipate.data.numbers import Interval
+from skanticipate.data.tensors import plain_numbers
 from skanticipate.data.warn import warn
 from skanticipate.priors.base import BasePrior, normalize_rows
 from skanticipate.priors.labels import verb_noun_rows
@@ -221,7 +222,9 @@ def _word_table(vectors, wanted):
         path = _local_path(vectors)
         vectors = _read_cached(path, file_marks(path), wanted)
     table = {
-        word: np.asarray(vectors[word], dtype=np.float64)
+        word: np.asarray(
+            plain_numbers(vectors[word], f"vectors[{word!r}]"), dtype=np.float64
+        )
         for word in sorted(wanted)
         if word in vectors
     }

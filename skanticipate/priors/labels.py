@@ -14,6 +14,7 @@ from skanticipate.data.actions import verbs_and_nouns
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.missing import as_list, label_codes, number_names
 from skanticipate.data.names import check_label_names
+from skanticipate.data.tensors import plain_numbers
 from skanticipate.priors.base import BasePrior, check_classes, normalize_rows
 
 
@@ -221,7 +222,7 @@ def _check_stochastic(matrix, n_classes):
             "columns and rows in the order of classes=."
         )
     refuse_masked(matrix, "The prior matrix", "Fill in the numbers.")
-    matrix = np.asarray(matrix)
+    matrix = np.asarray(plain_numbers(matrix, "The prior matrix"))
     if matrix.dtype.kind != "f":
         matrix = matrix.astype(np.float64)
     if matrix.shape != (n_classes, n_classes):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Set
 
+from skanticipate.data.boxes import refuse_identical
 from skanticipate.data.missing import as_list
 from skanticipate.data.places import check_ascending
 
@@ -29,7 +30,7 @@ def checked_sequences(sequences):
             "datasets.label_sequences of a table of segments."
         )
     lists = []
-    for k, sequence in enumerate(sequences):
+    for k, sequence in enumerate(as_list(sequences)):
         is_table = isinstance(sequence, Mapping) or hasattr(sequence, "columns")
         single = isinstance(sequence, str) or not hasattr(sequence, "__len__")
         if is_table or single or isinstance(sequence, Set):
@@ -40,6 +41,7 @@ def checked_sequences(sequences):
             )
         check_ascending(sequence, f"sequences[{k}]")
         lists.append(as_list(sequence))
+        refuse_identical(lists[-1], f"sequences[{k}]")
         if any(hasattr(v, "__len__") and not isinstance(v, str) for v in lists[-1]):
             raise ValueError(
                 "sequences must hold a list of labels for each video, got "

@@ -10,8 +10,9 @@ from skanticipate._typing import Labels
 from skanticipate.data.labels import check_labels
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.rows_alike import check_rows_alike
-from skanticipate.data.samples import check_weights
-from skanticipate.data.validation import check_groups, check_same_length
+from skanticipate.data.samples import check_groups, check_weights
+from skanticipate.data.tensors import plain_numbers
+from skanticipate.data.validation import check_same_length
 from skanticipate.estimator.nested import warn_if_reencoded
 
 
@@ -68,5 +69,6 @@ class TeacherMixin(ClassifierMixin):
             behind a mask.
         """
         refuse_masked(sample_weight, "sample_weight", "Give every row a weight.")
+        sample_weight = plain_numbers(sample_weight, "sample_weight")
         check_rows_alike(X=X, y=y, sample_weight=sample_weight)
         return super().score(X, y, sample_weight)

@@ -11,7 +11,7 @@ from skanticipate.data.labels import (
     encode,
     warn_dropped,
 )
-from skanticipate.data.missing import resolve_marker, unlabeled_mask
+from skanticipate.data.markers import resolve_marker, unlabeled_mask
 
 NAN, INF = np.nan, np.inf
 

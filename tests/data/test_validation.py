@@ -8,10 +8,10 @@ from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
 from skanticipate import DistilledAnticipator, RowView, SmoothedAnticipator
+from skanticipate.data.samples import check_groups
 from skanticipate.data.validation import (
     check_clip_shape,
     check_clips,
-    check_groups,
     check_same_length,
     chunks,
     padding_steps,
