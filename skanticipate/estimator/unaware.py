@@ -1,4 +1,4 @@
-"""Whether those who wait for a fit know of rows without a label.
+"""Whether those who wait for a fit, or a prediction, know of rows without a label.
 
 Meta-estimators of scikit-learn take the marker of such rows for a class, and its
 scorers take the rows for wrong answers. Whom they call can find them, and says so.
@@ -26,12 +26,12 @@ _SCORES_A_FOLD = "sklearn.model_selection._validation", "_fit_and_score"
 
 
 def warn_if_class(unlabeled_label):
-    """Warn if a wrapper around this fit takes the marker for a label.
+    """Warn if a wrapper around this fit, or prediction, takes the marker for a label.
 
     Parameters
     ----------
     unlabeled_label : object
-        The parameter of the estimator that is fitted.
+        The parameter of the estimator that fits or predicts.
     """
     if unlabeled_label is None:
         return

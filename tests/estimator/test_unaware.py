@@ -13,6 +13,7 @@ from sklearn.ensemble import (
     VotingClassifier,
 )
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import make_scorer
 from sklearn.model_selection import (
     GridSearchCV,
@@ -108,6 +109,26 @@ def test_a_marker_that_is_a_text():
 )
 def test_it_is_said_from_within(model):
     assert len(of_classes("BaggingClassifier", model, Y)) == 1
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda m: VotingClassifier([("a", m)], voting="soft"),
+        lambda m: StackingClassifier([("a", m)], cv="prefit"),
+        lambda m: CalibratedClassifierCV(m),
+    ],
+)
+def test_a_fitted_estimator_is_told_apart_from_its_wrapper(wrap):
+    """Its three columns are not those of -1, 0 and 1."""
+    fitted = FrozenEstimator(clone(MODEL).fit(X, TRUTH))
+
+    def predict(y):
+        return said(lambda: wrap(fitted).fit(X, y).predict(X), "marks rows without")
+
+    texts = predict(Y)
+    assert texts and all("takes -1" in text for text in texts)
+    assert not predict(TRUTH)
 
 
 def test_probabilities_of_folds():
