@@ -99,8 +99,11 @@ def _warn_of_metric(told, marker, classes):
     scorers = getattr(told["scorer"], "_scorers", told["scorer"])
     scorers = scorers.values() if isinstance(scorers, dict) else [scorers]
     metrics = filter(None, (metric_of_all_rows(unwrap(s)) for s in scorers))
-    metric, y = next(metrics, None), as_column(told["y"])
-    if metric is None or y.ndim != 1:
+    metric = next(metrics, None)
+    if metric is None:
+        return
+    y = as_column(told["y"])
+    if y.ndim != 1:
         return
     unlabelled = unlabeled_mask(y, marker, classes)
     parts = {"test": told["test"]}

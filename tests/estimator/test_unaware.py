@@ -44,7 +44,7 @@ from skanticipate.metrics import labelled_scorer
 TRUTH = np.arange(60) % 3
 HIDDEN = np.arange(60) % 5 < 2
 Y = np.where(HIDDEN, -1, TRUTH)
-X = np.random.default_rng(0).normal(size=(60, 4)) + 2 * np.eye(4)[TRUTH]
+X = np.random.default_rng(0).normal(size=(60, 4)) + 4 * np.eye(4)[TRUTH]
 MODEL = SmoothedAnticipator(MLP(4), max_epochs=9, lr=0.03, random_state=0)
 GRID = {"lr": [0.01]}
 SPLIT = SemiSupervisedSplit(2)
@@ -68,7 +68,9 @@ WRAPPERS = {
     "OneVsOneClassifier": OneVsOneClassifier,
     "OutputCodeClassifier": lambda m: OutputCodeClassifier(m, random_state=0),
     "CalibratedClassifierCV": lambda m: CalibratedClassifierCV(m, cv=2),
-    "AdaBoostClassifier": lambda m: AdaBoostClassifier(m, n_estimators=1),
+    "AdaBoostClassifier": lambda m: AdaBoostClassifier(
+        m, n_estimators=1, random_state=0
+    ),
 }
 
 
