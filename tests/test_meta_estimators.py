@@ -70,6 +70,9 @@ SPLIT = SemiSupervisedSplit(2)
 def quiet():
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*are dropped")
+        # tests/estimator/test_unaware.py is about these
+        warnings.filterwarnings("ignore", ".*marks rows without a label")
+        warnings.filterwarnings("ignore", ".*rows without a label, and counts them")
         yield
 
 
@@ -406,6 +409,30 @@ def test_numbers_with_gaps_are_known_where_the_wrapper_is():
 
     assert texts(0, 2, 4, 5) and texts(1, 2, 3, 4)
     assert not texts(0, 1, 2, 3)  # which are their own numbers
+
+
+def test_classes_that_a_wrapper_numbers_are_told_apart_from_its_numbers():
+    """Their rows of a prior are those of other labels, and their columns too many."""
+    actions = {k: (f"verb{k % 2}", f"noun{k // 2}") for k in range(6)}
+    model = clone(PLAIN).set_params(prior=VerbNounPrior(actions), max_epochs=1)
+
+    def texts(y, classes, wrap=lambda m: VotingClassifier([("a", m)], voting="soft")):
+        member = clone(model).set_params(classes=classes)
+        with warnings.catch_warnings(record=True) as record:
+            warnings.simplefilter("always")
+            wrap(member).fit(X, y)
+        return [t for w in record if "classes=" in (t := str(w.message))]
+
+    (text,) = texts(2 * TRUTH, range(6))
+    assert "has 6 classes=, but is shown the numbers 0 to 2 in place of" in text
+    assert "classes= as range(3)" in text
+    assert not texts(2 * TRUTH, range(3))  # its numbers
+    assert not texts(TRUTH, range(6))  # numbers that are the labels
+    assert "0 to 1" in texts(TRUTH, range(6), OneVsRestClassifier)[0]
+    assert not texts(TRUTH, [0, 1], OneVsRestClassifier)
+    with warnings.catch_warnings(record=True) as record:
+        clone(model).set_params(classes=range(6)).fit(X, 2 * TRUTH)
+    assert not record
 
 
 def _weighing(class_weight):

@@ -150,8 +150,11 @@ def _warn_of_scales(name, mean, std, other_mean, other_std):
 
 
 def _n_compared(clips):
-    row_bytes = max(1, clips.dtype.itemsize * int(np.prod(clips.shape[1:])))
-    return min(clips.shape[0], max(1, _COMPARED // row_bytes))
+    return min(clips.shape[0], max(1, _COMPARED // _row_bytes(clips)))
+
+
+def _row_bytes(rows):
+    return max(1, rows.dtype.itemsize * int(np.prod(rows.shape[1:])))
 
 
 def _frames(clips):
@@ -173,6 +176,52 @@ def hint_missing_rows(rows, name):
             f"Many rows of {name} are all zero, and are read as clips: a row that is "
             "missing is all NaN."
         )
+
+
+def hint_filled_rows(past, others, has, name):
+    """Warn of rows that seem missing and filled: one row many times, the others once.
+
+    Samples that stand there several times have equal pasts too, and where most rows
+    repeat they show something else than clips.
+
+    Parameters
+    ----------
+    past, others : RowView of shape (n, ...)
+        Checked clips; some of them are looked at.
+    has : ndarray of shape (n,) of bool
+        Rows of the others that are not missing.
+    name : str
+        What the others are called.
+    """
+    if others.dtype.kind != "f" or not has.any():
+        return
+    drawn, n = np.flatnonzero(has), _n_looked_at(others)
+    if len(drawn) > n:
+        drawn = np.sort(np.random.default_rng(0).choice(drawn, n, replace=False))
+    same = _most_alike(others, drawn)
+    if len(same) < max(3, _SHARE * len(drawn)):
+        return
+    first, *some = past.take(same[:_N_LEAST])
+    if not all(np.array_equal(first, one, equal_nan=True) for one in some):
+        warn(
+            f"Many rows of {name} are one and the same, though their pasts differ, as "
+            "if they were missing and had been filled, by an imputer for instance; "
+            "they are read as clips. A row that is missing is all NaN, and stays so "
+            "in PerFrame(imputer)."
+        )
+
+
+def _most_alike(rows, drawn):
+    """Those of some rows that are the commonest one, if no others repeat.   (k,)."""
+    hashes = [hash(row.tobytes()) for some in _pieces(rows, drawn) for row in some]
+    _, code, count = np.unique(hashes, return_inverse=True, return_counts=True)
+    others = np.delete(count, count.argmax())
+    if (others > 1).sum() > 0.1 * len(others):
+        return drawn[:0]
+    same = drawn[code == count.argmax()]
+    row = rows.take(same[:1])
+    is_whole = (np.isnan(row) | (row == np.trunc(row))).all()  # zeros, or codes
+    return drawn[:0] if is_whole else same
 
 
 def hint_channels_first(clip_shape, *, always_maps=False):
@@ -221,12 +270,20 @@ def hint_channels_before_steps(rows):
 
 def _some(rows):
     """Rows drawn from all of them, or all where there are few, in pieces of 4 MiB."""
-    row_bytes = max(1, rows.dtype.itemsize * int(np.prod(rows.shape[1:])))
-    piece = max(1, _N_BYTES // row_bytes)
     n_rows = rows.shape[0]
-    n = min(n_rows, _N_ROWS, max(_N_LEAST, piece))
-    drawn = np.sort(np.random.default_rng(0).choice(n_rows, n, replace=False))
-    return (rows.take(drawn[k : k + piece]) for k in range(0, n, piece))
+    n = min(n_rows, _n_looked_at(rows))
+    return _pieces(
+        rows, np.sort(np.random.default_rng(0).choice(n_rows, n, replace=False))
+    )
+
+
+def _n_looked_at(rows):
+    return min(_N_ROWS, max(_N_LEAST, _N_BYTES // _row_bytes(rows)))
+
+
+def _pieces(rows, drawn):
+    piece = max(1, _N_BYTES // _row_bytes(rows))
+    return (rows.take(drawn[k : k + piece]) for k in range(0, len(drawn), piece))
 
 
 def _leading(flags):

@@ -82,11 +82,15 @@ def warn_if_reencoded(estimator, classes, *, y_past=None, y_val=None):
         Other labels that `fit` was given; the first matter to a `TemporalPrior` and to
         a network with a positive `past_weight` only.
     """
-    said = getattr(estimator, "classes", None) is not None
-    numbers = classes.dtype.kind in "iu"
-    if said or not numbers:
+    if classes.dtype.kind not in "iu":
         return
     labels = _numbered_labels()
+    if getattr(estimator, "classes", None) is not None:
+        if is_called_by("sklearn.multiclass"):
+            _warn_of_other_classes(estimator, classes, 2)
+        elif labels is not None:
+            _warn_of_other_classes(estimator, classes, len(labels))
+        return
     n_classes = len(classes) if labels is None else len(labels)
     if labels is None and (classes != np.arange(n_classes)).any():
         return
@@ -111,6 +115,18 @@ def warn_if_reencoded(estimator, classes, *, y_past=None, y_val=None):
                 f"there is this parameter, or leave the others out of {name}."
             )
             return
+
+
+def _warn_of_other_classes(estimator, classes, n):
+    """Warn if `classes=` are not the n numbers that a wrapper shows for labels."""
+    if not np.array_equal(classes, np.arange(n)):
+        warn(
+            f"{title(estimator)} has {len(classes)} classes=, but is shown the numbers "
+            f"0 to {n - 1} in place of labels: what it is told of its classes is then "
+            "told of other labels, and predict_proba has columns of its own. Write "
+            f"classes= as range({n}), and all that is keyed by labels with these "
+            "numbers, or use LateFusion, which shows the labels."
+        )
 
 
 def _warn_of_class_weight(estimator, n_classes):

@@ -33,6 +33,7 @@ from skanticipate.estimator.blueprint import Blueprint, changed_parameters
 from skanticipate.estimator.memory import name_memory_of_answers
 from skanticipate.estimator.saving import SaveMixin
 from skanticipate.estimator.stream import Stream
+from skanticipate.estimator.unaware import warn_if_class
 from skanticipate.networks.bare import first_weight
 from skanticipate.networks.inputs import check_codes
 from skanticipate.training.batches import ClipReader
@@ -254,6 +255,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         All that torch does has to be done in the region of threads.
         """
         self._warn_of_changes()
+        warn_if_class(self.unlabeled_label)  # of a wrapper that did not fit it
         try:
             rows = self._check_like_fit(X, "X")
             with torch_threads(self.n_threads, self.network_):

@@ -63,6 +63,8 @@ def labelled_scorer(scoring: str | Scorer) -> _LabelledScorer:
     ------
     ValueError, TypeError
         If `scoring` is an unknown name, a metric instead of a scorer, or several names.
+        The scorer raises a ValueError for labels that the estimator does not know, if a
+        metric of scikit-learn compares probabilities or other scores of classes.
 
     Examples
     --------
@@ -198,7 +200,9 @@ class _LabelledScorer(_BaseScorer):
         if rows.size < len(y):
             metadata = _check_method_params(X, metadata, indices=rows)
             X, y = _safe_indexing(X, rows), y[rows]
-        return self._scorer(estimator, X, of_one_kind(y), **metadata)
+        y = of_one_kind(y)
+        _refuse_unknown(self, estimator, y)
+        return self._scorer(estimator, X, y, **metadata)
 
     def _score(self, method_caller, estimator, X, y_true, **metadata):
         # Not through method_caller: its answers are for all rows.
@@ -228,10 +232,42 @@ class _Ranking:
                 return float("nan")
             X, y = _safe_indexing(X, rows), y[rows]
         scores, classes = _class_scores(estimator, X), estimator.classes_
-        marked = unlabeled_mask(classes, _marker(estimator))
+        marked = unlabeled_mask(classes, marker_of(estimator))
         if marked.any():  # a wrapper takes the marker for a class of its own
             scores, classes = scores[:, ~marked], classes[~marked]
         return self.metric(y, scores, k=self.k, classes=classes)
+
+
+def metric_of_all_rows(scorer):
+    """Metric of scikit-learn that is asked about unlabelled rows too, or None."""
+    return None if isinstance(scorer, _LabelledScorer) else _metric_of(scorer)
+
+
+def _metric_of(scorer):
+    """Metric of scikit-learn that a scorer asks, or None."""
+    metric = getattr(scorer, "_score_func", None)
+    ours = str(getattr(metric, "__module__", "")).partition(".")[0] == "sklearn"
+    return metric if ours else None
+
+
+def _refuse_unknown(scorer, estimator, y):
+    """Refuse labels that an estimator does not know, if its scores are compared.
+
+    The metrics of scikit-learn are not told whose the columns are: they take the labels
+    of the rows, in sorted order, which may be as many.
+    """
+    metric, known = _metric_of(scorer), getattr(estimator, "classes_", None)
+    if metric is None or known is None or scorer._response_method == "predict":
+        return
+    unknown = label_codes(y, known) < 0
+    if unknown.any():
+        raise ValueError(
+            f"{metric.__name__} compares scores of classes, and takes those of the "
+            f"rows for all there are, but y holds {y[unknown].tolist()[0]!r}, which "
+            f"{type(estimator).__name__} does not know: give it all labels as "
+            "classes=, and the metric too, as make_scorer(..., labels=) does; or use "
+            "top_k_scorer, for which such a row is a miss."
+        )
 
 
 def _unlabelled(estimator, y):
@@ -239,13 +275,14 @@ def _unlabelled(estimator, y):
 
     Those with its marker; and a missing label or -1, unless that is a class of its.
     """
-    marked = unlabeled_mask(y, _marker(estimator))
+    marked = unlabeled_mask(y, marker_of(estimator))
     if not hasattr(estimator, "classes_"):
         return marked
     return marked | missing_mask(y) & (label_codes(y, estimator.classes_) < 0)
 
 
-def _marker(estimator):
+def marker_of(estimator):
+    """What marked an unlabelled row for a fitted estimator; None where nothing did."""
     return next((m for m in _markers(estimator) if m is not None), None)
 
 

@@ -14,6 +14,9 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils import get_tags
 from sklearn.utils.validation import _num_samples
 
+from skanticipate.estimator.unaware import warn_if_scored
+from skanticipate.metrics.scorers import marker_of
+
 # No name of a parameter, so it is no other's.
 _CANDIDATE = "candidate no."
 
@@ -84,7 +87,14 @@ class Lookup(BaseEstimator):
             raise outcome.error
         if outcome is not None:
             self.fitted_ = outcome.estimator
+            self._warn_if_scored()
         return self
+
+    def _warn_if_scored(self):
+        """Say what the fit, which nobody waited for, could not."""
+        marker = marker_of(self.fitted_)
+        if marker is not None:
+            warn_if_scored(marker, self.fitted_.classes_)
 
     def __getattr__(self, name):
         if name.startswith("_") or "fitted_" not in vars(self):

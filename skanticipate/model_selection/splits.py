@@ -62,8 +62,8 @@ class SemiSupervisedSplit(BaseEstimator):
     Notes
     -----
     A splitter that takes no notice of groups, such as a plain
-    :class:`~sklearn.model_selection.KFold`, still leaves other *labelled* rows of a
-    tested group in the training fold; scikit-learn warns of it.
+    :class:`~sklearn.model_selection.KFold` or a list of pairs, still leaves other
+    *labelled* rows of a tested group in the training fold, which is warned of.
 
     With metadata routing enabled, `groups` are requested without further ado.
 
@@ -162,6 +162,7 @@ class SemiSupervisedSplit(BaseEstimator):
             extra = unlabelled
             if groups is not None:
                 extra = extra[~np.isin(groups[extra], groups[test])]
+                _warn_if_shared(groups[train], groups[test])
             train = np.sort(np.concatenate([train, extra]))
             self._warn_if_misread(y[train], n_unlabelled=len(extra))
             yield train, test
@@ -208,6 +209,17 @@ class SemiSupervisedSplit(BaseEstimator):
                 'with unlabeled_label="auto" reads as two classes: set '
                 "unlabeled_label=-1 in both.",
             )
+
+
+def _warn_if_shared(training, tested):
+    """Warn if labelled rows of a group that is tested train."""
+    if np.isin(tested, training).any():
+        warn(
+            "A fold of cv trains on labelled rows of groups that it tests, and what is "
+            "learned from these looks better than it is: let a splitter divide whole "
+            "groups, such as GroupKFold, or leave groups= out if their rows are not "
+            "alike."
+        )
 
 
 def _part(rows, labels, groups):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from skanticipate.data.axes import check_axes, check_axes_alike
-from skanticipate.data.layout import hint_other_scale
+from skanticipate.data.layout import hint_filled_rows, hint_other_scale
 from skanticipate.data.leaves import first_table
 from skanticipate.data.names import (
     check_column_order,
@@ -35,7 +35,7 @@ def check_names_of_futures(futures, teacher, estimator):
 
 
 def compare_with_past(past, futures, has_future, teacher):
-    """Refuse futures that the student's own network cannot read; warn of scales.
+    """Refuse futures that the student's own network cannot read; warn of odd ones.
 
     Parameters
     ----------
@@ -55,6 +55,7 @@ def compare_with_past(past, futures, has_future, teacher):
             "network, so both need as many axes and features. Pass a teacher of its "
             "own for other features, such as RecognitionTeacher()."
         )
+    hint_filled_rows(past, futures, has_future, "X_future_unlabeled")
     if alike and has_future.any() and _reads_as_student(teacher):
         if not has_future.all():
             past, futures = past[has_future], futures[has_future]

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 from sklearn.frozen import FrozenEstimator
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -23,6 +24,7 @@ from skanticipate import (
     HistoryText,
     InceptionTail,
     LanguageTeacher,
+    LateFusion,
     PerFrame,
     RecognitionTeacher,
     RowView,
@@ -189,6 +191,49 @@ def test_futures_of_zeros_are_told_to_be_nan():
 
 
 # ------------------------------------------------------------------- channels first
+
+
+SOME_GONE = np.arange(N) % 4 == 0
+
+
+def said_of_futures(past, futures, **params):
+    with warnings.catch_warnings(record=True) as record:
+        warnings.simplefilter("always")
+        DistilledAnticipator(MLP(3), max_epochs=1, random_state=0, **params).fit(
+            past, Y, futures
+        )
+    return [str(w.message) for w in record]
+
+
+@pytest.mark.parametrize("filled", [np.nanmean, np.nanmedian, lambda a, axis: 0.5])
+def test_futures_that_an_imputer_filled_are_told_of(filled):
+    past = RNG.normal(size=(N, D))
+    futures = RNG.normal(size=(N, D))
+    futures[SOME_GONE] = np.nan
+    assert said_of_futures(past, futures) == []
+    kept = PerFrame(SimpleImputer()).fit(past).transform(futures)
+    np.testing.assert_array_equal(kept, futures)
+    futures[SOME_GONE] = filled(futures, axis=0)
+    (text,) = said_of_futures(past, futures)
+    assert "rows of X_future_unlabeled are one and the same" in text
+    assert "PerFrame(imputer)" in text
+
+
+def test_a_pipeline_whose_first_step_fills_futures_is_told_of():
+    past, futures = RNG.normal(size=(N, D)), RNG.normal(size=(N, D))
+    futures[SOME_GONE] = np.nan
+    last = DistilledAnticipator(MLP(3), max_epochs=1, random_state=0)
+    fusion = LateFusion([("a", make_pipeline(SimpleImputer(), last), (0, D))])
+    with pytest.warns(UserWarning, match="are one and the same"):
+        fusion.fit(past, Y, futures)
+
+
+def test_futures_that_repeat_for_a_reason():
+    past, futures = RNG.normal(size=(N, D)), RNG.normal(size=(N, D))
+    drawn = np.where(SOME_GONE, 0, np.arange(N))  # one sample, eleven times
+    assert said_of_futures(past[drawn], futures[drawn]) == []
+    assert said_of_futures(past, futures[Y]) == []  # one of each class
+    assert said_of_futures(past, np.where(SOME_GONE[:, None], 1.0, futures)) == []
 
 
 def hints(network, shape):

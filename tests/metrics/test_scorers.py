@@ -166,6 +166,43 @@ def test_a_label_that_is_no_class_is_a_miss():
     assert labelled_scorer("accuracy")(MODEL, X, y) == np.mean(MODEL.predict(X) == y)
 
 
+def of_other_labels(name):
+    """As many classes as the estimator knows, one of them another."""
+    labelled_scorer(name)(MODEL, X, np.where(Y == 2, 7, Y))
+
+
+@pytest.mark.parametrize(
+    "name", ["neg_log_loss", "roc_auc_ovr", "top_k_accuracy", "neg_brier_score"]
+)
+def test_columns_are_not_taken_for_those_of_labels_that_are_no_class(name):
+    with pytest.raises(ValueError, match=r"y holds 7, which LogisticRegression does n"):
+        of_other_labels(name)
+    assert np.isfinite(labelled_scorer(name)(MODEL, X, Y))
+
+
+def test_all_labels_by_name_score_a_fold_that_lacks_some():
+    model = anticipator(classes=[0, 1, 2, 7]).fit(X, MARKED)
+    y = np.where(MARKED == 2, 7, MARKED)  # no 2
+    log_loss = make_scorer(
+        metrics.log_loss, response_method="predict_proba", labels=[0, 1, 2, 7]
+    )
+    column = np.where(y == 7, 3, y)[~HIDDEN]
+    proba = model.predict_proba(X[~HIDDEN])[np.arange(len(column)), column]
+    assert_allclose(
+        labelled_scorer(log_loss)(model, X, y), -np.log(proba).mean(), rtol=1e-6
+    )
+
+
+def test_a_metric_of_ones_own_is_asked_about_labels_that_are_no_class():
+    def surely(y, proba):
+        return np.mean(proba.argmax(1) == y)
+
+    scorer = make_scorer(surely, response_method="predict_proba")
+    y = np.where(HIDDEN, 7, Y)
+    expected = np.mean(MODEL.predict(X) == y)
+    assert labelled_scorer(scorer)(MODEL, X, y) == expected
+
+
 def test_targets_of_an_estimator_without_classes_are_all_scored():
     model = LinearRegression().fit(X, MARKED)
     expected = metrics.r2_score(MARKED, model.predict(X))

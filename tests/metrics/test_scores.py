@@ -434,6 +434,7 @@ def test_one_fold_that_knows_the_marker_is_enough():
     assert top_k_scorer(2)(model, X, y) == 1
 
 
+@pytest.mark.filterwarnings("ignore:CalibratedClassifierCV takes -1")
 def test_a_calibrated_anticipator_is_scored_on_its_labelled_rows():
     kitchen = make_kitchen(n_videos=8, unlabeled_fraction=0.3, random_state=0)
     X, y = kitchen.X_past, np.where(kitchen.y < 0, -1, kitchen.y % 3)

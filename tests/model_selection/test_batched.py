@@ -170,6 +170,7 @@ def test_labels_that_are_texts(dtype):
     assert assert_same(MODEL, GRID, y=y).classes_.tolist() == ["cut", "mix", "pour"]
 
 
+@pytest.mark.filterwarnings("ignore:.*rows without a label, and counts them")
 @pytest.mark.parametrize("cv", [SemiSupervisedSplit(3), GroupKFold(3), 2])
 def test_unlabelled_rows_futures_and_groups(cv):
     model = DistilledAnticipator(MLP(8), max_epochs=2, random_state=0)

@@ -224,6 +224,20 @@ def test_scikit_learn_says_so_when_a_splitter_ignores_groups():
     assert got == [([2, 3, 5], [0, 1]), ([0, 1, 4, 5], [2, 3])]
 
 
+@pytest.mark.parametrize(
+    "cv", [[([0, 1], [2, 3]), ([0, 2], [1, 3])], [([0, 2], [1, 3]), ([0, 1], [2, 3])]]
+)
+def test_groups_that_train_and_are_tested_are_told_of(cv):
+    """The four labelled rows are of a, a, b and b; one of two folds divides both."""
+    args = [0, 0, 2, 2, -1, -1], list("aabbac")
+    with pytest.warns(
+        UserWarning, match="labelled rows of groups that it tests"
+    ) as got:
+        folds(SemiSupervisedSplit(cv), *args)
+    assert len(got) == 1
+    folds(SemiSupervisedSplit(cv[:1] if cv[0][0] == [0, 1] else cv[1:]), *args)
+
+
 # ------------------------------------------------------------------ in scikit-learn
 
 

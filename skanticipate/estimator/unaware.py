@@ -1,0 +1,121 @@
+"""Whether those who wait for a fit, or a prediction, know of rows without a label.
+
+Meta-estimators of scikit-learn take the marker of such rows for a class, and its
+scorers take the rows for wrong answers. Whom they call can find them, and says so.
+"""
+
+from inspect import unwrap
+
+import numpy as np
+from sklearn.utils import _safe_indexing
+
+from skanticipate.data.markers import unlabeled_mask, unlabeled_rows
+from skanticipate.data.missing import as_column
+from skanticipate.data.warn import callers, warn
+from skanticipate.metrics.scorers import metric_of_all_rows
+
+_WITH_CLASSES = frozenset(
+    f"sklearn.{name}"
+    for name in (
+        *("ensemble._voting", "ensemble._stacking", "ensemble._bagging"),
+        *("multiclass", "calibration"),
+    )
+)
+_BOOSTING = "sklearn.ensemble._weight_boosting", "fit"
+_PREDICTS_FOLDS = "sklearn.model_selection._validation", "cross_val_predict"
+_SCORES_A_FOLD = "sklearn.model_selection._validation", "_fit_and_score"
+
+
+def warn_if_class(unlabeled_label):
+    """Warn if a wrapper around this fit, or prediction, takes the marker for a label.
+
+    Parameters
+    ----------
+    unlabeled_label : object
+        The parameter of the estimator that fits or predicts.
+    """
+    if unlabeled_label is None:
+        return
+    for who, labels in _labels_of_wrappers():
+        marker, marked = unlabeled_rows(labels, unlabeled_label)
+        if marked.any():
+            warn(
+                f"{who} takes {marker!r}, which marks rows without a label, for a "
+                f"label like any other: leave these rows out of what {who} is given, "
+                "or use LateFusion or ReplicaEnsemble, which know them. Set "
+                "unlabeled_label=None if it is a class."
+            )
+            return
+
+
+def _labels_of_wrappers():
+    """Yield name and labels of each wrapper that waits, the innermost first."""
+    for frame in callers():
+        module = frame.f_globals.get("__name__", "")
+        place = module, frame.f_code.co_name
+        if place == _PREDICTS_FOLDS:
+            who, labels = place[1], _classes(frame.f_locals.get("le"))
+        elif place == _BOOSTING:
+            own = frame.f_locals
+            who, labels = type(own.get("self")).__name__, as_column(own.get("y"))
+        elif module in _WITH_CLASSES:
+            wrapper = frame.f_locals.get("self")
+            who, labels = type(wrapper).__name__, _classes(wrapper)
+        else:
+            continue
+        if isinstance(labels, np.ndarray) and labels.ndim == 1:
+            yield who, labels
+
+
+def _classes(wrapper):
+    return getattr(wrapper, "classes_", None)
+
+
+def warn_if_scored(marker, classes):
+    """Warn if a search around this fit scores rows without a label by a metric.
+
+    Parameters
+    ----------
+    marker : object
+        What marks a row without a label; None where nothing does.
+    classes : ndarray of shape (C,)
+    """
+    if marker is None:
+        return
+    for frame in callers():
+        place = frame.f_globals.get("__name__"), frame.f_code.co_name
+        if place == _SCORES_A_FOLD:
+            _warn_of_metric(frame.f_locals, marker, classes)
+            return
+
+
+def _warn_of_metric(told, marker, classes):
+    """Warn if a fold has rows without a label among those that a metric scores.
+
+    Parameters
+    ----------
+    told : dict
+        Arguments of `_fit_and_score` of scikit-learn.
+    """
+    scorers = getattr(told["scorer"], "_scorers", told["scorer"])
+    scorers = scorers.values() if isinstance(scorers, dict) else [scorers]
+    metrics = filter(None, (metric_of_all_rows(unwrap(s)) for s in scorers))
+    metric = next(metrics, None)
+    if metric is None:
+        return
+    y = as_column(told["y"])
+    if y.ndim != 1:
+        return
+    unlabelled = unlabeled_mask(y, marker, classes)
+    parts = {"test": told["test"]}
+    if told["return_train_score"]:
+        parts["training"] = told["train"]
+    for part, rows in parts.items():
+        if _safe_indexing(unlabelled, rows).any():
+            warn(
+                f"{metric.__name__} is asked about {part} rows without a label, and "
+                "counts them as wrong: pass scoring=labelled_scorer(...), from "
+                "skanticipate.metrics, with the name of the score; or none, for the "
+                "accuracy of labelled rows."
+            )
+            return

@@ -1,0 +1,211 @@
+"""Who is called by a meta-estimator or scorer that knows no unlabelled rows says so."""
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import (
+    AdaBoostClassifier,
+    BaggingClassifier,
+    StackingClassifier,
+    VotingClassifier,
+)
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.frozen import FrozenEstimator
+from sklearn.metrics import make_scorer
+from sklearn.model_selection import (
+    GridSearchCV,
+    HalvingGridSearchCV,
+    cross_val_predict,
+    cross_val_score,
+    cross_validate,
+    learning_curve,
+    validation_curve,
+)
+from sklearn.multiclass import (
+    OneVsOneClassifier,
+    OneVsRestClassifier,
+    OutputCodeClassifier,
+)
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skanticipate import (
+    MLP,
+    BatchedGridSearchCV,
+    LateFusion,
+    SemiSupervisedSplit,
+    SmoothedAnticipator,
+)
+from skanticipate.metrics import labelled_scorer
+
+TRUTH = np.arange(60) % 3
+HIDDEN = np.arange(60) % 5 < 2
+Y = np.where(HIDDEN, -1, TRUTH)
+X = np.random.default_rng(0).normal(size=(60, 4)) + 4 * np.eye(4)[TRUTH]
+MODEL = SmoothedAnticipator(MLP(4), max_epochs=9, lr=0.03, random_state=0)
+GRID = {"lr": [0.01]}
+SPLIT = SemiSupervisedSplit(2)
+
+
+def said(run, what):
+    """Warnings that say some words, each text once."""
+    with warnings.catch_warnings(record=True) as record:
+        warnings.simplefilter("always")
+        run()
+    return {str(w.message) for w in record if what in str(w.message)}
+
+
+# ------------------------------------------------------------- marker as a class
+
+WRAPPERS = {
+    "VotingClassifier": lambda m: VotingClassifier([("a", m)], voting="soft"),
+    "StackingClassifier": lambda m: StackingClassifier([("a", m)], cv=2),
+    "BaggingClassifier": lambda m: BaggingClassifier(m, 1, random_state=0),
+    "OneVsRestClassifier": OneVsRestClassifier,
+    "OneVsOneClassifier": OneVsOneClassifier,
+    "OutputCodeClassifier": lambda m: OutputCodeClassifier(m, random_state=0),
+    "CalibratedClassifierCV": lambda m: CalibratedClassifierCV(m, cv=2),
+    "AdaBoostClassifier": lambda m: AdaBoostClassifier(
+        m, n_estimators=1, random_state=0
+    ),
+}
+
+
+def of_classes(name, model, y):
+    wrapper = WRAPPERS[name](model)
+    return said(lambda: wrapper.fit(X, y), "marks rows without a label")
+
+
+@pytest.mark.parametrize("name", WRAPPERS)
+def test_a_wrapper_that_learns_the_marker_is_named(name):
+    (text,) = of_classes(name, MODEL, Y)
+    assert text.startswith(f"{name} takes -1, which marks")
+    assert "leave these rows out" in text and "LateFusion" in text
+
+
+@pytest.mark.parametrize("name", WRAPPERS)
+def test_labelled_rows_and_classes_that_are_meant_are_welcome(name):
+    assert not of_classes(name, MODEL, TRUTH)
+    assert not of_classes(name, MODEL, np.where(TRUTH == 0, -1, 1))
+    assert not of_classes(name, clone(MODEL).set_params(unlabeled_label=None), Y)
+
+
+def test_a_marker_that_is_a_text():
+    y = np.where(HIDDEN, "unknown", np.array(["cut", "mix", "pour"])[TRUTH])
+    model = clone(MODEL).set_params(unlabeled_label="unknown")
+    (text,) = of_classes("VotingClassifier", model, y)
+    assert "takes 'unknown', which marks" in text
+    assert not of_classes("VotingClassifier", MODEL, y)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        make_pipeline(StandardScaler(), MODEL),
+        LateFusion([("a", MODEL, (0, 2)), ("b", MODEL, (2, 4))]),
+    ],
+    ids=["pipeline", "fusion"],
+)
+def test_it_is_said_from_within(model):
+    assert len(of_classes("BaggingClassifier", model, Y)) == 1
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda m: VotingClassifier([("a", m)], voting="soft"),
+        lambda m: StackingClassifier([("a", m)], cv="prefit"),
+        lambda m: CalibratedClassifierCV(m),
+    ],
+)
+def test_a_fitted_estimator_is_told_apart_from_its_wrapper(wrap):
+    """Its three columns are not those of -1, 0 and 1."""
+    fitted = FrozenEstimator(clone(MODEL).fit(X, TRUTH))
+
+    def predict(y):
+        return said(lambda: wrap(fitted).fit(X, y).predict(X), "marks rows without")
+
+    texts = predict(Y)
+    assert texts and all("takes -1" in text for text in texts)
+    assert not predict(TRUTH)
+
+
+def test_probabilities_of_folds():
+    def predict(method):
+        return said(
+            lambda: cross_val_predict(MODEL, X, Y, cv=2, method=method),
+            "marks rows without a label",
+        )
+
+    (text,) = predict("predict_proba")
+    assert text.startswith("cross_val_predict takes -1")
+    assert not predict("predict")
+
+
+# ------------------------------------------------- scores that count such rows
+
+
+def counted(run):
+    return said(run, "rows without a label, and counts them")
+
+
+def of_rows(part, metric="accuracy_score"):
+    return lambda text: text.startswith(f"{metric} is asked about {part} rows")
+
+
+def own(y, found):
+    return np.mean(y[y != -1] == found[y != -1])
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda: cross_val_score(MODEL, X, Y, cv=2, scoring="accuracy"),
+        lambda: cross_validate(MODEL, X, Y, cv=2, scoring=["accuracy"]),
+        lambda: GridSearchCV(MODEL, GRID, cv=2, scoring="accuracy").fit(X, Y),
+        lambda: BatchedGridSearchCV(MODEL, GRID, cv=2, scoring="accuracy").fit(X, Y),
+        lambda: BatchedGridSearchCV(
+            MODEL, GRID, cv=2, scoring=["accuracy"], refit="accuracy"
+        ).fit(X, Y),
+    ],
+)
+def test_a_score_by_name_counts_unlabelled_rows(run):
+    (text,) = counted(run)
+    assert of_rows("test")(text) and "labelled_scorer" in text
+
+
+@pytest.mark.parametrize("search", [GridSearchCV, BatchedGridSearchCV])
+def test_scores_that_leave_them_out(search):
+    for scoring in (None, labelled_scorer("accuracy"), make_scorer(own)):
+        found = search(MODEL, GRID, cv=2, scoring=scoring, return_train_score=True)
+        assert not counted(lambda s=found: s.fit(X, Y))
+    found = search(MODEL, GRID, cv=SPLIT, scoring="accuracy")
+    assert not counted(lambda: found.fit(X, Y))
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda **scoring: learning_curve(MODEL, X, Y, cv=SPLIT, **scoring),
+        lambda **scoring: validation_curve(
+            MODEL, X, Y, cv=SPLIT, param_name="lr", param_range=[0.01], **scoring
+        ),
+        lambda **scoring: cross_validate(
+            MODEL, X, Y, cv=SPLIT, return_train_score=True, **scoring
+        ),
+        lambda **scoring: BatchedGridSearchCV(
+            MODEL, GRID, cv=SPLIT, return_train_score=True, **scoring
+        ).fit(X, Y),
+        lambda **scoring: HalvingGridSearchCV(
+            MODEL, {"lr": [0.01, 0.1]}, cv=SPLIT, min_resources=30, **scoring
+        ).fit(X, Y),
+    ],
+)
+def test_training_rows_of_a_split_that_tests_labelled_ones(run):
+    (text,) = counted(lambda: run(scoring="accuracy"))
+    assert of_rows("training")(text)
+    assert not counted(lambda: run(scoring=labelled_scorer("accuracy")))
+    assert not counted(lambda: run())
