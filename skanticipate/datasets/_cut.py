@@ -17,7 +17,7 @@ from skanticipate.data.rows import RowView
 from skanticipate.datasets._columns import check_columns, check_table
 from skanticipate.datasets._features import FeatureTable
 from skanticipate.datasets._segments import _checked_columns, checked_spans
-from skanticipate.datasets._times import frames_at, has_times, rate_of_rows
+from skanticipate.datasets._times import frames_at, has_times, hint_frames, rate_of_rows
 
 
 @validate_params(
@@ -119,6 +119,11 @@ def cut_clips(
         frame, every segment is discarded, a rate lacks a video, or a parameter is out
         of its range.
 
+    Warns
+    -----
+    UserWarning
+        As :func:`label_history`.
+
     See Also
     --------
     load_epic : Reads the files, too.
@@ -207,6 +212,7 @@ def _feature_frames(segments, start, stop, fps, feature_rate):
     """Start and stop as frames of the features, and their rate, one or (n, 1)."""
     one_rate = isinstance(fps, Real)
     if one_rate and feature_rate is None and not has_times(segments):
+        hint_frames(segments, start, stop, fps)
         return start, stop, fps
     if feature_rate is None:
         feature_rate = fps if one_rate else 30

@@ -15,7 +15,7 @@ from skanticipate.data.missing import check_same_kind
 from skanticipate.data.numbers import DURATION, FRAME, RATE, SECONDS, Interval
 from skanticipate.data.parameters import validate_params
 from skanticipate.datasets._segments import _checked_columns
-from skanticipate.datasets._times import frames_at, has_times
+from skanticipate.datasets._times import frames_at, has_times, hint_frames
 
 
 @validate_params(
@@ -107,6 +107,12 @@ def unlabeled_pairs(
     TypeError
         If actions are neither all integers nor all strings.
 
+    Warns
+    -----
+    UserWarning
+        If frames at `fps` are other times than timestamps of the table say, as
+        :func:`label_history`.
+
     See Also
     --------
     cut_pairs : The features of the clips.
@@ -188,6 +194,8 @@ def _columns(table, name, fps):
                 f"{name} has a frame {broken[0]}: expected whole numbers. Multiply "
                 "seconds by fps, and round."
             )
+    if not has_times(table):
+        hint_frames(table, start, stop, fps)
     start, stop = start.astype(np.int64), stop.astype(np.int64)
     return Bunch(
         video=np.asarray(table["video"]), start=start, stop=stop, action=action
