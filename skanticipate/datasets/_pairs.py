@@ -93,6 +93,8 @@ def unlabeled_pairs(
         past_start, past_stop, future_start, future_stop : ndarray of int
             First frame of each clip, and first frame after it. The past clip of a
             labelled pair may begin before the video does, below 0.
+        fps : ndarray of float
+            `fps`, the same in all rows, which :func:`cut_pairs` looks at.
         y : ndarray
             The action, then -1 for each unlabelled pair; labels that are strings are
             in an array of objects, which can hold both.
@@ -176,7 +178,8 @@ def unlabeled_pairs(
     ]
     number, start = _draw(runs, n_pairs, check_random_state(random_state))
     video = np.array(list(spans), dtype=train.video.dtype)[number]
-    return _table_of_pairs(train, video, start, length, gap)
+    pairs = _table_of_pairs(train, video, start, length, gap)
+    return Bunch(**pairs, fps=np.full(len(pairs.y), float(fps)))
 
 
 def _columns(table, name, fps):
