@@ -7,6 +7,7 @@ are, and no file is read twice.
 import numpy as np
 
 from skanticipate.data.missing import missing_mask
+from skanticipate.data.stored import bits_of
 from skanticipate.data.warn import warn
 
 _N_ROWS, _N_LEAST = 200, 20
@@ -172,6 +173,19 @@ def hint_missing_rows(rows, name):
         warn(
             f"Many rows of {name} are all zero, and are read as clips: a row that is "
             "missing is all NaN."
+        )
+
+
+def hint_bits(rows):
+    """Warn of whole numbers that look like the bits of features in half precision."""
+    if rows.dtype.kind not in "iu" or rows.dtype.itemsize != 2:
+        return
+    if kind := bits_of(np.concatenate(list(_some(rows)))):
+        warn(
+            f"The clips of shape {_shape(rows)} are whole numbers of 16 bits, "
+            f"{rows.dtype}, and look like those of {kind}: convert the features to "
+            "float32 where they were written, or pass these as float32 if they are "
+            "numbers."
         )
 
 
