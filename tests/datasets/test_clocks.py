@@ -12,6 +12,7 @@ from skanticipate.datasets import (
     cut_clips,
     label_history,
     label_sequences,
+    read_framewise,
     read_segments,
     unlabeled_pairs,
 )
@@ -122,3 +123,26 @@ def test_seconds_in_place_of_frames(function):
         function(SECONDS, fps=1)
         function(whole)  # nothing tells them from frames
         function(frames, fps=29.97)
+
+
+# ---------------------------------------------------------------- frame-wise labels
+
+
+def test_features_of_the_frames_of_labels_are_at_their_rate(tmp_path):
+    """By default they were taken at 30: twice as late as the labels, at 15."""
+    (tmp_path / "a.txt").write_text("SIL\n" * 44 + "cut\n" * 30 + "SIL\n" * 80)
+    options = {"mapping": {"SIL": 0, "cut": 1}, "background": "SIL"}
+    segments = read_framewise(tmp_path, fps=15, **options)
+    features = FeatureTable.from_arrays({"a": np.arange(1.0, 155.0)[:, None]})
+    steps = {"observation": 0.2, "anticipation": 1.0, "step": 0.2}
+    with pytest.warns(
+        UserWarning, match=r"are at 15 a second.* at 30: pass feature_ra"
+    ):
+        late = cut_clips(features, segments, **steps)
+    assert np.asarray(late.X_past)[0, -1] == 84  # after "cut" has begun, at 45
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        right = cut_clips(features, segments, feature_rate=15, **steps)
+        assert np.asarray(right.X_past)[0, -1] == 42
+        again = read_framewise(tmp_path, fps=30, **options)
+        cut_clips(features, again, **steps)
