@@ -1,5 +1,6 @@
 """Tables whose columns are those that are expected, in another order, are refused."""
 
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -450,3 +451,19 @@ def test_fields_of_structs_are_columns():
         for turned in (Structs(past[list("dcba")]), past[list("dcba")]):
             with pytest.raises(ValueError, match="order"):
                 model.predict_proba(turned)
+
+
+@pytest.mark.parametrize("name", ["Unnamed: 0", "__index_level_0__"])
+def test_an_index_that_a_file_has_as_a_column_is_warned_of(name, tmp_path):
+    table = pd.DataFrame({"a": [0.1, 0.2, 0.3, 0.4], "b": [1.0, 2.0, 3.0, 5.0]})
+    read = table.rename_axis(name).reset_index()
+    if name == "Unnamed: 0":  # as pandas itself does it
+        table.to_csv(tmp_path / "X.csv")
+        read = pd.read_csv(tmp_path / "X.csv")
+    model = SmoothedAnticipator(MLP(4), max_epochs=1)
+    with pytest.warns(UserWarning, match=f"X_past has the column '{name}', as a file"):
+        model.fit(read, [0, 1, 0, 1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.fit(read.drop(columns=name), [0, 1, 0, 1])
+        model.predict(table)

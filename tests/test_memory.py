@@ -81,7 +81,10 @@ CALLS = """
 import json, multiprocessing
 import numpy as np
 import torch
-from skanticipate import MLP, HistoryTeacher, SmoothedAnticipator
+from skanticipate import (
+    MLP, HistoryTeacher, LateFusion, ReplicaEnsemble, SmoothedAnticipator,
+    TeacherEnsemble,
+)
 
 def status(name):
     with open("/proc/self/status") as lines:
@@ -102,6 +105,10 @@ fitted = model().fit(X[few], y[few])
 actions = {k: (k % 40, k // 40) for k in range(C)}
 teacher = HistoryTeacher(actions, hidden_size=8, n_networks=1, max_epochs=1)
 teacher.fit(past[few], y[few])
+members = [(name, model(), (4 * k, 4 * k + 4)) for k, name in enumerate("ab")]
+fusion = LateFusion(members).fit(X[few], y[few])
+replicas = ReplicaEnsemble(model(), n_replicas=3).fit(X[few], y[few])
+ensemble = TeacherEnsemble([model()] * 3).fit(X[few], y[few])
 calls = {
     "20 steps": lambda: model().fit(X[:10_000], y[:10_000]),
     "80 steps": lambda: model().fit(X, y),
@@ -112,6 +119,9 @@ calls = {
     "predict": lambda: fitted.predict(X[:20_000]),
     "score": lambda: fitted.score(X[:20_000], y[:20_000]),
     "teacher": lambda: teacher.predict(past),
+    "fusion": lambda: fusion.predict_proba(X[:20_000]),
+    "replicas": lambda: replicas.predict_proba(X[:20_000]),
+    "ensemble": lambda: ensemble.predict_proba(X[:20_000]),
 }
 
 def added(name):
@@ -152,6 +162,16 @@ def test_memory_of_a_fit_does_not_grow_with_its_steps(calls):
     [("predict_proba", 1.1), ("predict", 0.3), ("score", 0.3), ("validation", 0.3)],
 )
 def test_memory_of_a_prediction_is_that_of_its_answer(calls, name, share):
+    assert calls[name] < share * ANSWER
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(
+    ("name", "share"), [("fusion", 2.3), ("replicas", 2.3), ("ensemble", 3.5)]
+)
+def test_members_are_asked_one_after_another(calls, name, share):
+    # The mean and the answer of one, which an ensemble aligns and checks.
     assert calls[name] < share * ANSWER
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Literal, Self
 
 from numpy.typing import ArrayLike
@@ -14,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skanticipate.anticipators.joint import JointAnswers
 from skanticipate.anticipators.members import (
-    align,
+    aligned_answer,
     check_columns_of_frozen,
     check_labels_alike,
     check_members,
@@ -37,7 +38,7 @@ from skanticipate.data.validation import (
 )
 from skanticipate.estimator.telling import within
 from skanticipate.preprocessing.slices import check_channels
-from skanticipate.teachers.ensemble import mean_proba
+from skanticipate.signals.mean import mean_proba
 
 
 class LateFusion(JointAnswers, _BaseComposition):
@@ -201,12 +202,12 @@ class LateFusion(JointAnswers, _BaseComposition):
             for member, channels, _ in self._asked()
         ]
 
-    def _mean(self, answers):
-        """Mean of the answers of those asked.   K times (n, C_k) -> (n, C)."""
+    def _mean(self, asks):
+        """Mean of the answers of those asked.   K functions: (n, C_k) -> (n, C)."""
         members, _, weights = zip(*self._asked(), strict=True)
         aligned = [
-            align(answer, member, self.classes_)
-            for answer, member in zip(answers, members, strict=True)
+            partial(aligned_answer, ask, member, self.classes_)
+            for ask, member in zip(asks, members, strict=True)
         ]
         weights = None if self.weights is None else weights
         return mean_proba(aligned, self.combine, weights)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -29,7 +30,7 @@ class JointAnswers(FitMixin, SaveMixin, ClassifierMixin):
     """An estimator whose members answer together.
 
     It fits them in `_fit`, says whom it asks about clips, and what, in `_seen`, and
-    makes one answer of theirs in `_mean`.
+    makes one answer of theirs, whom it asks one after another, in `_mean`.
     """
 
     classes_: np.ndarray
@@ -59,7 +60,10 @@ class JointAnswers(FitMixin, SaveMixin, ClassifierMixin):
         ValueError
             If the clips are not of the kind seen in fit, here and in all that predicts.
         """
-        return self._mean(asked.predict_proba(clips) for asked, clips in self._seen(X))
+        seen = self._seen(X)
+        return self._mean(
+            [partial(asked.predict_proba, clips) for asked, clips in seen]
+        )
 
     @answers_in_kind
     def predict_log_proba(self, X: ArrayLike) -> np.ndarray:
@@ -96,8 +100,8 @@ class JointAnswers(FitMixin, SaveMixin, ClassifierMixin):
             transforms, last = split_transforms(member)
             seen = clips if transforms is None else transforms.transform(clips)
             stages.append(last.staged_predict_proba(seen))
-        means = map(self._mean, zip(*stages, strict=True))
-        return (in_kind(X, mean) for mean in means)
+        asks = [partial(next, stage) for stage in stages]
+        return (in_kind(X, self._mean(asks)) for _ in self.anticipation_times_)
 
     @takes_tensors
     def score(

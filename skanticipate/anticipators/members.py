@@ -251,8 +251,9 @@ def _check_known(member, labels):
         )
 
 
-def align(answer, member, classes):
-    """Columns of a member in the order of `classes`, 0 where it has none."""
+def aligned_answer(ask, member, classes):
+    """What a member answers, in the order of `classes`, 0 where it has none."""
+    answer = ask()
     codes = label_codes(member.classes_, classes)
     check_label_names(answer, as_list(member.classes_), name="what a member answers")
     answer = np.asarray(answer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -13,7 +14,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from skanticipate._typing import Seed
 from skanticipate.anticipators.joint import JointAnswers
-from skanticipate.anticipators.members import align, common_stages, reads_unlabelled
+from skanticipate.anticipators.members import (
+    aligned_answer,
+    common_stages,
+    reads_unlabelled,
+)
 from skanticipate.data.after_fit import check_used
 from skanticipate.data.axes import check_axes
 from skanticipate.data.labels import (
@@ -28,7 +33,7 @@ from skanticipate.data.parameters import check_nested, nested_estimators
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.estimator.wanted import fit_many
 from skanticipate.signals.asking import last_step
-from skanticipate.teachers.ensemble import mean_proba
+from skanticipate.signals.mean import mean_proba
 
 _OF_A_REPLICA = ("feature_dim_", "n_features_in_", "feature_names_in_")
 
@@ -205,11 +210,11 @@ class ReplicaEnsemble(MetaEstimatorMixin, JointAnswers, BaseEstimator):
         check_axes(X, name="X", estimator=self, reset=False)
         return [(replica, X) for replica in self.estimators_]
 
-    def _mean(self, answers):
-        """Mean of the answers of all.   K times (n, C) -> (n, C)."""
+    def _mean(self, asks):
+        """Mean of the answers of all.   K functions: (n, C) -> (n, C)."""
         aligned = [
-            align(answer, replica, self.classes_)
-            for answer, replica in zip(answers, self.estimators_, strict=True)
+            partial(aligned_answer, ask, replica, self.classes_)
+            for ask, replica in zip(asks, self.estimators_, strict=True)
         ]
         return mean_proba(aligned, self.combine)
 

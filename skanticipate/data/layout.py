@@ -7,6 +7,7 @@ are, and no file is read twice.
 import numpy as np
 
 from skanticipate.data.missing import missing_mask
+from skanticipate.data.stored import bits_of
 from skanticipate.data.warn import warn
 
 _N_ROWS, _N_LEAST = 200, 20
@@ -222,6 +223,19 @@ def _most_alike(rows, drawn):
     row = rows.take(same[:1])
     is_whole = (np.isnan(row) | (row == np.trunc(row))).all()  # zeros, or codes
     return drawn[:0] if is_whole else same
+
+
+def hint_bits(rows):
+    """Warn of whole numbers that look like the bits of features in half precision."""
+    if rows.dtype.kind not in "iu" or rows.dtype.itemsize != 2:
+        return
+    if kind := bits_of(np.concatenate(list(_some(rows)))):
+        warn(
+            f"The clips of shape {_shape(rows)} are whole numbers of 16 bits, "
+            f"{rows.dtype}, and look like those of {kind}: convert the features to "
+            "float32 where they were written, or pass these as float32 if they are "
+            "numbers."
+        )
 
 
 def hint_channels_first(clip_shape, *, always_maps=False):

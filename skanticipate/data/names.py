@@ -14,7 +14,9 @@ from skanticipate.data.axes import (
 from skanticipate.data.leaves import first_leaf, first_table, leaves
 from skanticipate.data.missing import as_list
 from skanticipate.data.numbered import is_number, names_of, of_one_level
+from skanticipate.data.warn import warn
 
+_INDEX = {"Unnamed: 0", "__index_level_0__"}
 _PLACE = re.compile(r"_\d+")  # for a name that no field of a tuple can have
 
 
@@ -94,8 +96,20 @@ def check_names(X, *, name, estimator, reset):
     _check_feature_names(estimator, table, reset=reset)
     if reset:
         estimator._columns = column_names(table)
+        _hint_index(estimator._columns, name)
     check_axes(X, name=name, estimator=estimator, reset=reset)
     check_columns_alike(table, getattr(estimator, "_columns", None), name=name)
+
+
+def _hint_index(columns, name):
+    """Warn of a column that numbers the rows, as a file has it of a pandas index."""
+    found = next((c for c in columns or () if isinstance(c, str) and c in _INDEX), None)
+    if found is not None:
+        warn(
+            f"{name} has the column {found!r}, as a file has it where pandas wrote a "
+            "table with its index: it would be a feature. Read the file with "
+            "index_col=0, or drop the column."
+        )
 
 
 def check_columns_alike(table, expected, *, name):
@@ -132,6 +146,7 @@ def check_history_columns(X, *, name, estimator, reset):
     table = first_table(X)
     if reset:
         estimator._columns = column_names(table)
+        _hint_index(estimator._columns, name)
     check_axes(X, name=name, estimator=estimator, reset=reset)
     check_history_order(table, getattr(estimator, "_columns", None), name=name)
 

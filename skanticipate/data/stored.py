@@ -9,6 +9,9 @@ import numpy as np
 _PACKED = {"scalefactor": 1, "addoffset": 0, "slope": 1, "intercept": 0}
 _OF_INTEGERS = {"scale": 1, "zeropoint": 0}  # of quantized features
 _MISSING = ("_FillValue", "missing_value")
+# Bits of features without their sign: of 1e-7 to 2e4, and of 6e-5 to 32.
+_BFLOAT16, _FLOAT16 = (0x33D6, 0x469C), (0x0400, 0x5000)
+_FEWEST = 64  # different words
 OF_FILLED = (
     "Write NaN where whole steps or futures are missing, and impute the others; or "
     "delete the attribute, if these are numbers."
@@ -74,6 +77,38 @@ def filled(block, data):
         if fill.dtype.kind in "fiu" and np.isin(block, fill).any():
             return f"some are {fill}, which stands for a missing number ({name})"
     return None
+
+
+def bits_of(numbers):
+    """Which floats of 16 bits whole numbers look like, by name; None for others.
+
+    NumPy has no bfloat16, nor has HDF5: who stores it without conversion gives its bits
+    another name. Nearly all of either sign lie in one narrow range then.
+
+    Parameters
+    ----------
+    numbers : ndarray
+
+    Examples
+    --------
+    >>> halves = np.linspace(-2, 2, 100, dtype=np.float16)
+    >>> bits_of(halves), bits_of(halves.view(np.int16)), bits_of(np.arange(-99, 99))
+    (None, 'float16', None)
+    """
+    if numbers.dtype.kind not in "iu" or numbers.dtype.itemsize != 2:
+        return None
+    words = numbers.astype(numbers.dtype.newbyteorder("=")).view(np.uint16).ravel()
+    words = words[words & 0x7FFF > 0]
+    if np.count_nonzero(np.bincount(words, minlength=1)) < _FEWEST:
+        return None
+    of_bfloat16, of_float16 = (
+        ((words & 0x7FFF >= low) & (words & 0x7FFF <= high)).mean() > 0.99
+        for low, high in (_BFLOAT16, _FLOAT16)
+    )
+    if of_bfloat16:
+        return "bfloat16"
+    signed = 0.02 < (words >> 15).mean() < 0.98  # else whole numbers may lie there
+    return "float16" if of_float16 and signed else None
 
 
 def may_be_filled(data):

@@ -68,7 +68,7 @@ def cut_pairs(
     feature_rate : float
         Steps of `features` per second.
     fps : float, default=30
-        Frames per second of `pairs`.
+        Frames per second of `pairs`, as :func:`unlabeled_pairs` was told.
 
     Returns
     -------
@@ -92,7 +92,8 @@ def cut_pairs(
         If a column, the name of a video or its features are missing, a column hides
         values behind a mask, arrays are no arrays of steps or differ in the shape of
         a step, the index of a table has gaps or is out of order, clips differ in length
-        or have less than a step, or a clip begins after the last step of its video.
+        or have less than a step, a clip begins after the last step of its video, or
+        `fps` is not what `pairs` has in a column `fps`.
 
     See Also
     --------
@@ -120,6 +121,7 @@ def cut_pairs(
     """
     pairs = unboxed_columns(pairs)
     _check_pairs(pairs)
+    _check_fps(pairs, fps)
     videos = np.asarray(pairs["video"])
     features = _checked_features(features, list(dict.fromkeys(videos.tolist())))
     clips = {}
@@ -153,6 +155,17 @@ def _check_pairs(pairs):
     check_names(pairs["y"], "y")
     for name in _PAIR_COLUMNS[1:]:
         refuse_masked(pairs[name], name, "Drop these pairs, or fill them in.")
+
+
+def _check_fps(pairs, fps):
+    """Refuse another rate than that at which the pairs were drawn."""
+    found = np.asarray(pairs["fps"] if "fps" in pairs else fps)
+    other = found[found != fps].ravel()
+    if other.size:
+        raise ValueError(
+            f"fps is {fps:g} and pairs has frames at {other[0]:g} a second: pass "
+            f"fps={other[0]:g}, as to unlabeled_pairs."
+        )
 
 
 def _checked_features(features, names):

@@ -205,7 +205,8 @@ def read_hdf5(
         transposed (MATLAB), or has not the shape (n_frames, d), for `time_axis=1`
         (d, n_frames), with the d of the others; if numbers are no features: not
         finite, beyond 1e15, the `_FillValue` or `missing_value` of netCDF, or integers
-        that float32 does not hold; if there is no room for them.
+        that float32 does not hold or that look like the bits of bfloat16 or float16; if
+        there is no room for them.
 
     See Also
     --------

@@ -15,10 +15,11 @@ from skanticipate.data.masked import refuse_masked
 from skanticipate.data.numbers import DURATION, RATE, SECONDS, STEPS
 from skanticipate.data.parameters import validate_params
 from skanticipate.data.rows import RowView
+from skanticipate.data.warn import warn
 from skanticipate.datasets._columns import check_columns, check_table
 from skanticipate.datasets._features import FeatureTable
 from skanticipate.datasets._segments import _checked_columns, checked_spans
-from skanticipate.datasets._times import frames_at, has_times, rate_of_rows
+from skanticipate.datasets._times import frames_at, has_times, hint_frames, rate_of_rows
 
 
 @validate_params(
@@ -120,6 +121,12 @@ def cut_clips(
         frame, every segment is discarded, a rate lacks a video, or a parameter is out
         of its range.
 
+    Warns
+    -----
+    UserWarning
+        As :func:`label_history`; if `feature_rate` is None and frame-wise labels are at
+        another rate than is taken for the features.
+
     See Also
     --------
     load_epic : Reads the files, too.
@@ -209,12 +216,27 @@ def _feature_frames(segments, start, stop, fps, feature_rate):
     """Start and stop as frames of the features, and their rate, one or (n, 1)."""
     one_rate = isinstance(fps, Real)
     if one_rate and feature_rate is None and not has_times(segments):
+        hint_frames(segments, start, stop, fps)
         return start, stop, fps
     if feature_rate is None:
         feature_rate = fps if one_rate else 30
+        _hint_framewise(segments, feature_rate)
     rate = rate_of_rows(segments, feature_rate, "feature_rate")
     start, stop = frames_at(segments, start, stop, fps, rate)
     return start, stop, rate if np.ndim(rate) == 0 else rate[:, None]
+
+
+def _hint_framewise(segments, rate):
+    """Warn of labels of each frame at another rate than that taken for features."""
+    if getattr(segments, "format", None) != "framewise":
+        return
+    frames, seconds = np.asarray(segments.stop_frame), segments.stop_seconds
+    if not np.allclose(frames, seconds * rate):
+        warn(
+            f"The labels of frames are at {frames[0] / seconds[0]:.4g} a second, and "
+            f"the features are taken to be at {rate:g}: pass feature_rate=, which is "
+            "that of the labels where features and labels are of the same frames."
+        )
 
 
 def _whole_steps(name, seconds, step):

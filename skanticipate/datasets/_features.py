@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import HasMethods
 
 from skanticipate._typing import FilePath
 from skanticipate.data.boxes import plain_column
-from skanticipate.data.files import check_whole_map
+from skanticipate.data.files import check_whole_map, file_marks
 from skanticipate.data.numbers import FRAME, Interval
 from skanticipate.data.parameters import validate_params
 from skanticipate.data.places import check_frames_by_place
@@ -53,7 +53,8 @@ class FeatureTable(Mapping[str, np.ndarray]):
 
     Notes
     -----
-    Pickles as the name of its folder, where it has one.
+    Pickles as the name of its folder, where it has one that still is what was opened;
+    what hashes pickles, as `joblib.Memory`, tells a folder that was written again.
 
     Examples
     --------
@@ -75,6 +76,7 @@ class FeatureTable(Mapping[str, np.ndarray]):
         self.first = first
         self.frames = frames
         self._key = key  # how a frame is called where it came from
+        self._marks = None if path is None else _marks_of(path)
 
     @classmethod
     @validate_params(
@@ -149,10 +151,10 @@ class FeatureTable(Mapping[str, np.ndarray]):
         )
 
     def __reduce__(self):
-        if self.path is None:
-            parts = (self.array, self.videos, self.first, self.frames, self._key)
-            return FeatureTable, (None, *parts)
-        return open_features, (self.path,)
+        if self.path is not None and _is_folder_of(self.path, self._marks):
+            return _reopen, (self.path, _marks_of(self.path))
+        parts = (self.videos, self.first, self.frames, self._key)
+        return FeatureTable, (None, np.asarray(self.array), *parts)
 
     def rows(
         self, videos: ArrayLike, frames: ArrayLike, numbers: ArrayLike | None = None
@@ -215,6 +217,25 @@ class FeatureTable(Mapping[str, np.ndarray]):
             )
         start, stop = self.first[code : code + 2]
         return start, self.frames[start:stop]
+
+
+def _marks_of(path):
+    """Marks of the files of a folder, which another folder of its name has not."""
+    return [file_marks(path / name) for name in (FEATURES, INDEX)]
+
+
+def _is_folder_of(path, marks):
+    """Whether the files of a folder have these marks, but for that of their entry."""
+    try:
+        found = _marks_of(path)
+    except OSError:
+        return False
+    return [own[:3] for own in found] == [own[:3] for own in marks]
+
+
+def _reopen(path, marks):
+    """Open the folder of a pickle, of which the marks are only there to be hashed."""
+    return open_features(path)
 
 
 def _joined(features, first_frame, time_axis):

@@ -70,7 +70,8 @@ def read_npy(
         If `out` exists.
     ValueError
         If a file is damaged, holds Python objects, has not two axes or not the d of the
-        others, or its numbers are no features; if there is no room for them.
+        others, or its numbers are no features, such as the bits of bfloat16; if there
+        is no room for them.
 
     See Also
     --------

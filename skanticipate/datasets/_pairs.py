@@ -16,7 +16,7 @@ from skanticipate.data.missing import check_same_kind
 from skanticipate.data.numbers import DURATION, FRAME, RATE, SECONDS, Interval
 from skanticipate.data.parameters import validate_params
 from skanticipate.datasets._segments import _checked_columns
-from skanticipate.datasets._times import frames_at, has_times
+from skanticipate.datasets._times import frames_at, has_times, hint_frames
 
 
 @validate_params(
@@ -94,6 +94,8 @@ def unlabeled_pairs(
         past_start, past_stop, future_start, future_stop : ndarray of int
             First frame of each clip, and first frame after it. The past clip of a
             labelled pair may begin before the video does, below 0.
+        fps : ndarray of float
+            `fps`, the same in all rows, which :func:`cut_pairs` looks at.
         y : ndarray
             The action, then -1 for each unlabelled pair; labels that are strings are
             in an array of objects, which can hold both.
@@ -107,6 +109,12 @@ def unlabeled_pairs(
         for fewer than `n_pairs` different pairs.
     TypeError
         If actions are neither all integers nor all strings.
+
+    Warns
+    -----
+    UserWarning
+        If frames at `fps` are other times than timestamps of the table say, as
+        :func:`label_history`.
 
     See Also
     --------
@@ -171,7 +179,8 @@ def unlabeled_pairs(
     ]
     number, start = _draw(runs, n_pairs, check_random_state(random_state))
     video = np.array(list(spans), dtype=train.video.dtype)[number]
-    return _table_of_pairs(train, video, start, length, gap)
+    pairs = _table_of_pairs(train, video, start, length, gap)
+    return Bunch(**pairs, fps=np.full(len(pairs.y), float(fps)))
 
 
 def _columns(table, name, fps):
@@ -190,6 +199,8 @@ def _columns(table, name, fps):
                 f"{name} has a frame {broken[0]}: expected whole numbers. Multiply "
                 "seconds by fps, and round."
             )
+    if not has_times(table):
+        hint_frames(table, start, stop, fps)
     start, stop = start.astype(np.int64), stop.astype(np.int64)
     return Bunch(
         video=np.asarray(table["video"]), start=start, stop=stop, action=action

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from skanticipate.data.stored import bits_of
+
 # No feature that anybody computes is larger; a file whose largest is smaller has none.
 _LARGEST, _SMALLEST = 1e15, 1e-30
 # All bytes are numbers of |u1 as of |i1, so errors name both.
@@ -43,8 +45,11 @@ def excess(frames):
     """Say which numbers are no features.   (n, d) -> str or None.
 
     Frames that are all NaN stand for padding; any other NaN is no feature. Integers
-    become float32, which must hold them exactly.
+    become float32, which must hold them exactly, and are no floats of which a library
+    without bfloat16, as HDF5 and NumPy are, was given the bits.
     """
+    if kind := bits_of(frames):
+        return f"they are whole numbers of 16 bits, and look like those of {kind}"
     if frames.dtype.kind == "f":
         limit = min(_LARGEST, float(np.finfo(frames.dtype).max))
     else:

@@ -100,7 +100,10 @@ def label_history(
     Warns
     -----
     UserWarning
-        If a segment only stops after the `duration` of its video.
+        If a segment only stops after the `duration` of its video; if frames, at their
+        rate, are other times than the table says in a column `start_timestamp`,
+        `stop_timestamp` or `start_seconds`, which alone is not used; if they have
+        fractions and look like seconds.
 
     See Also
     --------
@@ -224,6 +227,11 @@ def label_sequences(
         As :func:`label_history`.
     TypeError
         If actions are neither all integers nor all strings.
+
+    Warns
+    -----
+    UserWarning
+        As :func:`label_history`.
 
     See Also
     --------

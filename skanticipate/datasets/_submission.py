@@ -26,7 +26,7 @@ from skanticipate.datasets._submission_check import (
     rules_of,
 )
 from skanticipate.metrics import marginalize
-from skanticipate.metrics.epic import n_columns, verb_noun_ids
+from skanticipate.metrics.epic import ids_of_columns, verb_noun_ids
 
 
 def write_submission(
@@ -88,7 +88,8 @@ def write_submission(
     Warns
     -----
     UserWarning
-        If `verb` and `noun` hold probabilities and there is no `action`.
+        If `verb` and `noun` hold probabilities and there is no `action`; if `classes`
+        is None and `actions` has more labels than `action` has columns.
 
     See Also
     --------
@@ -138,8 +139,10 @@ def write_submission(
         )
     scores, keys = {}, {task: _keys(n) for task, n in limits.items()}
     if action is not None:
-        columns = range(n_columns(action, "action"))
-        labels = columns if classes is None else label_list(classes, "classes")
+        if classes is None:
+            labels = ids_of_columns(action, actions)
+        else:
+            labels = label_list(classes, "classes")
         pairs = list(zip(*verb_noun_ids(labels, actions), strict=True))
         keys["action"] = _action_keys(pairs, limits)
         scores["action"] = _check_scores(action, ids, labels, "action")

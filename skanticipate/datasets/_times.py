@@ -14,6 +14,10 @@ TIME_COLUMNS = ("start_seconds", "stop_seconds")
 # Frames per second: 240 are 0.24 a millisecond, and 24 are 1440 a minute.
 _SLOWEST, _FASTEST = 0.25, 1400
 _TICKS = 1_000_000  # whole microseconds compare exactly, fractions of a second do not
+_STAMPS = ("start_timestamp", "stop_timestamp")  # of official tables
+_N_COMPARED, _DRIFT = 1000, 0.02  # rows, and part of the time that rates may be off
+# Median length of segments, in seconds: fractional frames below are rather seconds.
+_SHORT = 0.5
 _TIMESTAMP = re.compile(r"(\d{1,9}):([0-5]?\d):([0-5]?\d(?:\.\d+)?)", re.ASCII)
 
 
@@ -44,6 +48,7 @@ def on_one_clock(segments, start, stop, fps):
     """
     if has_times(segments) or not isinstance(fps, Real):
         return *map(_ticks, seconds(segments, start, stop, fps)), float(_TICKS)
+    hint_frames(segments, start, stop, fps)
     return start, stop, float(fps)
 
 
@@ -62,6 +67,7 @@ def seconds(segments, start, stop, fps):
             f"{' and '.join(TIME_COLUMNS)}: give the frames per second of its frames."
         )
     else:
+        hint_frames(segments, start, stop, rates)
         start, stop = start / rates, stop / rates
         _check_seconds(start, stop)
     _check_durations(segments, start, stop, fps)
@@ -221,3 +227,61 @@ def _hint_unit(segments, stop):
             f"which would be {rate:.3g} frames per second: check that "
             f"{' and '.join(TIME_COLUMNS)} are seconds, and no milliseconds or minutes."
         )
+
+
+def hint_frames(segments, start, stop, rates):
+    """Warn of frames that, at this rate, are hardly those of the segments.
+
+    They are seconds, or the table has timestamps that say otherwise: official frames
+    are at the rate of each video.
+
+    Parameters
+    ----------
+    segments : table
+    start, stop : ndarray of shape (n,)
+        Frames.
+    rates : float or ndarray of shape (n,)
+        Frames per second.
+    """
+    rates = np.broadcast_to(rates, start.shape)
+    _hint_seconds(start, np.median((stop - start) / rates))
+    rows = np.unique(np.linspace(0, len(start) - 1, _N_COMPARED).astype(np.intp))
+    for frames, *names in zip((start, stop), TIME_COLUMNS, _STAMPS, strict=True):
+        name = next((name for name in names if name in segments), None)
+        if name is None:
+            continue
+        told = _told_seconds(segments[name], rows, name in TIME_COLUMNS)
+        found = frames[rows] / rates[rows]
+        other = np.flatnonzero(np.abs(found - told) > np.maximum(1, _DRIFT * told))
+        if other.size:
+            k = other[0]
+            warn(
+                f"row {rows[k]} of segments has the frame {frames[rows[k]]:g}, at "
+                f"{rates[rows[k]]:g} a second {found[k]:.2f} s, and {told[k]:.2f} s as "
+                f"{name}, which is not used ({other.size} of {len(rows)} rows that "
+                "were compared): give the fps of each video, or "
+                f"{' and '.join(TIME_COLUMNS)}. read_segments reads official files so."
+            )
+            return
+
+
+def _hint_seconds(start, length):
+    broken = start[start % 1 != 0]
+    if broken.size and length < _SHORT:
+        warn(
+            f"start_frame is {broken[0]:g}, which is no whole number, and half of the "
+            f"segments would last {length:.2g} s or less: give the fps of the frames, "
+            f"or, if they are seconds, call them {' and '.join(TIME_COLUMNS)}. Round "
+            "them if they are right."
+        )
+
+
+def _told_seconds(column, rows, numbers):
+    """Seconds that a column says; NaN where none, or of an unknown unit.   -> (m,)."""
+    values = np.asarray(column)[rows]
+    if values.dtype.kind == "m":
+        return values / np.timedelta64(1, "s")
+    if values.dtype.kind in "iuf":
+        return values.astype(np.float64) if numbers else np.full(len(rows), np.nan)
+    told = [seconds_of_timestamp(v) if isinstance(v, str) else None for v in values]
+    return np.array(told, dtype=np.float64)

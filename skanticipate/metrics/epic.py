@@ -11,13 +11,19 @@ from numpy.typing import ArrayLike
 from sklearn.utils import column_or_1d
 
 from skanticipate._typing import Actions, Columns, Labels
-from skanticipate.data.actions import by_ids, verbs_and_nouns
+from skanticipate.data.actions import (
+    as_mapping,
+    by_ids,
+    says_labels,
+    verbs_and_nouns,
+)
 from skanticipate.data.boxes import plain_column, unboxed
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.missing import check_same_kind, label_list, label_mask
 from skanticipate.data.names import check_label_names
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.tensors import plain_numbers
+from skanticipate.data.warn import warn
 from skanticipate.metrics.hits import check_hits, recalls
 from skanticipate.metrics.scores import marginalize
 
@@ -75,6 +81,11 @@ def epic100_metrics(
         If shapes disagree, a score is NaN, `y_true` or `tail` lacks a column, or verbs
         and nouns are to be computed and `actions` is missing, lacks an action or holds
         names instead of ids.
+
+    Warns
+    -----
+    UserWarning
+        If `classes` is None and `actions` has more labels than `action` has columns.
 
     See Also
     --------
@@ -177,10 +188,28 @@ def n_columns(scores, what):
     return shape[1]
 
 
+def ids_of_columns(action, actions):
+    """Action ids of columns that nobody names: 0, 1, ...   (n, C) -> C ints.
+
+    Warns where `actions` has more than there are columns: an estimator answers for the
+    classes that it has seen.
+    """
+    n = n_columns(action, "action")
+    n_actions = len(as_mapping(by_ids(actions))) if says_labels(actions) else n
+    if n < n_actions:
+        warn(
+            f"action has {n} columns and actions has {n_actions} labels: without "
+            f"classes= the columns are the action ids 0 to {n - 1}, whichever classes "
+            "the estimator has seen. Pass classes=estimator.classes_, or range(C) if "
+            "they are."
+        )
+    return range(n)
+
+
 def _sums_of_actions(action, classes, actions):
     """Probabilities and ids of the verbs, and of the nouns."""
     if classes is None:
-        classes = range(n_columns(action, "action"))
+        classes = ids_of_columns(action, actions)
     ids = zip(*verb_noun_ids(classes, actions), strict=True)
     sums = marginalize(action, classes, dict(zip(classes, ids, strict=True)))
     return (sums.verb_proba, sums.verbs), (sums.noun_proba, sums.nouns)

@@ -15,6 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from skanticipate._typing import Shape
 from skanticipate.data.docs import filled
 from skanticipate.data.layout import (
+    hint_bits,
     hint_channels_before_steps,
     hint_channels_first,
     hint_trailing_padding,
@@ -206,6 +207,8 @@ class NetworkSpec(BaseEstimator):
         """
         codes = getattr(self, "embedding", None) is not None
         shape = code_shape(rows) if codes else tuple(rows.shape[1:])
+        if not codes:
+            hint_bits(rows)
         if rows.ndim == 2:  # there are no axes that could be meant otherwise
             return shape
         if not codes:

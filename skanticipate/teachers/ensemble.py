@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal, Self
 
 import numpy as np
@@ -34,7 +35,7 @@ from skanticipate.data.validation import (
 )
 from skanticipate.estimator.saving import SaveMixin
 from skanticipate.signals.asking import Lesson, ask, fit_teachers, seeded
-from skanticipate.signals.candidates import log_of, normalised
+from skanticipate.signals.mean import mean_proba
 from skanticipate.teachers.labels import TeacherMixin
 
 
@@ -214,8 +215,8 @@ class TeacherEnsemble(SaveMixin, TeacherMixin, BaseEstimator):
         check_is_fitted(self)
         check_used(self)
         rows = self._check_rows(X, reset=False)
-        answers = [ask(teacher, rows, self.classes_) for teacher in self.teachers_]
-        return mean_proba(answers, self.average)
+        asks = [partial(ask, member, rows, self.classes_) for member in self.teachers_]
+        return mean_proba(asks, self.average)
 
     @takes_tensors
     def predict(self, X: Labels) -> np.ndarray:
@@ -244,21 +245,6 @@ class TeacherEnsemble(SaveMixin, TeacherMixin, BaseEstimator):
         if features and rows.ndim == 2:
             _check_n_features(self, X, reset=reset)
         return rows
-
-
-def mean_proba(answers, average, weights=None):
-    """Mean of probabilities, or mean or maximum of their logarithms, normalised again.
-
-    list of (n, C) -> (n, C)
-    """
-    if len(answers) == 1:  # and no rounding
-        return answers[0]
-    if average == "proba":
-        return np.average(answers, axis=0, weights=weights)
-    logs = [log_of(answer) for answer in answers]
-    if average == "max":
-        return normalised(np.max(logs, axis=0))
-    return normalised(np.average(logs, axis=0, weights=weights))
 
 
 def _rows(X):

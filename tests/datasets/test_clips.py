@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -87,6 +88,7 @@ def test_the_past_never_shows_the_gap():
 def test_steps_are_not_missed_by_rounding():
     # 27 frames are 9 steps, which is 8.999999999999998 in floating point
     pairs = unlabeled_pairs(table_of([("a", 27, 5, 1)]), 0, anticipation_time=0, fps=9)
+    pairs.fps = np.array([30000 / 1001])
     data = cut_pairs(
         pairs,
         {"a": np.arange(99.0)[:, None]},
@@ -271,3 +273,18 @@ def test_features_with_an_index_are_whole_and_in_order():
     ]:
         with pytest.raises(ValueError, match=message):
             cut(index)
+
+
+@pytest.mark.parametrize("kind", [dict, pd.DataFrame])
+def test_pairs_are_not_cut_at_another_rate_than_they_were_drawn_at(kind):
+    """Of 15 frames a second half of the time would be cut, without a word."""
+    features = {"a": np.arange(900.0)[:, None], "b": np.arange(900.0)[:, None]}
+    pairs = kind(unlabeled_pairs(example(), 3, fps=15, random_state=0))
+    match = "fps is 30 and pairs has frames at 15 a second: pass fps=15"
+    with pytest.raises(ValueError, match=match):
+        cut_pairs(pairs, features, feature_rate=15)
+    data = cut_pairs(pairs, features, feature_rate=15, fps=15)
+    assert_array_equal(data.X_future[:, 0, 0], pairs["future_start"])
+    without = {name: pairs[name] for name in pairs if name != "fps"}
+    again = cut_pairs(without, features, feature_rate=15, fps=15)
+    assert_array_equal(again.X_future, data.X_future)

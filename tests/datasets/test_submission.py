@@ -1,4 +1,5 @@
 import os
+import warnings
 
 import numpy as np
 import pytest
@@ -176,7 +177,7 @@ def bad(task, value):
         ({"noun": np.zeros((2, 300))}, r"noun .* \(2, 300\): expected .* \(3, 300\)"),
         ({"verb": np.full((3, 97), "a")}, "expected numbers"),
         (
-            {"action": scores()["action"][:, :99]},
+            {"action": scores()["action"][:, :99], "classes": range(99)},
             "100 best actions of each segment, but there are scores of 99",
         ),
         ({"actions": None}, "pass actions="),
@@ -273,3 +274,16 @@ def test_probabilities_of_verbs_and_nouns_alone_are_warned_of(path):
     for row, name in enumerate(IDS):
         best = np.outer(verb[row], noun[row]).argmax()
         assert server_ranking(results[name]) == np.unravel_index(best, (97, 300))
+
+
+def test_columns_without_names_are_told_from_fewer_actions(path):
+    """An estimator has a column for each class that it has seen, not for each id."""
+    own = scores()["action"]
+    seen = [k for k in range(N_ACTIONS) if k != 1]
+    with pytest.warns(UserWarning, match=f"action has {len(seen)} columns and actions"):
+        write(path, action=own[:, seen])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        write(path, action=own[:, seen], classes=seen)
+        write(path, action=own[:, :-1], classes=range(N_ACTIONS - 1))
+        write(path, action=own)

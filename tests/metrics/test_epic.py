@@ -263,3 +263,9 @@ def test_a_mask_of_classes_is_no_list_of_labels():
     assert mean_top_k_recall_score(y % 2, scores[:, :2], k=2, **only) == 1
     kept = {"classes": [False, True], "labels": [True]}  # labels that are truths
     assert mean_top_k_recall_score(y > 2, scores[:, :2], k=2, **kept) == 1
+
+
+def test_columns_without_names_are_told_from_fewer_actions():
+    segments = {"verb": [0, 2], "noun": [2, 0], "action": [0, 1]}
+    with pytest.warns(UserWarning, match=r"action has 2 columns and actions has 4 lab"):
+        epic100_metrics(segments, action=[[0.6, 0.4]] * 2, actions=ACTIONS)
