@@ -645,6 +645,27 @@ def test_the_remedy_for_a_class_named_none_is_one_that_there_is():
         HistoryTeacher().fit([["a b"]] * 3, ["a b", "None", "c d"])
 
 
+@pytest.mark.parametrize("value", [-1, None, NAN, "nan"])
+def test_a_teacher_does_not_score_rows_without_label_as_wrong(value):
+    rows, labels = np.array([["a b"], ["c d"]] * 6), np.array(["a b", "c d"] * 6)
+    groups = np.arange(12) // 2
+    reader = HistoryTeacher(n_networks=0, random_state=0).fit(
+        rows, labels, groups=groups
+    )
+    seer = TeacherEnsemble([GaussianNB(), GaussianNB()]).fit(
+        np.eye(2)[[0, 1] * 6], labels
+    )
+    for teacher, seen in ((reader, rows), (seer, np.eye(2)[[0, 1] * 6])):
+        assert teacher.score(seen, labels) == 1
+        with pytest.raises(ValueError, match="mixes strings|leave such rows out"):
+            teacher.score(seen, np.where(groups == 0, value, labels.astype(object)))
+    numbers = TeacherEnsemble([GaussianNB(), GaussianNB()])
+    numbers.fit(np.eye(2)[[0, 1] * 6], [0, 1] * 6)
+    with pytest.raises(ValueError, match="holds -1, .*leave these rows out"):
+        numbers.score(np.eye(2), [0, -1])
+    assert numbers.score(np.eye(2), [0, 1]) == 1
+
+
 @pytest.mark.parametrize("text", ["-1 ", " None", "nan "])
 def test_spaces_around_a_missing_label_change_nothing(text):
     with pytest.raises(ValueError, match="holds the string"):
