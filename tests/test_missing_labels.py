@@ -1,6 +1,7 @@
 """One rule for labels that are missing: in every container, at every door."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -643,6 +644,34 @@ def test_what_masks_and_dates_become_is_missing(label):
 def test_the_remedy_for_a_class_named_none_is_one_that_there_is():
     with pytest.raises(ValueError, match='If "None" is a class, rename it'):
         HistoryTeacher().fit([["a b"]] * 3, ["a b", "None", "c d"])
+
+
+@pytest.mark.parametrize(
+    "y",
+    [["a", "b", "NA"], ["a", "b", "null"], objects(["a", "#N/A", "b"]), [0, 1, -100]]
+    + [["a", "b", "Unlabeled"], np.array([0, 1, -1]).astype(np.uint8)],
+    ids=repr,
+)
+def test_what_marks_a_missing_label_elsewhere_is_a_class_that_is_told(y):
+    with pytest.warns(UserWarning, match="y holds .*, which is a class like any other"):
+        found = labels_of(y)
+    assert len(found.classes) == 3 and (found.codes >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("y", "params"),
+    [
+        (["a", "b", "NA"], {"classes": ["NA", "a", "b"]}),
+        (["a", "b", "NA"], {"unlabeled_label": None}),
+        (["a", "b", "none"], {}),
+        ([0, 1, 255], {}),
+        ([-99, 1, 100], {}),
+    ],
+)
+def test_a_class_that_is_meant_is_not_told(y, params):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(labels_of(y, **params).classes) == 3
 
 
 @pytest.mark.parametrize("value", [-1, None, NAN, "nan"])

@@ -23,6 +23,11 @@ from skanticipate.data.missing import (
 from skanticipate.data.validation import title
 from skanticipate.data.warn import warn
 
+# What other tools call a missing label; here a class may be called so.
+_ELSEWHERE = frozenset(
+    {"na", "n/a", "#n/a", "null", "nan", "?", "unlabeled", "unlabelled"}
+)
+
 
 class Labels(NamedTuple):
     """Labels of n rows: codes index `classes`; the code of an unlabelled row is -1."""
@@ -46,6 +51,9 @@ def check_labels(y, *, classes, unlabeled_label, estimator):
     classes = found if fixed is None else fixed
     if classes.dtype.kind in "UO":
         warn_of_twins("label", classes.tolist())
+    said = fixed is not None or not _is_auto(unlabeled_label)
+    if not said or not _has_marker(estimator):
+        _hint_markers(found)
     codes = np.full(len(y), -1, dtype=np.intp)
     codes[labelled] = encode(found, classes, name="y")[inverse]
     if len(classes) < 2:
@@ -96,7 +104,7 @@ def labelled_rows(y, unlabeled_label, classes=None, *, estimator, name="y"):
     """
     marker, unlabelled = unlabeled_rows(y, unlabeled_label, classes)
     labelled, labels = ~unlabelled, y[~unlabelled]
-    is_auto = isinstance(unlabeled_label, str) and unlabeled_label == "auto"
+    is_auto = _is_auto(unlabeled_label)
     if not _are_whole(y):
         missing = labelled & missing_label_mask(y, classes)
         if missing.any():
@@ -111,6 +119,26 @@ def labelled_rows(y, unlabeled_label, classes=None, *, estimator, name="y"):
             "out if it marks unlabelled ones.",
         )
     return labelled, labels, marker
+
+
+def _is_auto(unlabeled_label):
+    return isinstance(unlabeled_label, str) and unlabeled_label == "auto"
+
+
+def _hint_markers(labels):
+    """Warn of a label that elsewhere says that there is none.   (m,), distinct."""
+    if labels.dtype.kind == "u":  # -1 among narrow numbers
+        strange = labels[labels == np.iinfo(labels.dtype).max].tolist()
+    elif labels.dtype.kind in "if":
+        strange = labels[labels == -100].tolist()  # what losses of torch ignore
+    else:
+        texts = [v for v in labels.tolist() if isinstance(v, str)]
+        strange = [text for text in texts if text.strip().casefold() in _ELSEWHERE]
+    if strange:
+        warn(
+            f"y holds {strange[0]!r}, which is a class like any other: if it marks "
+            "rows without a label, replace it by -1, or leave these rows out."
+        )
 
 
 def _has_marker(estimator):
