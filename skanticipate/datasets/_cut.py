@@ -17,7 +17,12 @@ from skanticipate.data.rows import RowView
 from skanticipate.datasets._columns import check_columns, check_table
 from skanticipate.datasets._features import FeatureTable
 from skanticipate.datasets._segments import _checked_columns, checked_spans
-from skanticipate.datasets._times import frames_at, has_times, rate_of_rows
+from skanticipate.datasets._times import (
+    frames_at,
+    has_times,
+    hint_seconds,
+    rate_of_rows,
+)
 
 
 @validate_params(
@@ -206,6 +211,8 @@ def cut_clips(
 def _feature_frames(segments, start, stop, fps, feature_rate):
     """Start and stop as frames of the features, and their rate, one or (n, 1)."""
     one_rate = isinstance(fps, Real)
+    if fps is not None:
+        hint_seconds(segments, start, stop, fps)
     if one_rate and feature_rate is None and not has_times(segments):
         return start, stop, fps
     if feature_rate is None:

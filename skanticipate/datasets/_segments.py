@@ -17,7 +17,7 @@ from skanticipate.data.parameters import validate_params
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.datasets._columns import check_table
 from skanticipate.datasets._names import check_names
-from skanticipate.datasets._times import on_one_clock
+from skanticipate.datasets._times import hint_seconds, on_one_clock
 
 _LATEST_FRAME = 2**53  # beyond, floats skip whole numbers
 SPAN_COLUMNS = ("video", "start_frame", "stop_frame")
@@ -99,7 +99,8 @@ def label_history(
     Warns
     -----
     UserWarning
-        If a segment only stops after the `duration` of its video.
+        If a segment only stops after the `duration` of its video, or frames look like
+        seconds: no whole numbers, and at this rate half a second at most.
 
     See Also
     --------
@@ -127,6 +128,8 @@ def label_history(
            [-1, -1]])
     """
     video, start, stop, action = _checked_columns(segments)
+    if rule != "all" and fps is not None:  # else no rate counts
+        hint_seconds(segments, start, stop, fps)
     start, stop, per_second = on_one_clock(segments, start, stop, fps)
     # Rounded, or 25 fps * 0.28 s would be 7.000000000000001 frames.
     limit = start - round(per_second * anticipation_time, 6)
@@ -249,6 +252,8 @@ def label_sequences(
     [array([7]), array([7, 8]), array([9])]
     """
     video, start, stop, action = _checked_columns(segments)
+    if max_gap is not None and fps is not None:
+        hint_seconds(segments, start, stop, fps)
     start, stop, per_second = on_one_clock(segments, start, stop, fps)
     longest = np.inf if max_gap is None else round(per_second * max_gap, 6)
     first_row = np.unique(video, return_index=True)[1][video]

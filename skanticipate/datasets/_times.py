@@ -12,6 +12,7 @@ from skanticipate.data.warn import warn
 TIME_COLUMNS = ("start_seconds", "stop_seconds")
 # Frames per second: 240 are 0.24 a millisecond, and 24 are 1440 a minute.
 _SLOWEST, _FASTEST = 0.25, 1400
+_BRIEF = 0.5  # seconds, of which few actions are shorter
 _TICKS = 1_000_000  # whole microseconds compare exactly, fractions of a second do not
 _TIMESTAMP = re.compile(r"(\d{1,9}):([0-5]?\d):([0-5]?\d(?:\.\d+)?)", re.ASCII)
 
@@ -44,6 +45,20 @@ def on_one_clock(segments, start, stop, fps):
     if has_times(segments) or not isinstance(fps, Real):
         return *map(_ticks, seconds(segments, start, stop, fps)), float(_TICKS)
     return start, stop, float(fps)
+
+
+def hint_seconds(segments, start, stop, fps):
+    """Warn of frames that are no whole numbers, and look like seconds."""
+    if has_times(segments) or not ((start % 1).any() or (stop % 1).any()):
+        return
+    usual = np.median((stop - start) / rate_of_rows(segments, fps, "fps"))
+    if usual < _BRIEF:
+        warn(
+            "start_frame and stop_frame are no whole numbers, and read as frames at "
+            f"{fps if isinstance(fps, Real) else 'the given'} per second the median "
+            f"segment lasts {usual:.2g} s. If they are seconds, pass fps=1, or call "
+            f"them {' and '.join(TIME_COLUMNS)}."
+        )
 
 
 def _ticks(values):
