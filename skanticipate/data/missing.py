@@ -4,6 +4,7 @@ from collections.abc import KeysView, Mapping, Set
 
 import numpy as np
 
+from skanticipate.data.counts import refuse_counts
 from skanticipate.data.warn import warn
 
 # What str() and tables make of a missing label, and of the marker -1.
@@ -55,7 +56,8 @@ def check_label_list(labels, name, *, ordered=True):
     Raises
     ------
     ValueError
-        If there is a single label, a mapping, a table, or a set whose order counts.
+        If there is a single label, a mapping, a table, counts, or a set whose order
+        counts.
 
     Examples
     --------
@@ -68,6 +70,8 @@ def check_label_list(labels, name, *, ordered=True):
             f"{name} must be a list of labels, got {labels!r}: a single one is "
             f"[{labels!r}]."
         )
+    if not ordered:
+        refuse_counts(labels, name)
     unordered = isinstance(labels, Set) and not isinstance(labels, KeysView)
     is_table = isinstance(labels, Mapping) or hasattr(labels, "columns")
     if is_table or (ordered and unordered) or getattr(labels, "ndim", 1) != 1:
