@@ -566,7 +566,7 @@ def test_every_row_has_a_group(build, labels, value):
 
 # ------------------------------------------------------- parts and kinds of labels
 
-PARTS = [None, "", np.nan, "nan"]
+PARTS = [None, "", np.nan, "nan", -1, "-1", "None"]
 
 
 @pytest.mark.parametrize("part", PARTS, ids=repr)
