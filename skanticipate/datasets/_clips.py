@@ -15,7 +15,7 @@ from skanticipate.data.masked import refuse_masked
 from skanticipate.data.names import check_tables_alike
 from skanticipate.data.numbers import RATE, STEPS
 from skanticipate.data.parameters import validate_params
-from skanticipate.data.places import check_even
+from skanticipate.data.places import check_even, hint_clock
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.stored import OF_FILLED, filled, not_as_stored, not_there
 from skanticipate.datasets._columns import check_table
@@ -92,6 +92,11 @@ def cut_pairs(
         a step, the index of a table has gaps or is out of order, clips differ in length
         or have less than a step, or a clip begins after the last step of its video.
 
+    Warns
+    -----
+    UserWarning
+        If the index of a table holds seconds at another rate, or that begin late.
+
     See Also
     --------
     unlabeled_pairs : Makes the table.
@@ -118,7 +123,9 @@ def cut_pairs(
     """
     _check_pairs(pairs)
     videos = np.asarray(pairs["video"])
-    features = _checked_features(features, list(dict.fromkeys(videos.tolist())))
+    features = _checked_features(
+        features, list(dict.fromkeys(videos.tolist())), feature_rate
+    )
     clips = {}
     for name in ("past", "future"):
         start, stop = (
@@ -152,7 +159,7 @@ def _check_pairs(pairs):
         refuse_masked(pairs[name], name, "Drop these pairs, or fill them in.")
 
 
-def _checked_features(features, names):
+def _checked_features(features, names, rate):
     """Arrays of steps of the same shape, one a video."""
     missing = [name for name in names if name not in features]
     if missing:
@@ -165,6 +172,7 @@ def _checked_features(features, names):
     check_tables_alike(tables, "features")
     for name, table in tables.items():
         check_even(table, f"features[{name!r}]")
+        hint_clock(table, f"features[{name!r}]", rate)
     # What has a shape, such as a data set in a file, is sliced and not read; but slices
     # of a table may go by its index.
     arrays = {

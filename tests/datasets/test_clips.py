@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -238,6 +240,30 @@ def test_features_of_some_frames_only_are_refused(tmp_path):
         cut_pairs(pairs, table, feature_rate=30)
 
 
+@pytest.mark.parametrize(
+    ("index", "match"),
+    [
+        (
+            np.arange(440) / 12.5,
+            "as seconds at 12.5 rows a second, but feature_rate is",
+        ),
+        (np.arange(440) / 25 + 5, "begins with 5, but the first row is read as the"),
+    ],
+)
+def test_seconds_of_an_index_are_compared_with_the_rate(index, match):
+    pd = pytest.importorskip("pandas")
+    pairs = unlabeled_pairs(example(), 9, clip_duration=1.0, random_state=0)
+    arrays = {name: np.random.default_rng(0).normal(size=(440, 2)) for name in "ab"}
+    tables = {name: pd.DataFrame(f, index=index) for name, f in arrays.items()}
+    with pytest.warns(UserWarning, match=match):
+        cut_pairs(pairs, tables, feature_rate=25)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cut_pairs(pairs, arrays, feature_rate=25)
+        tables = {name: t.set_axis(np.arange(440) / 25) for name, t in tables.items()}
+        cut_pairs(pairs, tables, feature_rate=25)
+
+
 def test_features_with_an_index_are_whole_and_in_order():
     pd = pytest.importorskip("pandas")
     pairs = unlabeled_pairs(example(), 9, clip_duration=1.0, random_state=0)
@@ -255,7 +281,7 @@ def test_features_with_an_index_are_whole_and_in_order():
         np.arange(440),
         np.arange(3000, 3440),  # one of many videos in a table
         seconds,
-        np.round(np.arange(440) / 30, 2),  # of 0.03 and 0.04
+        np.round(seconds * 1.004, 2),  # of 0.04 and 0.05
         pd.to_timedelta(seconds, unit="s"),
         names,
     ):
