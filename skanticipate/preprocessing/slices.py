@@ -13,6 +13,7 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 from skanticipate.data.numbers import Interval
 from skanticipate.data.parameters import check_some, fit_context
 from skanticipate.data.rows import RowView
+from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.validation import check_clips
 
 
@@ -83,7 +84,7 @@ class LastAxisSlice(  # type: ignore[call-arg]  # scikit-learn has no types
         X : array-like of shape (n, d), (n, T, d) or (n, ..., d)
             Clips, channels last.
         y : None
-            Ignored.
+            Ignored, but for the names of its rows.
 
         Returns
         -------
@@ -92,8 +93,10 @@ class LastAxisSlice(  # type: ignore[call-arg]  # scikit-learn has no types
         Raises
         ------
         ValueError
-            If X has no channel between `start` and `stop`.
+            If X has no channel between `start` and `stop`, or X and y name the same
+            rows in different orders.
         """
+        check_rows_alike(X=X, y=y)
         rows = check_clips(X, name="X", estimator=self, reset=True)
         check_channels(self.start, self.stop, rows.shape[-1])
         self.feature_dim_ = rows.shape[-1]
