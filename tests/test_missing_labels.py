@@ -674,6 +674,20 @@ def test_a_class_that_is_meant_is_not_told(y, params):
         assert len(labels_of(y, **params).classes) == 3
 
 
+def test_the_marker_among_the_classes_is_told():
+    y = np.array([0, 1, 2, -1, -1])
+    with pytest.warns(UserWarning, match="classes holds -1, .* unlabeled_label=None"):
+        found = labels_of(y, classes=np.unique(y))
+    assert found.classes.tolist() == [-1, 0, 1, 2] and found.marker is None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        labels_of(y, classes=np.unique(y), unlabeled_label=None)
+        labels_of(y, classes=np.unique(y[:3]))
+        labels_of([0, 1], classes=[-1, 0, 1])
+        labels_of([-1, 1, 1], classes=[-1, 1])
+        labels_of([-2, -1, 0, 1], classes=[-2, -1, 0, 1, 2])
+
+
 @pytest.mark.parametrize("value", [-1, None, NAN, "nan"])
 def test_a_teacher_does_not_score_rows_without_label_as_wrong(value):
     rows, labels = np.array([["a b"], ["c d"]] * 6), np.array(["a b", "c d"] * 6)

@@ -51,9 +51,11 @@ def check_labels(y, *, classes, unlabeled_label, estimator):
     classes = found if fixed is None else fixed
     if classes.dtype.kind in "UO":
         warn_of_twins("label", classes.tolist())
-    said = fixed is not None or not _is_auto(unlabeled_label)
-    if not said or not _has_marker(estimator):
+    is_auto = _is_auto(unlabeled_label)
+    if fixed is None and (is_auto or not _has_marker(estimator)):
         _hint_markers(found)
+    if fixed is not None and is_auto:
+        _hint_marker_among(fixed, found)
     codes = np.full(len(y), -1, dtype=np.intp)
     codes[labelled] = encode(found, classes, name="y")[inverse]
     if len(classes) < 2:
@@ -138,6 +140,18 @@ def _hint_markers(labels):
         warn(
             f"y holds {strange[0]!r}, which is a class like any other: if it marks "
             "rows without a label, replace it by -1, or leave these rows out."
+        )
+
+
+def _hint_marker_among(classes, labels):
+    """Warn of -1 among classes (C,) that may be all that y holds, its marker too."""
+    if classes.dtype.kind not in "iuf" or classes[0] != -1 or labels[0] != -1:
+        return  # both are sorted: those that go on below -1 are signed numbers
+    if classes.tolist() != [-1, 1]:
+        warn(
+            "classes holds -1, which so is a class like any other, and not the marker "
+            "of rows without a label: leave it out of classes if it is; else say "
+            "unlabeled_label=None."
         )
 
 
