@@ -3,6 +3,7 @@
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
 
@@ -117,6 +118,40 @@ def test_a_string_is_no_list_of_its_letters(name):
 def test_labels_of_a_set_are_kept():
     assert recall(labels={"a"}) == recall(labels=["a"]) == 0.5
     assert recall(labels=["a", "b"]) == 0.75
+
+
+COUNTED = pd.Series([0, 0, 0, 1, 1, 2], name="action")
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        COUNTED.value_counts().rename("count"),  # as pandas 2 has them
+        COUNTED.value_counts(normalize=True).rename("proportion"),
+        COUNTED.to_frame().groupby("action").size(),
+    ],
+    ids=["counts", "shares", "size"],
+)
+def test_counts_are_not_the_labels_that_they_count(counts):
+    rare = counts[counts <= sorted(counts)[1]]
+    y, scores = [0, 1, 2], np.eye(3)
+    actions = {0: (0, 0), 1: (1, 1), 2: (2, 2)}
+    truth = {"verb": y, "noun": y, "action": y}
+    calls = [
+        lambda labels: mean_top_k_recall_score(y, scores, k=1, labels=labels),
+        lambda labels: mean_top_k_recall_scorer(1, labels=labels),
+        lambda labels: many_shot_actions(actions, labels, [0, 1, 2]),
+        lambda labels: many_shot_actions(actions, [0, 1, 2], labels),
+        lambda labels: epic100_metrics(
+            truth, action=scores, actions=actions, tail={"verb": labels, "noun": []}
+        ),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match="got a Series of counts, whose labels"):
+            call(rare)
+        call(rare.index)
+        call(list(rare.index))
+        call(COUNTED.drop_duplicates())
 
 
 def test_tables_are_no_lists_of_their_columns():

@@ -1,6 +1,7 @@
 """One rule for labels that are missing: in every container, at every door."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -566,7 +567,7 @@ def test_every_row_has_a_group(build, labels, value):
 
 # ------------------------------------------------------- parts and kinds of labels
 
-PARTS = [None, "", np.nan, "nan"]
+PARTS = [None, "", np.nan, "nan", -1, "-1", "None"]
 
 
 @pytest.mark.parametrize("part", PARTS, ids=repr)
@@ -644,6 +645,69 @@ def test_what_masks_and_dates_become_is_missing(label):
 def test_the_remedy_for_a_class_named_none_is_one_that_there_is():
     with pytest.raises(ValueError, match='If "None" is a class, rename it'):
         HistoryTeacher().fit([["a b"]] * 3, ["a b", "None", "c d"])
+
+
+@pytest.mark.parametrize(
+    "y",
+    [["a", "b", "NA"], ["a", "b", "null"], objects(["a", "#N/A", "b"]), [0, 1, -100]]
+    + [["a", "b", "Unlabeled"], np.array([0, 1, -1]).astype(np.uint8)],
+    ids=repr,
+)
+def test_what_marks_a_missing_label_elsewhere_is_a_class_that_is_told(y):
+    with pytest.warns(UserWarning, match="y holds .*, which is a class like any other"):
+        found = labels_of(y)
+    assert len(found.classes) == 3 and (found.codes >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("y", "params"),
+    [
+        (["a", "b", "NA"], {"classes": ["NA", "a", "b"]}),
+        (["a", "b", "NA"], {"unlabeled_label": None}),
+        (["a", "b", "none"], {}),
+        ([0, 1, 255], {}),
+        ([-99, 1, 100], {}),
+    ],
+)
+def test_a_class_that_is_meant_is_not_told(y, params):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(labels_of(y, **params).classes) == 3
+
+
+def test_the_marker_among_the_classes_is_told():
+    y = np.array([0, 1, 2, -1, -1])
+    with pytest.warns(UserWarning, match="classes holds -1, .* unlabeled_label=None"):
+        found = labels_of(y, classes=np.unique(y))
+    assert found.classes.tolist() == [-1, 0, 1, 2] and found.marker is None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        labels_of(y, classes=np.unique(y), unlabeled_label=None)
+        labels_of(y, classes=np.unique(y[:3]))
+        labels_of([0, 1], classes=[-1, 0, 1])
+        labels_of([-1, 1, 1], classes=[-1, 1])
+        labels_of([-2, -1, 0, 1], classes=[-2, -1, 0, 1, 2])
+
+
+@pytest.mark.parametrize("value", [-1, None, NAN, "nan"])
+def test_a_teacher_does_not_score_rows_without_label_as_wrong(value):
+    rows, labels = np.array([["a b"], ["c d"]] * 6), np.array(["a b", "c d"] * 6)
+    groups = np.arange(12) // 2
+    reader = HistoryTeacher(n_networks=0, random_state=0).fit(
+        rows, labels, groups=groups
+    )
+    seer = TeacherEnsemble([GaussianNB(), GaussianNB()]).fit(
+        np.eye(2)[[0, 1] * 6], labels
+    )
+    for teacher, seen in ((reader, rows), (seer, np.eye(2)[[0, 1] * 6])):
+        assert teacher.score(seen, labels) == 1
+        with pytest.raises(ValueError, match="mixes strings|leave such rows out"):
+            teacher.score(seen, np.where(groups == 0, value, labels.astype(object)))
+    numbers = TeacherEnsemble([GaussianNB(), GaussianNB()])
+    numbers.fit(np.eye(2)[[0, 1] * 6], [0, 1] * 6)
+    with pytest.raises(ValueError, match="holds -1, .*leave these rows out"):
+        numbers.score(np.eye(2), [0, -1])
+    assert numbers.score(np.eye(2), [0, 1]) == 1
 
 
 @pytest.mark.parametrize("text", ["-1 ", " None", "nan "])

@@ -6,15 +6,20 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
-from sklearn.naive_bayes import GaussianNB
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.naive_bayes import GaussianNB, MultinomialNB
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from skanticipate import (
     LSTM,
     MLP,
     BatchedGridSearchCV,
     DistilledAnticipator,
+    HistoryEncoder,
+    HistoryText,
+    LastAxisSlice,
+    PerFrame,
     RecognitionTeacher,
     SmoothedAnticipator,
 )
@@ -278,3 +283,27 @@ def test_maps_of_one_clip_are_of_one_row():
     assert draw(model, X, X + 1, clip=1).teacher.shape == (1,)
     with pytest.raises(ValueError, match="rows of X_future, next to X_past, have"):
         draw(model, X, X.sort_index(), clip=1)
+
+
+HISTORIES = pd.DataFrame(
+    RNG.permuted([["cut pan", "dry cup"]] * N, axis=1), index=NAMES, columns=list("ab")
+)
+
+
+@pytest.mark.parametrize(
+    ("transformer", "table"),
+    [
+        (PerFrame(StandardScaler()), X),
+        (LastAxisSlice(0, 2), X),
+        (HistoryEncoder(form="onehot"), HISTORIES),
+        (HistoryText(), HISTORIES),
+    ],
+    ids=["PerFrame", "LastAxisSlice", "HistoryEncoder", "HistoryText"],
+)
+def test_a_pipeline_that_loses_the_names_of_rows_has_compared_them(transformer, table):
+    reads = isinstance(transformer, HistoryText)
+    after = [CountVectorizer(), MultinomialNB()] if reads else [student()]
+    model = make_pipeline(transformer, *after)
+    with pytest.raises(ValueError, match=REFUSED):
+        model.fit(table, Y.sort_index())
+    assert model.fit(table, Y).predict(table).shape == (N,)

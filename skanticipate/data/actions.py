@@ -8,7 +8,7 @@ from numbers import Integral
 import numpy as np
 
 from skanticipate.data.boxes import unboxed
-from skanticipate.data.missing import as_list, holds_missing, label_list
+from skanticipate.data.missing import as_list, label_list, missing_mask
 from skanticipate.data.names import column_names
 from skanticipate.data.numbered import is_number
 from skanticipate.data.rows_alike import check_rows_alike
@@ -17,6 +17,8 @@ from skanticipate.data.warn import warn
 _TABLE_COLUMNS = ("label", "verb", "noun")
 _ID_COLUMNS = {"label": "label", "verb": "verb_id", "noun": "noun_id"}
 _CAMEL_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
+# Second words of verbs, which say nothing of a thing.
+_PARTICLES = frozenset({"up", "down", "on", "off", "in", "out", "away", "over", "back"})
 _SEPARATORS = re.compile(r"[-_:/\s]+")
 
 
@@ -70,8 +72,9 @@ def verbs_and_nouns(labels, actions=None):
     Warns
     -----
     UserWarning
-        If `actions` is None and a label has more than two words; if two verbs or two
-        nouns differ in nothing but case, spaces and how Unicode composes letters.
+        If `actions` is None and a label has more than two words, or a second one such
+        as "down", which is no noun; if two verbs or two nouns differ in nothing but
+        case, spaces and how Unicode composes letters.
 
     Examples
     --------
@@ -161,6 +164,18 @@ def warn_of_long_names(labels):
             "mapping label -> (verb, noun) or a table with the columns label, verb and "
             "noun."
         )
+    phrasal = sorted({name for name in as_list(labels) if _is_phrasal(name)})
+    if phrasal:
+        warn(
+            f"{', '.join(map(repr, phrasal[:3]))}: the second word is read as a noun, "
+            "which labels may share. If there is none, pass actions=, a mapping label "
+            "-> (verb, noun), with the verb in the place of the noun."
+        )
+
+
+def _is_phrasal(label):
+    pair = _split_name(label) or ("", "")
+    return pair[1].casefold() in _PARTICLES
 
 
 def _n_words(label):
@@ -326,8 +341,8 @@ def _check_pairs(labels, pairs, actions):
                 f"actions must give a pair (verb, noun) for each label, got {pair!r} "
                 f"for label {label!r}."
             )
-    if holds_missing([part for _, pair in told for part in pair]):
-        label, pair = next(entry for entry in told if holds_missing(entry[1]))
+    if missing_mask([part for _, pair in told for part in pair]).any():
+        label, pair = next(e for e in told if missing_mask(e[1]).any())
         raise ValueError(
             f"actions gives label {label!r} the verb {pair[0]!r} and the noun "
             f"{pair[1]!r}, of which one is missing and would count as one that labels "

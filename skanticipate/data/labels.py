@@ -23,6 +23,11 @@ from skanticipate.data.missing import (
 from skanticipate.data.validation import title
 from skanticipate.data.warn import warn
 
+# What other tools call a missing label; here a class may be called so.
+_ELSEWHERE = frozenset(
+    {"na", "n/a", "#n/a", "null", "nan", "?", "unlabeled", "unlabelled"}
+)
+
 
 class Labels(NamedTuple):
     """Labels of n rows: codes index `classes`; the code of an unlabelled row is -1."""
@@ -46,6 +51,11 @@ def check_labels(y, *, classes, unlabeled_label, estimator):
     classes = found if fixed is None else fixed
     if classes.dtype.kind in "UO":
         warn_of_twins("label", classes.tolist())
+    is_auto = _is_auto(unlabeled_label)
+    if fixed is None and (is_auto or not _has_marker(estimator)):
+        _hint_markers(found)
+    if fixed is not None and is_auto:
+        _hint_marker_among(fixed, found)
     codes = np.full(len(y), -1, dtype=np.intp)
     codes[labelled] = encode(found, classes, name="y")[inverse]
     if len(classes) < 2:
@@ -96,7 +106,7 @@ def labelled_rows(y, unlabeled_label, classes=None, *, estimator, name="y"):
     """
     marker, unlabelled = unlabeled_rows(y, unlabeled_label, classes)
     labelled, labels = ~unlabelled, y[~unlabelled]
-    is_auto = isinstance(unlabeled_label, str) and unlabeled_label == "auto"
+    is_auto = _is_auto(unlabeled_label)
     if not _are_whole(y):
         missing = labelled & missing_label_mask(y, classes)
         if missing.any():
@@ -111,6 +121,38 @@ def labelled_rows(y, unlabeled_label, classes=None, *, estimator, name="y"):
             "out if it marks unlabelled ones.",
         )
     return labelled, labels, marker
+
+
+def _is_auto(unlabeled_label):
+    return isinstance(unlabeled_label, str) and unlabeled_label == "auto"
+
+
+def _hint_markers(labels):
+    """Warn of a label that elsewhere says that there is none.   (m,), distinct."""
+    if labels.dtype.kind == "u":  # -1 among narrow numbers
+        strange = labels[labels == np.iinfo(labels.dtype).max].tolist()
+    elif labels.dtype.kind in "if":
+        strange = labels[labels == -100].tolist()  # what losses of torch ignore
+    else:
+        texts = [v for v in labels.tolist() if isinstance(v, str)]
+        strange = [text for text in texts if text.strip().casefold() in _ELSEWHERE]
+    if strange:
+        warn(
+            f"y holds {strange[0]!r}, which is a class like any other: if it marks "
+            "rows without a label, replace it by -1, or leave these rows out."
+        )
+
+
+def _hint_marker_among(classes, labels):
+    """Warn of -1 among classes (C,) that may be all that y holds, its marker too."""
+    if classes.dtype.kind not in "iuf" or classes[0] != -1 or labels[0] != -1:
+        return  # both are sorted: those that go on below -1 are signed numbers
+    if classes.tolist() != [-1, 1]:
+        warn(
+            "classes holds -1, which so is a class like any other, and not the marker "
+            "of rows without a label: leave it out of classes if it is; else say "
+            "unlabeled_label=None."
+        )
 
 
 def _has_marker(estimator):

@@ -40,6 +40,22 @@ def hint_zero_padding(rows):
             )
 
 
+def hint_codes(rows):
+    """Warn of codes of labels, as `HistoryEncoder` gives them, that pass for features.
+
+    They are whole numbers of 32 bits, one or three a step, and -1 is padding.
+    """
+    if rows.dtype != np.int32 or rows.ndim != 3 or rows.shape[-1] not in (1, 3):
+        return
+    if min(int(codes.min()) for codes in _some(rows)) in (-1, 0, 1):
+        warn(
+            f"Clips of shape {_shape(rows)} hold whole numbers, read as features of "
+            "which a larger one is more. If they are codes of labels, as "
+            "HistoryEncoder gives them, set embedding= of the network, or "
+            "form='onehot' of the encoder; else pass floats."
+        )
+
+
 def hint_trailing_padding(rows, reader, *, codes=False):
     """Warn of padding at the end, for a network that counts steps from there.
 

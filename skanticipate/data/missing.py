@@ -12,6 +12,7 @@ from skanticipate.data.boxes import (
     refuse_identical,
     unboxed,
 )
+from skanticipate.data.counts import refuse_counts
 
 # What str() and tables make of a missing label, and of the marker -1.
 _NEVER_NAMES = frozenset({"", "nan", "NaN", "<NA>", "NaT", "--"})
@@ -78,7 +79,8 @@ def check_label_list(labels, name, *, ordered=True):
     Raises
     ------
     ValueError
-        If there is a single label, a mapping, a table, or a set whose order counts.
+        If there is a single label, a mapping, a table, counts, or a set whose order
+        counts.
 
     Examples
     --------
@@ -92,6 +94,8 @@ def check_label_list(labels, name, *, ordered=True):
             f"{name} must be a list of labels, got {labels!r}: a single one is "
             f"[{labels!r}]."
         )
+    if not ordered:
+        refuse_counts(labels, name)
     unordered = isinstance(labels, Set) and not isinstance(labels, KeysView)
     is_table = isinstance(labels, Mapping) or hasattr(labels, "columns")
     if is_table or (ordered and unordered) or getattr(labels, "ndim", 1) != 1:

@@ -15,7 +15,8 @@ _TRUTHS = {"True": "1", "False": "0"}  # as numpy and Python compare them
 # dates there is none.
 _WITHIN = re.compile(r"(.*?)(-?\d+(?:\.\d+)?)(\D*)", re.DOTALL)
 _AGO = re.compile(  # counts back, as words, unlike "village"
-    r"(?<![a-z])(lag(s|ged)?|ago|prev(ious)?)(?![a-z])", re.IGNORECASE
+    r"(?<![a-z])(lag(s|ged)?|ago|prev(ious)?|minus|back|before|earlier)(?![a-z])",
+    re.IGNORECASE,
 )
 _SIGNED = re.compile(r"(.*[^a-zA-Z0-9])?[tT]?", re.DOTALL)
 

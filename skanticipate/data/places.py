@@ -236,6 +236,47 @@ def check_even(table, name):
         )
 
 
+def hint_clock(table, name, rate):
+    """Warn of seconds in the index of a table of steps that are read by their place.
+
+    Parameters
+    ----------
+    table : object
+        Only an index of floats, not all whole, is looked at.
+    name : str
+    rate : float
+        Steps a second.
+
+    Warns
+    -----
+    UserWarning
+        If the steps have another rate by their index, or begin late.
+    """
+    index = axis_index(table)
+    times = None if index is None else np.asarray(index)
+    if times is None or times.dtype.kind != "f" or len(times) < 2:
+        return
+    step = (times[-1] - times[0]) / (len(times) - 1)
+    if not step > 0 or not (times % 1).any():  # whole ones may count steps
+        return
+    if abs(step * rate - 1) > 0.02:
+        trouble = (
+            f"rises by {step:.4g} from row to row, as seconds at {1 / step:.4g} rows a "
+            f"second, but feature_rate is {rate:g}: check it"
+        )
+    elif times[0] > 1.5 * step:
+        trouble = (
+            f"begins with {times[0]:g}, but the first row is read as the first step of "
+            "the video: fill in the steps before, as table.reindex does"
+        )
+    else:
+        return
+    warn(
+        f"The index of {name} {trouble}; or pass table.to_numpy(), if it holds no "
+        "seconds of the video."
+    )
+
+
 def check_frames_by_place(tables, name, first_frame):
     """Refuse arrays of frames that are not to be read by their places.
 

@@ -16,7 +16,7 @@ from skanticipate.data.masked import refuse_masked
 from skanticipate.data.names import check_tables_alike
 from skanticipate.data.numbers import RATE, STEPS
 from skanticipate.data.parameters import validate_params
-from skanticipate.data.places import check_even
+from skanticipate.data.places import check_even, hint_clock
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.stored import OF_FILLED, filled, not_as_stored, not_there
 from skanticipate.data.tensors import plain_numbers
@@ -95,6 +95,11 @@ def cut_pairs(
         or have less than a step, a clip begins after the last step of its video, or
         `fps` is not what `pairs` has in a column `fps`.
 
+    Warns
+    -----
+    UserWarning
+        If the index of a table holds seconds at another rate, or that begin late.
+
     See Also
     --------
     unlabeled_pairs : Makes the table.
@@ -123,7 +128,9 @@ def cut_pairs(
     _check_pairs(pairs)
     _check_fps(pairs, fps)
     videos = np.asarray(pairs["video"])
-    features = _checked_features(features, list(dict.fromkeys(videos.tolist())))
+    features = _checked_features(
+        features, list(dict.fromkeys(videos.tolist())), feature_rate
+    )
     clips = {}
     for name in ("past", "future"):
         start, stop = (
@@ -168,7 +175,7 @@ def _check_fps(pairs, fps):
         )
 
 
-def _checked_features(features, names):
+def _checked_features(features, names, rate):
     """Arrays of steps of the same shape, one a video."""
     missing = [name for name in names if name not in features]
     if missing:
@@ -183,6 +190,7 @@ def _checked_features(features, names):
     check_tables_alike(tables, "features")
     for name, table in tables.items():
         check_even(table, f"features[{name!r}]")
+        hint_clock(table, f"features[{name!r}]", rate)
     # What has a shape, such as a data set in a file, is sliced and not read; but slices
     # of a table may go by its index.
     arrays = {

@@ -257,6 +257,7 @@ def _whole_steps(name, seconds, step):
 def _frames_before(start, n_steps, step, rate):
     """Frames of the steps before each start, the earliest first.   (n, T) int."""
     seconds = step * np.arange(n_steps, 0, -1)
+    # Not rounded before, as RULSTM has it: some frames are one earlier than by hand.
     return np.floor((start[:, None] / rate - seconds) * rate).astype(np.int64)
 
 

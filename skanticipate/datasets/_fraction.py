@@ -10,8 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from skanticipate.data.layout import hint_zero_padding
 from skanticipate.data.numbers import Interval
 from skanticipate.data.parameters import validate_params
+from skanticipate.data.rows import RowView
 from skanticipate.preprocessing.padding import pad_clips
 
 
@@ -62,6 +64,11 @@ def first_fraction(
     ------
     ValueError
         If a clip has no step, or as :func:`skanticipate.pad_clips` says.
+
+    Warns
+    -----
+    UserWarning
+        If clips look padded with zeros, which count as steps.
 
     See Also
     --------
@@ -124,7 +131,13 @@ def steps_of_clips(whole):
     ------
     ValueError
         If a clip has none.
+
+    Warns
+    -----
+    UserWarning
+        If clips look padded with zeros, which count as steps.
     """
+    hint_zero_padding(RowView(whole))
     padded = np.isnan(whole).all(axis=tuple(range(2, whole.ndim)))  # (n, T)
     empty = np.flatnonzero(padded.all(axis=1))
     if empty.size:

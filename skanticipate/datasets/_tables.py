@@ -170,7 +170,7 @@ def _official(file, format, actions):
     for ours, name in zip(TIME_COLUMNS, _SPAN, strict=False):
         columns[ours] = _timestamps(file, name)
     if has_labels:
-        verb, noun = (file.integers(name) for name in _CLASSES)
+        verb, noun = (_class_ids(file, name) for name in _CLASSES)
         columns.update(
             verb=verb, noun=noun, action=action_ids(file, verb, noun, actions)
         )
@@ -179,6 +179,19 @@ def _official(file, format, actions):
         if name not in needed:
             columns[ours.get(name, name)] = _other(file, name)
     return columns
+
+
+def _class_ids(file, name):
+    """Return a column of class ids, none of them -1 for a class that is missing."""
+    ids = file.integers(name)
+    if (ids < 0).any():
+        row = int(np.argmax(ids < 0))
+        raise file.error(
+            row,
+            f"has {ids[row]} as {name} ({(ids < 0).sum()} such rows): expected an id "
+            "from 0. Drop segments without a class",
+        )
+    return ids
 
 
 def _timestamps(file, name):

@@ -95,6 +95,11 @@ def trimmed_pairs(
         If lengths differ, a clip has no step, a parameter is out of its range, or as
         :func:`skanticipate.pad_clips` says.
 
+    Warns
+    -----
+    UserWarning
+        If clips look padded with zeros, which count as steps.
+
     See Also
     --------
     first_fraction : What is seen of each clip, and all of it: to predict, or to fit.

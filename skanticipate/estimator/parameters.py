@@ -83,7 +83,7 @@ _SHARED = {
         that count all classes alike, such as mean top-k recall.
     classes : array-like of shape (C,), default=None
         The class set, so that rare classes may be missing from a fold. None takes the
-        labels of `y`.
+        labels of `y`. If -1 is one of them, rows of -1 are labelled, with a warning.
     unlabeled_label : "auto", None or scalar, default="auto"
         Value of `y` that marks a row without label; None if there is no such value.
         "auto" means -1 in whole numbers, unless -1 and 1 are the only values. A label

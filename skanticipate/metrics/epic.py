@@ -18,6 +18,7 @@ from skanticipate.data.actions import (
     verbs_and_nouns,
 )
 from skanticipate.data.boxes import plain_column, unboxed
+from skanticipate.data.counts import refuse_counts
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.missing import check_same_kind, label_list, label_mask
 from skanticipate.data.names import check_label_names
@@ -244,6 +245,7 @@ def _subsets(labels, tail, unseen):
     if tail is not None:
         ids = _columns(tail, ("verb", "noun"), "tail")
         for task, numbers in ids.items():
+            refuse_counts(tail[task], f"{task} of tail")
             whose = f"{task} of y_true"
             check_same_kind(numbers, labels[task], f"{task} of tail", whose)
         rows = {task: label_mask(labels[task], ids[task]) for task in ids}

@@ -18,6 +18,7 @@ from skanticipate.data.layout import (
     hint_bits,
     hint_channels_before_steps,
     hint_channels_first,
+    hint_codes,
     hint_trailing_padding,
     hint_zero_padding,
 )
@@ -215,6 +216,8 @@ class NetworkSpec(BaseEstimator):
             hint_channels_first(shape, always_maps=self._maps_only)
             hint_channels_before_steps(rows)
             hint_zero_padding(rows)
+            if hasattr(self, "embedding"):
+                hint_codes(rows)
         if self.fixed_shape or self._by_place or len(self.stage_times()) > 1:
             hint_trailing_padding(rows, type(self).__name__, codes=codes)
         return shape

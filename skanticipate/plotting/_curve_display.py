@@ -63,8 +63,8 @@ class CurveDisplay:
         Raises
         ------
         ValueError
-            If scores do not have one row for each place on the axis, or name them
-            otherwise.
+            If scores do not have one row for each place on the axis, name them
+            otherwise, or are not in [0, 1].
         """
         plt = import_pyplot()
         curves = list(self._summary())
@@ -119,8 +119,8 @@ class CurveDisplay:
         Raises
         ------
         ValueError
-            If scores do not have one row for each place, `baseline` is none of the
-            names, or there are no others.
+            If scores do not have one row for each place or are not in [0, 1],
+            `baseline` is none of the names, or there are no others.
 
         Notes
         -----
@@ -149,7 +149,7 @@ class CurveDisplay:
             what = f"the scores of {name!r}"
             check_row_names(scores, places, name=what)
             _refuse_transposed(scores, places, what, self._what)
-            scores = 100 * np.asarray(scores, dtype=float)
+            scores = 100 * _fractions(scores, what)
             if scores.ndim != 2 or len(scores) != len(places) or scores.shape[1] == 0:
                 raise ValueError(
                     f"The scores of {name!r} have shape {scores.shape}: expected "
@@ -159,6 +159,18 @@ class CurveDisplay:
             has_spread = scores.shape[1] > 1
             spread = scores.std(axis=1, ddof=1) if has_spread else None
             yield name, scores.mean(axis=1), spread
+
+
+def _fractions(scores, what):
+    """Accuracies as an array; those in per cent would be a hundred times as large."""
+    scores = np.asarray(scores, dtype=float)
+    wrong = scores[(scores < 0) | (scores > 1)]  # never NaN, where a run has none
+    if wrong.size:
+        raise ValueError(
+            f"{what[0].upper()}{what[1:]} hold {wrong[0]:g}: expected accuracies in "
+            "[0, 1], no per cent."
+        )
+    return scores
 
 
 def _figure_size(names, legend):

@@ -16,6 +16,7 @@ from skanticipate.data.layout import hint_zero_padding
 from skanticipate.data.names import check_names
 from skanticipate.data.parameters import fit_context
 from skanticipate.data.rows import RowView
+from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.tensors import plain_numbers
 from skanticipate.data.validation import check_as_meant, check_steps, padding_steps
 
@@ -85,7 +86,7 @@ class PerFrame(  # type: ignore[call-arg]  # scikit-learn has no types
         X : array-like of shape (n, d), (n, T, d) or (n, ..., d)
             Pooled features, sequences or feature maps, channels last.
         y : None
-            Ignored.
+            Ignored, but for the names of its rows.
 
         Returns
         -------
@@ -94,8 +95,10 @@ class PerFrame(  # type: ignore[call-arg]  # scikit-learn has no types
         Raises
         ------
         ValueError
-            If no frame holds a number, or a step is neither finite nor all NaN.
+            If no frame holds a number, a step is neither finite nor all NaN, or X and y
+            name the same rows in different orders.
         """
+        check_rows_alike(X=X, y=y)
         clips = self._check_clips(X, reset=True)
         steps = _as_steps(clips)
         real = ~padding_steps(steps)

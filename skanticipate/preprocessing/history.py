@@ -29,6 +29,7 @@ from skanticipate.data.names import check_history_columns, check_tables_alike
 from skanticipate.data.parameters import fit_context
 from skanticipate.data.places import check_step_names
 from skanticipate.data.rows import RowView
+from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.validation import refuse_sparse
 
 
@@ -140,7 +141,7 @@ class HistoryEncoder(  # type: ignore[call-arg]  # scikit-learn has no types
             Labels of the last L actions before each clip, the latest last, left-padded
             with None, NaN, "" or -1.
         y : None
-            Ignored.
+            Ignored, but for the names of its rows.
 
         Returns
         -------
@@ -149,9 +150,11 @@ class HistoryEncoder(  # type: ignore[call-arg]  # scikit-learn has no types
         Raises
         ------
         ValueError
-            If X is not (n, L) with n and L above 0, a label has no verb and noun, or
-            there is nothing to learn from: no `actions` and nothing but padding.
+            If X is not (n, L) with n and L above 0, a label has no verb and noun, there
+            is nothing to learn from, no `actions` and nothing but padding, or X and y
+            name the same rows in different orders.
         """
+        check_rows_alike(X=X, y=y)
         self._check_columns(X, reset=True)
         _, labels = distinct_labels(check_history(X))
         seen = [label for label in labels if label is not None]

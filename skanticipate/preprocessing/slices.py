@@ -14,6 +14,7 @@ from skanticipate.data.after_fit import check_used
 from skanticipate.data.numbers import Interval
 from skanticipate.data.parameters import fit_context
 from skanticipate.data.rows import RowView
+from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.validation import check_clips
 
 
@@ -86,7 +87,7 @@ class LastAxisSlice(  # type: ignore[call-arg]  # scikit-learn has no types
         X : array-like of shape (n, d), (n, T, d) or (n, ..., d)
             Clips, channels last.
         y : None
-            Ignored.
+            Ignored, but for the names of its rows.
 
         Returns
         -------
@@ -95,8 +96,10 @@ class LastAxisSlice(  # type: ignore[call-arg]  # scikit-learn has no types
         Raises
         ------
         ValueError
-            If X has no channel between `start` and `stop`.
+            If X has no channel between `start` and `stop`, or X and y name the same
+            rows in different orders.
         """
+        check_rows_alike(X=X, y=y)
         rows = check_clips(X, name="X", estimator=self, reset=True)
         check_channels(self.start, self.stop, rows.shape[-1])
         self.feature_dim_ = rows.shape[-1]

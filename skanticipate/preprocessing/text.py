@@ -19,6 +19,7 @@ from skanticipate.data.actions import (
 from skanticipate.data.after_fit import check_used
 from skanticipate.data.missing import as_array, as_list, missing_mask
 from skanticipate.data.parameters import fit_context
+from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.validation import refuse_sparse
 from skanticipate.preprocessing.history import (
     HistoryInputMixin,
@@ -118,7 +119,7 @@ class HistoryText(  # type: ignore[call-arg]  # scikit-learn has no types
             Labels of the last L actions before each clip, the latest last, left-padded
             with None, NaN, "" or -1.
         y : None
-            Ignored.
+            Ignored, but for the names of its rows.
 
         Returns
         -------
@@ -127,8 +128,9 @@ class HistoryText(  # type: ignore[call-arg]  # scikit-learn has no types
         Raises
         ------
         ValueError
-            As in `transform`.
+            As in `transform`, or if X and y name the same rows in different orders.
         """
+        check_rows_alike(X=X, y=y)
         self._check_columns(X, reset=True)
         self.transform(X)
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from functools import lru_cache, partial
 from numbers import Real
@@ -24,6 +25,8 @@ from skanticipate.data.warn import warn
 from skanticipate.priors.base import BasePrior, normalize_rows
 from skanticipate.priors.labels import verb_noun_rows
 from skanticipate.priors.word_vectors import read_word_vectors
+
+_MARKS = re.compile(r"[()\[\]{},;]")  # of which no word of a list has one
 
 
 class GloVePrior(BasePrior):
@@ -78,10 +81,11 @@ class GloVePrior(BasePrior):
 
     Notes
     -----
-    Names are split into lower-case words at spaces and - _ : /, and the vectors of the
-    known ones are averaged. A verb or noun without any known word is a block of zeros,
-    with a warning; a class without any similarity to others falls back to its row of
-    `VerbNounPrior`, which is one-hot where no class shares a word.
+    Names are split into lower-case words at spaces, brackets and - _ : / , ; as in
+    Ego4D's "cut_(trim,_slice)", and the vectors of the known ones are averaged. A verb
+    or noun without any known word is a block of zeros, with a warning; a class without
+    any similarity to others falls back to its row of `VerbNounPrior`, which is one-hot
+    where no class shares a word.
 
     References
     ----------
@@ -182,7 +186,9 @@ def _sharpened(matrix, power):
 
 def _gram_matrices(blocks, vectors):
     """Inner products of the names in each block: verbs (V, V), nouns (N, N)."""
-    tokens = {name: words(name) for block in blocks for name in block}
+    tokens = {
+        name: words(_MARKS.sub(" ", str(name))) for block in blocks for name in block
+    }
     wanted = frozenset(word for parts in tokens.values() for word in parts)
     table = _word_table(vectors, wanted)
     if not table:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
-from sklearn.utils.validation import _num_samples
+from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from skanticipate._typing import Labels
-from skanticipate.data.labels import check_labels
+from skanticipate.data.labels import check_label_array, check_labels, labelled_rows
+from skanticipate.data.markers import unlabeled_mask
 from skanticipate.data.masked import refuse_masked
+from skanticipate.data.missing import label_codes
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.samples import check_groups, check_weights
 from skanticipate.data.tensors import plain_numbers
@@ -54,7 +56,7 @@ class TeacherMixin(ClassifierMixin):
         X : array-like of shape (n, ...)
             What the teacher reads, as in `fit`.
         y : array-like of shape (n,)
-            Labels.
+            Labels. There is no marker of unlabelled rows: leave them out.
         sample_weight : array-like of shape (n,), default=None
             Weight of each row.
 
@@ -65,10 +67,23 @@ class TeacherMixin(ClassifierMixin):
         Raises
         ------
         ValueError
-            If tables name the same rows in different orders, or weights are hidden
-            behind a mask.
+            If a label is missing, or -1 and no class; if tables name the same rows in
+            different orders, or weights are hidden behind a mask.
         """
+        check_is_fitted(self)
         refuse_masked(sample_weight, "sample_weight", "Give every row a weight.")
         sample_weight = plain_numbers(sample_weight, "sample_weight")
         check_rows_alike(X=X, y=y, sample_weight=sample_weight)
-        return super().score(X, y, sample_weight)
+        return super().score(X, _all_labelled(y, self), sample_weight)
+
+
+def _all_labelled(y, teacher):
+    """Labels (n,); a row without one, which would count as wrong, is refused."""
+    y = check_label_array(y, estimator=teacher)
+    _, y, _ = labelled_rows(y, None, teacher.classes_, estimator=teacher)
+    if unlabeled_mask(y, -1).any() and label_codes([-1], teacher.classes_)[0] < 0:
+        raise ValueError(
+            "y holds -1, which is none of the classes: leave these rows out, "
+            f"{type(teacher).__name__} has no unlabelled rows."
+        )
+    return y

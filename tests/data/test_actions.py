@@ -62,6 +62,22 @@ def test_long_names_are_split_with_a_warning():
     assert "pass actions=, a mapping label -> (verb, noun) or a table" in message
 
 
+def test_a_second_word_that_is_no_noun_is_told():
+    labels = ["sit down", "lie down", "cut onion"]
+    with pytest.warns(UserWarning, match="second word is read as a noun") as caught:
+        prior = VerbNounPrior().fit(labels)
+    (message,) = [str(warning.message) for warning in caught]
+    assert message.startswith("'lie down', 'sit down': ")
+    assert prior.matrix_[0].tolist() == [0.5, 0.5, 0]  # by "down"
+    actions = {name: (name, name) for name in labels[:2]} | {
+        labels[2]: ("cut", "onion")
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert_array_equal(VerbNounPrior(actions).fit(labels).matrix_, np.eye(3))
+        VerbNounPrior().fit(["use outlet", "cut onion"])
+
+
 def test_a_table_says_where_a_name_is_split():
     actions = {"Turn on faucet": ("Turn on", "faucet")}
     verbs, nouns = verbs_and_nouns(list(actions), actions)

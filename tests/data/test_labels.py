@@ -123,7 +123,8 @@ def test_classes_that_are_no_list_are_refused(classes, match):
 
 
 def test_minus_one_among_fixed_classes_is_a_class():
-    labels = labels_of([0, -1, 1], classes=[-1, 0, 1])
+    with pytest.warns(UserWarning, match="classes holds -1"):
+        labels = labels_of([0, -1, 1], classes=[-1, 0, 1])
     assert labels.marker is None
     assert labels.codes.tolist() == [1, 0, 2]
 

@@ -499,3 +499,25 @@ def test_a_scaler_of_a_pipeline_leaves_validation_clips_as_they_are():
     given = {f"smoothedanticipator__{name}": value for name, value in given.items()}
     with pytest.warns(UserWarning, match="X_past and X_val are on different scales"):
         fitted.fit(raw, np.arange(80) % 2, **given)
+
+
+# ----------------------------------------------------------------------- codes
+
+ACTIONS = ["cut pan", "dry cup", "open bin"]
+HISTORIES = np.array(ACTIONS)[RNG.integers(0, 3, (N, 4))]
+
+
+@pytest.mark.parametrize("network", [LSTM(4), MLP(4)], ids=["LSTM", "MLP"])
+@pytest.mark.parametrize("padded", [False, True])
+def test_codes_that_pass_for_features_are_warned_of(network, padded):
+    histories = np.where(RNG.random((N, 1)) < 0.3, "", HISTORIES[:, :1])
+    histories = np.hstack([histories, HISTORIES]) if padded else HISTORIES
+    codes = HistoryEncoder().fit_transform(histories)
+    (text,) = said(model(network), codes, Y)
+    assert "set embedding= of the network, or form='onehot'" in text
+    assert said(model(network.set_params(embedding=4)), codes, Y) == []
+    network = network.set_params(embedding=None)
+    encoder = HistoryEncoder(form="onehot")
+    assert said(model(network), encoder.fit_transform(HISTORIES), Y) == []
+    assert said(model(network), codes.astype(float), Y) == []
+    assert said(model(network), np.repeat(codes, 2, axis=2), Y) == []

@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -217,11 +219,11 @@ def test_clips_of_unequal_length_are_refused():
         cut_pairs(pairs, ONE, feature_rate=4)
 
 
-def test_features_of_some_frames_only_are_refused(tmp_path):
+def test_features_of_some_frames_only_are_refused():
     numbers = np.r_[31:61, 121:241]  # a late start and a gap
     rows = {"a": numbers[:, None].astype(np.float32)}
     table = FeatureTable(
-        tmp_path,
+        None,
         rows["a"],
         np.array(["a"]),
         np.array([0, len(numbers)]),
@@ -238,6 +240,30 @@ def test_features_of_some_frames_only_are_refused(tmp_path):
         ValueError, match="frames 31 to 240 of 'a', with gaps or a late"
     ):
         cut_pairs(pairs, table, feature_rate=30)
+
+
+@pytest.mark.parametrize(
+    ("index", "match"),
+    [
+        (
+            np.arange(440) / 12.5,
+            "as seconds at 12.5 rows a second, but feature_rate is",
+        ),
+        (np.arange(440) / 25 + 5, "begins with 5, but the first row is read as the"),
+    ],
+)
+def test_seconds_of_an_index_are_compared_with_the_rate(index, match):
+    pd = pytest.importorskip("pandas")
+    pairs = unlabeled_pairs(example(), 9, clip_duration=1.0, random_state=0)
+    arrays = {name: np.random.default_rng(0).normal(size=(440, 2)) for name in "ab"}
+    tables = {name: pd.DataFrame(f, index=index) for name, f in arrays.items()}
+    with pytest.warns(UserWarning, match=match):
+        cut_pairs(pairs, tables, feature_rate=25)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cut_pairs(pairs, arrays, feature_rate=25)
+        tables = {name: t.set_axis(np.arange(440) / 25) for name, t in tables.items()}
+        cut_pairs(pairs, tables, feature_rate=25)
 
 
 def test_features_with_an_index_are_whole_and_in_order():
@@ -257,7 +283,7 @@ def test_features_with_an_index_are_whole_and_in_order():
         np.arange(440),
         np.arange(3000, 3440),  # one of many videos in a table
         seconds,
-        np.round(np.arange(440) / 30, 2),  # of 0.03 and 0.04
+        np.round(seconds * 1.004, 2),  # of 0.04 and 0.05
         pd.to_timedelta(seconds, unit="s"),
         names,
     ):

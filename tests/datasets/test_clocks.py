@@ -130,7 +130,7 @@ def test_seconds_in_place_of_frames(function):
 
 def test_features_of_the_frames_of_labels_are_at_their_rate(tmp_path):
     """By default they were taken at 30: twice as late as the labels, at 15."""
-    (tmp_path / "a.txt").write_text("SIL\n" * 44 + "cut\n" * 30 + "SIL\n" * 80)
+    (tmp_path / "a.txt").write_text("SIL\n" * 45 + "cut\n" * 30 + "SIL\n" * 79)
     options = {"mapping": {"SIL": 0, "cut": 1}, "background": "SIL"}
     segments = read_framewise(tmp_path, fps=15, **options)
     features = FeatureTable.from_arrays({"a": np.arange(1.0, 155.0)[:, None]})

@@ -1,11 +1,12 @@
 import math
+import warnings
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
 from skanticipate import DistilledAnticipator, pad_clips
-from skanticipate.datasets import first_fraction
+from skanticipate.datasets import first_fraction, trimmed_pairs
 
 
 @pytest.mark.parametrize("fraction", [0.05, 0.2, 0.5, 1.0])
@@ -29,6 +30,22 @@ def test_padding_of_an_array_does_not_count():
     assert_array_equal(padded.X_past[:, :, 0], [[1, 2, 3, 4], [np.nan, np.nan, 1, 2]])
     for one, other in zip(listed, padded, strict=True):
         assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    "take", [first_fraction, lambda clips: trimmed_pairs(clips, n_steps=2, gap=1)]
+)
+def test_zeros_that_look_like_padding_are_told(take):
+    rng = np.random.default_rng(0)
+    clips = [rng.normal(size=(n, 3)) for n in rng.integers(6, 13, 40)]
+    zeros = np.zeros((40, 12, 3))
+    for row, clip in zip(zeros, clips, strict=True):
+        row[: len(clip)] = clip  # as torch's pad_sequence does
+    with pytest.warns(UserWarning, match="end with steps that are all zero"):
+        take(zeros)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        take(clips)
 
 
 def test_rounding_takes_no_step_more():

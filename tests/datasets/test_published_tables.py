@@ -189,6 +189,8 @@ def test_what_is_no_table_is_named(write, text, match):
         ("epic100", "00:01:06.50", "00:61:06.50", "line 3, has '00:61:06.50' as stop"),
         ("epic100", ",3250,", ",x,", "line 3, has 'x' as start_frame"),
         ("epic55", ",12,hob", ",b,hob", "line 3, has 'b' as verb_class"),
+        ("epic55", ",12,hob,1,", ",-1,hob,1,", "line 3, has -1 as verb_class .1 such"),
+        ("epic100", "wash,2,pan,5", "wash,2,pan,-1", "line 4, has -1 as noun_class"),
         ("egtea", "9010; 9990", "9990; 9010", "line 3, has a clip that stops before"),
         ("egtea", "; 9990", "; late", "line 3, has 'late' as stop"),
         ("egtea", "; Cut;", ";", "line 2, has 7 cells: expected 8"),

@@ -1,4 +1,5 @@
 import time
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -7,7 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from skanticipate.datasets import label_history, label_sequences, unlabeled_pairs
+from skanticipate.datasets import (
+    FeatureTable,
+    cut_clips,
+    label_history,
+    label_sequences,
+    unlabeled_pairs,
+)
 from skanticipate.priors import TemporalPrior
 
 
@@ -434,3 +441,35 @@ def test_videos_that_differ_in_case_or_spaces_only_are_warned_of(twin):
     with pytest.warns(UserWarning, match="The videos 'P01' and .* count as two: write"):
         history = label_history(table, history=1)
     assert history.tolist() == [[-1], [-1], [-1]]
+
+
+SECONDS_AS_FRAMES = {
+    "video": ["a"] * 3,
+    "start_frame": [2.0, 10.25, 31.5],
+    "stop_frame": [8.5, 22.0, 40.0],
+    "action": [1, 2, 3],
+}
+
+
+def test_seconds_in_the_columns_of_frames_are_told():
+    ask = "start_frame is 10.25, which is no .* would last 0.28 s or less"
+    with pytest.warns(UserWarning, match=ask):
+        label_history(SECONDS_AS_FRAMES, history=1)
+    with pytest.warns(UserWarning, match=ask):
+        label_sequences(SECONDS_AS_FRAMES, max_gap=1.0)
+    frames = FeatureTable.from_arrays({"a": np.ones((900, 1))})
+    with pytest.warns(UserWarning, match=ask):
+        cut_clips(frames, SECONDS_AS_FRAMES)
+    with pytest.warns(UserWarning, match="would last 0.34 s or less"):
+        label_history(SECONDS_AS_FRAMES, history=1, fps={"a": 25})
+    frames = {
+        name: [30 * t for t in SECONDS_AS_FRAMES[name]]
+        for name in ("start_frame", "stop_frame")
+    }
+    expected = [[-1], [1], [2]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        seconds = label_history(SECONDS_AS_FRAMES, history=1, fps=1)
+        assert seconds.tolist() == expected
+        unrounded = SECONDS_AS_FRAMES | frames
+        assert label_history(unrounded, history=1).tolist() == expected

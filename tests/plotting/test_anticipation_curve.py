@@ -425,3 +425,13 @@ def test_a_transposed_table_of_scores_is_refused():
     for other in (scores.T, scores.T.reset_index(drop=True)):
         with pytest.raises(ValueError, match=r"columns of the scores of 'LSTM' .*\.T"):
             AnticipationCurveDisplay({"LSTM": other}, [2.0, 1.0]).to_markdown()
+
+
+@pytest.mark.parametrize("score", [38.33, 1.01, -0.1])
+def test_scores_in_per_cent_are_refused(score):
+    display = AnticipationCurveDisplay({"a": [[0.5], [score]]}, [1.0, 0.5])
+    for draw in (display.plot, display.to_markdown):
+        with pytest.raises(ValueError, match=r"The scores of 'a' hold .* in \[0, 1\]"):
+            draw()
+    known = AnticipationCurveDisplay({"a": [[0.0], [1.0], [np.nan]]}, [1.5, 1.0, 0.5])
+    assert "| a | 0.00 | 100.00 |  |" in known.to_markdown()

@@ -237,3 +237,19 @@ def test_a_file_that_was_replaced_is_read_again_whatever_its_date_says(tmp_path)
     assert path.stat().st_size == stat.st_size
     assert path.stat().st_mtime_ns == stat.st_mtime_ns
     assert_allclose(GloVePrior(vectors=path).fit(classes).matrix_, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("verb", "noun"),
+    [
+        ("cut_(trim,_slice)", "cup_(mug,_pan)"),  # as Ego4D has them
+        ("cut (trim)", "cup,pan"),
+        ("cut; trim", "[cup] pan"),
+    ],
+)
+def test_commas_and_brackets_are_no_part_of_a_word(verb, noun):
+    actions = {0: (verb, noun), 1: ("wash", "pan"), 2: ("open", "cup")}
+    found = GloVePrior(actions, VECTORS).fit([0, 1, 2]).matrix_
+    # phi_0 = [cut; (cup + pan) / 2] = [1, 0; 1, .5], phi_1 = [0, 1; 1, 1],
+    # phi_2 = [-1, 0; 1, 0]: products 2.25, 1.5, 0 with the first
+    assert_allclose(found[0], [2.25 / 3.75, 1.5 / 3.75, 0], atol=1e-6)
