@@ -139,6 +139,7 @@ class LateFusion(JointAnswers, _BaseComposition):
         check_futures_are_clips(given.X_future_unlabeled)
         self._validate_names([name for name, _ in self._members])
         check_nested(self)
+        self._warn_of_new_start()
         X_past, aligned = given.X_past, given.aligned()
         rows = self._check_past(X_past)
         X_val, y_val = whole_validation(given.X_val, given.y_val, len(rows))

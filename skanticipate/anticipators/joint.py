@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skanticipate._typing import Labels
 from skanticipate.data.masked import refuse_masked
+from skanticipate.data.parameters import nested_estimators
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.tensors import (
     answers_in_kind,
@@ -20,6 +21,7 @@ from skanticipate.data.tensors import (
     takes_tensors,
     without_tensor,
 )
+from skanticipate.data.warn import warn
 from skanticipate.estimator.given import FitMixin
 from skanticipate.estimator.saving import SaveMixin
 from skanticipate.metrics import labelled_scorer
@@ -34,6 +36,19 @@ class JointAnswers(FitMixin, SaveMixin, ClassifierMixin):
     """
 
     classes_: np.ndarray
+
+    def _warn_of_new_start(self):
+        """Warn in a second fit of members that would go on: clones of them begin."""
+        inside = nested_estimators(self)
+        going_on = (part for part in inside if getattr(part, "warm_start", False))
+        part = next(going_on, None)
+        if part is not None and hasattr(self, "classes_"):
+            warn(
+                f"{type(part).__name__} has warm_start=True, but its fit does not go "
+                f"on: {type(self).__name__} fits clones, anew each time. Raise its "
+                "epochs instead, or fit the members alone and pass "
+                "FrozenEstimator(member) to a LateFusion."
+            )
 
     @takes_tensors
     def predict(self, X: ArrayLike) -> np.ndarray:

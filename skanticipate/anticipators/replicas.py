@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.validation import check_is_fitted
@@ -62,7 +63,8 @@ class ReplicaEnsemble(MetaEstimatorMixin, JointAnswers, BaseEstimator):
         mean). It may be changed after `fit`.
     random_state : int, RandomState instance or None, default=None
         From it come the seeds of the replicas, which take the place of the estimator's
-        `random_state`; where it has none, as a Pipeline, of that of each of its parts.
+        `random_state`; where it has none, as a Pipeline, of that of each of its parts,
+        and where it is a search, whose own draws settings, of that of both.
         Seeds within an anticipator stay: a teacher that has one of its own is the same
         for all replicas, and is fitted once; one that has none is another for each.
     n_jobs : int, default=None
@@ -139,6 +141,7 @@ class ReplicaEnsemble(MetaEstimatorMixin, JointAnswers, BaseEstimator):
     def _fit(self, given):
         """Fit every replica on the same rows."""
         check_nested(self)
+        self._warn_of_new_start()
         replicas = self._replicas()
         X_past, signals = given.X_past, given.aligned()
         check_rows_alike(X_past=X_past, y=given.y, **signals)  # labels may lose names
@@ -227,7 +230,8 @@ class ReplicaEnsemble(MetaEstimatorMixin, JointAnswers, BaseEstimator):
 def seeds_within(estimator):
     """Names of the parameters that seed an estimator.   -> list of str.
 
-    Its own, or where it has none those of its parts.
+    Its own, or where it has none those of its parts. That of a search draws settings,
+    and nothing of what it fits: those of its parts count beside it.
 
     Examples
     --------
@@ -240,9 +244,10 @@ def seeds_within(estimator):
     """
     if isinstance(estimator, FrozenEstimator):  # which is not fitted again
         return []
-    if "random_state" in estimator.get_params(deep=False):
-        return ["random_state"]
-    return [
+    own = ["random_state"] if "random_state" in estimator.get_params(deep=False) else []
+    if own and not isinstance(estimator, BaseSearchCV):
+        return own
+    return own + [
         f"{name}__{seed}"
         for name, part in estimator.get_params().items()
         if "__" not in name and isinstance(part, BaseEstimator)

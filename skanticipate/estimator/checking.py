@@ -35,6 +35,7 @@ from skanticipate.estimator.nested import warn_if_reencoded
 from skanticipate.estimator.unaware import warn_if_class, warn_if_scored
 from skanticipate.estimator.watching import check_watched
 from skanticipate.training.runtime import seeds_of
+from skanticipate.training.schedules import warn_of_warm_up
 
 # What seeds are derived for, and after these what signals want some for; the order
 # decides on their numbers.
@@ -63,6 +64,7 @@ class FitChecks:
             check_steps_alike(X_past, y_past, "y_past")
         if self.checkpoint is not None:
             check_can_go_on(self)
+        warn_of_warm_up(self.lr_schedule, self.max_epochs)
         signals = self._signals()
         purposes = [purpose for signal in signals for purpose in signal.purposes]
         seeds = seeds_of(self.random_state, [*_PURPOSES, *purposes])

@@ -159,7 +159,7 @@ def fit_with_signals(estimator, clips, y, signals, *, y_of_steps):
     if not isinstance(estimator, Pipeline):
         taken = [name for name in signals if _takes(estimator, name)]
         if lost := signals.keys() - taken:
-            _warn_of_lost(estimator, lost)
+            _warn_of_lost(estimator, lost, len(y))
         with handed_to(estimator):
             estimator.fit(clips, y, **{name: signals[name] for name in taken})
         return
@@ -217,12 +217,12 @@ def _takes(estimator, name):
     )
 
 
-def _warn_of_lost(estimator, names):
+def _warn_of_lost(estimator, names, n_rows):
     """Warn of weights that are not passed, and of groups where rows are divided."""
     if isinstance(estimator, FrozenEstimator):
         return
     inside = [estimator, *nested_estimators(estimator)]
-    divides = any("cv" in part.get_params(deep=False) for part in inside)
+    divides = any(_divides(part.get_params(deep=False), n_rows) for part in inside)
     matter = {"sample_weight", "groups"} if divides else {"sample_weight"}
     if lost := sorted(matter & names):
         warn(
@@ -232,6 +232,18 @@ def _warn_of_lost(estimator, names):
             "group where it gets no groups. Use one that takes it, or enable metadata "
             "routing and request it."
         )
+
+
+def _divides(settings, n_rows):
+    """Whether an estimator of such parameters fits on a part of the rows it is given.
+
+    By folds, or to stop early: gradient boosting by its patience alone, and that of
+    histograms by itself where rows are many.
+    """
+    early = settings.get("early_stopping")
+    if early is None and "validation_fraction" in settings:
+        early = settings.get("n_iter_no_change") is not None
+    return "cv" in settings or early is True or (early == "auto" and n_rows > 10_000)
 
 
 def last_step(estimator):

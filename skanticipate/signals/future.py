@@ -77,6 +77,7 @@ class FutureSignal(TeacherSignal):
         if given.teacher_proba is not None:
             answers = check_teacher_proba(given.teacher_proba, classes, self.classes)
             found |= {"answers": answers, "has_answer": ~np.isnan(answers[:, 0])}
+            self._warn_if_replaced()
         elif not np.any(found.get("has_future", False)):
             warn_of_silence(
                 "neither a row with a future in X_future_unlabeled nor teacher_proba: "
@@ -91,6 +92,16 @@ class FutureSignal(TeacherSignal):
             warn_ungrouped(f"cross_fit={self.asked.cross_fit} divides the rows")
         warn_of_weights_of_zero(estimator)
         return found
+
+    def _warn_if_replaced(self):
+        """Warn of a teacher that is not asked, since answers are given."""
+        if not (self.feature_weight or self.init_from_teacher is True):
+            warn_of_silence(
+                "teacher_proba in place of its answers, and neither a feature_weight "
+                "nor init_from_teacher=True, which want its maps or its weights: it "
+                "is not fitted, and not asked.",
+                teacher=self.asked.teacher is not None,
+            )
 
     def has(self, samples):
         """Samples that have an answer, or a future that somebody looks at."""
@@ -157,6 +168,13 @@ class FutureSignal(TeacherSignal):
     def terms(self, samples, spec, network, seeds, compute):
         """Divergence from the answers for labelled samples, and distance of maps."""
         terms = super().terms(samples, spec, network, seeds, compute)
+        if not (terms or is_one_of_many()):  # a fold may have no such row
+            _, _, has = self.said(samples)
+            warn_of_silence(
+                "no labelled row with a future, or an answer in teacher_proba: "
+                "unlabelled rows are taught without it.",
+                teacher_weight=self.weight > 0 and has.any(),
+            )
         self.used_weight = self._weigh_features(samples, spec, network, compute)
         if self.used_weight > 0:
             seed = seeds["projection"]

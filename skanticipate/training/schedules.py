@@ -8,6 +8,7 @@ from numbers import Integral, Real
 from sklearn.base import BaseEstimator
 
 from skanticipate.data.numbers import Interval
+from skanticipate.data.warn import warn
 
 
 class Schedule(BaseEstimator):
@@ -209,3 +210,22 @@ class StretchedSchedule(Schedule):
     def share(self, epoch: float, max_epochs: float) -> float:
         """Share of `lr` at the point of the other schedule."""
         return self.schedule.share(epoch / self.ratio, max_epochs / self.ratio)
+
+
+def warn_of_warm_up(schedule, max_epochs):
+    """Warn of a warm-up that goes on when training ends, whose rate is never `lr`.
+
+    Parameters
+    ----------
+    schedule : Schedule or None
+    max_epochs : int
+    """
+    warmup_epochs = getattr(schedule, "warmup_epochs", 0)
+    if warmup_epochs > max_epochs:
+        share = schedule.share(max_epochs, max_epochs)
+        warn(
+            f"warmup_epochs={warmup_epochs} of {type(schedule).__name__} is more than "
+            f"max_epochs={max_epochs}: the learning rate reaches {share:.2g} of lr "
+            "when training ends. It counts epochs, not steps: lower it, or raise "
+            "max_epochs."
+        )

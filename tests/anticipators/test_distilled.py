@@ -392,6 +392,31 @@ def test_answers_may_be_given_beside_a_teacher_whose_map_is_used():
     assert model.history_[0]["feature"] > 0
 
 
+def test_a_teacher_that_given_answers_replace_is_told_of():
+    answers = np.full((len(Y), 20), 0.05)
+    teacher = RecognitionTeacher(MLP(4), max_epochs=1)
+    model = student(teacher=teacher, classes=CLASSES, **TINY)
+    with pytest.warns(UserWarning, match="teacher is set, but there is teacher_proba"):
+        model.fit(PAST, Y, FUTURE, teacher_proba=answers)
+    assert model.teacher_ is None
+    model.set_params(teacher=None).fit(PAST, Y, FUTURE, teacher_proba=answers)
+    model.set_params(teacher=teacher, init_from_teacher=False, feature_weight=0.1)
+    with pytest.warns(UserWarning, match="the student starts at random"):
+        model.fit(PAST, Y, FUTURE, teacher_proba=answers)
+    assert model.teacher_ is not None
+
+
+def test_a_weight_of_answers_that_no_labelled_row_has_is_told_of():
+    answers = np.full((len(Y), 20), 0.05)
+    answers[Y >= 0] = np.nan
+    model = student(teacher_weight=1.0, classes=CLASSES, **TINY)
+    with pytest.warns(UserWarning, match="teacher_weight is set, but there is no lab"):
+        model.fit(PAST, Y, teacher_proba=answers)
+    assert "teacher" not in model.history_[0]
+    answers[np.flatnonzero(Y >= 0)[0]] = 0.05
+    assert "teacher" in model.fit(PAST, Y, teacher_proba=answers).history_[0]
+
+
 @pytest.mark.parametrize("cross_fit", [0, 4])
 def test_a_memoriser_teaches_labels_unless_it_is_cross_fitted(cross_fit):
     y, groups = np.abs(Y), DATA.groups

@@ -9,7 +9,7 @@ from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -20,6 +20,7 @@ from skanticipate import (
     MLP,
     AttentiveProbe,
     BatchedGridSearchCV,
+    BatchedRandomizedSearchCV,
     DistilledAnticipator,
     LateFusion,
     RecognitionTeacher,
@@ -288,3 +289,35 @@ def test_no_replicas_and_no_stages():
     ensemble = ReplicaEnsemble(LogisticRegression(), n_replicas=2).fit(*data)
     with pytest.raises(ValueError, match="members of this ReplicaEnsemble have no st"):
         ensemble.staged_predict_proba(X)
+
+
+@pytest.mark.parametrize("kind", [RandomizedSearchCV, BatchedRandomizedSearchCV])
+def test_a_search_that_draws_its_settings_trains_each_replica_from_another_seed(kind):
+    folds = [(np.arange(0, 60), np.arange(60, 120))]
+    settings = {"lr": [0.01]}  # all replicas draw the same
+    search = kind(smoothed(random_state=0), settings, n_iter=1, cv=folds)
+    one, two = (
+        ReplicaEnsemble(search, n_replicas=2, random_state=3).fit(X, Y).estimators_
+    )
+    drawn = seeds(3, 2, of_each=2)
+    for replica, (draws, trains) in zip((one, two), drawn, strict=True):
+        assert (replica.random_state, replica.estimator.random_state) == (draws, trains)
+        alone = smoothed(lr=0.01, random_state=trains).fit(X, Y)
+        assert_allclose(replica.predict_proba(X), alone.predict_proba(X), rtol=1e-9)
+    assert not np.allclose(one.predict_proba(X), two.predict_proba(X))
+
+
+@pytest.mark.parametrize(
+    "ensemble",
+    [
+        ReplicaEnsemble(smoothed(warm_start=True), n_replicas=2, random_state=0),
+        LateFusion([("a", smoothed(warm_start=True, random_state=0), (0, 4))]),
+    ],
+    ids=["replicas", "fusion"],
+)
+def test_members_that_would_go_on_are_told_to_begin_anew(ensemble):
+    first = clone(ensemble).fit(X, Y).predict_proba(X)  # nothing to go on with
+    ensemble.fit(X, Y)
+    with pytest.warns(UserWarning, match="SmoothedAnticipator has warm_start=True, bu"):
+        ensemble.fit(X, Y)
+    assert_array_equal(ensemble.predict_proba(X), first)

@@ -7,12 +7,14 @@ import pytest
 import sklearn
 from sklearn.base import BaseEstimator
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.ensemble import AdaBoostClassifier
+from sklearn.ensemble import AdaBoostClassifier, GradientBoostingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier as Histograms
 from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -116,6 +118,45 @@ def test_what_cannot_be_passed_is_named(teacher, lost):
     _, texts = student(teacher, groups=GROUPS, sample_weight=WEIGHTS)
     assert len(texts) == 1 and texts[0].startswith(f"{lost} cannot be passed to")
     assert student(teacher)[1] == []
+
+
+STOPPING = [
+    MLPClassifier((2,), early_stopping=True, tol=1.0, n_iter_no_change=1),
+    SGDClassifier(loss="log_loss", early_stopping=True, tol=1.0),
+    GradientBoostingClassifier(n_estimators=2, n_iter_no_change=1),
+    Histograms(max_iter=2, early_stopping=True),
+    make_pipeline(StandardScaler(), Histograms(max_iter=2, early_stopping=True)),
+]
+
+
+@pytest.mark.parametrize("teacher", STOPPING, ids=lambda t: type(t).__name__)
+def test_rows_that_are_held_out_to_stop_early_are_divided(teacher):
+    _, texts = student(teacher, groups=GROUPS)
+    assert len(texts) == 1 and texts[0].startswith("groups cannot be passed to")
+    members = [("stops", teacher, (0, 4))]
+    _, told = heard(lambda: LateFusion(members).fit(X, Y, groups=GROUPS))
+    assert told == texts
+    assert student(teacher)[1] == []
+
+
+def test_histograms_stop_early_by_themselves_where_rows_are_many():
+    rows = np.arange(10_001) % N
+    members = [("many", Histograms(max_iter=1), (0, 4))]
+
+    def fit(rows):
+        fusion = LateFusion(members)
+        return heard(lambda: fusion.fit(X[rows], Y[rows], groups=GROUPS[rows]))[1]
+
+    assert len(fit(rows)) == 1 and fit(rows[:-1]) == []
+
+
+@pytest.mark.parametrize(
+    "teacher",
+    [SGDClassifier(loss="log_loss"), GradientBoostingClassifier(n_estimators=2)],
+    ids=["no early stopping", "no patience"],
+)
+def test_nobody_is_told_where_all_rows_are_learned(teacher):
+    assert student(teacher, groups=GROUPS)[1] == []
 
 
 def test_nobody_is_told_of_groups_that_divide_nothing_or_of_a_frozen_teacher():

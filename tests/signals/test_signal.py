@@ -62,6 +62,7 @@ def test_accuracy_counts_labelled_rows_with_a_future():
 
 
 @pytest.mark.filterwarnings("ignore:.* rows with y == -1")
+@pytest.mark.filterwarnings("ignore:teacher_weight is set, but there is no labelled")
 def test_a_teacher_without_labelled_futures_has_nothing_to_learn_from():
     y = np.where(np.arange(40) < 12, -1, CODES)
     with pytest.raises(ValueError, match="No labelled row has a future.*FrozenEstim"):

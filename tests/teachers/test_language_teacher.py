@@ -343,6 +343,9 @@ def test_the_rate_warms_up(model):
     ).fit(PAST, Y)
     rates = [record["lr"] / 0.01 for record in teacher.history_]  # one batch an epoch
     assert_allclose(rates, [0.25, 0.75, 0.5 + 0.5 * 0.5**0.5, 0.5 - 0.5 * 0.5**0.5])
+    teacher.set_params(lr_schedule__warmup_epochs=40)
+    with pytest.warns(UserWarning, match="warmup_epochs=40 .*max_epochs=4"):
+        teacher.fit(PAST, Y)
 
 
 @pytest.mark.parametrize("make", [quick, tuned])

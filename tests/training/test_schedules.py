@@ -119,3 +119,12 @@ def test_milestones_that_do_not_rise_are_refused(milestones):
     model = SmoothedAnticipator(lr_schedule=MultiStepSchedule(milestones))
     with pytest.raises(ValueError, match="milestones must be whole numbers"):
         model.fit(np.eye(4), [0, 1, 0, 1])
+
+
+@pytest.mark.parametrize("kind", [StepSchedule, CosineSchedule])
+def test_a_warm_up_that_training_does_not_reach_the_end_of_is_told(kind):
+    model = SmoothedAnticipator(max_epochs=3, lr_schedule=kind(warmup_epochs=30))
+    with pytest.warns(UserWarning, match="warmup_epochs=30.*max_epochs=3.* 0.1 of lr"):
+        model.fit(np.eye(4), [0, 1, 0, 1])
+    assert model.history_[-1]["lr"] < 0.1 * model.lr
+    model.set_params(lr_schedule__warmup_epochs=3).fit(np.eye(4), [0, 1, 0, 1])

@@ -20,7 +20,7 @@ from skanticipate.training.batches import Batch, shuffled
 from skanticipate.training.loop import EarlyStopping, Training, initial_state, run
 from skanticipate.training.optimizers import MatrixDecayAdamW
 from skanticipate.training.runtime import Compute, seeded_global_stream
-from skanticipate.training.schedules import Schedule
+from skanticipate.training.schedules import Schedule, warn_of_warm_up
 from skanticipate.training.scoring import ValidationScore
 from skanticipate.training.step import GradientStep
 
@@ -349,6 +349,7 @@ def text_training(
     -------
     Training
     """
+    warn_of_warm_up(schedule, max_epochs)
     optimizer = MatrixDecayAdamW(network.parameters(), lr=lr, weight_decay=weight_decay)
     state = initial_state(
         {"network": network}, optimizer, seeds, schedule=schedule, stopping=stopping
