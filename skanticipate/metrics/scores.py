@@ -36,8 +36,8 @@ def top_k_accuracy(
     ----------
     y_true : array-like of shape (n,)
         The labels. One that is not in `classes` counts as a miss: nobody can score a
-        class that was never seen. Drop unlabelled rows first: -1 that is no class is
-        warned of.
+        class that was never seen. Drop unlabelled rows first: what is no class, and
+        elsewhere marks them, is warned of (-1, -100, "?", "unlabeled").
     y_score : array-like of shape (n, C)
         Probabilities, logits or any other scores; the order is all that counts. Equal
         scores rank in the order of the columns (a stable sort). A table must not name
