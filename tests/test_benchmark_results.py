@@ -1,5 +1,6 @@
 """Tables of results as csv files, and how the pages show them."""
 
+import csv
 import importlib
 import re
 import sys
@@ -96,3 +97,62 @@ def test_a_picture_shows_the_numbers_of_its_file():
         float(number) for number in re.findall(r"GridSearchCV\(skorch\),([\d.]+)", text)
     ]
     assert shown["skorch, one by one"] == by_hand
+
+
+# ------------------------------------------------------------- what other pages say
+
+
+def rows_of(name):
+    """Rows of a file of results, by their name, as dicts of texts."""
+    lines = (ROOT / "benchmarks" / "results" / name).read_text().splitlines()[1:]
+    return list(csv.DictReader(lines))
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/guide/searches.md"])
+def test_searches_take_the_share_of_the_time_that_was_measured(page):
+    ordinals = {4: "quarter", 5: "fifth", 6: "sixth"}
+    ordinals |= {14: "fourteenth", 15: "fifteenth", 16: "sixteenth", 17: "seventeenth"}
+    text = " ".join((ROOT / page).read_text().split())
+    skorch, ours = (
+        ordinals[round(float(row["peer / ours [x]"]))]
+        for row in rows_of("searches.csv")[:2]
+    )
+    assert f"take about a {ours} of the time of `GridSearchCV` over the same" in text
+    assert f"and a {skorch} of that of `GridSearchCV` over skorch" in text
+
+
+def test_what_teaching_brings_names_its_opponents():
+    text = (ROOT / "README.md").read_text()
+    table = text.split("## What teaching brings")[1].split("\n\n")[1]
+    _, _, *rows = table.splitlines()
+    brought = [row.split("|")[3] for row in rows]
+    assert len(brought) > 5
+    assert not [cell for cell in brought if not re.search(r"\b(over|beside)\b", cell)]
+
+
+@pytest.mark.parametrize(
+    "name, row, gains",
+    [
+        ("manoeuvres_20", "start, soft targets", (4.0, 0.09)),
+        ("manoeuvres_10", "start, soft targets", (5.0, 0.12)),
+        ("manoeuvres4_20", "start, soft targets", (1.7, 0.05)),
+        ("manoeuvres4_10", "soft targets", (1.8, 0.06)),
+        ("poses_20", "start, soft targets", (5.0, 0.22)),
+        ("salads_20", "soft targets", (2.1, 0.13)),
+        ("salads_10", "soft targets", (4.6, 0.21)),
+        ("gtea_10", "soft targets", (10.5, 0.31)),
+    ],
+)
+def test_gains_over_the_better_of_two_are_those_of_the_tables(name, row, gains):
+    """Both of them stand in README.md and in docs/guide/when.md."""
+    rows = {own["row"]: own for own in rows_of(f"fair_{name}.csv")}
+    plain = [rows["labels only"], rows["labels only, by accuracy"]]
+    accuracy = float(rows[row]["top-1"]) - max(float(own["top-1"]) for own in plain)
+    log_loss = min(float(own["log loss"]) for own in plain)
+    # of rounded figures
+    assert accuracy == pytest.approx(gains[0], abs=0.11)
+    assert log_loss - float(rows[row]["log loss"]) == pytest.approx(gains[1], abs=0.006)
+    for page in ("README.md", "docs/guide/when.md"):
+        text = (ROOT / page).read_text()
+        assert f"+{gains[0]}" in text
+        assert f" {gains[1]:.2f}".replace(" 0.", " .") in text

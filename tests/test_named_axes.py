@@ -3,6 +3,7 @@
 The oracle is the plain array.
 """
 
+import warnings
 from contextlib import nullcontext
 
 import numpy as np
@@ -261,3 +262,45 @@ def test_axes_that_only_count_have_no_names(named):
     model = student(LSTM(4)).fit(counted, Y)
     parts = [named(clip, ["dim_0", "dim_1"], {}) for clip in SQUARE]
     assert_array_equal(model.predict_proba(parts), model.predict_proba(SQUARE))
+
+
+@pytest.mark.parametrize(
+    "dims, is_odd",
+    [
+        (("clip", "time", "feature"), False),
+        (("clip", "t", "d"), False),
+        (("session", "clip", "feature"), False),  # clips are the steps of a session
+        (("clip", "channel", "feature"), False),
+        (("clip", "feature", "time"), True),
+        (("Videos", "Channels", "Frames"), True),
+        (("time", "clip", "feature"), True),
+        (("feature", "segment", "t"), True),
+    ],
+)
+@pytest.mark.parametrize("past", ["named", "plain"])
+def test_names_of_axes_may_say_that_they_stand_elsewhere(named, dims, is_odd, past):
+    """Nothing else tells: time and features, and here clips, are as many."""
+    clips = named(SQUARE, dims, {})
+    told = pytest.warns(UserWarning, match=rf"axes of X\w* are called \({dims[0]}, ")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plain = student(LSTM(4)).fit(SQUARE, Y)
+        with told if is_odd else nullcontext():
+            if past == "named":
+                student(LSTM(4)).fit(clips, Y)
+            else:
+                plain.predict_proba(clips)
+
+
+def test_names_of_axes_tell_of_maps_futures_and_histories(named):
+    model = DistilledAnticipator(LSTM(4), max_epochs=1, smoothing=0)
+    dims = ["clip", "feature", "time"]
+    with pytest.warns(UserWarning, match="axes of X_future_unlabeled are called"):
+        model.fit(SQUARE, Y, named(SQUARE, dims, {}))
+    maps = np.zeros((N, 2, 3, 3, 3))
+    dims = ["clip", "time", "channel", "height", "width"]
+    with pytest.warns(UserWarning, match=r"\(clip, time, channel, height, width\)"):
+        student().fit(named(maps, dims, {}), Y)
+    labels = named(RNG.integers(0, 3, (5, 4)), ["ago", "clip"], {})
+    with pytest.warns(UserWarning, match=r"past_actions are called \(ago, clip\)"):
+        HistoryEncoder().fit(labels)

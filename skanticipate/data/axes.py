@@ -4,8 +4,14 @@ import re
 from contextlib import suppress
 
 from skanticipate.data.missing import as_list
+from skanticipate.data.warn import warn
 
 _COUNTED = re.compile(r"dim_\d+")  # what xarray calls axes that nobody named
+# What axes are mostly called, in the singular and in small letters.
+_ROWS = {"clip", "row", "sample", "segment", "video"}
+_STEPS = {"ago", "frame", "second", "step", "t", "time"}
+_FEATURES = {"channel", "feature"}
+_PLACES = {"h", "height", "w", "width", "x", "y"}
 
 
 def axis_index(table, axis=0):
@@ -72,10 +78,36 @@ def check_axes(table, *, name, estimator, reset):
     ------
     ValueError
         If one stands elsewhere. Other names, or other axes between them, say nothing.
+
+    Warns
+    -----
+    UserWarning
+        If nothing is expected, and the names themselves say that one stands elsewhere.
     """
     if reset:
         estimator._axes = axis_names(table)
-    check_axes_alike(table, getattr(estimator, "_axes", None), name=name)
+    expected = getattr(estimator, "_axes", None)
+    if reset or not expected:
+        _hint_axes(axis_names(table) or [], name)
+    check_axes_alike(table, expected, name=name)
+
+
+def _hint_axes(axes, name):
+    """Warn of axes whose own names say that rows, or features, stand elsewhere."""
+    called = [str(axis).casefold().removesuffix("s") for axis in axes]
+    if len(called) < 2:
+        return
+    (first, *later), (*before, last) = called, called
+    rows_later = first in _STEPS | _FEATURES and not _ROWS.isdisjoint(later)
+    features_before = last in _STEPS | _PLACES and not _FEATURES.isdisjoint(before)
+    if rows_later or features_before:
+        told = ", ".join("..." if axis is None else str(axis) for axis in axes)
+        warn(
+            f"The axes of {name} are called ({told}), but the first is read as the "
+            "rows and the last as the features of a step: put them into this order, as "
+            "transpose does of an array of xarray; or pass the plain array, if they "
+            "are."
+        )
 
 
 def check_axes_alike(table, expected, *, name):

@@ -9,7 +9,11 @@ from sklearn.utils.validation import assert_all_finite
 
 from skanticipate.data.actions import warn_of_twins
 from skanticipate.data.boxes import unboxed
-from skanticipate.data.markers import resolve_marker, unlabeled_rows
+from skanticipate.data.markers import (
+    resolve_marker,
+    unlabeled_mask,
+    unlabeled_rows,
+)
 from skanticipate.data.missing import (
     as_column,
     check_label_list,
@@ -129,18 +133,37 @@ def _is_auto(unlabeled_label):
 
 def _hint_markers(labels):
     """Warn of a label that elsewhere says that there is none.   (m,), distinct."""
-    if labels.dtype.kind == "u":  # -1 among narrow numbers
-        strange = labels[labels == np.iinfo(labels.dtype).max].tolist()
-    elif labels.dtype.kind in "if":
-        strange = labels[labels == -100].tolist()  # what losses of torch ignore
-    else:
-        texts = [v for v in labels.tolist() if isinstance(v, str)]
-        strange = [text for text in texts if text.strip().casefold() in _ELSEWHERE]
-    if strange:
+    if strange := _marks_elsewhere(labels):
         warn(
             f"y holds {strange[0]!r}, which is a class like any other: if it marks "
             "rows without a label, replace it by -1, or leave these rows out."
         )
+
+
+def warn_of_marks(y, classes, name):
+    """Warn of a label that is no class, and elsewhere says that there is none.
+
+    It counts as a miss, whatever is answered.
+    """
+    strangers = y[label_codes(y, classes) < 0]
+    marks = _marks_elsewhere(strangers)
+    if unlabeled_mask(strangers, -1).any():
+        marks = [-1]
+    if marks:
+        warn(
+            f"{name} holds {marks[0]!r}, which is none of classes and so counts as a "
+            "miss: drop unlabelled rows first."
+        )
+
+
+def _marks_elsewhere(labels):
+    """Those of labels (m,) that elsewhere say that there is none.   -> list."""
+    if labels.dtype.kind == "u":  # -1 among narrow numbers
+        return labels[labels == np.iinfo(labels.dtype).max].tolist()
+    if labels.dtype.kind in "if":
+        return labels[labels == -100].tolist()  # what losses of torch ignore
+    texts = [v for v in labels.tolist() if isinstance(v, str)]
+    return [text for text in texts if text.strip().casefold() in _ELSEWHERE]
 
 
 def _hint_marker_among(classes, labels):

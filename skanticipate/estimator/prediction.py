@@ -14,7 +14,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from skanticipate._typing import Labels
 from skanticipate.data.after_fit import check_used
-from skanticipate.data.labels import check_label_array, encode, labelled_rows
+from skanticipate.data.labels import (
+    check_label_array,
+    encode,
+    labelled_rows,
+    warn_of_marks,
+)
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.samples import Samples
@@ -205,6 +210,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         labelled, y = self._check_labels_like_fit(y, "y")
         if len(y) == 0:
             raise ValueError("y has no labelled rows, so there is nothing to score.")
+        warn_of_marks(y, self.classes_, "y")
         if len(y) < len(labelled):
             rows = np.flatnonzero(labelled)
             X = _safe_indexing(X, rows)

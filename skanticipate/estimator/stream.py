@@ -17,18 +17,12 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from skanticipate.data.after_fit import check_used
-from skanticipate.data.axes import check_axes, has_columns, index_of
-from skanticipate.data.leaves import first_table
-from skanticipate.data.names import (
-    check_columns_alike,
-    check_order,
-    row_names,
-)
 from skanticipate.data.numbers import SIZE
-from skanticipate.data.places import check_ascending, places_of
+from skanticipate.data.places import places_of
 from skanticipate.data.tensors import without_tensor
 from skanticipate.data.validation import are_finite, check_as_meant
 from skanticipate.estimator.memory import naming_memory_of_streams
+from skanticipate.estimator.step_names import StepNames, check_names_of_step
 from skanticipate.preprocessing.frames import PerFrame
 from skanticipate.preprocessing.slices import LastAxisSlice
 from skanticipate.training.runtime import torch_threads
@@ -206,7 +200,7 @@ class Stream:
         some = next(self._network.parameters())
         self._device = None if some.is_cpu else some.device  # where steps must go
         self._kind = np.float64 if some.dtype == torch.float64 else np.float32
-        self._videos: Any = None  # their names, where tables have some
+        self._names = StepNames()
         self._states: deque[Any] = deque(maxlen=self._stepper.lag + 1)
         self.reset()
 
@@ -231,16 +225,16 @@ class Stream:
         ------
         ValueError
             If the shape is another, a table names its features otherwise than that
-            of fit or its videos in another order than before, a value is not finite,
-            an `AVTHead` has no positions left, or the model was fitted again. The
-            stream is as it was before the call.
+            of fit or, as its videos, in another order than before, a value is not
+            finite, an `AVTHead` has no positions left, or the model was fitted again.
+            The stream is as it was before the call.
         """
         X = without_tensor(X, "X")
-        clips, is_plain, videos = self._check(X)
+        clips, is_plain, names = self._check(X)
         with self._threads():
             states = self._read(clips, is_plain)
             proba = self._answer(states[0])
-        self._states, self._videos = states, videos
+        self._states, self._names = states, names
         return proba
 
     @torch.inference_mode()
@@ -283,13 +277,15 @@ class Stream:
         """
         with self._threads():
             if streams is None:
-                self._videos = None
+                self._names = self._names._replace(videos=None)
                 with naming_memory_of_streams(self.n_streams):
                     begin = self._stepper.start(self.n_streams or 1)
                 self._states.extend([begin] * (self._stepper.lag + 1))
                 return self
             streams = without_tensor(streams, "streams")
-            rows = places_of(streams, self.n_streams or 1, self._videos, name="streams")
+            rows = places_of(
+                streams, self.n_streams or 1, self._names.videos, name="streams"
+            )
             rows = torch.from_numpy(rows)
             for state in self._states:
                 for part in state:
@@ -322,15 +318,17 @@ class Stream:
     def _check(self, X):
         """Steps as clips, transformed and checked, and whether they are plain.
 
-        -> ndarray (n, k, ...), bool, names of the videos or None
+        -> ndarray (n, k, ...), bool, names of videos and features
         """
         if self._model.network_ is not self._fitted:
             raise ValueError(
                 "The model was fitted again after the stream was opened: open another."
             )
-        names = self._videos
+        names = self._names
         if type(X) is not np.ndarray:
-            names = self._check_names(X)
+            reader = self._transformers[0] if self._transformers else self._model
+            is_one = self.n_streams is None
+            names = check_names_of_step(X, names, is_one=is_one, reader=reader)
         is_plain = self._reads_all and are_finite(X)  # as nearly always
         if not is_plain:
             check_as_meant(X, "X")
@@ -353,26 +351,6 @@ class Stream:
         for transformer in self._transformers:
             clips = transformer.transform(clips)
         return self._model._check_like_fit(clips, "X").base, False, names
-
-    def _check_names(self, X):
-        """Refuse features named otherwise than in fit, and videos in another order.
-
-        -> names of the videos, or None
-        """
-        known = self._videos
-        if self.n_streams is None and has_columns(X):
-            check_ascending(X, "X")  # several steps, the latest last
-        elif self.n_streams is not None and (videos := row_names(X)) is not None:
-            what = "The rows of X, next to those of an earlier step,"
-            check_order(videos, known or videos, what)
-            known = videos
-        names_own = index_of(X) is not None or hasattr(X, "_fields")
-        is_row = names_own and not has_columns(X)  # a Series, a tuple with names
-        table = [X] if is_row else first_table(X)
-        first = self._transformers[0] if self._transformers else self._model
-        check_axes(X, name="X", estimator=first, reset=False)
-        check_columns_alike(table, getattr(first, "_columns", None), name="X")
-        return known
 
     def _read(self, clips, all_real):
         """States after all steps, of the past no more than is needed."""

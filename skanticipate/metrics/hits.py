@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils import check_array, column_or_1d
 
-from skanticipate.data.markers import unlabeled_mask
+from skanticipate.data.labels import warn_of_marks
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.missing import (
     as_column,
@@ -62,7 +62,7 @@ def check_hits(y_true, y_score, k, classes):
         _check_one_column_a_class(columns, scores.shape[1])
         codes = label_codes(y_true, classes)
         check_same_kind(y_true, columns, "y_true", "classes")
-        _warn_of_marker(y_true[codes < 0])
+        warn_of_marks(y_true, classes, "y_true")
     return y_true, (codes >= 0) & (ranks(scores, codes) < k)
 
 
@@ -81,14 +81,6 @@ def warn_of_sure_hits(k, y_score):
             f"k={k} with {n_classes} classes: every answer is among the k best, so "
             "all labels that are classes are hits, whatever the scores are. Choose a "
             "smaller k."
-        )
-
-
-def _warn_of_marker(strangers):
-    if unlabeled_mask(strangers, -1).any():
-        warn(
-            "y_true holds -1, which is none of classes and so counts as a miss: drop "
-            "unlabelled rows first."
         )
 
 

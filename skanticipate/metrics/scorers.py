@@ -17,6 +17,7 @@ from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import _check_method_params
 
 from skanticipate._typing import Labels, Scorer
+from skanticipate.data.labels import warn_of_marks
 from skanticipate.data.markers import unlabeled_mask
 from skanticipate.data.missing import (
     as_column,
@@ -202,6 +203,9 @@ class _LabelledScorer(_BaseScorer):
             X, y = _safe_indexing(X, rows), y[rows]
         y = of_one_kind(y)
         _refuse_unknown(self, estimator, y)
+        known = getattr(estimator, "classes_", None)
+        if known is not None and not isinstance(self._scorer, _Ranking):  # which tells
+            warn_of_marks(y, known, "y")
         return self._scorer(estimator, X, y, **metadata)
 
     def _score(self, method_caller, estimator, X, y_true, **metadata):

@@ -15,7 +15,7 @@ from skanticipate._typing import Actions, Labels
 from skanticipate.data.actions import verbs_and_nouns
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.missing import label_codes, label_list, label_mask
-from skanticipate.data.names import check_label_names
+from skanticipate.data.names import check_label_names, check_row_names
 from skanticipate.data.rows_alike import RowsAlike
 from skanticipate.data.tensors import plain_numbers
 from skanticipate.data.validation import check_probabilities
@@ -36,8 +36,8 @@ def top_k_accuracy(
     ----------
     y_true : array-like of shape (n,)
         The labels. One that is not in `classes` counts as a miss: nobody can score a
-        class that was never seen. Drop unlabelled rows first: -1 that is no class is
-        warned of.
+        class that was never seen. Drop unlabelled rows first: what is no class, and
+        elsewhere marks them, is warned of (-1, -100, "?", "unlabeled").
     y_score : array-like of shape (n, C)
         Probabilities, logits or any other scores; the order is all that counts. Equal
         scores rank in the order of the columns (a stable sort). A table must not name
@@ -240,8 +240,8 @@ def time_to_action(
     Raises
     ------
     ValueError
-        As `top_k_accuracy`; or if there is not one time for each stage, or a time is
-        negative or not finite.
+        As `top_k_accuracy`; or if there is not one time for each stage, a time is
+        negative or not finite, or the stages are named by other times.
 
     References
     ----------
@@ -272,6 +272,7 @@ def time_to_action(
             "anticipation_times must be finite seconds before the action, not below 0, "
             f"got {times.tolist()}."
         )
+    check_row_names(staged_scores, times.tolist(), name="staged_scores")
     return float(np.where(hits, times[:, None], 0.0).max(axis=0).mean())
 
 

@@ -5,6 +5,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from skanticipate.data.labels import check_label_array, labelled_rows
+from skanticipate.data.markers import unlabeled_rows
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.metrics import top_k_accuracy
 
@@ -33,14 +34,34 @@ def curves_of_estimators(estimators, X, y, k):
     estimators = by_name(estimators)
     check_rows_alike(X=X, y=y)
     y = check_label_array(y, estimator="AnticipationCurveDisplay")
-    curves = {}
-    for name, runs in estimators.items():
-        runs = runs if isinstance(runs, list | tuple) else [runs]
-        curves[name] = [_curve_of_estimator(run, X, y, k, name) for run in runs]
-    return curves
+    runs = {
+        name: own if isinstance(own, list | tuple) else [own]
+        for name, own in estimators.items()
+    }
+    rows = rows_of_all([run for own in runs.values() for run in own], y)
+    return {
+        name: [_curve_of_estimator(run, X, y, rows, k, name) for run in own]
+        for name, own in runs.items()
+    }
 
 
-def _curve_of_estimator(estimator, X, y, k, name):
+def rows_of_all(estimators, y):
+    """Rows that none of the estimators takes for unlabelled.   (n,) -> (n,) bool.
+
+    Scores of some rows do not compare with scores of others: what one marks, another
+    would miss.
+    """
+    rows = np.ones(len(y), dtype=bool)
+    for model in map(_model_within, estimators):
+        marker = getattr(model, "unlabeled_label_", None)
+        marker = "auto" if marker is None else marker
+        rows &= ~unlabeled_rows(y, marker, getattr(model, "classes_", None))[1]
+    if not rows.any():
+        raise ValueError("y has no labelled rows, so there is nothing to score.")
+    return rows
+
+
+def _curve_of_estimator(estimator, X, y, rows, k, name):
     check_is_fitted(estimator)
     model, X = _with_stages(estimator, X)
     if not hasattr(model, "staged_predict_proba") or not hasattr(
@@ -57,15 +78,20 @@ def _curve_of_estimator(estimator, X, y, k, name):
             f"The network of {name!r} has no anticipation times: use one that reads "
             "sequences, such as LSTM, or name the times in from_predictions."
         )
-    marker = getattr(model, "unlabeled_label_", None)
-    marker = "auto" if marker is None else marker
-    labelled, y, _ = labelled_rows(
-        y, marker, model.classes_, estimator="AnticipationCurveDisplay"
+    _, labels, _ = labelled_rows(
+        y[rows], None, model.classes_, estimator="AnticipationCurveDisplay"
     )
-    if not len(y):
-        raise ValueError("y has no labelled rows, so there is nothing to score.")
-    staged = (proba[labelled] for proba in model.staged_predict_proba(X))
-    return curve(y, staged, times, k, model.classes_, name)
+    staged = (proba[rows] for proba in model.staged_predict_proba(X))
+    return curve(labels, staged, times, k, model.classes_, name)
+
+
+def _model_within(estimator):
+    """The anticipator inside a pipeline or a search."""
+    if hasattr(estimator, "best_estimator_"):
+        return _model_within(estimator.best_estimator_)
+    if isinstance(estimator, Pipeline):
+        return _model_within(estimator[-1])
+    return estimator
 
 
 def _with_stages(estimator, X):

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 
 from skanticipate._typing import Labels
+from skanticipate.data.names import check_row_names
 from skanticipate.data.rows_alike import RowsAlike
 from skanticipate.plotting._curve_display import CurveDisplay
 from skanticipate.plotting._curves import by_time, curve, curves_of_estimators
@@ -109,7 +110,8 @@ class AnticipationCurveDisplay(CurveDisplay):
         X : array-like of shape (n, T, d)
             Features observed before the actions.
         y : array-like of shape (n,)
-            Labels; rows that carry an estimator's unlabelled marker are left out.
+            Labels; rows that carry the unlabelled marker of any of the estimators are
+            left out, for all.
         k : int, default=5
             How many classes an answer may name.
         ax : matplotlib Axes, default=None
@@ -182,16 +184,16 @@ class AnticipationCurveDisplay(CurveDisplay):
                 f"{type(staged_scores).__name__}: a single run of stages is "
                 "{'model': [stages]}."
             )
-        rows, curves = RowsAlike(), {}
+        times = np.asarray(anticipation_times, dtype=float).ravel().tolist()
+        rows = RowsAlike()
+        curves: dict[str, list[dict]] = {}
         for name, runs in staged_scores.items():
-            curves[name] = [
-                curve(
-                    y_true,
-                    rows.each(run, f"{name}[{r}]"),
-                    *(anticipation_times, k, classes, name),
-                )
-                for r, run in enumerate(runs)
-            ]
+            curves[name] = []
+            for r, run in enumerate(runs):
+                check_row_names(run, times, name=f"{name}[{r}]")
+                stages = rows.each(run, f"{name}[{r}]")
+                points = curve(y_true, stages, anticipation_times, k, classes, name)
+                curves[name].append(points)
         return cls(*by_time(curves), k=k).plot(ax=ax, **kwargs)
 
     def _places(self):
@@ -224,7 +226,8 @@ def results_table(
     X : array-like of shape (n, T, d)
         Features observed before the actions.
     y : array-like of shape (n,)
-        Labels; rows that carry an estimator's unlabelled marker are left out.
+        Labels; rows that carry the unlabelled marker of any of the estimators are left
+        out, for all.
     k : int, default=5
         How many classes an answer may name.
     baseline : str, default=None

@@ -14,13 +14,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from skanticipate._typing import Labels
 from skanticipate.data.labels import check_label_array, labelled_rows
+from skanticipate.data.names import check_row_names
 from skanticipate.data.rows_alike import RowsAlike, check_rows_alike
 from skanticipate.datasets import first_fraction
 from skanticipate.plotting._curve_display import CurveDisplay
-from skanticipate.plotting._curves import accuracy, by_name, on_one_grid
+from skanticipate.plotting._curves import accuracy, by_name, on_one_grid, rows_of_all
 from skanticipate.plotting._pyplot import Axes
 from skanticipate.preprocessing import pad_clips
-from skanticipate.signals.asking import last_step
 
 _NAME = "ObservationRatioDisplay"
 _TENTHS = tuple(k / 10 for k in range(1, 11))
@@ -117,7 +117,8 @@ class ObservationRatioDisplay(CurveDisplay):
         clips : ndarray of shape (n, T, ...), or list of n arrays (T_i, ...)
             Trimmed clips as :func:`skanticipate.datasets.first_fraction` takes them.
         y : array-like of shape (n,)
-            Labels; rows that carry an estimator's unlabelled marker are left out.
+            Labels; rows that carry the unlabelled marker of any of the estimators are
+            left out, for all.
         fractions : array-like of shape (F,), default=None
             Shares in (0, 1]. None takes those of the dicts of estimators, and where
             there are none 0.1, 0.2, ..., 1.0.
@@ -145,6 +146,7 @@ class ObservationRatioDisplay(CurveDisplay):
         check_rows_alike(clips=clips, y=y)
         whole, y = pad_clips(clips), check_label_array(y, estimator=_NAME)
         check_consistent_length(whole, y)
+        rows = rows_of_all(_models_of(runs, fractions), y)
         curves: dict[str, list[dict]] = {
             name: [{} for _ in own] for name, own in runs.items()
         }
@@ -153,7 +155,9 @@ class ObservationRatioDisplay(CurveDisplay):
             for name, own in runs.items():
                 for run, points in zip(own, curves[name], strict=True):
                     if (model := _at(run, fraction, name)) is not None:
-                        points[fraction] = _score(model, early, y, k, name, fraction)
+                        points[fraction] = _score(
+                            model, early, y, rows, k, name, fraction
+                        )
         for name, own in curves.items():
             if not all(own):
                 raise ValueError(
@@ -218,6 +222,7 @@ class ObservationRatioDisplay(CurveDisplay):
         for name, runs in scores.items():
             curves[name] = []
             for r, run in enumerate(runs):
+                check_row_names(run, fractions, name=f"{name}[{r}]")
                 found = [
                     accuracy(y_true, proba, k, classes, name)
                     for proba in rows.each(run, f"{name}[{r}]")
@@ -293,7 +298,18 @@ def _at(run, fraction, name):
     return found
 
 
-def _score(model, early, y, k, name, fraction):
+def _models_of(runs, fractions):
+    """All estimators that are asked.   -> list."""
+    found = (
+        _at(run, fraction, name)
+        for name, own in runs.items()
+        for run in own
+        for fraction in fractions
+    )
+    return [model for model in found if model is not None]
+
+
+def _score(model, early, y, rows, k, name, fraction):
     """Accuracy of a fitted estimator on the first part of the labelled clips."""
     check_is_fitted(model)
     if not hasattr(model, "predict_proba"):
@@ -301,12 +317,7 @@ def _score(model, early, y, k, name, fraction):
             f"{name!r} is a {type(model).__name__} and has no predict_proba: pass "
             "classifiers that have it, or scores to from_predictions."
         )
-    inside = last_step(getattr(model, "best_estimator_", model))
-    marker = getattr(inside, "unlabeled_label_", None)
-    marker = "auto" if marker is None else marker
-    labelled, labels, _ = labelled_rows(y, marker, model.classes_, estimator=_NAME)
-    if not len(labels):
-        raise ValueError("y has no labelled rows, so there is nothing to score.")
+    _, labels, _ = labelled_rows(y[rows], None, model.classes_, estimator=_NAME)
     try:
         proba = model.predict_proba(early)
     except ValueError as error:
@@ -316,4 +327,4 @@ def _score(model, early, y, k, name, fraction):
             "fitted on needs a fit for each fraction: {fraction: estimator}."
         )
         raise
-    return accuracy(labels, proba[labelled], k, model.classes_, name)
+    return accuracy(labels, proba[rows], k, model.classes_, name)

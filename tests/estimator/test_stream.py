@@ -581,6 +581,26 @@ def test_tables_name_their_videos_in_one_order():
     stream.update(step.iloc[::-1])  # no names are left of the videos before
 
 
+def test_tables_name_their_features_in_one_order_where_the_fit_had_no_names():
+    model = fitted(LSTM(6))  # on an array
+    columns = [f"f{k}" for k in range(D)]
+    steps = [pd.DataFrame(X[:2, t], columns=columns) for t in range(3)]
+    expected = model.predict_proba(X[:2, :3])
+    refused = pytest.raises(ValueError, match="columns of X, .*earlier.*another order")
+    stream, one = model.stream(2), model.stream()
+    for step in steps[:2]:
+        stream.update(step)
+        one.update(step.iloc[0])
+    with refused:
+        stream.update(steps[2][columns[::-1]])
+    with refused:
+        one.update(steps[2].iloc[0][::-1])
+    close(stream.update(steps[2]), expected)  # which was as before
+    close(one.update(steps[2].iloc[0]), expected[0])
+    with refused:  # another video has the same features
+        stream.reset().update(steps[0][columns[::-1]])
+
+
 @pytest.mark.filterwarnings("error")
 def test_steps_whose_squares_are_too_large_are_read_like_others():
     model, clips = fitted(LSTM(6)), (300 * X[:1]).astype(np.float16)

@@ -1,4 +1,6 @@
 import pickle
+import re
+import warnings
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import make_blobs
+from sklearn.dummy import DummyClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
 from sklearn.metrics import balanced_accuracy_score, recall_score, top_k_accuracy_score
@@ -16,9 +19,10 @@ from sklearn.model_selection import GridSearchCV, KFold, cross_validate
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skanticipate import SmoothedAnticipator
+from skanticipate import MLP, SmoothedAnticipator
 from skanticipate.datasets import make_kitchen
 from skanticipate.metrics import (
+    labelled_scorer,
     marginalize,
     mean_top_k_recall_score,
     mean_top_k_recall_scorer,
@@ -539,3 +543,33 @@ def test_a_k_of_all_classes_is_warned_of(metric, k):
     ):
         assert metric([0, 1, 2], scores, k=k) == 1.0
     assert metric([0, 1, 2], scores, k=2) == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize(
+    "labels, mark", [(["a", "b", "c"], "?"), ([1, 2, 3], -100), ([1, 2, 3], -1)]
+)
+def test_marks_of_unlabelled_rows_that_nobody_knows_are_told(labels, mark):
+    """An estimator that was fitted on the labelled rows alone has no marker."""
+    X = np.arange(12.0)[:, None]
+    y = np.array(labels)[np.arange(12) % 3]
+    model = SmoothedAnticipator(MLP(4), max_epochs=1, random_state=0).fit(X, y)
+    forest = DummyClassifier(strategy="most_frequent").fit(X, y)
+    marked = np.array([mark, *y[1:].tolist()])
+    stranger = np.array(["z" if mark == "?" else 9, *y[1:].tolist()])
+    told = {"match": rf"holds {re.escape(repr(mark))}, which is none of classes"}
+    if mark != -1:  # which `score` and scorers leave out
+        for fitted in (model, forest):
+            for scorer in (top_k_scorer(1), labelled_scorer("accuracy")):
+                with pytest.warns(UserWarning, **told):
+                    scorer(fitted, X, marked)
+        with pytest.warns(UserWarning, **told):
+            model.score(X, marked)
+    proba = model.predict_proba(X)
+    with pytest.warns(UserWarning, **told):
+        top_k_accuracy(marked, proba, k=1, classes=labels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a class that training lacked
+        top_k_accuracy(stranger, proba, k=1, classes=labels)
+        top_k_scorer(1)(forest, X, stranger)
+        labelled_scorer("accuracy")(forest, X, stranger)
+        model.score(X, stranger)

@@ -120,6 +120,35 @@ def test_unlabelled_rows_are_left_out():
     assert_allclose(display.scores["Staged"], [[1 / 3], [1 / 3]])
 
 
+def test_all_estimators_are_scored_on_the_rows_that_are_labelled_for_each():
+    y = np.array(["cut", "?", "mix", "-"])
+    models = {"a": staged(marker="?"), "b": staged(n_right=(3, 4), marker="-")}
+    scores = draw(models, y=y).scores  # on the first and the third row
+    assert_array_equal(scores["a"], [[0.5], [0.5]])
+    assert_array_equal(scores["b"], [[1.0], [1.0]])
+    table = results_table({"runs": [*models.values(), staged()]}, X, y, k=1)
+    assert table.splitlines()[-1].startswith("| runs | 66.67 ± 28.87 |")
+    pipe = make_pipeline(FunctionTransformer(), Staged(marker="?")).fit(X, Y)
+    piped = draw({"a": pipe, "b": models["b"]}, y=y).scores
+    assert_array_equal(piped["a"], scores["a"])
+    assert_array_equal(piped["b"], scores["b"])
+
+
+def test_stages_that_are_named_are_named_as_the_times():
+    right = np.eye(3)[np.searchsorted(CLASSES, Y)]
+    stages = pd.Series([right, 1 - right], index=[1.0, 0.5])
+    options = {"k": 1, "classes": CLASSES}
+    assert time_to_action(Y, stages, [1.0, 0.5], **options) == 1.0
+    with pytest.raises(ValueError, match="Row 0 of staged_scores is named 1.0"):
+        time_to_action(Y, stages, [0.5, 1.0], **options)
+    plot = AnticipationCurveDisplay.from_predictions
+    assert_array_equal(
+        plot(Y, {"a": [stages]}, [1.0, 0.5], **options).scores["a"], [[1.0], [0.0]]
+    )
+    with pytest.raises(ValueError, match=r"Row 0 of a\[0\] is named 1.0"):
+        plot(Y, {"a": [stages]}, [0.5, 1.0], **options)
+
+
 def test_the_anticipator_is_found_in_pipelines_and_searches():
     shown = []
 

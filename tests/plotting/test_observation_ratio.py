@@ -111,6 +111,27 @@ def test_unlabelled_clips_are_left_out():
     assert_allclose(display.scores["Early"], [[2 / 3]])
 
 
+def test_all_estimators_are_scored_on_the_clips_that_are_labelled_for_each():
+    y = np.array(["cut", "?", "mix", "-"])  # clips of 10, 10, 5 and 4 steps
+    models = {
+        "a": early(5, marker="?"),
+        "b": {0.5: early(3, marker="-"), 1.0: early(6)},
+    }
+    scores = draw(models, y=y, fractions=[0.5, 1.0]).scores  # first and third clip
+    assert_array_equal(scores["a"], [[0.5], [1.0]])
+    assert_array_equal(scores["b"], [[1.0], [0.5]])
+
+
+def test_scores_that_are_named_are_named_as_the_fractions():
+    right = np.eye(3)[np.searchsorted(CLASSES, Y)]
+    run = pd.Series([right, 1 - right], index=[0.2, 0.5])
+    plot = ObservationRatioDisplay.from_predictions
+    display = plot(Y, {"a": [run]}, [0.2, 0.5], classes=CLASSES)
+    assert_array_equal(display.scores["a"], [[1.0], [0.0]])
+    with pytest.raises(ValueError, match=r"Row 0 of a\[0\] is named 0.2"):
+        plot(Y, {"a": [run]}, [0.5, 0.2], classes=CLASSES)
+
+
 def test_pipelines_and_searches_are_asked_as_a_whole():
     pipe = make_pipeline(FunctionTransformer(lambda clips: clips + 1), Early(3))
     pipe.fit(first_fraction(CLIPS, 1.0).X_past, Y)
