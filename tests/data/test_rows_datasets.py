@@ -253,6 +253,21 @@ def test_view_of_a_file_open_for_reading_pickles_as_its_name(tmp_path, monkeypat
         assert again.base.file.mode == "r"
 
 
+def test_pickled_view_is_not_opened_on_a_dataset_of_another_shape(tmp_path):
+    pytest.importorskip("h5py")
+    dataset = hdf5_dataset(ARRAY, tmp_path)
+    pickled = pickle.dumps(RowView(dataset)[[4, 0]])
+    dataset.file.close()
+    more = hdf5_dataset(np.concatenate([ARRAY + 1, ARRAY]), tmp_path)
+    with pytest.raises(ValueError, match="written again, with another shape or type"):
+        pickle.loads(pickled)
+    more.file.close()
+    hdf5_dataset(ARRAY + 1, tmp_path)
+    with pytest.warns(UserWarning, match="was changed after rows of it were pickled"):
+        again = pickle.loads(pickled)
+    assert_array_equal(np.asarray(again), ARRAY[[4, 0]] + 1)
+
+
 @pytest.mark.parametrize("driver", ["core", None])
 def test_view_of_what_another_process_cannot_open_does_not_pickle(tmp_path, driver):
     h5py = pytest.importorskip("h5py")
