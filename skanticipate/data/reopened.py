@@ -7,6 +7,7 @@ video more, has other rows under the same numbers.
 import hashlib
 import math
 import os
+import sys
 from functools import partial
 
 import numpy as np
@@ -90,7 +91,27 @@ def _header_of(filename):
 
 
 def _held_by_dataset(dataset, filename):
-    return f"{dataset.shape} {dataset.dtype}", sample_mark(filename)
+    return layout_of(dataset), sample_mark(filename)
+
+
+def layout_of(array):
+    """Shape and type of anything that holds rows, as a text."""
+    return f"{tuple(array.shape)} {array.dtype}"
+
+
+def check_layout(array, layout):
+    """Refuse a store, such as one of zarr, that was written again with other rows.
+
+    Raises
+    ------
+    ValueError
+        If `layout_of` gives something else than it did.
+    """
+    zarr = sys.modules.get("zarr")
+    if zarr is not None and hasattr(array, "store_path"):  # its pickle has the old one
+        array = zarr.open_array(array.store_path, mode="r")
+    if layout_of(array) != layout:
+        raise _written_again(f"{array!r:.200}")
 
 
 def _check_same(filename, marks, held, look):
@@ -99,13 +120,17 @@ def _check_same(filename, marks, held, look):
         return
     layout, numbers = look(filename)
     if layout != held[0]:
-        raise ValueError(
-            f"{filename} was written again, with another shape or type, after rows of "
-            "it were pickled: their numbers are those of the old file. Cut the clips "
-            "again, or restore it."
-        )
+        raise _written_again(filename)
     if numbers != held[1]:
         warn(
             f"{filename} was changed after rows of it were pickled: their numbers may "
             "be those of other clips by now. Cut the clips again where they are."
         )
+
+
+def _written_again(what):
+    return ValueError(
+        f"{what} was written again, with another shape or type, after rows of it were "
+        "pickled: their numbers are those of the old one. Cut the clips again, or "
+        "restore it."
+    )

@@ -20,7 +20,14 @@ from skanticipate.data.files import check_whole_map, is_mapped
 from skanticipate.data.mapped import find_mapped_file, own_inode, read_map
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.places import check_chosen_rows
-from skanticipate.data.reopened import dataset_of, map_of, open_dataset, open_map
+from skanticipate.data.reopened import (
+    check_layout,
+    dataset_of,
+    layout_of,
+    map_of,
+    open_dataset,
+    open_map,
+)
 from skanticipate.data.stored import (
     OF_FILLED,
     filled,
@@ -255,10 +262,12 @@ class RowView:
         h5py = sys.modules.get("h5py")
         if h5py is not None and isinstance(self.base, h5py.Dataset):
             return _reopen_hdf5, (self.rows, *dataset_of(self.base))
-        if not isinstance(self.base, np.ndarray) and is_called_by("joblib.hashing"):
+        if isinstance(self.base, np.ndarray):
+            return RowView, (self.base, self.rows)
+        if is_called_by("joblib.hashing"):
             # The name of a store, as zarr pickles, stays when what is in it changes.
             return RowView, (self.shape, self.dtype, self._digest())
-        return RowView, (self.base, self.rows)
+        return _reopen_store, (self.rows, self.base, layout_of(self.base))
 
     def _digest(self):
         """Hash of what the rows hold, read some at a time."""
@@ -375,3 +384,8 @@ def _reopen(rows, *place):
 
 def _reopen_hdf5(rows, *place):
     return RowView(open_dataset(*place), rows)
+
+
+def _reopen_store(rows, base, layout):
+    check_layout(base, layout)
+    return RowView(base, rows)
