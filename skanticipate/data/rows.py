@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
 from collections.abc import Sequence
 from typing import overload
@@ -17,10 +16,18 @@ from skanticipate.data.announced import announce_rows
 from skanticipate.data.axes import dims_of
 from skanticipate.data.boxes import unboxed
 from skanticipate.data.device_array import DeviceArray, base_of
-from skanticipate.data.files import check_whole_map, file_marks, is_mapped
+from skanticipate.data.files import check_whole_map, is_mapped
 from skanticipate.data.mapped import find_mapped_file, own_inode, read_map
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.places import check_chosen_rows
+from skanticipate.data.reopened import (
+    check_layout,
+    dataset_of,
+    layout_of,
+    map_of,
+    open_dataset,
+    open_map,
+)
 from skanticipate.data.stored import (
     OF_FILLED,
     filled,
@@ -75,7 +82,9 @@ class RowView:
     -----
     A view of a memory map pickles as file name and row numbers, so that worker
     processes open the file instead of receiving its contents. So does a view of a
-    dataset whose HDF5 file is open for reading only. joblib, which remembers what a
+    dataset whose HDF5 file is open for reading only. What such a pickle names must not
+    be written again: another shape or type is an error where it is opened, and other
+    numbers are warned of. joblib, which remembers what a
     Pipeline with `memory` has done, tells other datasets by what they hold.
 
     HDF5 tells of whole chunks whether they were written, not of rows, and zarr does not
@@ -249,16 +258,16 @@ class RowView:
     def __reduce__(self):
         mapped = find_mapped_file(self.base, self._inode)
         if mapped is not None:
-            shape, marks = self.base.shape, file_marks(mapped[0])
-            return _reopen, (*mapped, self.base.dtype, shape, self.rows, marks)
+            return _reopen, (self.rows, *map_of(*mapped, self.base))
         h5py = sys.modules.get("h5py")
         if h5py is not None and isinstance(self.base, h5py.Dataset):
-            place = _hdf5_place(self.base)
-            return _reopen_hdf5, (*place, self.rows, file_marks(place[0]))
-        if not isinstance(self.base, np.ndarray) and is_called_by("joblib.hashing"):
+            return _reopen_hdf5, (self.rows, *dataset_of(self.base))
+        if isinstance(self.base, np.ndarray):
+            return RowView, (self.base, self.rows)
+        if is_called_by("joblib.hashing"):
             # The name of a store, as zarr pickles, stays when what is in it changes.
             return RowView, (self.shape, self.dtype, self._digest())
-        return RowView, (self.base, self.rows)
+        return _reopen_store, (self.rows, self.base, layout_of(self.base))
 
     def _digest(self):
         """Hash of what the rows hold, read some at a time."""
@@ -367,26 +376,16 @@ def mapped_file(view):
     return find_mapped_file(view.base, view._inode)
 
 
-# Marks are there for what hashes pickles, as joblib.Memory: a file that was written
-# again must not look like the old one.
-def _reopen(filename, position, dtype, shape, rows, marks=None):
-    base = np.memmap(filename, dtype=dtype, mode="r", offset=position, shape=shape)
+# What tells the file is there for what hashes pickles, too, as joblib.Memory: one that
+# was written again must not look like the old one.
+def _reopen(rows, *place):
+    return RowView(open_map(*place), rows)
+
+
+def _reopen_hdf5(rows, *place):
+    return RowView(open_dataset(*place), rows)
+
+
+def _reopen_store(rows, base, layout):
+    check_layout(base, layout)
     return RowView(base, rows)
-
-
-def _hdf5_place(dataset):
-    """File and name under which another process finds a dataset.   -> str, str."""
-    file = dataset.file
-    if file.mode != "r" or not os.path.exists(file.filename):
-        raise TypeError(
-            f"The dataset {dataset.name} of {file.filename} cannot be sent to another "
-            "process: its file must lie on disk and be opened with mode 'r'. Open it "
-            "so, or set n_jobs=1."
-        )
-    return os.path.abspath(file.filename), dataset.name
-
-
-def _reopen_hdf5(filename, name, rows, marks=None):
-    import h5py
-
-    return RowView(h5py.File(filename, "r")[name], rows)

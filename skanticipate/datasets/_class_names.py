@@ -1,5 +1,6 @@
 """Names that stand for the ids of verb or noun classes."""
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -11,6 +12,7 @@ from skanticipate.data.warn import warn
 from skanticipate.datasets._segments import check_names
 
 _COLUMNS = ("id", "name")
+_FEW = 5  # texts that may all call their classes otherwise
 
 
 def named_ids(names, what):
@@ -78,9 +80,34 @@ def names_of_ids(file, what, ids, names, default):
                 f"(it has {len(named)} names; ids are whole numbers)",
             )
     found = [named[i] for i in ids]
+    _hint_others(file, what, ids.tolist(), named, default)
     pairs = zip(ids.tolist(), found, strict=True)
     _warn_of_shared(f"{what}= calls", what, pairs, "give each a name of its own")
     return np.array(found)
+
+
+def _hint_others(file, what, ids, named, texts):
+    """Warn of names that are rather those of the ids beside, or of another list."""
+    told = set(zip(ids, texts, strict=True))
+    own, before, after = (
+        sum(bool(_words(named.get(i + step, "")) & _words(text)) for i, text in told)
+        for step in (0, -1, 1)
+    )
+    beside = max(before, after)
+    is_moved = beside > own + 1  # one word alone may stand beside by chance
+    if not is_moved and (own or len(told) < _FEW):
+        return
+    where = "below" if before > after else "above"
+    hint = f", and {beside} with that of the id {where}" * is_moved
+    warn(
+        f"{own} of the {len(told)} texts of {what} in {file.path} share a word with "
+        f"the name that {what}= gives their id{hint}: "
+        "names are by id, in a list from 0. Check that they are those of this file."
+    )
+
+
+def _words(text):
+    return set(re.sub(r"[\W_]+", " ", text.lower()).split())
 
 
 def _warn_of_shared(whose, what, named, remedy):

@@ -58,7 +58,8 @@ def read_lmdb(
         Folder to be written. It must not exist, and appears once it is complete.
     pattern : str, default="{video}_frame_{frame:010d}.jpg"
         How the name of the video and the number of the frame make a key. The default
-        is that of RULSTM.
+        is that of RULSTM. Where no other sign than digits stands between the two, the
+        number must have its digits, as in "{video}{frame:06d}".
     dtype : dtype, default="<f4"
         Type of the numbers in a value: floats or integers, with their byte order. The
         default is float32, little-endian, as RULSTM has it. Bytes do not say what they

@@ -15,12 +15,13 @@ from sklearn.utils._param_validation import HasMethods
 
 from skanticipate._typing import FilePath
 from skanticipate.data.boxes import plain_column
-from skanticipate.data.files import check_whole_map, file_marks
+from skanticipate.data.files import check_whole_map, file_marks, sample_mark
 from skanticipate.data.numbers import FRAME, Interval
 from skanticipate.data.parameters import validate_params
 from skanticipate.data.places import check_frames_by_place
 from skanticipate.data.stored import filled
 from skanticipate.data.tensors import plain_numbers
+from skanticipate.data.warn import warn
 from skanticipate.datasets._folder import FEATURES, INDEX
 from skanticipate.datasets._names import check_names
 from skanticipate.datasets._packed import check_header, unpacked
@@ -54,7 +55,8 @@ class FeatureTable(Mapping[str, np.ndarray]):
     Notes
     -----
     Pickles as the name of its folder, where it has one that still is what was opened;
-    what hashes pickles, as `joblib.Memory`, tells a folder that was written again.
+    that the folder was written again since is warned of where it is opened. What hashes
+    pickles, as `joblib.Memory`, tells a folder that was written again.
 
     Examples
     --------
@@ -152,7 +154,7 @@ class FeatureTable(Mapping[str, np.ndarray]):
 
     def __reduce__(self):
         if self.path is not None and _is_folder_of(self.path, self._marks):
-            return _reopen, (self.path, _marks_of(self.path))
+            return _reopen, (self.path, _marks_of(self.path), _held_by(self.path))
         parts = (self.videos, self.first, self.frames, self._key)
         return FeatureTable, (None, np.asarray(self.array), *parts)
 
@@ -233,9 +235,20 @@ def _is_folder_of(path, marks):
     return [own[:3] for own in found] == [own[:3] for own in marks]
 
 
-def _reopen(path, marks):
-    """Open the folder of a pickle, of which the marks are only there to be hashed."""
-    return open_features(path)
+def _held_by(path):
+    """Marks of what the files of a folder hold, which a copy of them has too."""
+    return [sample_mark(path / name) for name in (FEATURES, INDEX)]
+
+
+def _reopen(path, marks, held):
+    """Open the folder of a pickle, of which the marks are there to be hashed, too."""
+    table = open_features(path)
+    if not _is_folder_of(path, marks) and _held_by(path) != held:
+        warn(
+            f"{path} was written again after its table was pickled: the features are "
+            "those that it holds now."
+        )
+    return table
 
 
 def _joined(features, first_frame, time_axis):

@@ -18,6 +18,7 @@ from skanticipate.datasets._names import check_names
 from skanticipate.datasets._plausible import check_bytes, excess
 
 _BLOCK_BYTES = 1 << 22
+_PADDED = re.compile(r"0([1-9]\d?)d?")  # numbers with leading zeros
 _TEXT = re.compile(rb"[\t\n\r -~]{16,}")
 
 
@@ -67,19 +68,31 @@ def convert(paths, folder, room, *, pattern, dtype, counts):
 
 def key_expression(pattern):
     """Regular expression of the keys, with the groups video and frame."""
-    groups = {"video": "(?P<video>.+)", "frame": "(?P<frame>[0-9]+)"}
-    parts, named = [], []
-    for text, name, _, _ in Formatter().parse(pattern):
-        parts.append(re.escape(text))
-        if name is not None:
-            named.append(name)
-            parts.append(groups.get(name, ""))
-    if sorted(named) != ["frame", "video"]:
+    fields = [field[:3] for field in Formatter().parse(pattern)]
+    named = [field for field in fields if field[1] is not None]
+    if sorted(name for _, name, _ in named) != ["frame", "video"]:
         raise ValueError(
             f"pattern is {pattern!r}: expected one {{video}} and one {{frame}}, as in "
             "'{video}_frame_{frame:010d}.jpg'."
         )
-    return re.compile("".join(parts))
+    digits = "+"
+    if not named[1][0].strip("0123456789"):  # what stands between the two
+        spec = next(spec for _, name, spec in named if name == "frame")
+        digits = f"{{{_digits_of(spec, pattern)}}}"
+    groups = {"video": "(?P<video>.+)", "frame": f"(?P<frame>[0-9]{digits})"}
+    return re.compile("".join(re.escape(t) + groups.get(n, "") for t, n, _ in fields))
+
+
+def _digits_of(spec, pattern):
+    """Digits that the number of a frame has, where nothing sets it off the video."""
+    width = _PADDED.fullmatch(spec)
+    if width is None:
+        raise ValueError(
+            f"pattern is {pattern!r}, in which nothing but digits stands between video "
+            "and frame: 'P1' and 12 give the key of 'P11' and 2. Expected another sign "
+            "between them, or a number of digits, as in '{video}{frame:06d}'."
+        )
+    return int(width[1])
 
 
 def _file_of(path):

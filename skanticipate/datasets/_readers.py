@@ -84,7 +84,8 @@ def read_actions(
     Warns
     -----
     UserWarning
-        If two ids of verbs, or of nouns, have one name.
+        If two ids of verbs, or of nouns, have one name; if the texts of the file agree
+        better with the names of the ids beside theirs, or with none.
 
     Examples
     --------

@@ -1,6 +1,7 @@
 import os
 import pickle
 import re
+import warnings
 from pathlib import Path
 
 import joblib
@@ -235,6 +236,46 @@ def test_pickled_view_of_an_array_or_a_writable_map_holds_the_values(stored):
     for base in (array, open_map(array, path, "r+")):
         pickled = pickle.dumps(RowView(base)[[1]])
         assert_array_equal(np.asarray(pickle.loads(pickled)), array[[1]])
+
+
+@pytest.mark.parametrize(
+    "others",
+    [np.ones((11, 2, 2), np.float32), np.ones((10, 2, 2), np.float64)],
+    ids=["more rows", "another type"],
+)
+def test_pickled_view_is_not_opened_on_an_array_of_another_layout(tmp_path, others):
+    path = tmp_path / "clips.npy"
+    np.save(path, np.zeros((10, 2, 2), np.float32))
+    pickled = pickle.dumps(RowView(np.load(path, mmap_mode="r"))[[8, 9]])
+    np.save(path, others)
+    with pytest.raises(ValueError, match="written again, with another shape or type"):
+        pickle.loads(pickled)
+
+
+@pytest.mark.parametrize("first", [0, 4])
+def test_pickled_view_tells_of_numbers_that_were_changed_since(tmp_path, first):
+    path = tmp_path / "clips.npy"
+    np.save(path, np.zeros((10, 2), np.float32))
+    pickled = pickle.dumps(RowView(np.load(path, mmap_mode="r")[first:])[[5]])
+    changed = np.zeros((10, 2), np.float32)
+    changed[first + 5] = 3
+    np.save(path, changed)
+    with pytest.warns(UserWarning, match="was changed after rows of it were pickled"):
+        again = pickle.loads(pickled)
+    assert_array_equal(np.asarray(again), [[3, 3]])
+
+
+def test_pickled_view_takes_a_copy_of_its_file_for_the_same(tmp_path):
+    path = tmp_path / "clips.npy"
+    np.save(path, ARRAY)
+    pickled = pickle.dumps(RowView(np.load(path, mmap_mode="r"))[[1, 0]])
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content)
+    os.utime(path, (1e9, 1e9))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert_array_equal(np.asarray(pickle.loads(pickled)), ARRAY[[1, 0]])
 
 
 # ------------------------------------------------------------------ broken files

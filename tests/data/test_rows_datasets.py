@@ -3,6 +3,7 @@
 import copy
 import operator
 import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -251,6 +252,29 @@ def test_view_of_a_file_open_for_reading_pickles_as_its_name(tmp_path, monkeypat
     for again in (pickle.loads(pickled), copied):
         assert_array_equal(np.asarray(again), ARRAY[[4, 0, 4]])
         assert again.base.file.mode == "r"
+
+
+def test_pickled_view_is_not_opened_on_a_dataset_of_another_shape(tmp_path):
+    pytest.importorskip("h5py")
+    dataset = hdf5_dataset(ARRAY, tmp_path)
+    pickled = pickle.dumps(RowView(dataset)[[4, 0]])
+    dataset.file.close()
+    more = hdf5_dataset(np.concatenate([ARRAY + 1, ARRAY]), tmp_path)
+    with pytest.raises(ValueError, match="written again, with another shape or type"):
+        pickle.loads(pickled)
+    more.file.close()
+    hdf5_dataset(ARRAY + 1, tmp_path)
+    with pytest.warns(UserWarning, match="was changed after rows of it were pickled"):
+        again = pickle.loads(pickled)
+    assert_array_equal(np.asarray(again), ARRAY[[4, 0]] + 1)
+
+
+def test_pickled_view_is_not_opened_on_a_zarr_array_of_another_shape(tmp_path):
+    pickled = pickle.dumps(RowView(zarr_array(ARRAY, tmp_path))[[4, 0]])
+    shutil.rmtree(tmp_path / "clips.zarr")
+    zarr_array(np.concatenate([ARRAY + 1, ARRAY]), tmp_path)
+    with pytest.raises(ValueError, match="written again, with another shape or type"):
+        pickle.loads(pickled)
 
 
 @pytest.mark.parametrize("driver", ["core", None])

@@ -1,6 +1,8 @@
 import os
 import pickle
 import re
+import shutil
+import warnings
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ pytest.importorskip("lmdb")
 
 from feature_files import numbered, write_lmdb
 
-from skanticipate.datasets import open_features, read_lmdb
+from skanticipate.datasets import open_features, read_lmdb, read_npy
 
 VIDEOS = {"P02_1": numbered(30, 2), "P01_10": numbered(7, 1), "P01_1": numbered(11, 0)}
 
@@ -27,6 +29,22 @@ def test_table_pickles_as_the_name_of_its_folder(tmp_path):
     pickled = pickle.dumps(features)
     assert len(pickled) < 1000
     assert_array_equal(pickle.loads(pickled)["a"], numbered(3000))
+
+
+def test_pickled_table_tells_of_a_folder_that_was_written_again(tmp_path):
+    arrays, out = tmp_path / "arrays", tmp_path / "out"
+    arrays.mkdir()
+    np.save(arrays / "a.npy", numbered(30))
+    pickled = pickle.dumps(read_npy(arrays, out=out))
+    shutil.rmtree(out)
+    read_npy(arrays, out=out)  # the same again: nothing is told
+    with warnings.catch_warnings(action="error"):
+        assert_array_equal(pickle.loads(pickled)["a"], numbered(30))
+    np.save(arrays / "a.npy", numbered(20))
+    shutil.rmtree(out)
+    read_npy(arrays, out=out)
+    with pytest.warns(UserWarning, match="was written again after its table was"):
+        assert_array_equal(pickle.loads(pickled)["a"], numbered(20))
 
 
 @pytest.mark.parametrize("name", ["features.npy", "index.npz"])

@@ -154,6 +154,24 @@ def test_pattern_needs_video_and_frame(epic, tmp_path, pattern):
         read_lmdb(epic, out=tmp_path / "out", pattern=pattern)
 
 
+@pytest.mark.parametrize("pattern", ["{video}{frame}", "{video}0{frame:d}"])
+def test_pattern_sets_the_number_off_the_video(tmp_path, pattern):
+    # "P1" and 12 would have the key of "P11" and 2.
+    path = write_lmdb(tmp_path / "rgb", {"P1": numbered(12)}, key="{}{}")
+    with pytest.raises(ValueError, match="nothing but digits stands between video"):
+        read_lmdb(path, out=tmp_path / "out", pattern=pattern)
+
+
+@pytest.mark.parametrize("pattern", ["{video}{frame:06d}", "{frame:03}{video}"])
+def test_number_of_so_many_digits_may_touch_the_video(tmp_path, pattern):
+    videos = {"1": numbered(12), "11": numbered(21, video=1)}
+    key = pattern.replace("video", "0").replace("frame", "1")
+    path = write_lmdb(tmp_path / "rgb", videos, key=key)
+    features = read_lmdb(path, out=tmp_path / "out", pattern=pattern)
+    for name, expected in videos.items():
+        assert_array_equal(features[name], expected)
+
+
 def test_frame_that_only_one_modality_has(epic, tmp_path):
     fewer = {name: x[:7] for name, x in VIDEOS.items()}
     write_lmdb(tmp_path / "obj", fewer)

@@ -239,6 +239,39 @@ def test_one_name_of_two_ids_is_told_of(write):
         read_actions(path, verbs=["take", "take"])
 
 
+WORDS = ["take", "put", "wash", "open", "cut"]
+FIVE = "id,verb,noun,action\n" + "".join(
+    f"{k},{k},0,{word}_pan\n" for k, word in enumerate(WORDS)
+)
+
+
+@pytest.mark.parametrize(
+    ("verbs", "told"),
+    [
+        (["none", *WORDS], "0 of the 5 texts .*, and 5 with that of the id above"),
+        ([*WORDS[1:], "mix"], "0 of the 5 texts .*, and 4 with that of the id below"),
+        (["pan", "knife", "cup", "tap", "lid"], "0 of the 5 texts .* their id: names"),
+    ],
+    ids=["one before", "one too few", "of nouns"],
+)
+def test_names_that_are_rather_those_of_other_ids_are_told_of(write, verbs, told):
+    with pytest.warns(UserWarning, match=told):
+        actions = read_actions(write(FIVE), verbs=verbs, nouns=["pan"])
+    assert actions.verb.tolist() == verbs[:5]
+
+
+@pytest.mark.parametrize(
+    "verbs",
+    [
+        ["Take-up", "put:down", "wash", "open", "cut"],
+        ["take", "set", "rinse", "x", "y"],
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_names_of_which_some_agree_with_the_texts_are_not_told_of(write, verbs):
+    assert read_actions(write(FIVE), verbs=verbs).verb.tolist() == verbs
+
+
 def test_names_of_classes_replace_the_words_of_the_annotator(write):
     verbs = read_classes(write(VERBS, "verbs.csv"))
     path = write("id,action,verb,noun\n0, grab_saucepan,0,1\n")
