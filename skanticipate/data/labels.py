@@ -129,10 +129,11 @@ def _is_auto(unlabeled_label):
 
 def _hint_markers(labels):
     """Warn of a label that elsewhere says that there is none.   (m,), distinct."""
-    if labels.dtype.kind == "u":  # -1 among narrow numbers
-        strange = labels[labels == np.iinfo(labels.dtype).max].tolist()
-    elif labels.dtype.kind in "if":
-        strange = labels[labels == -100].tolist()  # what losses of torch ignore
+    if labels.dtype.kind == "u":  # -1 among narrow numbers, unless all are classes
+        last = np.iinfo(labels.dtype).max
+        strange = [last] if labels[labels >= last - 1].tolist() == [last] else []
+    elif labels.dtype.kind in "if":  # what losses of torch ignore
+        strange = [-100] if labels[labels < -1].tolist() == [-100] else []
     else:
         texts = [v for v in labels.tolist() if isinstance(v, str)]
         strange = [text for text in texts if text.strip().casefold() in _ELSEWHERE]
