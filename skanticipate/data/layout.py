@@ -239,7 +239,7 @@ def _most_alike(rows, drawn):
     """Those of some rows that are the commonest one, by far.   (k,)."""
     hashes = [hash(row.tobytes()) for some in _pieces(rows, drawn) for row in some]
     _, code, count = np.unique(hashes, return_inverse=True, return_counts=True)
-    *_, second, most = 0, *np.sort(count)
+    second, most = np.sort(np.append(count, 0))[-2:]
     if 5 * second > most:
         return drawn[:0]
     same = drawn[code == count.argmax()]
