@@ -255,7 +255,7 @@ def hint_bits(rows):
     if kind := bits_of(np.concatenate(list(_some(rows)))):
         warn(
             f"The clips of shape {_shape(rows)} are whole numbers of 16 bits, "
-            f"{rows.dtype}, and look like those of {kind}: convert the features to "
+            f"{rows.dtype}, and look like the bits of {kind}: convert the features to "
             "float32 where they were written, or pass these as float32 if they are "
             "numbers."
         )

@@ -353,7 +353,7 @@ def number_names(names):
     >>> codes.tolist(), names
     ([0, 1, 0], ['pan', 'cup'])
     """
-    numbers: dict = {}
+    numbers = {}
     codes = [numbers.setdefault(name, len(numbers)) for name in as_list(names)]
     refuse_identical(numbers)
     return np.array(codes, dtype=np.intp), list(numbers)
