@@ -44,6 +44,7 @@ from skanticipate import (
     BatchedGridSearchCV,
     BatchedRandomizedSearchCV,
     DistilledAnticipator,
+    HistoryTeacher,
     LateFusion,
     SemiSupervisedSplit,
     SmoothedAnticipator,
@@ -433,6 +434,23 @@ def test_classes_that_a_wrapper_numbers_are_told_apart_from_its_numbers():
     with warnings.catch_warnings(record=True) as record:
         clone(model).set_params(classes=range(6)).fit(X, 2 * TRUTH)
     assert not record
+
+
+def test_classes_of_a_part_that_are_those_of_a_fold_are_not_told():
+    """Its networks are given the classes of the teacher, which nobody has set."""
+    histories = RNG.integers(0, 4, (len(TRUTH), 2))
+    teacher = HistoryTeacher(max_epochs=1, n_networks=1, random_state=0)
+    lacks = np.flatnonzero(TRUTH)
+    with warnings.catch_warnings(record=True) as record:
+        warnings.simplefilter("always")
+        cross_val_predict(
+            teacher,
+            histories,
+            2 * TRUTH,
+            cv=[(lacks, np.arange(len(TRUTH)))],
+            method="predict_proba",
+        )
+    assert not [w for w in record if "classes=" in str(w.message)]
 
 
 def _weighing(class_weight):

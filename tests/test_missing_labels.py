@@ -667,6 +667,8 @@ def test_what_marks_a_missing_label_elsewhere_is_a_class_that_is_told(y):
         (["a", "b", "none"], {}),
         ([0, 1, 255], {}),
         ([-99, 1, 100], {}),
+        ([-100, -50, 0], {}),
+        (np.array([0, 254, 255], dtype=np.uint8), {}),  # all that are there, perhaps
     ],
 )
 def test_a_class_that_is_meant_is_not_told(y, params):

@@ -1,10 +1,11 @@
 """Parameters that are set after `fit`: those that predictions use, and all others."""
 
 from copy import deepcopy
-from functools import cache
-from inspect import Parameter, signature
+from functools import lru_cache
 
 from sklearn.utils import _param_validation
+
+from skanticipate.data.boxes import PLAIN
 
 
 def check_used(estimator):
@@ -14,24 +15,21 @@ def check_used(estimator):
     once. All others belong to `fit`, and predictions do not read them: what they need
     is a fitted attribute, or a parameter that `fit` has kept by `keep`.
     """
-    used, defaults = {}, _defaults_of(type(estimator))
+    kind = type(estimator)
     for name in estimator._used_after_fit:
         value = getattr(estimator, name)
-        if value is not defaults.get(
-            name, Parameter.empty
-        ):  # as seldom, and quick to tell
-            used[name] = value
-    if used:
-        allowed = {name: estimator._parameter_constraints[name] for name in used}
-        _param_validation.validate_parameter_constraints(
-            allowed, used, type(estimator).__name__
-        )
+        check = _check_once if type(value) in PLAIN else _check
+        check(kind, name, value)
 
 
-@cache
-def _defaults_of(kind):
-    given = signature(kind.__init__).parameters.values()
-    return {parameter.name: parameter.default for parameter in given}
+def _check(kind, name, value):
+    _param_validation.validate_parameter_constraints(
+        {name: kind._parameter_constraints[name]}, {name: value}, kind.__name__
+    )
+
+
+# What was found to be right is so again, as in each of many predictions.
+_check_once = lru_cache(maxsize=1024, typed=True)(_check)
 
 
 def keep(estimator, *names):

@@ -14,6 +14,7 @@ from skanticipate.data.device_array import DeviceArray, base_of
 PLAIN = frozenset({str, int, float, bool, NoneType})
 BYTES = "Labels are bytes: decode them, as np.char.decode(y) does."
 _ROWS = frozenset({list, tuple})
+_KNOWN = PLAIN | _ROWS
 
 
 def unboxed(values):
@@ -30,8 +31,8 @@ def unboxed(values):
     """
     if type(values) not in _ROWS:
         return values
-    openers = {kind: _opener(kind) for kind in _kinds_within(values) - PLAIN - _ROWS}
-    openers = {kind: opener for kind, opener in openers.items() if opener is not None}
+    kinds = _kinds_within(values) - _KNOWN
+    openers = {kind: opener for kind in kinds if (opener := _opener(kind)) is not None}
     return _opened(values, openers) if openers else values
 
 

@@ -158,10 +158,11 @@ def warn_of_marks(y, classes, name):
 
 def _marks_elsewhere(labels):
     """Those of labels (m,) that elsewhere say that there is none.   -> list."""
-    if labels.dtype.kind == "u":  # -1 among narrow numbers
-        return labels[labels == np.iinfo(labels.dtype).max].tolist()
-    if labels.dtype.kind in "if":
-        return labels[labels == -100].tolist()  # what losses of torch ignore
+    if labels.dtype.kind == "u":  # -1 among narrow numbers, unless all are classes
+        last = np.iinfo(labels.dtype).max
+        return [last] if set(labels[labels >= last - 1].tolist()) == {last} else []
+    if labels.dtype.kind in "if":  # what losses of torch ignore
+        return [-100] if set(labels[labels < -1].tolist()) == {-100} else []
     texts = [v for v in labels.tolist() if isinstance(v, str)]
     return [text for text in texts if text.strip().casefold() in _ELSEWHERE]
 

@@ -43,11 +43,18 @@ def hint_zero_padding(rows):
 def hint_codes(rows):
     """Warn of codes of labels, as `HistoryEncoder` gives them, that pass for features.
 
-    They are whole numbers of 32 bits, one or three a step, and -1 is padding.
+    They are whole numbers of 32 bits, of which -1 is padding: those of actions alone,
+    or of verbs, nouns and actions, each of which has one verb and one noun.
     """
     if rows.dtype != np.int32 or rows.ndim != 3 or rows.shape[-1] not in (1, 3):
         return
-    if min(int(codes.min()) for codes in _some(rows)) in (-1, 0, 1):
+    codes = np.concatenate(list(_some(rows))).reshape(-1, rows.shape[-1])
+    actions = np.unique(codes[:, -1])
+    if rows.shape[-1] == 1:
+        are_codes = actions[0] == -1
+    else:
+        are_codes = actions[0] >= -1 and len(np.unique(codes, axis=0)) == len(actions)
+    if are_codes:
         warn(
             f"Clips of shape {_shape(rows)} hold whole numbers, read as features of "
             "which a larger one is more. If they are codes of labels, as "
@@ -198,8 +205,8 @@ def hint_missing_rows(rows, name):
 def hint_filled_rows(past, others, has, name):
     """Warn of rows that seem missing and filled: one row many times, the others once.
 
-    Samples that stand there several times have equal pasts too, and where most rows
-    repeat they show something else than clips.
+    Samples that stand there several times have equal pasts too, and where other rows
+    repeat nearly as often all stand there for a reason, as the ends of videos do.
 
     Parameters
     ----------
@@ -216,7 +223,7 @@ def hint_filled_rows(past, others, has, name):
     if len(drawn) > n:
         drawn = np.sort(np.random.default_rng(0).choice(drawn, n, replace=False))
     same = _most_alike(others, drawn)
-    if len(same) < max(3, _SHARE * len(drawn)):
+    if len(same) < max(3, 2 * _SHARE * len(drawn)):
         return
     first, *some = past.take(same[:_N_LEAST])
     if not all(np.array_equal(first, one, equal_nan=True) for one in some):
@@ -229,11 +236,11 @@ def hint_filled_rows(past, others, has, name):
 
 
 def _most_alike(rows, drawn):
-    """Those of some rows that are the commonest one, if no others repeat.   (k,)."""
+    """Those of some rows that are the commonest one, by far.   (k,)."""
     hashes = [hash(row.tobytes()) for some in _pieces(rows, drawn) for row in some]
     _, code, count = np.unique(hashes, return_inverse=True, return_counts=True)
-    others = np.delete(count, count.argmax())
-    if (others > 1).sum() > 0.1 * len(others):
+    second, most = np.sort(np.append(count, 0))[-2:]
+    if 5 * second > most:
         return drawn[:0]
     same = drawn[code == count.argmax()]
     row = rows.take(same[:1])
@@ -248,7 +255,7 @@ def hint_bits(rows):
     if kind := bits_of(np.concatenate(list(_some(rows)))):
         warn(
             f"The clips of shape {_shape(rows)} are whole numbers of 16 bits, "
-            f"{rows.dtype}, and look like those of {kind}: convert the features to "
+            f"{rows.dtype}, and look like the bits of {kind}: convert the features to "
             "float32 where they were written, or pass these as float32 if they are "
             "numbers."
         )

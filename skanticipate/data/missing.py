@@ -322,10 +322,10 @@ def label_codes(labels, classes):
     labels, classes = as_list(labels), as_list(classes)
     refuse_identical(classes)
     position = {label: code for code, label in enumerate(classes)}
-    codes = (position.get(label, -1) for label in labels)
-    codes = np.fromiter(codes, np.intp, len(labels))
-    refuse_identical([labels[row] for row in np.flatnonzero(codes < 0).tolist()])
-    return codes
+    codes = [position.get(label, -1) for label in labels]
+    if -1 in codes:
+        refuse_identical([label for label in labels if label not in position])
+    return np.array(codes, dtype=np.intp)
 
 
 def _are_whole(*arrays):
@@ -353,6 +353,7 @@ def number_names(names):
     >>> codes.tolist(), names
     ([0, 1, 0], ['pan', 'cup'])
     """
-    names = as_list(names)
-    distinct = list(dict.fromkeys(names))
-    return label_codes(names, distinct), distinct
+    numbers = {}
+    codes = [numbers.setdefault(name, len(numbers)) for name in as_list(names)]
+    refuse_identical(numbers)
+    return np.array(codes, dtype=np.intp), list(numbers)

@@ -21,6 +21,8 @@ def without_tensor(values, name):
     What stands in boxes in a list is taken out, and numbers of a type that NumPy does
     not know itself become such that it knows. Anything else is given as it is.
     """
+    if type(values) is np.ndarray:  # as mostly, and quick to tell
+        return of_numpy(values)
     if not isinstance(values, torch.Tensor):
         return unboxed(of_rows(of_numpy(values)))
     base = base_of(values, name)

@@ -59,10 +59,10 @@ def is_one_of_many():
 
 def calling_module():
     """Name of the module whose function has called into this package, or None."""
-    frame = sys._getframe(1)
+    frame, ours = sys._getframe(1), f"{_PACKAGE}."
     while frame is not None:
         name = str(frame.f_globals.get("__name__"))
-        if name.partition(".")[0] != _PACKAGE:
+        if not name.startswith(ours):
             return name
         frame = frame.f_back
     return None

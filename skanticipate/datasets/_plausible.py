@@ -49,7 +49,10 @@ def excess(frames):
     without bfloat16, as HDF5 and NumPy are, was given the bits.
     """
     if kind := bits_of(frames):
-        return f"they are whole numbers of 16 bits, and look like those of {kind}"
+        return (
+            f"they are whole numbers of 16 bits, and look like the bits of {kind} "
+            "(store them as float32, if they are numbers)"
+        )
     if frames.dtype.kind == "f":
         limit = min(_LARGEST, float(np.finfo(frames.dtype).max))
     else:

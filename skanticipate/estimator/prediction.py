@@ -261,9 +261,10 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         All that torch does has to be done in the region of threads.
         """
         self._warn_of_changes()
-        warn_if_class(self.unlabeled_label)  # of a wrapper that did not fit it
         try:
             rows = self._check_like_fit(X, "X")
+            if rows.shape[0] > 1:  # to look who waits takes long beside one row
+                warn_if_class(self.unlabeled_label)  # of a wrapper that did not fit it
             with torch_threads(self.n_threads, self.network_):
                 network = self._placed_network()
                 some = first_weight(network)

@@ -11,7 +11,7 @@ from sklearn.utils import _safe_indexing
 
 from skanticipate.data.markers import unlabeled_mask, unlabeled_rows
 from skanticipate.data.missing import as_column
-from skanticipate.data.warn import callers, warn
+from skanticipate.data.warn import callers, calling_module, warn
 from skanticipate.metrics.scorers import metric_of_all_rows
 
 _WITH_CLASSES = frozenset(
@@ -34,7 +34,8 @@ def warn_if_class(unlabeled_label):
     unlabeled_label : object
         The parameter of the estimator that fits or predicts.
     """
-    if unlabeled_label is None:
+    by_sklearn = str(calling_module()).startswith("sklearn.")  # quick to tell
+    if unlabeled_label is None or not by_sklearn:
         return
     for who, labels in _labels_of_wrappers():
         marker, marked = unlabeled_rows(labels, unlabeled_label)

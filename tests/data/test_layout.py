@@ -234,6 +234,8 @@ def test_futures_that_repeat_for_a_reason():
     assert said_of_futures(past[drawn], futures[drawn]) == []
     assert said_of_futures(past, futures[Y]) == []  # one of each class
     assert said_of_futures(past, np.where(SOME_GONE[:, None], 1.0, futures)) == []
+    ends = np.where(np.arange(N) % 10 > 4, np.arange(N) // 10 * 10, np.arange(N))
+    assert said_of_futures(past, futures[ends]) == []  # the last clip of each video
 
 
 def hints(network, shape):
@@ -521,3 +523,9 @@ def test_codes_that_pass_for_features_are_warned_of(network, padded):
     assert said(model(network), encoder.fit_transform(HISTORIES), Y) == []
     assert said(model(network), codes.astype(float), Y) == []
     assert said(model(network), np.repeat(codes, 2, axis=2), Y) == []
+
+
+@pytest.mark.parametrize("width", [1, 3])
+def test_whole_numbers_that_are_no_codes(width):
+    counts = RNG.integers(0, 9, (N, 4, width)).astype(np.int32)
+    assert said(model(LSTM(4)), counts, Y) == []
