@@ -333,7 +333,7 @@ def test_schedules_and_numbers_of_epochs():
         for schedule in (
             None,
             CosineSchedule(),
-            CosineSchedule(warmup_epochs=1.5),
+            CosineSchedule(warmup_epochs=0.7),
             StepSchedule(2),
             StepSchedule(1, factor=0.5),
             MultiStepSchedule([1, 2], 0.3),
