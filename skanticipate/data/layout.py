@@ -250,7 +250,7 @@ def _most_alike(rows, drawn):
 
 def hint_bits(rows):
     """Warn of whole numbers that look like the bits of features in half precision."""
-    if rows.dtype.kind not in "iu" or rows.dtype.itemsize != 2:
+    if rows.dtype.itemsize != 2:
         return
     if kind := bits_of(np.concatenate(list(_some(rows)))):
         warn(

@@ -19,9 +19,9 @@ def resolve_marker(y, unlabeled_label, classes=None):
     "auto" reads -1 in whole numbers as the marker, unless -1 is one of `classes` or
     -1 and 1 are the only values (ordinary signed binary labels).
     """
-    (unlabeled_label,) = unboxed([unlabeled_label])
-    refuse_identical([unlabeled_label], "unlabeled_label")
     if not (isinstance(unlabeled_label, str) and unlabeled_label == "auto"):
+        (unlabeled_label,) = unboxed([unlabeled_label])
+        refuse_identical([unlabeled_label], "unlabeled_label")
         if unlabeled_label is np.ma.masked or np.ndim(unlabeled_label):
             raise TypeError(
                 "unlabeled_label must be 'auto', None or one value of y, got "
@@ -47,7 +47,7 @@ def resolve_marker(y, unlabeled_label, classes=None):
 def unlabeled_rows(y, unlabeled_label, classes=None):
     """The marker that `resolve_marker` finds, and the rows that carry it (n,)."""
     marker = resolve_marker(y, unlabeled_label, classes)
-    return marker, unlabeled_mask(y, marker, classes)
+    return marker, _marked(y, marker, classes)
 
 
 def _marker_of_its_kind(y, marker):
@@ -79,7 +79,10 @@ def unlabeled_mask(y, marker, classes=None):
     stands for all kinds of them, but for a text that is one of `classes`. A number
     never matches a string, and in object arrays only a true number equals a number.
     """
-    y = as_array(y)
+    return _marked(as_array(y), marker, classes)
+
+
+def _marked(y, marker, classes):
     if marker is None:
         return np.zeros(len(y), dtype=bool)
     if is_missing(marker):

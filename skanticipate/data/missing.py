@@ -120,6 +120,8 @@ def as_array(labels):
     >>> as_array(["cut", None, -1])
     array(['cut', None, -1], dtype=object)
     """
+    if type(labels) is np.ndarray and labels.dtype.kind in "biufU":  # as mostly
+        return of_numpy(labels) if labels.dtype.isbuiltin == 2 else labels
     if isinstance(labels, np.ma.MaskedArray):
         labels = labels.tolist()
     elif isinstance(labels, list | tuple):

@@ -21,8 +21,8 @@ def without_tensor(values, name):
     What stands in boxes in a list is taken out, and numbers of a type that NumPy does
     not know itself become such that it knows. Anything else is given as it is.
     """
-    if type(values) is np.ndarray:  # as mostly, and quick to tell
-        return of_numpy(values)
+    if type(values) is np.ndarray and values.dtype.isbuiltin == 1:  # as mostly
+        return values
     if not isinstance(values, torch.Tensor):
         return unboxed(of_rows(of_numpy(values)))
     base = base_of(values, name)
@@ -64,7 +64,7 @@ def takes_tensors(method: Function) -> Function:
     @functools.wraps(method)
     def wrapper(*args, **kwargs):
         named = zip(args, chain(names, repeat("values")), strict=False)
-        args = [without_tensor(values, name) for values, name in named]
+        args = [v if name == "self" else without_tensor(v, name) for v, name in named]
         kwargs = {name: without_tensor(v, name) for name, v in kwargs.items()}
         return method(*args, **kwargs)
 

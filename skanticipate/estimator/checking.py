@@ -64,7 +64,8 @@ class FitChecks:
             check_steps_alike(X_past, y_past, "y_past")
         if self.checkpoint is not None:
             check_can_go_on(self)
-        warn_of_warm_up(self.lr_schedule, self.max_epochs)
+        if self.lr_schedule is not None:
+            warn_of_warm_up(self.lr_schedule, self.max_epochs)
         signals = self._signals()
         purposes = [purpose for signal in signals for purpose in signal.purposes]
         seeds = seeds_of(self.random_state, [*_PURPOSES, *purposes])

@@ -208,7 +208,7 @@ class NetworkSpec(BaseEstimator):
         """
         codes = getattr(self, "embedding", None) is not None
         shape = code_shape(rows) if codes else tuple(rows.shape[1:])
-        if not codes:
+        if not codes and rows.dtype.kind in "iu":
             hint_bits(rows)
         if rows.ndim == 2:  # there are no axes that could be meant otherwise
             return shape
