@@ -247,8 +247,8 @@ def encode(labels, classes, *, name, unknown="error"):
 
 
 def _check_classes(classes):
-    classes = unboxed(classes)
     if not hasattr(classes, "__array__"):
+        classes = unboxed(classes)
         check_label_list(classes, "classes")
     if np.ndim(classes) != 1:
         raise ValueError(

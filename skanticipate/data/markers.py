@@ -2,12 +2,11 @@
 
 import numpy as np
 
-from skanticipate.data.boxes import refuse_identical, unboxed
+from skanticipate.data.boxes import PLAIN, refuse_identical, unboxed
 from skanticipate.data.missing import (
     as_array,
     as_list,
     is_missing,
-    label_codes,
     missing_label_mask,
 )
 from skanticipate.data.warn import warn
@@ -20,14 +19,15 @@ def resolve_marker(y, unlabeled_label, classes=None):
     -1 and 1 are the only values (ordinary signed binary labels).
     """
     if not (isinstance(unlabeled_label, str) and unlabeled_label == "auto"):
-        (unlabeled_label,) = unboxed([unlabeled_label])
-        refuse_identical([unlabeled_label], "unlabeled_label")
+        if type(unlabeled_label) not in PLAIN:
+            (unlabeled_label,) = unboxed([unlabeled_label])
+            refuse_identical([unlabeled_label], "unlabeled_label")
         if unlabeled_label is np.ma.masked or np.ndim(unlabeled_label):
             raise TypeError(
                 "unlabeled_label must be 'auto', None or one value of y, got "
                 f"{unlabeled_label!r}."
             )
-        if classes is not None and label_codes([unlabeled_label], classes)[0] >= 0:
+        if classes is not None and unlabeled_label in as_list(classes):
             raise ValueError(
                 f"classes holds {unlabeled_label!r}, the value of unlabeled_label: it "
                 "either is a class or marks unlabelled rows."

@@ -361,10 +361,10 @@ def check_futures_are_clips(X_future_unlabeled):
     ValueError
         If an entry is a number or a text.
     """
-    refuse_named(X_future_unlabeled, "X_future_unlabeled")
     shape = getattr(X_future_unlabeled, "shape", None)
     if X_future_unlabeled is None or (shape is not None and len(shape) != 1):
         return
+    refuse_named(X_future_unlabeled, "X_future_unlabeled")
     entries = X_future_unlabeled
     for entry in entries if hasattr(entries, "__iter__") else [entries]:
         is_value = isinstance(entry, Number | np.generic | str | bytes)
