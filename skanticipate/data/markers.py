@@ -27,7 +27,7 @@ def resolve_marker(y, unlabeled_label, classes=None):
                 "unlabeled_label must be 'auto', None or one value of y, got "
                 f"{unlabeled_label!r}."
             )
-        if classes is not None and unlabeled_label in as_list(classes):
+        if classes is not None and unlabeled_label in set(as_list(classes)):
             raise ValueError(
                 f"classes holds {unlabeled_label!r}, the value of unlabeled_label: it "
                 "either is a class or marks unlabelled rows."
