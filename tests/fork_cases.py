@@ -34,6 +34,8 @@ from skanticipate import (
     TeacherEnsemble,
     VerbNounPrior,
 )
+from skanticipate.metrics import labelled_scorer, top_k_scorer
+from skanticipate.plotting import results_table
 from skanticipate.training.runtime import seeded_global_stream, torch_threads
 
 LIMIT = 20  # seconds
@@ -151,12 +153,16 @@ def estimators():
         "pickle": lambda: pickle.loads(stored).predict_proba(pooled),
         "negated": lambda: sequences.predict_proba(lazy).numpy(),
         "negated, fit": lambda: clone(sequences).fit(lazy, Y).predict_proba(X),
+        "scorer": lambda: labelled_scorer("accuracy")(sequences, tensor, half),
+        "top-k scorer": lambda: top_k_scorer(3)(sequences, tensor, half),
+        "table": lambda: [*results_table(sequences, tensor, Y).encode()],
         "weights": lambda: started_from(weight),
         "copy": lambda: copy.copy(cameras).update(X[:100, 1]),
         "deepcopy": lambda: copy.deepcopy(cameras).update(X[:100, 1]),
     }
     stored = pickle.dumps(teacher.fit(pooled, Y))
     sequences = sequence_model().fit(X, Y)
+    tensor = torch.tensor(X)  # of which scorers and displays take some rows
     lazy = torch._neg_view(-torch.tensor(X))  # to be negated when it is read
     weight = torch._neg_view(-torch.ones(2500, D))
     found = compare(calls)

@@ -12,6 +12,7 @@ from skanticipate.data.device_array import DeviceArray, base_of
 from skanticipate.data.parameters import Function
 from skanticipate.data.rows import RowView
 
+_OWN = ("self", "cls")
 _CLIPS = ("X", "X_past", "X_future_unlabeled", "X_val")
 
 
@@ -64,7 +65,7 @@ def takes_tensors(method: Function) -> Function:
     @functools.wraps(method)
     def wrapper(*args, **kwargs):
         named = zip(args, chain(names, repeat("values")), strict=False)
-        args = [v if name == "self" else without_tensor(v, name) for v, name in named]
+        args = [v if name in _OWN else without_tensor(v, name) for v, name in named]
         kwargs = {name: without_tensor(v, name) for name, v in kwargs.items()}
         return method(*args, **kwargs)
 

@@ -318,6 +318,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         check_rows_alike(X_val=X_val, y_val=y_val)
         codes = np.full(len(rows), -1, dtype=np.intp)
         codes[labelled] = encode(labels, self.classes_, name="y_val", unknown="mark")
+        warn_of_marks(labels, self.classes_, "y_val")
         if (codes < 0).all():
             raise ValueError(
                 "y_val has no row whose label is one of the classes "

@@ -32,6 +32,7 @@ from skanticipate.data.missing import (
 from skanticipate.data.names import check_label_names
 from skanticipate.data.numbers import check_count
 from skanticipate.data.rows_alike import check_rows_alike
+from skanticipate.data.tensors import takes_tensors
 from skanticipate.metrics.scores import (
     mean_top_k_recall_score,
     top_k_accuracy,
@@ -190,6 +191,7 @@ class _LabelledScorer(_BaseScorer):
         self._scorer = scorer
         self.__name__ = text  # displays ask for it
 
+    @takes_tensors
     def __call__(
         self, estimator: BaseEstimator, X: ArrayLike, y_true: Labels, **metadata: object
     ) -> float:
@@ -227,6 +229,7 @@ class _Ranking:
             labels = label_list(labels, "labels", ordered=False)
         self.labels = labels
 
+    @takes_tensors
     def __call__(self, estimator, X, y):
         if self.labels is not None:
             check_same_kind(self.labels, y, "labels", "y")

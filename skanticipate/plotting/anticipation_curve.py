@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 from skanticipate._typing import Labels
 from skanticipate.data.names import check_row_names
 from skanticipate.data.rows_alike import RowsAlike
+from skanticipate.data.tensors import takes_tensors
 from skanticipate.plotting._curve_display import CurveDisplay
 from skanticipate.plotting._curves import by_time, curve, curves_of_estimators
 from skanticipate.plotting._pyplot import Axes
@@ -88,6 +89,7 @@ class AnticipationCurveDisplay(CurveDisplay):
         self.k = k
 
     @classmethod
+    @takes_tensors
     def from_estimator(
         cls,
         estimators: BaseEstimator
@@ -209,6 +211,7 @@ class AnticipationCurveDisplay(CurveDisplay):
         ax.set_xlabel("anticipation time, seconds before the action")
 
 
+@takes_tensors
 def results_table(
     estimators: BaseEstimator | Mapping[str, BaseEstimator | Sequence[BaseEstimator]],
     X: ArrayLike,

@@ -13,6 +13,7 @@ from sklearn.utils import _safe_indexing, check_scalar
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from skanticipate.data.rows_alike import check_rows_alike
+from skanticipate.data.tensors import takes_tensors
 from skanticipate.data.validation import check_clips, check_same_length
 from skanticipate.plotting._look import wrapped
 from skanticipate.plotting._mosaic import draw_map, new_axes
@@ -108,6 +109,7 @@ class AttentionMapDisplay:
         self.clips = clips
 
     @classmethod
+    @takes_tensors
     def from_estimator(
         cls,
         estimator: BaseEstimator | Mapping[str, BaseEstimator],

@@ -19,6 +19,7 @@ from skanticipate.data.markers import resolve_marker, unlabeled_mask
 from skanticipate.data.names import check_row_names
 from skanticipate.data.numbers import Interval, check_count
 from skanticipate.data.rows_alike import check_rows_alike
+from skanticipate.data.tensors import takes_tensors
 from skanticipate.data.validation import check_same_length
 from skanticipate.plotting._curves import by_name
 from skanticipate.plotting._look import legend_beside, line_style
@@ -84,6 +85,7 @@ class LabelFractionDisplay:
         self.score_name = score_name
 
     @classmethod
+    @takes_tensors
     def from_estimator(
         cls,
         estimators: BaseEstimator | Mapping[str, BaseEstimator],

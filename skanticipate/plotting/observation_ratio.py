@@ -16,6 +16,7 @@ from skanticipate._typing import Labels
 from skanticipate.data.labels import check_label_array, labelled_rows
 from skanticipate.data.names import check_row_names
 from skanticipate.data.rows_alike import RowsAlike, check_rows_alike
+from skanticipate.data.tensors import takes_tensors
 from skanticipate.datasets import first_fraction
 from skanticipate.plotting._curve_display import CurveDisplay
 from skanticipate.plotting._curves import accuracy, by_name, on_one_grid, rows_of_all
@@ -94,6 +95,7 @@ class ObservationRatioDisplay(CurveDisplay):
         self.k = k
 
     @classmethod
+    @takes_tensors
     def from_estimator(
         cls,
         estimators: BaseEstimator | Mapping[Any, Any],

@@ -25,7 +25,7 @@ from skanticipate.data.missing import (
 from skanticipate.data.names import check_label_names
 from skanticipate.data.numbers import check_count
 from skanticipate.data.rows_alike import RowsAlike, check_rows_alike
-from skanticipate.data.tensors import plain_numbers
+from skanticipate.data.tensors import plain_numbers, takes_tensors
 from skanticipate.data.validation import check_probabilities, check_same_length
 from skanticipate.metrics.hits import check_distinct, ranks
 from skanticipate.plotting._bars import given_axes, mark, new_axes, tidy
@@ -109,6 +109,7 @@ class TopPredictionsDisplay:
         self.class_names = class_names
 
     @classmethod
+    @takes_tensors
     def from_estimator(
         cls,
         estimators: BaseEstimator | Mapping[str, BaseEstimator],

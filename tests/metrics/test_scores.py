@@ -564,6 +564,8 @@ def test_marks_of_unlabelled_rows_that_nobody_knows_are_told(labels, mark):
                     scorer(fitted, X, marked)
         with pytest.warns(UserWarning, **told):
             model.score(X, marked)
+        with pytest.warns(UserWarning, match=rf"y_val {told['match']}"):
+            model.fit(X, y, X_val=X, y_val=marked)
     proba = model.predict_proba(X)
     with pytest.warns(UserWarning, **told):
         top_k_accuracy(marked, proba, k=1, classes=labels)
@@ -573,3 +575,4 @@ def test_marks_of_unlabelled_rows_that_nobody_knows_are_told(labels, mark):
         top_k_scorer(1)(forest, X, stranger)
         labelled_scorer("accuracy")(forest, X, stranger)
         model.score(X, stranger)
+        model.fit(X, y, X_val=X + 0.5, y_val=stranger)
