@@ -79,8 +79,9 @@ _SHARED = {
         Further terms for the verb and the noun of the label; None has none.
     logit_adjustment : float, default=0.0
         At prediction this much of the logarithm of each class's frequency in training
-        is subtracted from its score. Values up to 1 favour rare classes, for measures
-        that count all classes alike, such as mean top-k recall.
+        is subtracted from its score; see `class_log_frequency_`. Values up to 1 favour
+        rare classes, for measures that count all classes alike, such as mean top-k
+        recall.
     classes : array-like of shape (C,), default=None
         The class set, so that rare classes may be missing from a fold. None takes the
         labels of `y`. If -1 is one of them, rows of -1 are labelled, with a warning.
@@ -147,8 +148,8 @@ _SHARED = {
     n_iter_ : int
         Number of epochs done.
     class_log_frequency_ : ndarray of shape (C,)
-        Logarithm of the share of each class in the labels, for `logit_adjustment`; 0
-        for a class without any.
+        Logarithm of the share of each class in the labels, of which one more is counted
+        for each class, for `logit_adjustment`; 0 for a class without any.
     anticipation_times_ : ndarray of shape (S,)
         Seconds before the action of each stage; NaN where the network does not say.
     feature_dim_ : int
