@@ -13,7 +13,12 @@ from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skanticipate._typing import Actions, Labels
-from skanticipate.data.actions import action_lookup, verb_noun_pairs, warn_of_long_names
+from skanticipate.data.actions import (
+    action_lookup,
+    verb_noun_pairs,
+    warn_of_long_names,
+    warn_of_twins,
+)
 from skanticipate.data.after_fit import keep, kept
 from skanticipate.data.missing import (
     check_same_kind,
@@ -65,7 +70,8 @@ class TemporalPrior(BasePrior):
     Warns
     -----
     UserWarning
-        If no transition between two of the classes was counted.
+        If no transition between two of the classes was counted; if two labels differ in
+        nothing but case, spaces and how Unicode composes letters.
 
     Notes
     -----
@@ -177,6 +183,13 @@ class TransitionPrior(BasePrior):
         If there is nothing to count: `y` or `y_past` is missing, or they are not
         equally long, and `sequences` is None; or if `actions` lacks a past action.
 
+    Warns
+    -----
+    UserWarning
+        If no label of the classes was counted; if `actions` is None and a past action
+        has more than two words; if two labels, verbs or nouns differ in nothing but
+        case, spaces and how Unicode composes letters.
+
     Notes
     -----
     With the last action that ended a second before, five folds over the training videos
@@ -272,6 +285,8 @@ class TransitionPrior(BasePrior):
         else:
             verb_noun_pairs(actions, self.actions)  # an incomplete table is an error
         verbs, nouns = _verbs_and_nouns(actions, self.actions)
+        warn_of_twins("verb", verbs)
+        warn_of_twins("noun", nouns)
 
         uniform = np.full((1, len(classes)), 1 / len(classes), dtype=np.float32)
         known = codes >= 0
@@ -321,10 +336,11 @@ def _observed_pairs(y, y_past, sequences):
     """Return what was seen last and what followed, as two lists of labels."""
     if sequences is None:
         following, past = _checked_pairs(y, y_past)
-        return past, following
-    sequences = checked_sequences(sequences)
-    following = [label for sequence in sequences for label in sequence]
-    past = [label for sequence in sequences for label in [None, *sequence][:-1]]
+    else:
+        sequences = checked_sequences(sequences)
+        following = [label for sequence in sequences for label in sequence]
+        past = [label for sequence in sequences for label in [None, *sequence][:-1]]
+    warn_of_twins("label", [*past, *following], "in y, y_past and sequences")
     return past, following
 
 

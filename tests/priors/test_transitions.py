@@ -1,3 +1,4 @@
+import warnings
 from collections import Counter, defaultdict
 
 import numpy as np
@@ -386,3 +387,29 @@ class OwnPrior(BasePrior):
 def test_a_prior_without_weights_is_shown_the_rows_that_have_one():
     prior = OwnPrior().fit([0, 1], np.array([0, 1, 1]), sample_weight=[1, 3, 0])
     assert_array_equal(prior.matrix_, [[0.5, 0.5]])
+
+
+@pytest.mark.parametrize(
+    "past, what",
+    [
+        (["Take onion", "take leek"], "The verbs 'Take' and 'take'"),
+        (["take Onion", "put onion"], "The nouns 'Onion' and 'onion'"),
+        (["Cut tap", "cut tap"], "The labels 'Cut tap' and 'cut tap'"),
+    ],
+)
+def test_names_that_differ_in_case_count_as_two_and_are_told(past, what):
+    y = ["cut tap", "wash pan"]
+    with pytest.warns(UserWarning, match=what):
+        TransitionPrior().fit(y, y=y, y_past=past)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        TransitionPrior().fit(y, y=y, y_past=[name.lower() for name in past])
+
+
+def test_a_past_label_that_differs_from_a_class_in_case_is_told():
+    y = ["take tap", "take pan", "take tap"]
+    past = ["Take pan", "take tap", "take pan"]
+    for given in ({"y": y, "y_past": past}, {"sequences": [past]}):
+        sequences = given.pop("sequences", None)
+        with pytest.warns(UserWarning, match="The labels 'Take pan' and 'take pan'"):
+            TemporalPrior(sequences=sequences).fit(["take pan", "take tap"], **given)
