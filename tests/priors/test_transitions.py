@@ -394,7 +394,7 @@ def test_a_prior_without_weights_is_shown_the_rows_that_have_one():
     [
         (["Take onion", "take leek"], "The verbs 'Take' and 'take'"),
         (["take Onion", "put onion"], "The nouns 'Onion' and 'onion'"),
-        (["Cut tap", "cut tap"], "The labels 'Cut tap' and 'cut tap'"),
+        (["cut  tap", "cut tap"], "The labels 'cut  tap' and 'cut tap'"),
     ],
 )
 def test_names_that_differ_in_case_count_as_two_and_are_told(past, what):
@@ -403,13 +403,14 @@ def test_names_that_differ_in_case_count_as_two_and_are_told(past, what):
         TransitionPrior().fit(y, y=y, y_past=past)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        TransitionPrior().fit(y, y=y, y_past=[name.lower() for name in past])
+        TransitionPrior().fit(
+            y, y=y, y_past=[" ".join(name.lower().split()) for name in past]
+        )
 
 
 def test_a_past_label_that_differs_from_a_class_in_case_is_told():
     y = ["take tap", "take pan", "take tap"]
     past = ["Take pan", "take tap", "take pan"]
-    for given in ({"y": y, "y_past": past}, {"sequences": [past]}):
-        sequences = given.pop("sequences", None)
+    for sequences, pairs in ((None, {"y": y, "y_past": past}), ([past], {})):
         with pytest.warns(UserWarning, match="The labels 'Take pan' and 'take pan'"):
-            TemporalPrior(sequences=sequences).fit(["take pan", "take tap"], **given)
+            TemporalPrior(sequences=sequences).fit(["take pan", "take tap"], **pairs)
