@@ -10,10 +10,12 @@ from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB
 
 from skanticipate import (
+    LSTM,
     MLP,
     DistilledAnticipator,
     HistoryEncoder,
@@ -735,3 +737,49 @@ def test_who_reads_minus_one_says_so_of_a_missing_label(name, value):
     assert "unlabeled_label" not in str(error.value)  # which it has not
     y[2] = -1
     assert model.fit(X, y).classes_.tolist() == ["cut", "pour"]
+
+
+# --------------------------------------------------------- marks of other tools
+
+
+def past_of(kind):
+    """Labels of 3 steps, of which the first of some rows says that there is none."""
+    past = np.arange(60).reshape(20, 3) % 7
+    past[::4, 0] = -1
+    return past.astype("u1") if kind == "u1" else np.where(past < 0, -100, past)
+
+
+@pytest.mark.parametrize("kind, mark", [("u1", 255), ("-100", -100)])
+def test_marks_of_a_past_without_actions_are_told(kind, mark):
+    past, y = past_of(kind), np.arange(20) % 4
+    told = {"match": f"holds {mark}, which is an action like any other"}
+    with pytest.warns(UserWarning, **told):
+        HistoryEncoder().fit(past)
+    with pytest.warns(UserWarning, **told):
+        TransitionPrior().fit([0, 1, 2, 3], y=y, y_past=past[:, 0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        HistoryEncoder().fit(np.arange(60).reshape(20, 3).astype("u1"))
+
+
+def test_codes_whose_padding_lost_its_sign_are_told():
+    codes = np.arange(60).reshape(20, 3, 1) % 7
+    codes[::4, 0] = -1
+    y = np.arange(20) % 4
+    model = SmoothedAnticipator(LSTM(4, embedding=3), max_epochs=1)
+    with pytest.warns(UserWarning, match="hold 255, which uint8 makes of -1"):
+        model.fit(codes.astype("u1"), y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.fit(codes, y)
+        every = np.arange(300).reshape(100, 3, 1) % 256
+        model.fit(every.astype("u1"), np.arange(100) % 4)  # all numbers are codes
+
+
+@pytest.mark.parametrize("kind", [ReplicaEnsemble, TeacherEnsemble])
+def test_ensembles_of_other_classifiers_tell_of_marks(kind):
+    X, y = np.arange(40.0)[:, None], np.arange(40) % 4
+    member = LogisticRegression()
+    model = kind([member] * 2) if kind is TeacherEnsemble else kind(member)
+    with pytest.warns(UserWarning, match="y holds -100, which is a class like any"):
+        model.fit(X, np.where(y == 3, -100, y))

@@ -24,6 +24,7 @@ from skanticipate.data.after_fit import check_used
 from skanticipate.data.axes import check_axes
 from skanticipate.data.labels import (
     check_label_array,
+    hint_markers,
     labelled_rows,
     refuse_unlabelled,
 )
@@ -194,6 +195,7 @@ class ReplicaEnsemble(MetaEstimatorMixin, JointAnswers, BaseEstimator):
             return y, None, None
         given = check_label_array(y, estimator=self)
         labelled, labels, marker = labelled_rows(given, "auto", estimator=self)
+        hint_markers(labels)
         if labelled.all():
             return y, None, None
         if not len(labels):

@@ -15,6 +15,7 @@ from skanticipate.data.markers import (
     unlabeled_rows,
 )
 from skanticipate.data.missing import (
+    as_array,
     as_column,
     check_label_list,
     holds_missing,
@@ -22,6 +23,7 @@ from skanticipate.data.missing import (
     is_never_a_name,
     label_codes,
     missing_label_mask,
+    missing_mask,
     of_one_kind,
 )
 from skanticipate.data.validation import title
@@ -57,7 +59,7 @@ def check_labels(y, *, classes, unlabeled_label, estimator):
         warn_of_twins("label", classes.tolist())
     is_auto = _is_auto(unlabeled_label)
     if fixed is None and (is_auto or not _has_marker(estimator)):
-        _hint_markers(found)
+        hint_markers(found)
     if fixed is not None and is_auto:
         _hint_marker_among(fixed, found)
     codes = np.full(len(y), -1, dtype=np.intp)
@@ -131,8 +133,18 @@ def _is_auto(unlabeled_label):
     return isinstance(unlabeled_label, str) and unlabeled_label == "auto"
 
 
-def _hint_markers(labels):
-    """Warn of a label that elsewhere says that there is none.   (m,), distinct."""
+def warn_of_marks_of_past(past, name):
+    """Warn of a past action that elsewhere says that there was none."""
+    past = as_array(past).ravel()
+    if strange := _marks_elsewhere(past[~missing_mask(past)]):
+        warn(
+            f"{name} holds {strange[0]!r}, which is an action like any other: if it "
+            "says that there was none, replace it by -1."
+        )
+
+
+def hint_markers(labels):
+    """Warn of a label that elsewhere says that there is none.   (m,)."""
     if strange := _marks_elsewhere(labels):
         warn(
             f"y holds {strange[0]!r}, which is a class like any other: if it marks "

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from skanticipate.data.validation import chunks
+from skanticipate.data.warn import warn
 from skanticipate.networks.bare import skip_init
 
 _LARGEST_CODE = 1 << 24  # the networks' float32 counts no further
@@ -127,7 +128,8 @@ def code_shape(rows):
             f"embedding= expects codes of shape (n, T, k), got {rows.shape}: encode "
             "past actions with HistoryEncoder, or leave embedding=None for features."
         )
-    largest = np.zeros(rows.shape[-1])
+    largest, last = np.zeros(rows.shape[-1]), _largest_of(rows.dtype)
+    has_next = False
     for codes in _whole_numbers(rows):
         if codes.max() >= _LARGEST_CODE:
             raise ValueError(
@@ -135,7 +137,18 @@ def code_shape(rows):
                 "number the labels from 1 on, as HistoryEncoder does."
             )
         largest = np.maximum(largest, codes.max(axis=(0, 1)))
+        has_next |= bool((codes == last - 1).any())
+    if largest.max() == last and not has_next:
+        warn(
+            f"The codes hold {last}, which {rows.dtype} makes of -1: if it is padding, "
+            "keep codes in a type that has a sign, as HistoryEncoder gives them."
+        )
     return rows.shape[1], tuple(int(n) + 1 for n in largest)
+
+
+def _largest_of(dtype):
+    """The number that -1 becomes in a type without sign; of others none, -1."""
+    return np.iinfo(dtype).max if dtype.kind == "u" else -1
 
 
 def padding_of(rows, spec):

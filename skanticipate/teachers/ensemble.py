@@ -15,7 +15,12 @@ from sklearn.utils.validation import _check_n_features, check_is_fitted
 
 from skanticipate._typing import Labels, Seed
 from skanticipate.data.after_fit import check_used
-from skanticipate.data.labels import check_label_array, check_label_kind, labelled_rows
+from skanticipate.data.labels import (
+    check_label_array,
+    check_label_kind,
+    hint_markers,
+    labelled_rows,
+)
 from skanticipate.data.missing import as_array, check_same_kind, label_codes
 from skanticipate.data.names import (
     check_history_columns,
@@ -177,6 +182,7 @@ class TeacherEnsemble(SaveMixin, TeacherMixin, BaseEstimator):
         y = check_label_array(y, estimator=self)
         _, y, _ = labelled_rows(y, None, estimator=self)
         check_label_kind(y)
+        hint_markers(y)
         random_state = check_random_state(self.random_state)
         lessons = []
         for k, teacher in enumerate(self.teachers, start=1):
