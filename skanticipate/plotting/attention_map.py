@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import _safe_indexing, check_scalar
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
+from skanticipate.data.numbers import refuse_truths
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.tensors import takes_tensors
 from skanticipate.data.validation import check_clips, check_same_length
@@ -167,6 +168,7 @@ class AttentionMapDisplay:
         check_same_length(n, "X_past", X_future=X_future)
         named = estimator if isinstance(estimator, Mapping) else {"": estimator}
         rows = [clip] if np.ndim(clip) == 0 else list(clip)  # type: ignore[arg-type]  # it has an axis
+        refuse_truths(rows, "clip")
         for row in rows:
             check_scalar(row, "clip", Integral, min_val=-n, max_val=n - 1)
         if not named or not rows:

@@ -23,7 +23,7 @@ from skanticipate.data.missing import (
     label_list,
 )
 from skanticipate.data.names import check_label_names
-from skanticipate.data.numbers import check_count
+from skanticipate.data.numbers import check_count, refuse_truths
 from skanticipate.data.rows_alike import RowsAlike, check_rows_alike
 from skanticipate.data.tensors import plain_numbers, takes_tensors
 from skanticipate.data.validation import check_probabilities, check_same_length
@@ -153,7 +153,7 @@ class TopPredictionsDisplay:
         NotFittedError
             If an estimator is not fitted.
         TypeError
-            If an estimator has no `predict_proba`.
+            If an estimator has no `predict_proba`, or `clip` is a mask.
         ValueError
             If there is no estimator or no clip, a clip is no row of `X`, the estimators
             know different classes, or the true action of a clip is none of them.
@@ -213,6 +213,8 @@ class TopPredictionsDisplay:
 
         Raises
         ------
+        TypeError
+            If `clip` is a mask.
         ValueError
             If there are no predictions or no clip, a clip is no row of `y_true`, shapes
             disagree, rows are no probabilities, the true action of a clip is none of
@@ -348,7 +350,9 @@ def _name(name):
 
 def _rows(clip, n_rows):
     """Rows of the clips to show.   -> list of int."""
-    rows = [index(row) for row in (clip if np.ndim(clip) else [clip])]
+    given = list(clip) if np.ndim(clip) else [clip]
+    refuse_truths(given, "clip")
+    rows = [index(row) for row in given]
     wrong = [row for row in rows if not 0 <= row < n_rows]
     if wrong or not rows:
         raise ValueError(

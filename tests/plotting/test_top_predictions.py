@@ -315,3 +315,9 @@ def test_missing_matplotlib_is_explained(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(ImportError, match=r'pip install "skanticipate\[plot\]"'):
         predicted()
+
+
+@pytest.mark.parametrize("mask", [[True, False], np.array([True, False])])
+def test_a_mask_is_no_list_of_rows(mask):
+    with pytest.raises(TypeError, match="clip must hold numbers, got True"):
+        predicted(clip=mask)
