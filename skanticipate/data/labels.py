@@ -148,7 +148,8 @@ def hint_markers(labels):
     if strange := _marks_elsewhere(labels):
         warn(
             f"y holds {strange[0]!r}, which is a class like any other: if it marks "
-            "rows without a label, replace it by -1, or leave these rows out."
+            "rows without a label, leave these rows out, or, in an estimator that has "
+            "unlabeled_label=, replace it by -1."
         )
 
 
