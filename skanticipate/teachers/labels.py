@@ -15,7 +15,7 @@ from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.samples import check_groups, check_weights
 from skanticipate.data.tensors import plain_numbers
 from skanticipate.data.validation import check_same_length
-from skanticipate.estimator.nested import warn_if_reencoded
+from skanticipate.estimator.unaware import warn_of_wrappers
 
 
 def check_labelled(estimator, past_actions, y, groups, sample_weight):
@@ -28,7 +28,7 @@ def check_labelled(estimator, past_actions, y, groups, sample_weight):
     groups, weights : ndarray of shape (n,) or None
     """
     labels = check_labels(y, classes=None, unlabeled_label=None, estimator=estimator)
-    warn_if_reencoded(estimator, labels.classes)
+    warn_of_wrappers(estimator, labels)
     check_same_length(
         _num_samples(past_actions),
         "past_actions",
