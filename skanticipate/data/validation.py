@@ -26,12 +26,14 @@ from skanticipate.data.missing import (
     label_codes,
 )
 from skanticipate.data.names import (
+    NOTED,
     check_label_names,
     check_names,
     check_tables_alike,
 )
 from skanticipate.data.places import check_ascending
 from skanticipate.data.rows import RowView
+from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.stored import (
     OF_FILLED,
     filled,
@@ -72,11 +74,11 @@ def check_clips_like(X, fitted, *, fixed, name, estimator):
 def clip_rows(X, *, name, estimator, reset):
     """Clips as rows, of which only shape, type and column names are checked."""
     rows = _as_rows(X, name, estimator)
-    is_plain = type(X) is np.ndarray and not hasattr(estimator, "feature_names_in_")
-    if reset or not is_plain:  # else there are no names to compare
+    if type(X) is not np.ndarray or not NOTED.isdisjoint(vars(estimator)):
         check_names(X, name=name, estimator=estimator, reset=reset)
-    known = None if reset else getattr(estimator, "n_features_in_", None)
-    if rows.ndim == 2 and rows.shape[1] != known:
+    if reset:
+        vars(estimator).pop("n_features_in_", None)
+    if rows.ndim == 2 and rows.shape[1] != getattr(estimator, "n_features_in_", None):
         _check_n_features(estimator, X, reset=reset)
     return rows
 
@@ -327,8 +329,11 @@ def check_probabilities(proba, name):
     return proba
 
 
-def check_same_length(n_rows, whose="X_past", /, **signals):
-    """Every signal that was given has one entry for each row of the clips."""
+def check_aligned(n_rows, whose="X_past", /, **signals):
+    """Every signal that was given has one entry for each row of the clips, in order.
+
+    Tables that name their rows have them in one order; clips are passed too for that.
+    """
     for name, signal in signals.items():
         if signal is None:
             continue
@@ -348,6 +353,8 @@ def check_same_length(n_rows, whose="X_past", /, **signals):
                 "with y = -1, and their futures here."
             )
         raise ValueError(f"{name} has {n} rows but {whose} has {n_rows}: {remedy}")
+    if any(type(s) is not np.ndarray for s in signals.values() if s is not None):
+        check_rows_alike(**signals)
 
 
 def check_futures_are_clips(X_future_unlabeled):

@@ -143,8 +143,9 @@ class BaseAnticipator(
             checkpoint=self._checkpoint(samples, validation, shared),
             ranks=ranks,
         )
-        found = [signal.figures(validation) for signal in signals]
-        figures = {k: v for own in found for k, v in own.items()}
+        figures = {}
+        for signal in signals if validation is not None else ():
+            figures |= signal.figures(validation)
         return Prepared(training, signals, figures)
 
     def _randomness(self, blueprint, seed):

@@ -14,7 +14,6 @@ from skanticipate.data.leaks import (
     whole_validation,
 )
 from skanticipate.data.places import check_steps_alike
-from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.samples import (
     Samples,
     check_groups,
@@ -25,9 +24,9 @@ from skanticipate.data.samples import (
     weigh_classes,
 )
 from skanticipate.data.validation import (
+    check_aligned,
     check_clips,
     check_futures_are_clips,
-    check_same_length,
 )
 from skanticipate.estimator.blueprint import default_network
 from skanticipate.estimator.fit_key import check_can_go_on
@@ -75,9 +74,7 @@ class FitChecks:
         labels = self._check_labels(y, y_past, y_val)
         if self.early_stopping:
             check_watched(self, len(labels.classes))
-        aligned = given.aligned()
-        check_same_length(rows.shape[0], y=labels.codes, **aligned)
-        check_rows_alike(X_past=X_past, y=y, **aligned)
+        check_aligned(rows.shape[0], X_past=X_past, y=y, **given.aligned())
         self._describe(rows, labels, continues)
         samples = self._check_samples(rows, labels, signals, given)
         seed = self._split_seed(samples, X_val, seeds["split"], continues)

@@ -30,8 +30,8 @@ from skanticipate.data.tensors import (
     takes_tensors,
 )
 from skanticipate.data.validation import (
+    check_aligned,
     check_clips_like,
-    check_same_length,
 )
 from skanticipate.data.warn import warn
 from skanticipate.estimator.blueprint import Blueprint, changed_parameters
@@ -314,8 +314,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
     def _check_validation(self, X_val, y_val):
         rows = self._check_like_fit(X_val, "X_val")
         labelled, labels = self._check_labels_like_fit(y_val, "y_val")
-        check_same_length(len(rows), "X_val", y_val=labelled)
-        check_rows_alike(X_val=X_val, y_val=y_val)
+        check_aligned(len(rows), "X_val", X_val=X_val, y_val=y_val)
         codes = np.full(len(rows), -1, dtype=np.intp)
         codes[labelled] = encode(labels, self.classes_, name="y_val", unknown="mark")
         warn_of_marks(labels, self.classes_, "y_val")
