@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.base import clone
 
+from skanticipate.data.after_fit import changed_network
 from skanticipate.data.labels import check_labels, warn_dropped
 from skanticipate.data.layout import hint_unscaled_validation
 from skanticipate.data.leaks import (
@@ -91,7 +92,7 @@ class FitChecks:
     def _check_rows(self, X_past, continues):
         """Check clips.   -> RowView."""
         if continues:
-            if changed := self._changed_network():
+            if changed := changed_network(self):
                 raise ValueError(
                     f"{changed} warm_start continues with it: set the parameter back, "
                     "or set warm_start=False."

@@ -15,7 +15,6 @@ from skanticipate.data.warn import is_one_of_many, warn
 from skanticipate.estimator.prediction import PredictionMixin
 from skanticipate.networks.base import NetworkSpec
 from skanticipate.signals.agreeing import check_names_of_futures, compare_with_past
-from skanticipate.signals.asking import split_transforms
 from skanticipate.signals.maps import first_map, map_source, map_width, weights_for
 from skanticipate.signals.signal import TeacherSignal, index_of, warn_of_silence
 from skanticipate.terms.features import FeatureTerm, projection
@@ -128,13 +127,13 @@ class FutureSignal(TeacherSignal):
         self.answers = samples.signals.get("answers")
         super().ask(samples, classes, seeds, shared)
         if self.taught is not None:
-            warn_of_early_answers(self.taught.teacher)
+            warn_of_early_answers(self.taught.last)
 
     def start(self, network, spec):
         """Give the network the weights of the teacher, where that is wanted."""
-        weights, teacher = None, None if self.taught is None else self.taught.teacher
-        if teacher is not None and self._may_start(teacher, spec):
-            weights = weights_for(network, teacher, self.labels)
+        weights = None
+        if self.taught is not None and self._may_start(spec):
+            weights = weights_for(network, self.taught, self.labels)
         if weights is not None:
             network.load_state_dict(weights)
         elif self.init_from_teacher is True and self.taught is not None:
@@ -145,7 +144,7 @@ class FutureSignal(TeacherSignal):
             )
         self.started = weights is not None
 
-    def _may_start(self, teacher, spec):
+    def _may_start(self, spec):
         """Whether the student may take the weights of its teacher.
 
         "auto" does not give pre-trained ones up for those of a teacher that started at
@@ -153,7 +152,7 @@ class FutureSignal(TeacherSignal):
         """
         own = getattr(spec, "loaded_", None)
         if self.init_from_teacher == "auto" and own:
-            return _is_pretrained(teacher)
+            return _is_pretrained(self.taught.last)
         return bool(self.init_from_teacher)
 
     # -------------------------------------------------------------------- terms
@@ -168,12 +167,12 @@ class FutureSignal(TeacherSignal):
     def terms(self, samples, spec, network, seeds, compute):
         """Divergence from the answers for labelled samples, and distance of maps."""
         terms = super().terms(samples, spec, network, seeds, compute)
-        if not (terms or is_one_of_many()):  # a fold may have no such row
+        if self.weight > 0 and not terms and not is_one_of_many():  # as a fold may be
             _, _, has = self.said(samples)
             warn_of_silence(
                 "no labelled row with a future, or an answer in teacher_proba: "
                 "unlabelled rows are taught without it.",
-                teacher_weight=self.weight > 0 and has.any(),
+                teacher_weight=has.any(),
             )
         self.used_weight = self._weigh_features(samples, spec, network, compute)
         if self.used_weight > 0:
@@ -187,16 +186,15 @@ class FutureSignal(TeacherSignal):
         if self.taught is None:
             return 0.0
         if weight is None:
-            _, teacher = split_transforms(self.taught.teacher)
-            alike = type(getattr(teacher, "network_", None)) is type(network)
+            theirs = getattr(self.taught.last, "network_", None)
+            alike = type(theirs) is type(network)
             if not (self.started and alike):  # a warm start may have another teacher
                 return 0.0
             # It has the network of its teacher, which may give none.
             own = first_map(network, samples.rows, compute)
             return 0.0 if own is None else _DEFAULT_FEATURE_WEIGHT
-        pretrained = getattr(spec, "loaded_", None) and _is_pretrained(
-            self.taught.teacher
-        )
+        own = getattr(spec, "loaded_", None)
+        pretrained = own and _is_pretrained(self.taught.last)
         if weight > 0 and not (self.started or pretrained):
             warn(
                 "feature_weight is positive, but the student starts at random: its map "
@@ -265,15 +263,14 @@ def warn_of_weights_of_zero(estimator):
         warn_of_silence(told, temperature=no_answer)
 
 
-def warn_of_early_answers(teacher):
+def warn_of_early_answers(last):
     """Warn of a network of ours that does not see futures to their end.
 
     Parameters
     ----------
-    teacher : classifier
-        Fitted; the members of an ensemble count.
+    last : classifier
+        The last step of a fitted teacher; the members of an ensemble count.
     """
-    _, last = split_transforms(teacher)
     for part in (last, *nested_estimators(last)):
         network = getattr(part, "network_spec_", getattr(part, "network", None))
         if not (isinstance(part, PredictionMixin) and isinstance(network, NetworkSpec)):
@@ -288,7 +285,6 @@ def warn_of_early_answers(teacher):
             return
 
 
-def _is_pretrained(teacher):
-    """Whether a fitted teacher began with weights that were learned elsewhere."""
-    _, last = split_transforms(teacher)
+def _is_pretrained(last):
+    """Whether a fitted network began with weights that were learned elsewhere."""
     return bool(getattr(getattr(last, "network_spec_", None), "loaded_", None))
