@@ -127,9 +127,6 @@ class BaseAnticipator(
         network = blueprint.begin(seeds["init"], compute, samples.rows, earlier)
         for signal in signals:
             signal.ask(samples, self.classes_, seeds, shared)
-        if earlier is None:
-            for signal in signals:
-                signal.start(network, self.network_spec_)
         objective = self._objective(samples, signals, network, seeds, compute)
         state = self._initial_state({"network": network, **objective.modules}, seeds)
         step = self._step(state, samples, objective, compute)

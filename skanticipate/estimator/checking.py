@@ -20,7 +20,6 @@ from skanticipate.data.samples import (
     check_groups,
     check_weights,
     hold_out,
-    log_frequency,
     split_key,
     weigh_classes,
 )
@@ -84,7 +83,7 @@ class FitChecks:
         if self.class_weight is not None:
             samples = weigh_classes(samples, self.class_weight, self.classes_)
         earlier = self.class_log_frequency_ if continues else None
-        self.class_log_frequency_ = log_frequency(
+        self.class_log_frequency_ = _log_frequency(
             counted, samples.codes, len(self.classes_), earlier
         )
         return Checked(samples, validation, signals, seeds)
@@ -197,3 +196,33 @@ class FitChecks:
                 warn_ungrouped("early_stopping holds rows out")
             return hold_out(samples, self.validation_fraction, seed)
         return samples, None
+
+
+def _log_frequency(samples, learned, n_classes, earlier=None):
+    """Logarithm of the share of each class in the labels.   -> (C,).
+
+    One row more is counted for each class, of rows whose mean weight is 1. A class that
+    is not `learned` has 0, as if it were all there is: nothing is known of it, and
+    nothing shall favour it.
+
+    Parameters
+    ----------
+    samples : Samples
+        The labels that are counted.
+    learned : ndarray of shape (m,)
+        Codes of the labels that are learned from, -1 where there is none.
+    n_classes : int
+        Number of classes C.
+    earlier : ndarray of shape (C,), default=None
+        What an earlier fit found, which this one continues: a class that is no longer
+        learned keeps it.
+    """
+    labelled = samples.codes >= 0
+    weights = None
+    if samples.weights is not None:
+        weights = samples.weights[labelled] / samples.weights[labelled].mean()
+    counts = np.bincount(samples.codes[labelled], weights, n_classes) + 1
+    known = np.unique(learned[learned >= 0])
+    logs = np.zeros(n_classes) if earlier is None else earlier.copy()
+    logs[known] = np.log(counts[known] / counts[known].sum())
+    return logs

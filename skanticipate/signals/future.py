@@ -5,16 +5,25 @@ from dataclasses import KW_ONLY, dataclass, field
 import numpy as np
 import torch
 
+from skanticipate.data.axes import check_axes, check_axes_alike
+from skanticipate.data.layout import hint_filled_rows, hint_other_scale
 from skanticipate.data.leaks import warn_ungrouped
+from skanticipate.data.leaves import first_table
+from skanticipate.data.names import (
+    check_column_order,
+    check_columns_alike,
+    check_names,
+)
 from skanticipate.data.parameters import nested_estimators
 from skanticipate.data.validation import (
     check_futures,
     check_teacher_proba,
 )
 from skanticipate.data.warn import is_one_of_many, warn
+from skanticipate.estimator.nested import names_of_axes, names_of_columns
 from skanticipate.estimator.prediction import PredictionMixin
 from skanticipate.networks.base import NetworkSpec
-from skanticipate.signals.agreeing import check_names_of_futures, compare_with_past
+from skanticipate.signals.asking import split_transforms
 from skanticipate.signals.maps import first_map, map_source, map_width, weights_for
 from skanticipate.signals.signal import TeacherSignal, index_of, warn_of_silence
 from skanticipate.terms.features import FeatureTerm, projection
@@ -69,8 +78,8 @@ class FutureSignal(TeacherSignal):
             clips, has_future = check_futures(
                 futures, name="X_future_unlabeled", estimator=estimator
             )
-            compare_with_past(past, clips, has_future, teacher)
-            check_names_of_futures(futures, teacher, estimator)
+            _compare_with_past(past, clips, has_future, teacher)
+            _check_names(futures, teacher, estimator)
             warn_of_signed_labels(classes, marker)
             found = self.found(clips, has_future)
         if given.teacher_proba is not None:
@@ -129,7 +138,7 @@ class FutureSignal(TeacherSignal):
         if self.taught is not None:
             warn_of_early_answers(self.taught.last)
 
-    def start(self, network, spec):
+    def _start(self, network, spec):
         """Give the network the weights of the teacher, where that is wanted."""
         weights = None
         if self.taught is not None and self._may_start(spec):
@@ -165,7 +174,12 @@ class FutureSignal(TeacherSignal):
         return self.answers[has], index_of(np.flatnonzero(has), len(has)), has
 
     def terms(self, samples, spec, network, seeds, compute):
-        """Divergence from the answers for labelled samples, and distance of maps."""
+        """Divergence from the answers for labelled samples, and distance of maps.
+
+        A network that begins may start from the weights of the teacher.
+        """
+        if self.started is None:
+            self._start(network, spec)
         terms = super().terms(samples, spec, network, seeds, compute)
         if self.weight > 0 and not terms and not is_one_of_many():  # as a fold may be
             _, _, has = self.said(samples)
@@ -236,6 +250,64 @@ class FutureSignal(TeacherSignal):
             "started_from_teacher_": self.started,
             "feature_weight_": self.used_weight,
         }
+
+
+# ------------------------------------------------ whether futures go with the rest
+
+
+def _check_names(futures, teacher, estimator):
+    """Refuse a table of futures whose columns, or axes, are not those that are read.
+
+    The student's own network reads futures as it reads the past, with the columns of
+    `X_past`. Other teachers may see other features; frozen ones know their names.
+    """
+    if type(futures) is np.ndarray and not hasattr(estimator, "feature_names_in_"):
+        return  # it names no columns
+    name, table = "X_future_unlabeled", first_table(futures)
+    for names in names_of_columns(teacher):
+        check_columns_alike(table, names, name=name)
+    for axes in names_of_axes(teacher):
+        check_axes_alike(futures, axes, name=name)
+    check_axes(futures, name=name, estimator=estimator, reset=False)
+    check_column_order(table, getattr(estimator, "_columns", None), name=name)
+    if teacher is None:
+        check_names(futures, name=name, estimator=estimator, reset=False)
+
+
+def _compare_with_past(past, futures, has_future, teacher):
+    """Refuse futures that the student's own network cannot read; warn of odd ones.
+
+    Parameters
+    ----------
+    past, futures : RowView of shape (n, ..., d)
+        Checked clips.
+    has_future : ndarray of shape (n,) of bool
+        Rows that have a future.
+    teacher : classifier or None
+        None has the network of the student; a network of ours may start from it, or be
+        compared with it. Any other reads features of its own.
+    """
+    alike = futures.ndim == past.ndim and futures.shape[-1] == past.shape[-1]
+    if teacher is None and not alike:
+        raise ValueError(
+            f"X_future_unlabeled has shape {futures.shape} but X_past has "
+            f"{past.shape}: with teacher=None the teacher has the student's own "
+            "network, so both need as many axes and features. Pass a teacher of its "
+            "own for other features, such as RecognitionTeacher()."
+        )
+    hint_filled_rows(past, futures, has_future, "X_future_unlabeled")
+    if alike and has_future.any() and _reads_as_student(teacher):
+        if not has_future.all():
+            past, futures = past[has_future], futures[has_future]
+        hint_other_scale(past, futures, "X_future_unlabeled")
+
+
+def _reads_as_student(teacher):
+    """Whether a teacher is a network of ours that sees futures as they come."""
+    if teacher is None:
+        return True
+    transforms, last = split_transforms(teacher)
+    return transforms is None and isinstance(last, PredictionMixin)
 
 
 def warn_of_signed_labels(classes, marker):

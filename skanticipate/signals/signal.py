@@ -1,8 +1,8 @@
 """What one kind of teacher knows: from an argument of `fit` to terms of the objective.
 
 A fit asks its signals in this order: `check` what was given, `has` which samples have
-it, `ask` the teacher, `start` the network, and give `parts` of the base term's targets
-and `terms` of their own.
+it, `ask` the teacher, and give `parts` of the base term's targets and `terms` of their
+own, for a network that they may change first.
 """
 
 from collections.abc import Callable
@@ -77,9 +77,6 @@ class Signal:
         to it.
         """
 
-    def start(self, network, spec):
-        """Give a network that begins, of a spec, what the teacher has for it."""
-
     def parts(self, samples):
         """Parts of the targets of the base term, and the samples that they are about.
 
@@ -91,7 +88,10 @@ class Signal:
         return [], np.zeros_like(samples.codes, dtype=bool)
 
     def terms(self, samples, spec, network, seeds, compute):
-        """Terms of its own, for a network of a spec.   -> list of Term."""
+        """Terms of its own, for a network of a spec.   -> list of Term.
+
+        Nothing was asked of the network so far: it may be given other weights first.
+        """
         return []
 
     def figures(self, validation):
