@@ -189,80 +189,62 @@ def _warn_if_reencoded(around, estimator, classes, y_past, y_val):
     if classes.dtype.kind not in "iu":
         return
     labels = _numbered_labels(around)
+    n, trouble = len(classes) if labels is None else len(labels), None
     if getattr(estimator, "classes", None) is not None:
+        is_numbered = labels is not None
         if any(_place(frame)[0] == "sklearn.multiclass" for frame in around):
-            _warn_of_other_classes(estimator, classes, 2)
-        elif labels is not None:
-            _warn_of_other_classes(estimator, classes, len(labels))
-        return
-    n_classes = len(classes) if labels is None else len(labels)
-    if labels is None and (classes != np.arange(n_classes)).any():
-        return
-    _warn_of_class_weight(around, estimator, n_classes)
-    if labels is not None:
-        _warn_of_other_order(estimator, labels.tolist(), y_past)
-    marker = getattr(estimator, "unlabeled_label", None)
-    tables = list(_tables_of_labels(estimator, y_past))
-    if y_val is not None:
-        tables.append(("y_val", as_array(y_val).ravel().tolist()))
-    for name, known in tables:
-        others = _other_numbers(known, n_classes)
-        if others := [label for label in others if label != marker]:
-            warn(
-                f"y holds the labels 0 to {n_classes - 1}, but {name} has other "
-                f"numbers too, such as {others[0]}. VotingClassifier, "
-                "StackingClassifier, BaggingClassifier and cross_val_predict with "
-                "method='predict_proba' show an estimator 0, 1, ... in place of the "
-                "labels, and what it knows is then that of other labels. Inside of "
-                f"them write {name} with these numbers, or use LateFusion, which shows "
-                "the labels. If these are your labels, pass them as classes= where "
-                f"there is this parameter, or leave the others out of {name}."
-            )
-            return
-
-
-def _warn_of_other_classes(estimator, classes, n):
-    """Warn if `classes=` are others than the n numbers that a wrapper shows for labels.
-
-    A part that an estimator fits may be given those that are in a fold.
-    """
-    if classes[0] < 0 or classes[-1] >= n:
+            n, is_numbered = 2, True
+        if is_numbered and (classes[0] < 0 or classes[-1] >= n):
+            # A part that an estimator fits may be given those that are in a fold.
+            trouble = "what is keyed by labels", f"it has {len(classes)} classes="
+    elif labels is not None or (classes == np.arange(n)).all():
+        trouble = (
+            _few_weights(around, estimator, n)
+            or _other_order(estimator, labels, y_past)
+            or _other_numbers(estimator, n, y_past, y_val)
+        )
+    if trouble is not None:
+        name, told = trouble
         warn(
-            f"{title(estimator)} has {len(classes)} classes=, but is shown the numbers "
-            f"0 to {n - 1} in place of labels: what it is told of its classes is then "
-            "told of other labels, and predict_proba has columns of its own. Write "
-            f"classes= as range({n}), and all that is keyed by labels with these "
-            "numbers, or use LateFusion, which shows the labels."
+            f"{title(estimator)} learns the labels 0 to {n - 1}, but {told}. "
+            "VotingClassifier, StackingClassifier, BaggingClassifier, "
+            "OneVsRestClassifier and the like, and cross_val_predict with "
+            "method='predict_proba', show an estimator 0, 1, ... in place of the "
+            "labels in sorted order, and what it knows of labels is then that of "
+            f"others. Write {name} with these numbers and pass classes=range({n}), "
+            "where there is this parameter, which says too that these are your labels; "
+            "or use LateFusion, which shows the labels."
         )
 
 
-def _warn_of_class_weight(around, estimator, n_classes):
-    """Warn of weights of some labels, where a wrapper seems to number the labels.
+def _few_weights(around, estimator, n):
+    """Whether weights name some labels only, where a wrapper seems to number them.
 
     Its numbers and the labels may be the same, so that nothing but the caller tells;
     weights of all numbers say that they are.
+
+    -> (what is keyed by labels, what is wrong with it), or None
     """
     weights = getattr(estimator, "class_weight", None)
-    if not isinstance(weights, Mapping) or len(weights) == n_classes:
-        return
+    if not isinstance(weights, Mapping) or len(weights) == n:
+        return None
     places = map(_place, around)
     if any(place[0] in _NUMBER_LABELS or place == _FITS_A_FOLD for place in places):
-        warn(
-            f"class_weight={weights} names some of the labels 0 to {n_classes - 1}, "
-            "which may be numbers that VotingClassifier, StackingClassifier, "
-            "BaggingClassifier, OneVsRestClassifier and the like or cross_val_predict "
-            "show in place of yours: give a weight for each of these numbers, or use "
-            "LateFusion, which shows the labels."
-        )
+        return "class_weight", f"class_weight={weights} names some of them only"
+    return None
 
 
-def _warn_of_other_order(estimator, labels, y_past):
-    """Warn if numbers of labels in sorted order are read as other numbers.
+def _other_order(estimator, labels, y_past):
+    """Whether numbers of labels in sorted order are read as other numbers.
 
     The numbers "0", "1", ..., "10" as text are sorted otherwise than as numbers, and so
     are names otherwise than a table that numbers them may be.
+
+    -> as `_few_weights`
     """
-    keyed = dict(_tables_of_labels(estimator, y_past))
+    if labels is None:
+        return None
+    labels, keyed = labels.tolist(), dict(_tables_of_labels(estimator, y_past))
     weights = getattr(estimator, "class_weight", None)
     if isinstance(weights, Mapping):
         keyed["class_weight"] = weights
@@ -272,14 +254,27 @@ def _warn_of_other_order(estimator, labels, y_past):
         meant = _labels_meant(labels, table if name == "actions" else {})
         for k, (label, other) in enumerate(zip(labels, meant, strict=True)):
             if label != other:
-                warn(
-                    f"{title(estimator)} is shown numbers in place of the labels in "
-                    f"sorted order: {k} stands for {label!r}, but {name} seems to mean "
-                    f"{other!r} by it. Write {name} with the positions of the sorted "
-                    "labels and pass these as classes= too, or use LateFusion, which "
-                    "shows the labels."
-                )
-                return
+                told = f"{k} stands for {label!r}, and {name} seems to mean {other!r}"
+                return name, told
+    return None
+
+
+def _other_numbers(estimator, n, y_past, y_val):
+    """Whether a table, or other labels, hold numbers that are no label.
+
+    -> as `_few_weights`
+    """
+    tables = list(_tables_of_labels(estimator, y_past))
+    if y_val is not None:
+        tables.append(("y_val", as_array(y_val).ravel().tolist()))
+    marker = getattr(estimator, "unlabeled_label", None)
+    marks = {-1, marker} if isinstance(marker, Real) else {-1}
+    for name, known in tables:
+        for label in known:
+            is_whole = isinstance(label, Real) and label == label // 1
+            if is_whole and label not in marks and not 0 <= label < n:
+                return name, f"{name} has other numbers too, such as {label}"
+    return None
 
 
 def _numbered_labels(around):
@@ -322,15 +317,3 @@ def _tables_of_labels(estimator, y_past):
 def _compares_past(part):
     """Whether a prior or a network compares labels of the past with those of `y`."""
     return isinstance(part, TemporalPrior) or getattr(part, "past_weight", 0) > 0
-
-
-def _other_numbers(labels, n_classes):
-    """Labels that are whole numbers, but no code of a class; missing ones are none."""
-    return [
-        label
-        for label in labels
-        if isinstance(label, Real)
-        and label == label // 1
-        and label != -1
-        and not 0 <= label < n_classes
-    ]
