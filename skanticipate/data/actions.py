@@ -156,20 +156,14 @@ def warn_of_long_names(labels):
     """Warn of strings that `_split_name` may split at a wrong place."""
     # Sorted, so that all who split the labels of one fit say the same.
     long = sorted({name for name in as_list(labels) if _n_words(name) > 2})
-    if long:
-        splits = (f"{name!r} as {_split_name(name)}" for name in long[:3])
-        warn(
-            "Labels of more than two words are split after the first, "
-            f"{', '.join(splits)}: if a verb has more words than one, pass actions=, a "
-            "mapping label -> (verb, noun) or a table with the columns label, verb and "
-            "noun."
-        )
     phrasal = sorted({name for name in as_list(labels) if _is_phrasal(name)})
-    if phrasal:
+    if names := long[:3] + phrasal[:3]:
+        splits = (f"{name!r} as {_split_name(name)}" for name in names)
         warn(
-            f"{', '.join(map(repr, phrasal[:3]))}: the second word is read as a noun, "
-            "which labels may share. If there is none, pass actions=, a mapping label "
-            "-> (verb, noun), with the verb in the place of the noun."
+            "Labels are split into verb and noun after the first word, "
+            f"{', '.join(splits)}: if a verb has more words than one, or no noun, pass "
+            "actions=, a mapping label -> (verb, noun) or a table with the columns "
+            "label, verb and noun, where there is no noun with the verb in its place."
         )
 
 

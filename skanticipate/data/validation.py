@@ -18,7 +18,6 @@ from sklearn.utils.validation import (
 from skanticipate.data.axes import has_columns
 from skanticipate.data.boxes import refuse_named
 from skanticipate.data.device_array import DeviceArray
-from skanticipate.data.layout import hint_missing_rows
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.missing import (
     as_array,
@@ -116,7 +115,6 @@ def check_futures(X, *, name, estimator):
     """
     rows = _as_rows(X, name, estimator)
     if _is_whole_tensor(rows) and rows.base.is_finite(2 if rows.ndim > 2 else 1):
-        hint_missing_rows(rows, name)
         return rows, rows.base.has_values()
     has_future = np.ones(rows.shape[0], dtype=bool)
     for start, chunk in _float_chunks(rows):
@@ -125,7 +123,6 @@ def check_futures(X, *, name, estimator):
         # Missing rows pass as zeros, so that others keep their number in a message.
         present = chunk if here.all() else np.where(_like(here, chunk), chunk, 0)
         _check_finite(present, start, name, estimator)
-    hint_missing_rows(rows, name)
     return rows, has_future
 
 

@@ -295,7 +295,8 @@ def _compare_with_past(past, futures, has_future, teacher):
             "network, so both need as many axes and features. Pass a teacher of its "
             "own for other features, such as RecognitionTeacher()."
         )
-    hint_filled_rows(past, futures, has_future, "X_future_unlabeled")
+    if hint_filled_rows(past, futures, has_future, "X_future_unlabeled"):
+        return  # and their scale is that of the fill
     if alike and has_future.any() and _reads_as_student(teacher):
         if not has_future.all():
             past, futures = past[has_future], futures[has_future]
