@@ -86,8 +86,7 @@ def verbs_and_nouns(labels, actions=None):
     ['cut']
     """
     pairs = verb_noun_pairs(labels, actions)
-    for kind, names in zip(("verb", "noun"), zip(*pairs, strict=True), strict=False):
-        warn_of_twins(kind, names)
+    warn_of_first_twins(as_list(labels), *zip(*pairs, strict=True))
     if actions is None:
         warn_of_long_names(labels)
     table = np.empty((len(pairs), 2), dtype=object)
@@ -127,6 +126,20 @@ def verb_noun_pairs(labels, actions=None):
     return pairs
 
 
+def warn_of_first_twins(*columns, where="in actions= or the labels"):
+    """Warn of labels that look like one; or of verbs, or of nouns, where none do.
+
+    Parameters
+    ----------
+    columns : iterables
+        Labels, verbs, nouns; fewer where there are none.
+    where : str
+        As in `warn_of_twins`.
+    """
+    kinds = zip(("label", "verb", "noun"), columns, strict=False)
+    any(warn_of_twins(kind, names, where) for kind, names in kinds)
+
+
 def warn_of_twins(kind, names, where="in actions= or the labels"):
     """Warn of names that look like one, as "Cut" and "cut " do, but count as two.
 
@@ -138,6 +151,11 @@ def warn_of_twins(kind, names, where="in actions= or the labels"):
         Of these only texts are looked at.
     where : str
         Where to mend them.
+
+    Returns
+    -------
+    bool
+        Whether there are some.
     """
     seen = {}
     for name in dict.fromkeys(name for name in names if isinstance(name, str)):
@@ -149,7 +167,8 @@ def warn_of_twins(kind, names, where="in actions= or the labels"):
                 "case, spaces and how Unicode composes letters, and count as two: "
                 f"write them alike {where}, unless they are two."
             )
-            return
+            return True
+    return False
 
 
 def warn_of_long_names(labels):

@@ -310,6 +310,17 @@ def test_names_that_differ_in_case_or_spaces_only_are_warned_of(kind, twin):
             model.fit(np.eye(12), y)
 
 
+def test_labels_that_look_like_one_are_told_of_and_not_their_verbs_too():
+    labels = ["Cut onion", "cut onion", "wash pan"]
+    with pytest.warns(UserWarning) as caught:
+        VerbNounPrior().fit(labels)
+    with pytest.warns(UserWarning) as caught_past:
+        TransitionPrior().fit(labels, labels, labels)
+    for found in (caught, caught_past):
+        (message,) = [str(w.message) for w in found]
+        assert message.startswith("The labels 'Cut onion' and 'cut onion' differ in")
+
+
 def test_names_of_other_words_and_ids_are_no_twins():
     pairs = {0: ("cut", "onion"), 1: ("cut off", "onions"), 2: (1, "1")}
     verbs, _ = verbs_and_nouns(range(3), pairs)
