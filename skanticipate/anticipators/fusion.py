@@ -33,7 +33,6 @@ from skanticipate.data.parameters import check_nested
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.validation import (
     check_aligned,
-    check_futures_are_clips,
     clip_rows,
 )
 from skanticipate.estimator.telling import within
@@ -136,7 +135,6 @@ class LateFusion(JointAnswers, _BaseComposition):
         """Fit every member on its channels."""
         check_members(self.estimators)
         weights_of_members(self.weights, [name for name, _ in self._members])
-        check_futures_are_clips(given.X_future_unlabeled)
         self._validate_names([name for name, _ in self._members])
         check_nested(self)
         self._warn_of_new_start()

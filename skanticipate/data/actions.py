@@ -85,8 +85,9 @@ def verbs_and_nouns(labels, actions=None):
     >>> verbs.tolist()
     ['cut']
     """
-    pairs = verb_noun_pairs(labels, actions)
-    warn_of_first_twins(as_list(labels), *zip(*pairs, strict=True))
+    labels = as_list(labels)
+    pairs = _pairs(labels, actions)
+    warn_of_first_twins(labels, *zip(*pairs, strict=True))
     if actions is None:
         warn_of_long_names(labels)
     table = np.empty((len(pairs), 2), dtype=object)
@@ -120,7 +121,11 @@ def refuse_ids(verbs, nouns):
 
 def verb_noun_pairs(labels, actions=None):
     """List of (verb, noun), as `verbs_and_nouns` has them; long names pass unsaid."""
-    labels, lookup = as_list(labels), action_lookup(actions)
+    return _pairs(as_list(labels), actions)
+
+
+def _pairs(labels, actions):
+    lookup = action_lookup(actions)
     pairs = [lookup(label) for label in labels]
     _check_pairs(labels, pairs, actions)
     return pairs

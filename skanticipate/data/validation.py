@@ -334,6 +334,8 @@ def check_aligned(n_rows, whose="X_past", /, **signals):
     for name, signal in signals.items():
         if signal is None:
             continue
+        if name == "X_future_unlabeled":
+            _check_are_clips(signal)
         if isinstance(signal, Mapping | Set):
             raise ValueError(
                 f"{name} must have one entry for each row of {whose}, in their order, "
@@ -354,7 +356,7 @@ def check_aligned(n_rows, whose="X_past", /, **signals):
         check_rows_alike(**signals)
 
 
-def check_futures_are_clips(X_future_unlabeled):
+def _check_are_clips(X_future_unlabeled):
     """Refuse one value a row in the place of futures, the third argument of `fit`.
 
     Weights and groups stand there if they are passed by place. What is a list, or has
@@ -366,7 +368,7 @@ def check_futures_are_clips(X_future_unlabeled):
         If an entry is a number or a text.
     """
     shape = getattr(X_future_unlabeled, "shape", None)
-    if X_future_unlabeled is None or (shape is not None and len(shape) != 1):
+    if shape is not None and len(shape) != 1:
         return
     refuse_named(X_future_unlabeled, "X_future_unlabeled")
     entries = X_future_unlabeled

@@ -26,7 +26,6 @@ from skanticipate.data.samples import (
 from skanticipate.data.validation import (
     check_aligned,
     check_clips,
-    check_futures_are_clips,
 )
 from skanticipate.estimator.blueprint import default_network
 from skanticipate.estimator.fit_key import check_can_go_on
@@ -56,8 +55,6 @@ class FitChecks:
         """Check what fit was given, once.   Given -> Checked."""
         X_past, y, y_past = given.X_past, given.y, given.y_past
         X_val, y_val = given.X_val, given.y_val
-        if given.X_future_unlabeled is not None:
-            check_futures_are_clips(given.X_future_unlabeled)
         if y_past is not None:
             check_steps_alike(X_past, y_past, "y_past")
         if self.checkpoint is not None:
