@@ -73,7 +73,7 @@ def check_clips_like(X, fitted, *, fixed, name, estimator):
 def clip_rows(X, *, name, estimator, reset):
     """Clips as rows, of which only shape, type and column names are checked."""
     rows = _as_rows(X, name, estimator)
-    if type(X) is not np.ndarray or not NOTED.isdisjoint(vars(estimator)):
+    if type(X) is not np.ndarray or not vars(estimator).keys().isdisjoint(NOTED):
         check_names(X, name=name, estimator=estimator, reset=reset)
     if reset:
         vars(estimator).pop("n_features_in_", None)

@@ -53,8 +53,12 @@ def warn_of_wrappers(estimator, labels, *, y_past=None, y_val=None):
         a network with a positive `past_weight` only.
     """
     around = callers()
-    if not _warn_of_marker(around, getattr(estimator, "unlabeled_label", None)):
-        _warn_if_reencoded(around, estimator, labels.classes, y_past, y_val)
+    wrappers = list(_wrappers(around))
+    if not _warn_of_marker(wrappers, getattr(estimator, "unlabeled_label", None)):
+        numbered = _numbered_labels(wrappers)
+        _warn_if_reencoded(
+            around, numbered, estimator, labels.classes, y_past=y_past, y_val=y_val
+        )
     if labels.marker is not None and (labels.codes < 0).any():
         warn_if_scored(around, labels.marker, labels.classes)
 
@@ -103,14 +107,14 @@ def warn_if_class(unlabeled_label):
     if unlabeled_label is None:
         return
     if str(calling_module()).startswith("sklearn."):  # quick to tell
-        _warn_of_marker(callers(), unlabeled_label)
+        _warn_of_marker(_wrappers(callers()), unlabeled_label)
 
 
-def _warn_of_marker(around, unlabeled_label):
+def _warn_of_marker(wrappers, unlabeled_label):
     """Warn of a wrapper that takes the marker for a label.   -> bool."""
     if unlabeled_label is None:
         return False
-    for who, labels, _ in _wrappers(around):
+    for who, labels, _ in wrappers:
         marker, marked = unlabeled_rows(labels, unlabeled_label)
         if marked.any():
             warn(
@@ -174,7 +178,7 @@ def _warn_of_metric(told, marker, classes):
 # ------------------------------------------------------ numbers in place of labels
 
 
-def _warn_if_reencoded(around, estimator, classes, y_past, y_val):
+def _warn_if_reencoded(around, labels, estimator, classes, *, y_past, y_val):
     """Warn if labels look like positions and not like keys of the table of actions.
 
     Voting, stacking, bagging and cross-validated probabilities number the labels before
@@ -188,7 +192,6 @@ def _warn_if_reencoded(around, estimator, classes, y_past, y_val):
     """
     if classes.dtype.kind not in "iu":
         return
-    labels = _numbered_labels(around)
     n, trouble = len(classes) if labels is None else len(labels), None
     if getattr(estimator, "classes", None) is not None:
         is_numbered = labels is not None
@@ -277,10 +280,10 @@ def _other_numbers(estimator, n, y_past, y_val):
     return None
 
 
-def _numbered_labels(around):
+def _numbered_labels(wrappers):
     """Labels that the outermost wrapper shows as other numbers, or None."""
     found = None
-    for _, labels, numbers in _wrappers(around):
+    for _, labels, numbers in wrappers:
         found = labels if numbers else found
     if found is None or found.tolist() == list(range(len(found))):
         return None
