@@ -32,8 +32,7 @@ from skanticipate.data.leaks import whole_validation
 from skanticipate.data.parameters import check_nested
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.validation import (
-    check_futures_are_clips,
-    check_same_length,
+    check_aligned,
     clip_rows,
 )
 from skanticipate.estimator.telling import within
@@ -136,15 +135,13 @@ class LateFusion(JointAnswers, _BaseComposition):
         """Fit every member on its channels."""
         check_members(self.estimators)
         weights_of_members(self.weights, [name for name, _ in self._members])
-        check_futures_are_clips(given.X_future_unlabeled)
         self._validate_names([name for name, _ in self._members])
         check_nested(self)
         self._warn_of_new_start()
         X_past, aligned = given.X_past, given.aligned()
         rows = self._check_past(X_past)
         X_val, y_val = whole_validation(given.X_val, given.y_val, len(rows))
-        check_same_length(len(rows), y=given.y, **aligned)
-        check_rows_alike(X_past=X_past, y=given.y, **aligned)
+        check_aligned(len(rows), X_past=X_past, y=given.y, **aligned)
         check_rows_alike(X_val=X_val, y_val=y_val)
         y = check_label_array(given.y, estimator=self)
         labels = check_labels_alike(self, y)

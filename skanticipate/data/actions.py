@@ -85,9 +85,9 @@ def verbs_and_nouns(labels, actions=None):
     >>> verbs.tolist()
     ['cut']
     """
-    pairs = verb_noun_pairs(labels, actions)
-    for kind, names in zip(("verb", "noun"), zip(*pairs, strict=True), strict=False):
-        warn_of_twins(kind, names)
+    labels = as_list(labels)
+    pairs = _pairs(labels, actions)
+    warn_of_first_twins(labels, *zip(*pairs, strict=True))
     if actions is None:
         warn_of_long_names(labels)
     table = np.empty((len(pairs), 2), dtype=object)
@@ -121,10 +121,28 @@ def refuse_ids(verbs, nouns):
 
 def verb_noun_pairs(labels, actions=None):
     """List of (verb, noun), as `verbs_and_nouns` has them; long names pass unsaid."""
-    labels, lookup = as_list(labels), action_lookup(actions)
+    return _pairs(as_list(labels), actions)
+
+
+def _pairs(labels, actions):
+    lookup = action_lookup(actions)
     pairs = [lookup(label) for label in labels]
     _check_pairs(labels, pairs, actions)
     return pairs
+
+
+def warn_of_first_twins(*columns, where="in actions= or the labels"):
+    """Warn of labels that look like one; or of verbs, or of nouns, where none do.
+
+    Parameters
+    ----------
+    columns : iterables
+        Labels, verbs, nouns; fewer where there are none.
+    where : str
+        As in `warn_of_twins`.
+    """
+    kinds = zip(("label", "verb", "noun"), columns, strict=False)
+    any(warn_of_twins(kind, names, where) for kind, names in kinds)
 
 
 def warn_of_twins(kind, names, where="in actions= or the labels"):
@@ -138,6 +156,11 @@ def warn_of_twins(kind, names, where="in actions= or the labels"):
         Of these only texts are looked at.
     where : str
         Where to mend them.
+
+    Returns
+    -------
+    bool
+        Whether there are some.
     """
     seen = {}
     for name in dict.fromkeys(name for name in names if isinstance(name, str)):
@@ -149,27 +172,22 @@ def warn_of_twins(kind, names, where="in actions= or the labels"):
                 "case, spaces and how Unicode composes letters, and count as two: "
                 f"write them alike {where}, unless they are two."
             )
-            return
+            return True
+    return False
 
 
 def warn_of_long_names(labels):
     """Warn of strings that `_split_name` may split at a wrong place."""
     # Sorted, so that all who split the labels of one fit say the same.
     long = sorted({name for name in as_list(labels) if _n_words(name) > 2})
-    if long:
-        splits = (f"{name!r} as {_split_name(name)}" for name in long[:3])
-        warn(
-            "Labels of more than two words are split after the first, "
-            f"{', '.join(splits)}: if a verb has more words than one, pass actions=, a "
-            "mapping label -> (verb, noun) or a table with the columns label, verb and "
-            "noun."
-        )
     phrasal = sorted({name for name in as_list(labels) if _is_phrasal(name)})
-    if phrasal:
+    if names := long[:3] + phrasal[:3]:
+        splits = (f"{name!r} as {_split_name(name)}" for name in names)
         warn(
-            f"{', '.join(map(repr, phrasal[:3]))}: the second word is read as a noun, "
-            "which labels may share. If there is none, pass actions=, a mapping label "
-            "-> (verb, noun), with the verb in the place of the noun."
+            "Labels are split into verb and noun after the first word, "
+            f"{', '.join(splits)}: if a verb has more words than one, or no noun, pass "
+            "actions=, a mapping label -> (verb, noun) or a table with the columns "
+            "label, verb and noun, where there is no noun with the verb in its place."
         )
 
 

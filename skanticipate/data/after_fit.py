@@ -2,10 +2,22 @@
 
 from copy import deepcopy
 from functools import lru_cache
+from numbers import Number
 
+from sklearn.base import BaseEstimator
 from sklearn.utils import _param_validation
 
 from skanticipate.data.boxes import PLAIN
+from skanticipate.data.warn import warn
+
+_VALUES = Number, str, type(None)
+
+
+def check_set_after_fit(estimator):
+    """`check_used` of an anticipator, and a warning of what has no effect now."""
+    check_used(estimator)
+    if changed := changed_network(estimator):
+        warn(f"{changed} It has no effect before another fit.")
 
 
 def check_used(estimator):
@@ -30,6 +42,59 @@ def _check(kind, name, value):
 
 # What was found to be right is so again, as in each of many predictions.
 _check_once = lru_cache(maxsize=1024, typed=True)(_check)
+
+
+def changed_network(estimator):
+    """What to say of parameters of `network` that were set after the fit, or ""."""
+    if estimator.network is None:
+        return ""
+    names = _changed_parameters(estimator.network, estimator.network_spec_)
+    if not names:
+        return ""
+    return (
+        f"{', '.join(sorted(names))} of network was changed after the fit, whose "
+        "network is network_spec_."
+    )
+
+
+def _changed_parameters(spec, fitted):
+    """Names of parameters of a spec that are not those of the spec of a fit.
+
+    Numbers, texts and None are compared, those of branches and heads too; tables and
+    arrays are not, nor what predictions do not depend on. Quick: predictions ask.
+
+    Parameters
+    ----------
+    spec, fitted : NetworkSpec
+
+    Returns
+    -------
+    list of str
+    """
+    if type(spec) is not type(fitted):
+        return ["network"]
+    own, theirs = (getattr(one, "__dict__", {}) for one in (spec, fitted))
+    aside = getattr(spec, "_only_for_fit", ())
+    return [
+        name
+        for name, value in own.items()
+        if value is not theirs.get(name, value)
+        and not name.endswith("_")
+        and name not in aside
+        and _differ(value, theirs[name])
+    ]
+
+
+def _differ(one, other):
+    if one is other:
+        return False
+    if isinstance(one, _VALUES) and isinstance(other, _VALUES):
+        return one != other and not (one != one and other != other)  # NaN
+    if isinstance(one, BaseEstimator) and isinstance(other, BaseEstimator):
+        return bool(_changed_parameters(one, other))
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) != len(other) or any(map(_differ, one, other))
+    return one is None or other is None
 
 
 def keep(estimator, *names):

@@ -189,21 +189,8 @@ def _frames(clips):
     return flat[~np.isnan(flat[:, 0])]
 
 
-def hint_missing_rows(rows, name):
-    """Warn of rows that are all zero, as if they were missing."""
-    if rows.dtype.kind != "f":
-        return
-    within = tuple(range(1, rows.ndim))
-    zero = np.concatenate([(c == 0).all(axis=within) for c in _some(rows)])  # (b,)
-    if not zero.all() and zero.sum() >= max(2, _SHARE * len(zero)):
-        warn(
-            f"Many rows of {name} are all zero, and are read as clips: a row that is "
-            "missing is all NaN."
-        )
-
-
 def hint_filled_rows(past, others, has, name):
-    """Warn of rows that seem missing and filled: one row many times, the others once.
+    """Warn of rows that seem missing and filled: zeros, or one row many times.
 
     Samples that stand there several times have equal pasts too, and where other rows
     repeat nearly as often all stand there for a reason, as the ends of videos do.
@@ -216,28 +203,37 @@ def hint_filled_rows(past, others, has, name):
         Rows of the others that are not missing.
     name : str
         What the others are called.
+
+    Returns
+    -------
+    bool
+        Whether it was warned of.
     """
     if others.dtype.kind != "f" or not has.any():
-        return
+        return False
     drawn, n = np.flatnonzero(has), _n_looked_at(others)
     if len(drawn) > n:
         drawn = np.sort(np.random.default_rng(0).choice(drawn, n, replace=False))
-    same = _most_alike(others, drawn)
-    if len(same) < max(3, 2 * _SHARE * len(drawn)):
-        return
-    first, *some = past.take(same[:_N_LEAST])
-    if not all(np.array_equal(first, one, equal_nan=True) for one in some):
-        warn(
-            f"Many rows of {name} are one and the same, though their pasts differ, as "
-            "if they were missing and had been filled, by an imputer for instance; "
-            "they are read as clips. A row that is missing is all NaN, and stays so "
-            "in PerFrame(imputer)."
+    told = [(hash(r.tobytes()), r.any()) for rs in _pieces(others, drawn) for r in rs]
+    hashes, zero = np.array([h for h, _ in told]), ~np.array([any_ for _, any_ in told])
+    trouble = ""
+    if not zero.all() and zero.sum() >= max(2, _SHARE * len(zero)):
+        trouble = "all zero, and"
+    elif _repeats_alone(past, _most_alike(others, drawn, hashes), len(drawn)):
+        trouble = (
+            "one and the same, though their pasts differ, as if they were missing and "
+            "had been filled, by an imputer for instance; they"
         )
+    if trouble:
+        warn(
+            f"Many rows of {name} are {trouble} are read as clips. A row that is "
+            "missing is all NaN, and stays so in PerFrame(imputer)."
+        )
+    return bool(trouble)
 
 
-def _most_alike(rows, drawn):
+def _most_alike(rows, drawn, hashes):
     """Those of some rows that are the commonest one, by far.   (k,)."""
-    hashes = [hash(row.tobytes()) for some in _pieces(rows, drawn) for row in some]
     _, code, count = np.unique(hashes, return_inverse=True, return_counts=True)
     second, most = np.sort(np.append(count, 0))[-2:]
     if 5 * second > most:
@@ -246,6 +242,14 @@ def _most_alike(rows, drawn):
     row = rows.take(same[:1])
     is_whole = (np.isnan(row) | (row == np.trunc(row))).all()  # zeros, or codes
     return drawn[:0] if is_whole else same
+
+
+def _repeats_alone(past, same, n):
+    """Whether rows that are the same are many among n, and their pasts are not."""
+    if len(same) < max(3, 2 * _SHARE * n):
+        return False
+    first, *some = past.take(same[:_N_LEAST])
+    return not all(np.array_equal(first, one, equal_nan=True) for one in some)
 
 
 def hint_bits(rows):

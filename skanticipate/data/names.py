@@ -17,6 +17,8 @@ from skanticipate.data.numbered import is_number, names_of, of_one_level
 from skanticipate.data.warn import warn
 
 _INDEX = {"Unnamed: 0", "__index_level_0__"}
+# Attributes in which a fit notes what features are called.
+NOTED = frozenset({"feature_names_in_", "_columns", "_axes"})
 _PLACE = re.compile(r"_\d+")  # for a name that no field of a tuple can have
 
 
@@ -183,7 +185,7 @@ def check_history_order(table, expected, *, name):
 
 def forget_names(estimator):
     """Forget what an earlier fit noted of features that have other axes now."""
-    for stale in ("n_features_in_", "feature_names_in_", "_columns", "_axes"):
+    for stale in ("n_features_in_", *NOTED):
         vars(estimator).pop(stale, None)
 
 

@@ -113,36 +113,6 @@ def _unless_alike(weights):
     return None if weights is None or (weights == 1).all() else weights
 
 
-def log_frequency(samples, learned, n_classes, earlier=None):
-    """Logarithm of the share of each class in the labels.   -> (C,).
-
-    One row more is counted for each class, of rows whose mean weight is 1. A class that
-    is not `learned` has 0, as if it were all there is: nothing is known of it, and
-    nothing shall favour it.
-
-    Parameters
-    ----------
-    samples : Samples
-        The labels that are counted.
-    learned : ndarray of shape (m,)
-        Codes of the labels that are learned from, -1 where there is none.
-    n_classes : int
-        Number of classes C.
-    earlier : ndarray of shape (C,), default=None
-        What an earlier fit found, which this one continues: a class that is no longer
-        learned keeps it.
-    """
-    labelled = samples.codes >= 0
-    weights = None
-    if samples.weights is not None:
-        weights = samples.weights[labelled] / samples.weights[labelled].mean()
-    counts = np.bincount(samples.codes[labelled], weights, n_classes) + 1
-    known = np.unique(learned[learned >= 0])
-    logs = np.zeros(n_classes) if earlier is None else earlier.copy()
-    logs[known] = np.log(counts[known] / counts[known].sum())
-    return logs
-
-
 def weigh_classes(samples, class_weight, classes):
     """Samples whose weights are multiplied by those of their classes."""
     if class_weight is None:

@@ -18,7 +18,6 @@ from sklearn.utils.validation import (
 from skanticipate.data.axes import has_columns
 from skanticipate.data.boxes import refuse_named
 from skanticipate.data.device_array import DeviceArray
-from skanticipate.data.layout import hint_missing_rows
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.missing import (
     as_array,
@@ -26,12 +25,14 @@ from skanticipate.data.missing import (
     label_codes,
 )
 from skanticipate.data.names import (
+    NOTED,
     check_label_names,
     check_names,
     check_tables_alike,
 )
 from skanticipate.data.places import check_ascending
 from skanticipate.data.rows import RowView
+from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.stored import (
     OF_FILLED,
     filled,
@@ -72,11 +73,11 @@ def check_clips_like(X, fitted, *, fixed, name, estimator):
 def clip_rows(X, *, name, estimator, reset):
     """Clips as rows, of which only shape, type and column names are checked."""
     rows = _as_rows(X, name, estimator)
-    is_plain = type(X) is np.ndarray and not hasattr(estimator, "feature_names_in_")
-    if reset or not is_plain:  # else there are no names to compare
+    if type(X) is not np.ndarray or not vars(estimator).keys().isdisjoint(NOTED):
         check_names(X, name=name, estimator=estimator, reset=reset)
-    known = None if reset else getattr(estimator, "n_features_in_", None)
-    if rows.ndim == 2 and rows.shape[1] != known:
+    if reset:
+        vars(estimator).pop("n_features_in_", None)
+    if rows.ndim == 2 and rows.shape[1] != getattr(estimator, "n_features_in_", None):
         _check_n_features(estimator, X, reset=reset)
     return rows
 
@@ -114,7 +115,6 @@ def check_futures(X, *, name, estimator):
     """
     rows = _as_rows(X, name, estimator)
     if _is_whole_tensor(rows) and rows.base.is_finite(2 if rows.ndim > 2 else 1):
-        hint_missing_rows(rows, name)
         return rows, rows.base.has_values()
     has_future = np.ones(rows.shape[0], dtype=bool)
     for start, chunk in _float_chunks(rows):
@@ -123,7 +123,6 @@ def check_futures(X, *, name, estimator):
         # Missing rows pass as zeros, so that others keep their number in a message.
         present = chunk if here.all() else np.where(_like(here, chunk), chunk, 0)
         _check_finite(present, start, name, estimator)
-    hint_missing_rows(rows, name)
     return rows, has_future
 
 
@@ -327,11 +326,16 @@ def check_probabilities(proba, name):
     return proba
 
 
-def check_same_length(n_rows, whose="X_past", /, **signals):
-    """Every signal that was given has one entry for each row of the clips."""
+def check_aligned(n_rows, whose="X_past", /, **signals):
+    """Every signal that was given has one entry for each row of the clips, in order.
+
+    Tables that name their rows have them in one order; clips are passed too for that.
+    """
     for name, signal in signals.items():
         if signal is None:
             continue
+        if name == "X_future_unlabeled":
+            _check_are_clips(signal)
         if isinstance(signal, Mapping | Set):
             raise ValueError(
                 f"{name} must have one entry for each row of {whose}, in their order, "
@@ -348,9 +352,11 @@ def check_same_length(n_rows, whose="X_past", /, **signals):
                 "with y = -1, and their futures here."
             )
         raise ValueError(f"{name} has {n} rows but {whose} has {n_rows}: {remedy}")
+    if any(type(s) is not np.ndarray for s in signals.values() if s is not None):
+        check_rows_alike(**signals)
 
 
-def check_futures_are_clips(X_future_unlabeled):
+def _check_are_clips(X_future_unlabeled):
     """Refuse one value a row in the place of futures, the third argument of `fit`.
 
     Weights and groups stand there if they are passed by place. What is a list, or has
@@ -362,7 +368,7 @@ def check_futures_are_clips(X_future_unlabeled):
         If an entry is a number or a text.
     """
     shape = getattr(X_future_unlabeled, "shape", None)
-    if X_future_unlabeled is None or (shape is not None and len(shape) != 1):
+    if shape is not None and len(shape) != 1:
         return
     refuse_named(X_future_unlabeled, "X_future_unlabeled")
     entries = X_future_unlabeled

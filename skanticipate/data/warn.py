@@ -43,8 +43,11 @@ def is_called_by(module, function=None):
 
 
 def callers():
-    """List the frames that wait for what calls this one, the innermost first."""
-    found, frame = [], sys._getframe(1)
+    """List the frames that wait for what calls this one, the innermost first.
+
+    Whose own is not among them: it may keep the list without keeping itself alive.
+    """
+    found, frame = [], sys._getframe(2)
     while frame is not None:
         found.append(frame)
         frame = frame.f_back

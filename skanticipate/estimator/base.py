@@ -127,9 +127,6 @@ class BaseAnticipator(
         network = blueprint.begin(seeds["init"], compute, samples.rows, earlier)
         for signal in signals:
             signal.ask(samples, self.classes_, seeds, shared)
-        if earlier is None:
-            for signal in signals:
-                signal.start(network, self.network_spec_)
         objective = self._objective(samples, signals, network, seeds, compute)
         state = self._initial_state({"network": network, **objective.modules}, seeds)
         step = self._step(state, samples, objective, compute)
@@ -143,8 +140,9 @@ class BaseAnticipator(
             checkpoint=self._checkpoint(samples, validation, shared),
             ranks=ranks,
         )
-        found = [signal.figures(validation) for signal in signals]
-        figures = {k: v for own in found for k, v in own.items()}
+        figures = {}
+        for signal in signals if validation is not None else ():
+            figures |= signal.figures(validation)
         return Prepared(training, signals, figures)
 
     def _randomness(self, blueprint, seed):

@@ -1,11 +1,9 @@
 """All it takes to build a network again: its spec, its input, its classes."""
 
 from contextlib import nullcontext
-from numbers import Number
 from typing import NamedTuple
 
 import torch
-from sklearn.base import BaseEstimator
 
 from skanticipate.networks.base import NetworkSpec
 from skanticipate.networks.feature_map import FeatureMapNet
@@ -14,8 +12,6 @@ from skanticipate.networks.mlp import MLP
 from skanticipate.networks.pretrained import load_pretrained
 from skanticipate.training.batches import ClipReader
 from skanticipate.training.runtime import seeded_global_stream
-
-_PLAIN = Number, str, type(None)
 
 
 class Blueprint(NamedTuple):
@@ -103,46 +99,6 @@ class Blueprint(NamedTuple):
         if self.spec.uses_global_rng:
             return seeded_global_stream(seed)
         return nullcontext()
-
-
-def changed_parameters(spec, fitted):
-    """Names of parameters of a spec that are not those of the spec of a fit.
-
-    Numbers, texts and None are compared, those of branches and heads too; tables and
-    arrays are not, nor what predictions do not depend on. Quick: predictions ask.
-
-    Parameters
-    ----------
-    spec, fitted : NetworkSpec
-
-    Returns
-    -------
-    list of str
-    """
-    if type(spec) is not type(fitted):
-        return ["network"]
-    own, theirs = (getattr(one, "__dict__", {}) for one in (spec, fitted))
-    aside = getattr(spec, "_only_for_fit", ())
-    return [
-        name
-        for name, value in own.items()
-        if value is not theirs.get(name, value)
-        and not name.endswith("_")
-        and name not in aside
-        and _differ(value, theirs[name])
-    ]
-
-
-def _differ(one, other):
-    if one is other:
-        return False
-    if isinstance(one, _PLAIN) and isinstance(other, _PLAIN):
-        return one != other and not (one != one and other != other)  # NaN
-    if isinstance(one, BaseEstimator) and isinstance(other, BaseEstimator):
-        return bool(changed_parameters(one, other))
-    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        return len(one) != len(other) or any(map(_differ, one, other))
-    return one is None or other is None
 
 
 def default_network(rows):

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.base import clone
 
+from skanticipate.data.after_fit import changed_network
 from skanticipate.data.labels import check_labels, warn_dropped
 from skanticipate.data.layout import hint_unscaled_validation
 from skanticipate.data.leaks import (
@@ -14,25 +15,21 @@ from skanticipate.data.leaks import (
     whole_validation,
 )
 from skanticipate.data.places import check_steps_alike
-from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.samples import (
     Samples,
     check_groups,
     check_weights,
     hold_out,
-    log_frequency,
     split_key,
     weigh_classes,
 )
 from skanticipate.data.validation import (
+    check_aligned,
     check_clips,
-    check_futures_are_clips,
-    check_same_length,
 )
 from skanticipate.estimator.blueprint import default_network
 from skanticipate.estimator.fit_key import check_can_go_on
-from skanticipate.estimator.nested import warn_if_reencoded
-from skanticipate.estimator.unaware import warn_if_class, warn_if_scored
+from skanticipate.estimator.unaware import warn_of_wrappers
 from skanticipate.estimator.watching import check_watched
 from skanticipate.training.runtime import seeds_of
 from skanticipate.training.schedules import warn_of_warm_up
@@ -58,8 +55,6 @@ class FitChecks:
         """Check what fit was given, once.   Given -> Checked."""
         X_past, y, y_past = given.X_past, given.y, given.y_past
         X_val, y_val = given.X_val, given.y_val
-        if given.X_future_unlabeled is not None:
-            check_futures_are_clips(given.X_future_unlabeled)
         if y_past is not None:
             check_steps_alike(X_past, y_past, "y_past")
         if self.checkpoint is not None:
@@ -76,9 +71,7 @@ class FitChecks:
         labels = self._check_labels(y, y_past, y_val)
         if self.early_stopping:
             check_watched(self, len(labels.classes))
-        aligned = given.aligned()
-        check_same_length(rows.shape[0], y=labels.codes, **aligned)
-        check_rows_alike(X_past=X_past, y=y, **aligned)
+        check_aligned(rows.shape[0], X_past=X_past, y=y, **given.aligned())
         self._describe(rows, labels, continues)
         samples = self._check_samples(rows, labels, signals, given)
         seed = self._split_seed(samples, X_val, seeds["split"], continues)
@@ -87,7 +80,7 @@ class FitChecks:
         if self.class_weight is not None:
             samples = weigh_classes(samples, self.class_weight, self.classes_)
         earlier = self.class_log_frequency_ if continues else None
-        self.class_log_frequency_ = log_frequency(
+        self.class_log_frequency_ = _log_frequency(
             counted, samples.codes, len(self.classes_), earlier
         )
         return Checked(samples, validation, signals, seeds)
@@ -95,7 +88,7 @@ class FitChecks:
     def _check_rows(self, X_past, continues):
         """Check clips.   -> RowView."""
         if continues:
-            if changed := self._changed_network():
+            if changed := changed_network(self):
                 raise ValueError(
                     f"{changed} warm_start continues with it: set the parameter back, "
                     "or set warm_start=False."
@@ -110,10 +103,7 @@ class FitChecks:
             unlabeled_label=self.unlabeled_label,
             estimator=self,
         )
-        warn_if_reencoded(self, labels.classes, y_past=y_past, y_val=y_val)
-        warn_if_class(self.unlabeled_label)
-        if (labels.codes < 0).any():
-            warn_if_scored(labels.marker, labels.classes)
+        warn_of_wrappers(self, labels, y_past=y_past, y_val=y_val)
         return labels
 
     def _check_samples(self, rows, labels, signals, given):
@@ -203,3 +193,33 @@ class FitChecks:
                 warn_ungrouped("early_stopping holds rows out")
             return hold_out(samples, self.validation_fraction, seed)
         return samples, None
+
+
+def _log_frequency(samples, learned, n_classes, earlier=None):
+    """Logarithm of the share of each class in the labels.   -> (C,).
+
+    One row more is counted for each class, of rows whose mean weight is 1. A class that
+    is not `learned` has 0, as if it were all there is: nothing is known of it, and
+    nothing shall favour it.
+
+    Parameters
+    ----------
+    samples : Samples
+        The labels that are counted.
+    learned : ndarray of shape (m,)
+        Codes of the labels that are learned from, -1 where there is none.
+    n_classes : int
+        Number of classes C.
+    earlier : ndarray of shape (C,), default=None
+        What an earlier fit found, which this one continues: a class that is no longer
+        learned keeps it.
+    """
+    labelled = samples.codes >= 0
+    weights = None
+    if samples.weights is not None:
+        weights = samples.weights[labelled] / samples.weights[labelled].mean()
+    counts = np.bincount(samples.codes[labelled], weights, n_classes) + 1
+    known = np.unique(learned[learned >= 0])
+    logs = np.zeros(n_classes) if earlier is None else earlier.copy()
+    logs[known] = np.log(counts[known] / counts[known].sum())
+    return logs

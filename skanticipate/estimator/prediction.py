@@ -13,7 +13,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 
 from skanticipate._typing import Labels
-from skanticipate.data.after_fit import check_used
+from skanticipate.data.after_fit import check_set_after_fit
 from skanticipate.data.labels import (
     check_label_array,
     encode,
@@ -30,11 +30,10 @@ from skanticipate.data.tensors import (
     takes_tensors,
 )
 from skanticipate.data.validation import (
+    check_aligned,
     check_clips_like,
-    check_same_length,
 )
-from skanticipate.data.warn import warn
-from skanticipate.estimator.blueprint import Blueprint, changed_parameters
+from skanticipate.estimator.blueprint import Blueprint
 from skanticipate.estimator.memory import name_memory_of_answers
 from skanticipate.estimator.saving import SaveMixin
 from skanticipate.estimator.stream import Stream
@@ -286,21 +285,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         """Refuse parameters that cannot be, and warn of those that have no effect."""
         if not hasattr(self, "network_"):
             check_is_fitted(self)
-        check_used(self)
-        if changed := self._changed_network():
-            warn(f"{changed} It has no effect before another fit.")
-
-    def _changed_network(self):
-        """What to say of parameters of `network` that were set after the fit, or ""."""
-        if self.network is None:
-            return ""
-        names = changed_parameters(self.network, self.network_spec_)
-        if not names:
-            return ""
-        return (
-            f"{', '.join(sorted(names))} of network was changed after the fit, whose "
-            "network is network_spec_."
-        )
+        check_set_after_fit(self)
 
     def _check_like_fit(self, X, name):
         """Check clips that must look like those of fit.   -> RowView."""
@@ -314,8 +299,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
     def _check_validation(self, X_val, y_val):
         rows = self._check_like_fit(X_val, "X_val")
         labelled, labels = self._check_labels_like_fit(y_val, "y_val")
-        check_same_length(len(rows), "X_val", y_val=labelled)
-        check_rows_alike(X_val=X_val, y_val=y_val)
+        check_aligned(len(rows), "X_val", X_val=X_val, y_val=y_val)
         codes = np.full(len(rows), -1, dtype=np.intp)
         codes[labelled] = encode(labels, self.classes_, name="y_val", unknown="mark")
         warn_of_marks(labels, self.classes_, "y_val")

@@ -14,6 +14,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils import get_tags
 from sklearn.utils.validation import _num_samples
 
+from skanticipate.data.warn import callers
 from skanticipate.estimator.unaware import warn_if_scored
 from skanticipate.metrics.scorers import marker_of
 
@@ -94,7 +95,7 @@ class Lookup(BaseEstimator):
         """Say what the fit, which nobody waited for, could not."""
         marker = marker_of(self.fitted_)
         if marker is not None:
-            warn_if_scored(marker, self.fitted_.classes_)
+            warn_if_scored(callers(), marker, self.fitted_.classes_)
 
     def __getattr__(self, name):
         if name.startswith("_") or "fitted_" not in vars(self):

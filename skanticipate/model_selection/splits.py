@@ -23,7 +23,7 @@ from skanticipate.data.numbers import refuse_counted_mask
 from skanticipate.data.places import check_chosen_rows
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.samples import check_groups
-from skanticipate.data.validation import check_same_length
+from skanticipate.data.validation import check_aligned
 from skanticipate.data.warn import warn
 
 
@@ -172,7 +172,7 @@ class SemiSupervisedSplit(BaseEstimator):
         check_rows_alike(X=X, y=y, groups=groups)
         y = check_label_array(y, estimator=self)
         groups = check_groups(groups)
-        check_same_length(len(y), "y", X=X, groups=groups)
+        check_aligned(len(y), "y", X=X, groups=groups)
         labelled, labels, marker = labelled_rows(
             y, self.unlabeled_label, estimator=self
         )

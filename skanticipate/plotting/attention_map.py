@@ -13,9 +13,8 @@ from sklearn.utils import _safe_indexing, check_scalar
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from skanticipate.data.numbers import refuse_truths
-from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.tensors import takes_tensors
-from skanticipate.data.validation import check_clips, check_same_length
+from skanticipate.data.validation import check_aligned, check_clips
 from skanticipate.plotting._look import wrapped
 from skanticipate.plotting._mosaic import draw_map, new_axes
 from skanticipate.plotting._pyplot import Axes, Colormap, import_pyplot
@@ -163,9 +162,8 @@ class AttentionMapDisplay:
             map; if `X_future` has not one row for each of `X_past`, a clip has no
             future or is no row, or there is no student or no clip.
         """
-        check_rows_alike(X_past=X_past, X_future=X_future)
         n = _num_samples(X_past)
-        check_same_length(n, "X_past", X_future=X_future)
+        check_aligned(n, "X_past", X_past=X_past, X_future=X_future)
         named = estimator if isinstance(estimator, Mapping) else {"": estimator}
         rows = [clip] if np.ndim(clip) == 0 else list(clip)  # type: ignore[arg-type]  # it has an axis
         refuse_truths(rows, "clip")

@@ -20,7 +20,7 @@ from skanticipate.data.names import check_row_names
 from skanticipate.data.numbers import Interval, check_count
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.tensors import takes_tensors
-from skanticipate.data.validation import check_same_length
+from skanticipate.data.validation import check_aligned
 from skanticipate.plotting._curves import by_name
 from skanticipate.plotting._look import legend_beside, line_style
 from skanticipate.plotting._pyplot import Axes, import_pyplot
@@ -297,10 +297,8 @@ class _Rows:
             X_past=X_past, y=y, X_future_unlabeled=X_future_unlabeled, groups=groups
         )
         y = check_label_array(y, estimator="LabelFractionDisplay")
-        check_same_length(
-            len(y), "y", X_past=X_past, X_future_unlabeled=X_future_unlabeled
-        )
-        check_same_length(len(y), "y", groups=groups)
+        check_aligned(len(y), "y", X_past=X_past, X_future_unlabeled=X_future_unlabeled)
+        check_aligned(len(y), "y", groups=groups)
         marked = [unlabeled_mask(y, resolve_marker(y, marker)) for marker in markers]
         labelled = ~np.any(marked, axis=0)
         _, labels, _ = labelled_rows(

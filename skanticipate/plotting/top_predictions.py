@@ -26,7 +26,7 @@ from skanticipate.data.names import check_label_names
 from skanticipate.data.numbers import check_count, refuse_truths
 from skanticipate.data.rows_alike import RowsAlike, check_rows_alike
 from skanticipate.data.tensors import plain_numbers, takes_tensors
-from skanticipate.data.validation import check_probabilities, check_same_length
+from skanticipate.data.validation import check_aligned, check_probabilities
 from skanticipate.metrics.hits import check_distinct, ranks
 from skanticipate.plotting._bars import given_axes, mark, new_axes, tidy
 from skanticipate.plotting._look import wrapped
@@ -164,7 +164,7 @@ class TopPredictionsDisplay:
         labels = check_label_array(y, estimator=cls.__name__)
         rows = _rows(clip, len(labels))
         classes = _shared_classes(estimators)
-        check_same_length(len(labels), "y", X=X)
+        check_aligned(len(labels), "y", X=X)
         shown = _safe_indexing(X, rows)
         proba = {name: model.predict_proba(shown) for name, model in estimators.items()}
         display = cls(
@@ -227,7 +227,7 @@ class TopPredictionsDisplay:
         rows = _rows(clip, len(labels))
         for name, table in proba.items():
             alike.check(table, f"proba[{name!r}]")
-            check_same_length(len(labels), "y_true", **{f"proba[{name!r}]": table})
+            check_aligned(len(labels), "y_true", **{f"proba[{name!r}]": table})
             proba[name] = _safe_indexing(table, rows)
         display = cls(
             proba, labels[rows], classes, clips=rows, k=k, class_names=class_names

@@ -16,6 +16,7 @@ from skanticipate._typing import Actions, Labels
 from skanticipate.data.actions import (
     action_lookup,
     verb_noun_pairs,
+    warn_of_first_twins,
     warn_of_long_names,
     warn_of_twins,
 )
@@ -120,6 +121,7 @@ class TemporalPrior(BasePrior):
 
     def _fit_matrix(self, classes, y, y_past, sample_weight=None):
         before, after = _observed_pairs(y, y_past, self.sequences)
+        warn_of_twins("label", [*before, *after], "in y, y_past and sequences")
         weights = _weights_of(after, sample_weight, self.sequences)
         before, after = label_codes(before, classes), label_codes(after, classes)
         counted = (before >= 0) & (after >= 0)
@@ -286,8 +288,8 @@ class TransitionPrior(BasePrior):
         else:
             verb_noun_pairs(actions, self.actions)  # an incomplete table is an error
         verbs, nouns = _verbs_and_nouns(actions, self.actions)
-        warn_of_twins("verb", verbs)
-        warn_of_twins("noun", nouns)
+        names = [*past, *following], verbs, nouns
+        warn_of_first_twins(*names, where="in actions=, y, y_past and sequences")
 
         uniform = np.full((1, len(classes)), 1 / len(classes), dtype=np.float32)
         known = codes >= 0
@@ -342,7 +344,6 @@ def _observed_pairs(y, y_past, sequences):
         sequences = checked_sequences(sequences)
         following = [label for sequence in sequences for label in sequence]
         past = [label for sequence in sequences for label in [None, *sequence][:-1]]
-    warn_of_twins("label", [*past, *following], "in y, y_past and sequences")
     return past, following
 
 

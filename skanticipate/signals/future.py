@@ -5,16 +5,24 @@ from dataclasses import KW_ONLY, dataclass, field
 import numpy as np
 import torch
 
+from skanticipate.data.axes import check_axes, check_axes_alike
+from skanticipate.data.layout import hint_filled_rows, hint_other_scale
 from skanticipate.data.leaks import warn_ungrouped
+from skanticipate.data.leaves import first_table
+from skanticipate.data.names import (
+    check_column_order,
+    check_columns_alike,
+    check_names,
+)
 from skanticipate.data.parameters import nested_estimators
 from skanticipate.data.validation import (
     check_futures,
     check_teacher_proba,
 )
 from skanticipate.data.warn import is_one_of_many, warn
+from skanticipate.estimator.nested import names_of_axes, names_of_columns
 from skanticipate.estimator.prediction import PredictionMixin
 from skanticipate.networks.base import NetworkSpec
-from skanticipate.signals.agreeing import check_names_of_futures, compare_with_past
 from skanticipate.signals.asking import split_transforms
 from skanticipate.signals.maps import first_map, map_source, map_width, weights_for
 from skanticipate.signals.signal import TeacherSignal, index_of, warn_of_silence
@@ -70,8 +78,8 @@ class FutureSignal(TeacherSignal):
             clips, has_future = check_futures(
                 futures, name="X_future_unlabeled", estimator=estimator
             )
-            compare_with_past(past, clips, has_future, teacher)
-            check_names_of_futures(futures, teacher, estimator)
+            _compare_with_past(past, clips, has_future, teacher)
+            _check_names(futures, teacher, estimator)
             warn_of_signed_labels(classes, marker)
             found = self.found(clips, has_future)
         if given.teacher_proba is not None:
@@ -128,13 +136,13 @@ class FutureSignal(TeacherSignal):
         self.answers = samples.signals.get("answers")
         super().ask(samples, classes, seeds, shared)
         if self.taught is not None:
-            warn_of_early_answers(self.taught.teacher)
+            warn_of_early_answers(self.taught.last)
 
-    def start(self, network, spec):
+    def _start(self, network, spec):
         """Give the network the weights of the teacher, where that is wanted."""
-        weights, teacher = None, None if self.taught is None else self.taught.teacher
-        if teacher is not None and self._may_start(teacher, spec):
-            weights = weights_for(network, teacher, self.labels)
+        weights = None
+        if self.taught is not None and self._may_start(spec):
+            weights = weights_for(network, self.taught, self.labels)
         if weights is not None:
             network.load_state_dict(weights)
         elif self.init_from_teacher is True and self.taught is not None:
@@ -145,7 +153,7 @@ class FutureSignal(TeacherSignal):
             )
         self.started = weights is not None
 
-    def _may_start(self, teacher, spec):
+    def _may_start(self, spec):
         """Whether the student may take the weights of its teacher.
 
         "auto" does not give pre-trained ones up for those of a teacher that started at
@@ -153,7 +161,7 @@ class FutureSignal(TeacherSignal):
         """
         own = getattr(spec, "loaded_", None)
         if self.init_from_teacher == "auto" and own:
-            return _is_pretrained(teacher)
+            return _is_pretrained(self.taught.last)
         return bool(self.init_from_teacher)
 
     # -------------------------------------------------------------------- terms
@@ -166,14 +174,19 @@ class FutureSignal(TeacherSignal):
         return self.answers[has], index_of(np.flatnonzero(has), len(has)), has
 
     def terms(self, samples, spec, network, seeds, compute):
-        """Divergence from the answers for labelled samples, and distance of maps."""
+        """Divergence from the answers for labelled samples, and distance of maps.
+
+        A network that begins may start from the weights of the teacher.
+        """
+        if self.started is None:
+            self._start(network, spec)
         terms = super().terms(samples, spec, network, seeds, compute)
-        if not (terms or is_one_of_many()):  # a fold may have no such row
+        if self.weight > 0 and not terms and not is_one_of_many():  # as a fold may be
             _, _, has = self.said(samples)
             warn_of_silence(
                 "no labelled row with a future, or an answer in teacher_proba: "
                 "unlabelled rows are taught without it.",
-                teacher_weight=self.weight > 0 and has.any(),
+                teacher_weight=has.any(),
             )
         self.used_weight = self._weigh_features(samples, spec, network, compute)
         if self.used_weight > 0:
@@ -187,16 +200,15 @@ class FutureSignal(TeacherSignal):
         if self.taught is None:
             return 0.0
         if weight is None:
-            _, teacher = split_transforms(self.taught.teacher)
-            alike = type(getattr(teacher, "network_", None)) is type(network)
+            theirs = getattr(self.taught.last, "network_", None)
+            alike = type(theirs) is type(network)
             if not (self.started and alike):  # a warm start may have another teacher
                 return 0.0
             # It has the network of its teacher, which may give none.
             own = first_map(network, samples.rows, compute)
             return 0.0 if own is None else _DEFAULT_FEATURE_WEIGHT
-        pretrained = getattr(spec, "loaded_", None) and _is_pretrained(
-            self.taught.teacher
-        )
+        own = getattr(spec, "loaded_", None)
+        pretrained = own and _is_pretrained(self.taught.last)
         if weight > 0 and not (self.started or pretrained):
             warn(
                 "feature_weight is positive, but the student starts at random: its map "
@@ -240,6 +252,65 @@ class FutureSignal(TeacherSignal):
         }
 
 
+# ------------------------------------------------ whether futures go with the rest
+
+
+def _check_names(futures, teacher, estimator):
+    """Refuse a table of futures whose columns, or axes, are not those that are read.
+
+    The student's own network reads futures as it reads the past, with the columns of
+    `X_past`. Other teachers may see other features; frozen ones know their names.
+    """
+    if type(futures) is np.ndarray and not hasattr(estimator, "feature_names_in_"):
+        return  # it names no columns
+    name, table = "X_future_unlabeled", first_table(futures)
+    for names in names_of_columns(teacher):
+        check_columns_alike(table, names, name=name)
+    for axes in names_of_axes(teacher):
+        check_axes_alike(futures, axes, name=name)
+    check_axes(futures, name=name, estimator=estimator, reset=False)
+    check_column_order(table, getattr(estimator, "_columns", None), name=name)
+    if teacher is None:
+        check_names(futures, name=name, estimator=estimator, reset=False)
+
+
+def _compare_with_past(past, futures, has_future, teacher):
+    """Refuse futures that the student's own network cannot read; warn of odd ones.
+
+    Parameters
+    ----------
+    past, futures : RowView of shape (n, ..., d)
+        Checked clips.
+    has_future : ndarray of shape (n,) of bool
+        Rows that have a future.
+    teacher : classifier or None
+        None has the network of the student; a network of ours may start from it, or be
+        compared with it. Any other reads features of its own.
+    """
+    alike = futures.ndim == past.ndim and futures.shape[-1] == past.shape[-1]
+    if teacher is None and not alike:
+        raise ValueError(
+            f"X_future_unlabeled has shape {futures.shape} but X_past has "
+            f"{past.shape}: with teacher=None the teacher has the student's own "
+            "network, so both need as many axes and features. Pass a teacher of its "
+            "own for other features, such as RecognitionTeacher()."
+        )
+    if hint_filled_rows(past, futures, has_future, "X_future_unlabeled"):
+        return  # and their scale is that of the fill
+    if alike and has_future.any() and _reads_as_student(teacher):
+        if not has_future.all():
+            past, futures = past[has_future], futures[has_future]
+        hint_other_scale(past, futures, "X_future_unlabeled")
+
+
+def _reads_as_student(teacher):
+    """Whether a teacher is a network of ours that sees futures as they come."""
+    if teacher is None:
+        return True
+    transforms, last = split_transforms(teacher)
+    return transforms is None and isinstance(last, PredictionMixin)
+
+
 def warn_of_signed_labels(classes, marker):
     """Warn if -1 is read as a class although there are futures."""
     if marker is None and set(classes.tolist()) == {-1, 1}:
@@ -265,15 +336,14 @@ def warn_of_weights_of_zero(estimator):
         warn_of_silence(told, temperature=no_answer)
 
 
-def warn_of_early_answers(teacher):
+def warn_of_early_answers(last):
     """Warn of a network of ours that does not see futures to their end.
 
     Parameters
     ----------
-    teacher : classifier
-        Fitted; the members of an ensemble count.
+    last : classifier
+        The last step of a fitted teacher; the members of an ensemble count.
     """
-    _, last = split_transforms(teacher)
     for part in (last, *nested_estimators(last)):
         network = getattr(part, "network_spec_", getattr(part, "network", None))
         if not (isinstance(part, PredictionMixin) and isinstance(network, NetworkSpec)):
@@ -288,7 +358,6 @@ def warn_of_early_answers(teacher):
             return
 
 
-def _is_pretrained(teacher):
-    """Whether a fitted teacher began with weights that were learned elsewhere."""
-    _, last = split_transforms(teacher)
+def _is_pretrained(last):
+    """Whether a fitted network began with weights that were learned elsewhere."""
     return bool(getattr(getattr(last, "network_spec_", None), "loaded_", None))

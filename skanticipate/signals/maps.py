@@ -200,10 +200,10 @@ def map_width(spec, network, clips, compute, needed):
     return features.shape[-1]
 
 
-def weights_for(network, teacher, classes):
+def weights_for(network, taught, classes):
     """Weights of a teacher, if a network can start from them, else None."""
-    transforms, last = split_transforms(teacher)
-    if transforms is not None or not isinstance(last, PredictionMixin):
+    last = taught.last
+    if taught.transforms is not None or not isinstance(last, PredictionMixin):
         return None
     if not np.array_equal(last.classes_, classes):
         return None
@@ -242,28 +242,26 @@ def map_source(taught, n_samples, crops_at_random, compute, *, alpha, attended):
 
 
 def _new_source(taught, n_samples, crops_at_random, compute, alpha, attended):
-    teacher = taught.teacher
-    _, last = split_transforms(teacher)
-    if not _gives_map(last):
+    if not _gives_map(taught.last):
         raise ValueError(
-            f"{type(teacher).__name__} has no feature_map, which a positive "
+            f"{type(taught.teacher).__name__} has no feature_map, which a positive "
             "feature_weight compares: set feature_weight=0, or use a "
             "RecognitionTeacher."
         )
-    foreign = not isinstance(last, PredictionMixin)
+    foreign = not isinstance(taught.last, PredictionMixin)
     if crops_at_random:
         _refuse_crops(foreign, taught.cache)
     maps = None if crops_at_random else _maps_of_all(taught, foreign)
     if maps is None:
         return _module_maps(taught, n_samples, compute)
     if maps.dtype.itemsize * math.prod(maps.shape) > _MAPS_IN_MEMORY:
-        return StoredMaps(maps, taught.rows, n_samples, compute)
+        return StoredMaps(RowView(maps), taught.rows, n_samples, compute)
     index = taught.index(n_samples)
     return MapsInMemory(maps, index, compute, alpha=alpha, attended=attended)
 
 
 def _maps_of_all(taught, foreign):
-    """Maps of all clips.   -> RowView (m, N, d).
+    """Maps of all clips.   -> ndarray or RowView (m, N, d).
 
     None where they take much memory, and a network of ours can make them again.
     """
@@ -274,7 +272,7 @@ def _maps_of_all(taught, foreign):
     n_bytes = first[:1].nbytes * taught.clips.shape[0]
     if n_bytes > _MAPS_IN_MEMORY and not foreign:
         return None
-    return RowView(np.concatenate([first, *batches]))
+    return np.concatenate([first, *batches])
 
 
 def _refuse_crops(foreign, cache):
@@ -294,10 +292,10 @@ def _refuse_crops(foreign, cache):
 
 def _module_maps(taught, n_samples, compute):
     width = compute_maps(taught.teacher, taught.clips[:1]).shape[-1]
-    transforms, last = split_transforms(taught.teacher)
+    last = taught.last
     network = Blueprint.of(last).load(last.network_.state_dict())
     # Transformers may refuse NaN, so they see existing futures only.
-    seen = seen_by_last_step(transforms, taught.clips)
+    seen = seen_by_last_step(taught.transforms, taught.clips)
     futures = seen[taught.index(n_samples)]
     return ModuleMaps(compute.place(network), ClipReader(futures, compute), width)
 

@@ -1,8 +1,8 @@
 """What one kind of teacher knows: from an argument of `fit` to terms of the objective.
 
 A fit asks its signals in this order: `check` what was given, `has` which samples have
-it, `ask` the teacher, `start` the network, and give `parts` of the base term's targets
-and `terms` of their own.
+it, `ask` the teacher, and give `parts` of the base term's targets and `terms` of their
+own, for a network that they may change first.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,13 @@ from skanticipate.data.warn import warn
 from skanticipate.estimator.sharing import once
 from skanticipate.estimator.state import parts
 from skanticipate.estimator.telling import within
-from skanticipate.signals.asking import Lesson, ask, fitted_teacher, seeded
+from skanticipate.signals.asking import (
+    Lesson,
+    ask,
+    fitted_teacher,
+    seeded,
+    split_transforms,
+)
 from skanticipate.signals.cache import TeacherCache, key_of
 from skanticipate.signals.cross_fit import cross_fitted
 from skanticipate.terms.answers import AnswerTerm, answer_part
@@ -71,9 +77,6 @@ class Signal:
         to it.
         """
 
-    def start(self, network, spec):
-        """Give a network that begins, of a spec, what the teacher has for it."""
-
     def parts(self, samples):
         """Parts of the targets of the base term, and the samples that they are about.
 
@@ -85,11 +88,14 @@ class Signal:
         return [], np.zeros_like(samples.codes, dtype=bool)
 
     def terms(self, samples, spec, network, seeds, compute):
-        """Terms of its own, for a network of a spec.   -> list of Term."""
+        """Terms of its own, for a network of a spec.   -> list of Term.
+
+        Nothing was asked of the network so far: it may be given other weights first.
+        """
         return []
 
     def figures(self, validation):
-        """What the records of all epochs tell beside the losses.   -> dict."""
+        """What the records of all epochs tell of held-out samples.   -> dict."""
         return {}
 
     def fitted(self):
@@ -127,6 +133,8 @@ class Taught:
     ----------
     teacher : classifier
         The fitted one.
+    transforms, last : Pipeline or None, classifier
+        Its parts, as `split_transforms` gives them.
     rows : ndarray of shape (m,)
         Numbers of the samples that have something to see.
     clips : RowView of shape (m, ...)
@@ -141,6 +149,8 @@ class Taught:
     """
 
     teacher: object
+    transforms: object
+    last: object
     rows: np.ndarray
     clips: RowView
     answers: np.ndarray
@@ -321,7 +331,7 @@ class TeacherSignal(Signal):
 
     def figures(self, validation):
         """Share of held-out labelled samples that the teacher names rightly."""
-        signals = {} if validation is None else validation.signals
+        signals = validation.signals
         if self.taught is None or self.sees not in signals:
             return {}
         rows = np.flatnonzero(signals[f"has_{self.sees}"] & (validation.codes >= 0))
@@ -344,11 +354,12 @@ def _taught(rows, folder, inputs, question):
     key = None if folder is None else key_of(*inputs)
     if key is None:
         fitted, answers = _fit_and_ask(*inputs, question)
-        return Taught(fitted, rows, clips, answers)
+        return Taught(fitted, *split_transforms(fitted), rows, clips, answers)
     cache = TeacherCache(folder)
     kinds = {type(p) for p in parts(teacher) if isinstance(p, BaseEstimator)}
     fitted, answers = cache.teacher(key, kinds, lambda: _fit_and_ask(*inputs, question))
-    return Taught(fitted, rows, clips, answers, cache, key)
+    parts_of = split_transforms(fitted)
+    return Taught(fitted, *parts_of, rows, clips, answers, cache, key)
 
 
 def relative_weights(weights, rows, codes):

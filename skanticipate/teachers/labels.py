@@ -14,8 +14,8 @@ from skanticipate.data.missing import label_codes
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.samples import check_groups, check_weights
 from skanticipate.data.tensors import plain_numbers
-from skanticipate.data.validation import check_same_length
-from skanticipate.estimator.nested import warn_if_reencoded
+from skanticipate.data.validation import check_aligned
+from skanticipate.estimator.unaware import warn_of_wrappers
 
 
 def check_labelled(estimator, past_actions, y, groups, sample_weight):
@@ -28,16 +28,14 @@ def check_labelled(estimator, past_actions, y, groups, sample_weight):
     groups, weights : ndarray of shape (n,) or None
     """
     labels = check_labels(y, classes=None, unlabeled_label=None, estimator=estimator)
-    warn_if_reencoded(estimator, labels.classes)
-    check_same_length(
+    warn_of_wrappers(estimator, labels)
+    check_aligned(
         _num_samples(past_actions),
         "past_actions",
-        y=labels.codes,
+        past_actions=past_actions,
+        y=y,
         groups=groups,
         sample_weight=sample_weight,
-    )
-    check_rows_alike(
-        past_actions=past_actions, y=y, groups=groups, sample_weight=sample_weight
     )
     weights = check_weights(labels.codes, sample_weight)
     return labels.classes, labels.codes, check_groups(groups), weights

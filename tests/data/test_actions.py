@@ -62,12 +62,19 @@ def test_long_names_are_split_with_a_warning():
     assert "pass actions=, a mapping label -> (verb, noun) or a table" in message
 
 
+def test_both_kinds_of_doubtful_names_are_told_at_once():
+    with pytest.warns(UserWarning) as caught:
+        verbs_and_nouns(["turn on faucet", "sit down"])
+    (message,) = [str(warning.message) for warning in caught]
+    assert "'turn on faucet' as ('turn', 'on faucet'), 'sit down' as" in message
+
+
 def test_a_second_word_that_is_no_noun_is_told():
     labels = ["sit down", "lie down", "cut onion"]
-    with pytest.warns(UserWarning, match="second word is read as a noun") as caught:
+    with pytest.warns(UserWarning, match="or no noun, pass actions=") as caught:
         prior = VerbNounPrior().fit(labels)
     (message,) = [str(warning.message) for warning in caught]
-    assert message.startswith("'lie down', 'sit down': ")
+    assert "'lie down' as ('lie', 'down'), 'sit down' as ('sit', 'down'): " in message
     assert prior.matrix_[0].tolist() == [0.5, 0.5, 0]  # by "down"
     actions = {name: (name, name) for name in labels[:2]} | {
         labels[2]: ("cut", "onion")
@@ -124,13 +131,13 @@ def test_all_who_split_long_names_say_the_same(split):
         str(w.message) for w in caught if "No word vector" not in str(w.message)
     ]
     assert len(set(messages)) == 1, messages
-    assert messages[0].startswith("Labels of more than two words are split")
+    assert messages[0].startswith("Labels are split into verb and noun after the first")
     assert len({(w.filename, w.lineno) for w in caught}) == 1  # so Python says it once
     assert caught[0].filename == __file__
 
 
 def test_prediction_does_not_say_it_again():
-    with pytest.warns(UserWarning, match="more than two words"):
+    with pytest.warns(UserWarning, match="split into verb and noun"):
         encoder = HistoryEncoder().fit(PAST)
         prior = TransitionPrior().fit(LONG, LONG, LONG)
     assert encoder.transform(PAST).shape == (3, 2, 3)
@@ -301,6 +308,17 @@ def test_names_that_differ_in_case_or_spaces_only_are_warned_of(kind, twin):
         model = SmoothedAnticipator(network, marginal_loss=loss, max_epochs=1)
         with pytest.warns(UserWarning, match=says):
             model.fit(np.eye(12), y)
+
+
+def test_labels_that_look_like_one_are_told_of_and_not_their_verbs_too():
+    labels = ["Cut onion", "cut onion", "wash pan"]
+    with pytest.warns(UserWarning) as caught:
+        VerbNounPrior().fit(labels)
+    with pytest.warns(UserWarning) as caught_past:
+        TransitionPrior().fit(labels, labels, labels)
+    for found in (caught, caught_past):
+        (message,) = [str(w.message) for w in found]
+        assert message.startswith("The labels 'Cut onion' and 'cut onion' differ in")
 
 
 def test_names_of_other_words_and_ids_are_no_twins():

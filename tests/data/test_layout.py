@@ -196,6 +196,14 @@ def test_futures_of_zeros_are_told_to_be_nan():
 SOME_GONE = np.arange(N) % 4 == 0
 
 
+def test_futures_that_were_filled_are_told_once_whatever_their_scale():
+    past = RNG.normal(size=(N, D))
+    gone = np.arange(N) > 1
+    for fill, told in ((0.0, "are all zero"), (0.5, "are one and the same")):
+        (text,) = said_of_futures(past, np.where(gone[:, None], fill, past))
+        assert told in text
+
+
 def said_of_futures(past, futures, **params):
     with warnings.catch_warnings(record=True) as record:
         warnings.simplefilter("always")

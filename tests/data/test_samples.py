@@ -10,7 +10,6 @@ from skanticipate.data.samples import (
     Samples,
     check_weights,
     hold_out,
-    log_frequency,
     weigh_classes,
 )
 
@@ -233,23 +232,3 @@ def test_split_that_leaves_nothing_is_an_error():
 def test_weights_that_single_precision_cannot_hold_are_refused(weight):
     with pytest.raises(ValueError, match="float32 cannot hold: divide them by their"):
         check_weights(np.zeros(3), np.array([0.0, 1.0, weight]))
-
-
-def test_a_class_that_is_no_longer_learned_keeps_its_frequency():
-    first = Samples(RowView(np.eye(4)), np.array([0, 0, 1, 2]))
-    logs = log_frequency(first, first.codes, 3)
-    assert_allclose(logs, np.log(np.array([3, 2, 2]) / 7))
-    second = Samples(RowView(np.eye(2)), np.array([0, 1]))
-    assert_allclose(
-        log_frequency(second, second.codes, 3, logs),
-        np.log([2 / 4, 2 / 4, 2 / 7]),  # counts of 1, and one more for each that counts
-    )
-    model = SmoothedAnticipator(
-        logit_adjustment=1.0, classes=[0, 1, 2], warm_start=True, max_epochs=1
-    )
-    model.fit(np.eye(4), [0, 0, 1, 2])
-    assert_allclose(model.class_log_frequency_, logs)
-    model.fit(np.eye(4), [0, 0, 1, 1])
-    assert_allclose(model.class_log_frequency_, np.log([1 / 2, 1 / 2, 2 / 7]))
-    model.set_params(warm_start=False).fit(np.eye(4), [0, 0, 1, 1])
-    assert_allclose(model.class_log_frequency_, [np.log(1 / 2), np.log(1 / 2), 0])

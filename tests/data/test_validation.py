@@ -10,9 +10,9 @@ from sklearn.linear_model import LogisticRegression
 from skanticipate import DistilledAnticipator, RowView, SmoothedAnticipator
 from skanticipate.data.samples import check_groups
 from skanticipate.data.validation import (
+    check_aligned,
     check_clip_shape,
     check_clips,
-    check_same_length,
     chunks,
     padding_steps,
 )
@@ -205,9 +205,9 @@ def test_clips_of_another_shape_are_refused(shape, seen, fixed, words):
 
 
 def test_signals_must_be_as_long_as_the_clips():
-    check_same_length(3, y=[1, 2, 3], groups=None, teacher_proba=np.ones((3, 2)))
+    check_aligned(3, y=[1, 2, 3], groups=None, teacher_proba=np.ones((3, 2)))
     with pytest.raises(ValueError, match="groups has 2 rows but X_past has 3: give"):
-        check_same_length(3, y=[1, 2, 3], groups=["a", "b"])
+        check_aligned(3, y=[1, 2, 3], groups=["a", "b"])
 
 
 def test_unlabelled_clips_as_an_array_of_their_own_are_told_where_they_belong():
@@ -219,7 +219,7 @@ def test_unlabelled_clips_as_an_array_of_their_own_are_told_where_they_belong():
     # The remedy, followed.
     X = np.concatenate([past, np.zeros((50, 4, 2))])
     futures = np.concatenate([np.full((3, 6, 2), np.nan), unlabelled])
-    check_same_length(len(X), X_future_unlabeled=futures, y=[0, 1, 0] + [-1] * 50)
+    check_aligned(len(X), X_future_unlabeled=futures, y=[0, 1, 0] + [-1] * 50)
 
 
 def test_groups_that_differ_in_case_or_spaces_only_are_warned_of():

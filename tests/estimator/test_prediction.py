@@ -337,6 +337,18 @@ def test_logit_adjustment_favours_rare_classes_and_leaves_training_alone():
     assert (gain > 0).all()
 
 
+def test_a_class_that_is_no_longer_learned_keeps_its_frequency():
+    model = SmoothedAnticipator(
+        logit_adjustment=1.0, classes=[0, 1, 2], warm_start=True, max_epochs=1
+    )
+    model.fit(np.eye(4), [0, 0, 1, 2])  # one more is counted of each class
+    assert_allclose(model.class_log_frequency_, np.log(np.array([3, 2, 2]) / 7))
+    model.fit(np.eye(4), [0, 0, 1, 1])
+    assert_allclose(model.class_log_frequency_, np.log([1 / 2, 1 / 2, 2 / 7]))
+    model.set_params(warm_start=False).fit(np.eye(4), [0, 0, 1, 1])
+    assert_allclose(model.class_log_frequency_, [np.log(1 / 2), np.log(1 / 2), 0])
+
+
 def test_a_class_without_rows_has_a_frequency_too():
     model = SmoothedAnticipator(classes=[0, 1, 2], max_epochs=1, logit_adjustment=1.0)
     proba = model.fit(np.eye(3), [0, 1, 1]).predict_proba(np.eye(3))
