@@ -24,7 +24,7 @@ from skanticipate.data.missing import (
 )
 from skanticipate.data.names import check_label_names
 from skanticipate.data.numbers import check_count, refuse_truths
-from skanticipate.data.rows_alike import RowsAlike, check_rows_alike
+from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.tensors import plain_numbers, takes_tensors
 from skanticipate.data.validation import check_probabilities, check_same_length
 from skanticipate.metrics.hits import check_distinct, ranks
@@ -221,12 +221,12 @@ class TopPredictionsDisplay:
             `classes`, or the names of tables say otherwise.
         """
         proba = dict(proba) if isinstance(proba, Mapping) else {"model": proba}
-        alike = RowsAlike()
-        alike.check(y_true, "y_true")
+        check_rows_alike(
+            y_true=y_true, **{f"proba[{name!r}]": p for name, p in proba.items()}
+        )
         labels = check_label_array(y_true, estimator=cls.__name__, name="y_true")
         rows = _rows(clip, len(labels))
         for name, table in proba.items():
-            alike.check(table, f"proba[{name!r}]")
             check_same_length(len(labels), "y_true", **{f"proba[{name!r}]": table})
             proba[name] = _safe_indexing(table, rows)
         display = cls(
@@ -307,6 +307,9 @@ class TopPredictionsDisplay:
                 "none of the classes, so it has no rank: show another clip, or fit "
                 "with classes=, which may hold actions that no training row has."
             )
+        check_rows_alike(
+            y_true=self.y_true, **{f"proba[{m!r}]": p for m, p in self.proba.items()}
+        )
         shape = len(truths), len(classes)
         tables = [_probabilities(p, classes, shape, m) for m, p in self.proba.items()]
         return np.stack(tables, axis=1), codes
