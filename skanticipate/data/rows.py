@@ -31,7 +31,6 @@ from skanticipate.data.reopened import (
 from skanticipate.data.stored import (
     OF_FILLED,
     filled,
-    may_be_filled,
     not_as_stored,
     not_there,
 )
@@ -192,7 +191,7 @@ class RowView:
             taken = np.asarray(base[flat])
         else:
             taken = _read_dataset(base, flat)
-            if may_be_filled(base) and (trouble := filled(taken, base)):
+            if trouble := filled(taken, base):
                 raise ValueError(f"base has numbers of which {trouble}. {OF_FILLED}")
         return taken.reshape(*rows.shape, *base.shape[1:])
 

@@ -149,9 +149,17 @@ def _weights_by_code(class_weight, classes, present):
         for label in class_weight
         if label not in codes or (isinstance(label, bool | np.bool_) and not truths)
     ]
-    if strangers:
+    by_code = {
+        codes[label]: weight
+        for label, weight in class_weight.items()
+        if label not in strangers
+    }
+    # As in scikit-learn: one may be the class of another fold if all others are named.
+    if strangers and not by_code.keys() >= set(present.tolist()):
         raise ValueError(
-            f"class_weight names labels that are no classes: {strangers[:5]}."
+            f"class_weight names labels that are no classes: {strangers[:5]}. Name "
+            "every class as y has it, or pass classes= with all labels, also those "
+            "that a fold lacks."
         )
     number = Interval(Real, 0, None, closed="left")
     if not all(number.is_satisfied_by(w) and w < np.inf for w in class_weight.values()):
@@ -159,7 +167,6 @@ def _weights_by_code(class_weight, classes, present):
             "class_weight must hold finite numbers that are not negative, got "
             f"{class_weight}."
         )
-    by_code = {codes[label]: weight for label, weight in class_weight.items()}
     return {code: by_code.get(code, 1.0) for code in present.tolist()}
 
 

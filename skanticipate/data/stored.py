@@ -2,19 +2,22 @@
 
 import os
 import sys
+from base64 import b64decode
 from math import prod
+from struct import error, unpack
 
 import numpy as np
 
 _PACKED = {"scalefactor": 1, "addoffset": 0, "slope": 1, "intercept": 0}
 _OF_INTEGERS = {"scale": 1, "zeropoint": 0}  # of quantized features
 _MISSING = ("_FillValue", "missing_value")
+_OWN_FILL = "fillvalue", "fill_value"  # of datasets of h5py, of zarr
 # Bits of features without their sign: of 1e-7 to 2e4, and of 6e-5 to 32.
 _BFLOAT16, _FLOAT16 = (0x33D6, 0x469C), (0x0400, 0x5000)
 _FEWEST = 64  # different words
 OF_FILLED = (
     "Write NaN where whole steps or futures are missing, and impute the others; or "
-    "delete the attribute, if these are numbers."
+    "delete the attribute, or write another fill value, if these are numbers."
 )
 
 
@@ -62,21 +65,50 @@ def not_as_stored(data):
 
 
 def filled(block, data):
-    """Say which numbers of a dataset stand for none, as netCDF has it; None if none.
+    """Say which numbers of a dataset stand for none; None if none do.
+
+    An attribute says so, as netCDF and xarray have it, or the dataset's own fill value:
+    of floats that some tool wrote, since only other numbers are compared with it.
 
     Parameters
     ----------
     block : ndarray
         Some of its numbers.
     data : object
-        Its `attrs` say so.
+        What they were read from.
     """
-    attributes = getattr(data, "attrs", {})
-    for name in _MISSING if len(attributes) else ():
-        fill = np.asarray(attributes.get(name, np.nan))
-        if fill.dtype.kind in "fiu" and np.isin(block, fill).any():
+    for name, fill in _fills(data).items():
+        if np.isin(block, fill).any():
             return f"some are {fill}, which stands for a missing number ({name})"
     return None
+
+
+def may_be_filled(data):
+    """Whether `filled` may find some."""
+    return bool(_fills(data))
+
+
+def _fills(data):
+    """Numbers that stand for none in a dataset of h5py, zarr or xarray, by name."""
+    attributes = getattr(data, "attrs", None)
+    if attributes is None:
+        return {}
+    found = {name: attributes[name] for name in _MISSING if name in attributes}
+    found = {name: np.asarray(_as_number(fill)) for name, fill in found.items()}
+    own = next((name for name in _OWN_FILL if hasattr(data, name)), None)
+    if own is not None and data.dtype.kind == "f" and getattr(data, own):
+        found[own] = np.asarray(getattr(data, own))
+    return {name: fill for name, fill in found.items() if fill.dtype.kind in "fiu"}
+
+
+def _as_number(fill):
+    """Number that xarray writes as text into an attribute of zarr, or what there is."""
+    if not isinstance(fill, str):
+        return fill
+    try:
+        return unpack("<d", b64decode(fill, validate=True))[0]
+    except (ValueError, error):
+        return fill
 
 
 def bits_of(numbers):
@@ -109,11 +141,6 @@ def bits_of(numbers):
         return "bfloat16"
     signed = 0.02 < (words >> 15).mean() < 0.98  # else whole numbers may lie there
     return "float16" if of_float16 and signed else None
-
-
-def may_be_filled(data):
-    """Whether `filled` may find some."""
-    return any(name in getattr(data, "attrs", {}) for name in _MISSING)
 
 
 def not_there(data, rows=None):

@@ -232,8 +232,8 @@ def _hint_unit(segments, stop):
 def hint_frames(segments, start, stop, rates):
     """Warn of frames that, at this rate, are hardly those of the segments.
 
-    They are seconds, or the table has timestamps that say otherwise: official frames
-    are at the rate of each video.
+    They are seconds, or the table has timestamps or rates that say otherwise: official
+    frames are at the rate of each video.
 
     Parameters
     ----------
@@ -245,6 +245,7 @@ def hint_frames(segments, start, stop, rates):
     """
     rates = np.broadcast_to(rates, start.shape)
     _hint_seconds(start, np.median((stop - start) / rates))
+    _hint_rates(segments, rates)
     rows = np.unique(np.linspace(0, len(start) - 1, _N_COMPARED).astype(np.intp))
     for frames, *names in zip((start, stop), TIME_COLUMNS, _STAMPS, strict=True):
         name = next((name for name in names if name in segments), None)
@@ -273,6 +274,22 @@ def _hint_seconds(start, length):
             f"segments would last {length:.2g} s or less: give the fps of the frames, "
             f"or, if they are seconds, call them {' and '.join(TIME_COLUMNS)}. Round "
             "them if they are right."
+        )
+
+
+def _hint_rates(segments, rates):
+    """Warn of a column of rates in the table that says another one than is used."""
+    told = np.asarray(segments["fps"]) if "fps" in segments else rates
+    if told.dtype.kind not in "iuf":
+        return
+    other = np.flatnonzero(np.abs(told - rates) > _DRIFT * rates)
+    if other.size:
+        row = other[0]
+        warn(
+            f"row {row} of segments has fps {told[row]} in a column that is not used, "
+            f"and its frames are read at {rates[row]:g} a second ({other.size} such "
+            "rows): give fps=, one number or a mapping of video to number, or leave "
+            "that column out."
         )
 
 

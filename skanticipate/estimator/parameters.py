@@ -74,7 +74,8 @@ _SHARED = {
         answers in their place alike. None keeps it. The validation figure "loss" is the
         log loss of the probabilities all the same.
     class_weight : dict, "balanced" or None, default=None
-        Weight of each class in the loss.
+        Weight of each class in the loss; 1 where the dict lacks one. A key that is no
+        class is an error, unless the dict names all classes of the labelled rows.
     marginal_loss : MarginalLoss, default=None
         Further terms for the verb and the noun of the label; None has none.
     logit_adjustment : float, default=0.0

@@ -17,6 +17,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from skanticipate.data.after_fit import check_used
+from skanticipate.data.names import forget_names
 from skanticipate.data.numbers import SIZE
 from skanticipate.data.places import places_of
 from skanticipate.data.tensors import without_tensor
@@ -186,7 +187,11 @@ class Stream:
         self.n_streams = n_streams
         self.classes_ = model.classes_
         self._model, self._fitted = model, model.network_
-        self._transformers = [copy(part) for part in transformers]
+        self._reader = transformers[0] if len(transformers) else model
+        # Names of a step are compared by its reader; what comes after sees arrays.
+        *self._transformers, self._checks = map(copy, (*transformers, model))
+        for part in (*self._transformers, self._checks):
+            forget_names(part)
         shape = *model.input_shape_[1:-1], model.feature_dim_
         if self._transformers:
             shape = *shape[:-1], self._transformers[0].feature_dim_
@@ -326,13 +331,12 @@ class Stream:
             )
         names = self._names
         if type(X) is not np.ndarray:
-            reader = self._transformers[0] if self._transformers else self._model
             is_one = self.n_streams is None
-            names = check_names_of_step(X, names, is_one=is_one, reader=reader)
-        is_plain = self._reads_all and are_finite(X)  # as nearly always
-        if not is_plain:
+            names = check_names_of_step(X, names, is_one=is_one, reader=self._reader)
+        if not are_finite(X):
             check_as_meant(X, "X")
         steps = np.asarray(X)
+        is_plain = self._reads_all and are_finite(steps)  # as nearly always
         videos = () if self.n_streams is None else (self.n_streams,)
         one_step = *videos, *self._step_shape
         if steps.shape == one_step:
@@ -350,7 +354,7 @@ class Stream:
             return clips, True, names
         for transformer in self._transformers:
             clips = transformer.transform(clips)
-        return self._model._check_like_fit(clips, "X").base, False, names
+        return self._checks._check_like_fit(clips, "X").base, False, names
 
     def _read(self, clips, all_real):
         """States after all steps, of the past no more than is needed."""

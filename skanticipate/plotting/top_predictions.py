@@ -24,7 +24,7 @@ from skanticipate.data.missing import (
 )
 from skanticipate.data.names import check_label_names
 from skanticipate.data.numbers import check_count, refuse_truths
-from skanticipate.data.rows_alike import RowsAlike, check_rows_alike
+from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.tensors import plain_numbers, takes_tensors
 from skanticipate.data.validation import check_aligned, check_probabilities
 from skanticipate.metrics.hits import check_distinct, ranks
@@ -221,14 +221,11 @@ class TopPredictionsDisplay:
             `classes`, or the names of tables say otherwise.
         """
         proba = dict(proba) if isinstance(proba, Mapping) else {"model": proba}
-        alike = RowsAlike()
-        alike.check(y_true, "y_true")
         labels = check_label_array(y_true, estimator=cls.__name__, name="y_true")
         rows = _rows(clip, len(labels))
-        for name, table in proba.items():
-            alike.check(table, f"proba[{name!r}]")
-            check_aligned(len(labels), "y_true", **{f"proba[{name!r}]": table})
-            proba[name] = _safe_indexing(table, rows)
+        tables = {f"proba[{name!r}]": table for name, table in proba.items()}
+        check_aligned(len(labels), "y_true", y_true=y_true, **tables)
+        proba = {name: _safe_indexing(p, rows) for name, p in proba.items()}
         display = cls(
             proba, labels[rows], classes, clips=rows, k=k, class_names=class_names
         )
@@ -307,6 +304,9 @@ class TopPredictionsDisplay:
                 "none of the classes, so it has no rank: show another clip, or fit "
                 "with classes=, which may hold actions that no training row has."
             )
+        check_rows_alike(
+            y_true=self.y_true, **{f"proba[{m!r}]": p for m, p in self.proba.items()}
+        )
         shape = len(truths), len(classes)
         tables = [_probabilities(p, classes, shape, m) for m, p in self.proba.items()]
         return np.stack(tables, axis=1), codes

@@ -48,6 +48,8 @@ class PerFrame(  # type: ignore[call-arg]  # scikit-learn has no types
     -----
     A time step (first axis after the rows) that is all NaN is padding, a clip that is
     all NaN is a missing one: they are not seen by `fit` and stay NaN in `transform`.
+    Features that are NaN in a frame that has others are for an imputer; those that the
+    transformer does not fill are refused.
     In front of an anticipator the past and the future clips go through the same fitted
     transformer only with metadata routing and `Pipeline(..., transform_input=[
     "X_future_unlabeled"])`; without it the future arrives untransformed.
@@ -95,8 +97,9 @@ class PerFrame(  # type: ignore[call-arg]  # scikit-learn has no types
         Raises
         ------
         ValueError
-            If no frame holds a number, a step is neither finite nor all NaN, or X and y
-            name the same rows in different orders.
+            If no frame holds a number, a step is neither finite nor all NaN and the
+            transformer does not fill it, or X and y name the same rows in different
+            orders.
         """
         check_rows_alike(X=X, y=y)
         clips = self._check_clips(X, reset=True)
@@ -111,6 +114,9 @@ class PerFrame(  # type: ignore[call-arg]  # scikit-learn has no types
         hint_zero_padding(RowView(clips))  # which a scaler would make unseen
         self.transformer_ = clone(self.transformer).fit(frames)
         self._n_channels_out = self._transform_frames(frames[:1]).shape[1]
+        if self._takes_nan():
+            holed = frames[np.isnan(frames).any(axis=1)]
+            self._check_filled(self._transform_frames(holed), clips)
         return self
 
     def transform(self, X: ArrayLike) -> np.ndarray:
@@ -129,13 +135,15 @@ class PerFrame(  # type: ignore[call-arg]  # scikit-learn has no types
         ------
         ValueError
             If X has another number of channels than in `fit`, or a step is neither
-            finite nor all NaN.
+            finite nor all NaN and the transformer does not fill it.
         """
         check_is_fitted(self)
         clips = self._check_clips(X, reset=False)
         steps = _as_steps(clips)
         real = ~padding_steps(steps)
         out = self._transform_frames(_real_frames(steps, real))
+        if self._takes_nan():
+            self._check_filled(out, clips)
         if not real.all():
             out = _fill_padding(out, real, steps.shape[2])
         return out.reshape(*clips.shape[:-1], out.shape[-1])
@@ -164,9 +172,24 @@ class PerFrame(  # type: ignore[call-arg]  # scikit-learn has no types
                 f"but PerFrame was fitted on {self.feature_dim_}: pass clips of the "
                 "same features, channels last."
             )
+        if not self._takes_nan():
+            self._check_steps(clips)
+        elif np.isinf(clips).any():
+            self._check_steps(np.where(np.isnan(clips), 0, clips))
+        return clips
+
+    def _takes_nan(self):
+        """Whether features of a frame may be NaN, as for an imputer or a scaler."""
+        return get_tags(self.transformer).input_tags.allow_nan
+
+    def _check_filled(self, out, clips):
+        """Refuse features that are NaN and stay so, as a scaler leaves them."""
+        if out.dtype.kind == "f" and np.isnan(out).any():
+            self._check_steps(clips)
+
+    def _check_steps(self, clips):
         if clips.size:
             check_steps(RowView(_as_steps(clips)), name="X", estimator=self)
-        return clips
 
     def _transform_frames(self, frames):
         """Frames (m, d) -> ndarray (m, d'), whatever container comes back."""

@@ -96,6 +96,15 @@ def test_class_weight_of_a_label_that_is_missing_from_y_does_no_harm():
     assert_allclose(weighed([0, 0, 1], None, {"c": 9, "a": 2}).weights, [2, 2, 1])
 
 
+def test_class_weights_of_a_fold_that_lacks_a_class_are_those_of_scikit_learn():
+    weights = {"a": 2.0, "b": 3.0, "rare": 9.0}
+    codes = [0, 0, 1]
+    expected = compute_sample_weight(weights, np.array(CLASSES)[codes])
+    assert_allclose(weighed(codes, None, weights).weights, expected)
+    with pytest.raises(ValueError, match="labels that are no classes.*classes= with"):
+        weighed([0, 0, 2], None, weights)  # "c" has none
+
+
 def test_class_without_weight_is_left_out():
     assert numbers(weighed([0, 1, 0, 2], None, {"a": 0})) == [1, 3]
 

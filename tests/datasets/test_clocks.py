@@ -99,6 +99,32 @@ def test_one_column_is_enough_to_tell():
         history(table, fps=25)
 
 
+def test_a_column_of_rates_that_says_another_rate():
+    table = pd.DataFrame(TABLE | {"fps": [50.0, 50.0, 50.0]})
+    features = FeatureTable.from_arrays({"P01_101": np.ones((3000, 2))})
+    calls = (
+        lambda **fps: history(table, **fps),
+        lambda **fps: label_sequences(table, **fps),
+        lambda **fps: cut_clips(features, table, **fps),
+        lambda **fps: cut_clips(features, table, feature_rate=50, **fps),
+    )
+    found = r"row 0 of segments has fps 50.0 in a column .* at 30 a second \(3 such"
+    for call in calls:
+        with pytest.warns(UserWarning, match=found):
+            call()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            call(fps=50)
+    with pytest.warns(UserWarning, match=found):
+        unlabeled_pairs(table, 1, random_state=0)
+    right = [[-1, -1], [-1, -1], [1, 2]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert_array_equal(history(table, fps={"P01_101": 50}), right)
+        assert_array_equal(history(table.assign(**TIMES)), right)
+        history(table.assign(fps="thirty"))
+
+
 # ------------------------------------------------------------------------- seconds
 
 SECONDS = {

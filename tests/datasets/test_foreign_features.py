@@ -744,6 +744,44 @@ def test_numbers_that_stand_for_none_are_refused(attributed, hdf5, out, name):
                 read()
 
 
+def test_fill_values_of_a_dataset_stand_for_missing_numbers(hdf5, out):
+    expected = np.array([[1, 2], [-999, 4], [5, 6]], "<f4")
+    with h5py.File(hdf5, "w") as file:
+        file.create_dataset("a", data=expected, fillvalue=-999.0)
+        file.create_dataset("codes", data=expected.astype("i2"), fillvalue=-999)
+        file.create_dataset("plain", data=expected[::2], fillvalue=-999.0)
+        file.create_dataset("zeros", data=expected * 0, fillvalue=0.0)
+    with pytest.raises(ValueError, match=r"some are -999.0, .*\(fillvalue\)"):
+        read_hdf5(hdf5, out=out)
+    with h5py.File(hdf5) as file:
+        with pytest.raises(ValueError, match=r"some are -999.0, .*\(fillvalue\)"):
+            np.asarray(RowView(file["a"]))
+        assert_array_equal(RowView(file["codes"]), expected)
+        assert_array_equal(RowView(file["plain"]), expected[::2])
+        assert_array_equal(RowView(file["zeros"]), expected * 0)
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_fill_values_as_xarray_writes_them_to_zarr(tmp_path, zarr_format):
+    zarr = pytest.importorskip("zarr")
+    data = np.array([[1, 2], [-999, 4], [5, 6]], "<f4")
+    own = -999.0 if zarr_format == 2 else 0.0
+    attributes = {} if zarr_format == 2 else {"_FillValue": "AAAAAAA4j8A="}  # of <f8
+    array = zarr.create_array(
+        tmp_path / "a.zarr",
+        data=data,
+        fill_value=own,
+        attributes=attributes,
+        zarr_format=zarr_format,
+    )
+    with pytest.raises(ValueError, match=r"some are -999.0, .*\(_?[Ff]ill_?[Vv]alue"):
+        np.asarray(RowView(array))
+    assert_array_equal(RowView(array).take([0, 2]), data[[0, 2]])
+    array.attrs["_FillValue"] = "none"
+    if zarr_format == 3:
+        assert_array_equal(RowView(array), data)
+
+
 @pytest.mark.parametrize(
     ("dtype", "attributes", "message"),
     [

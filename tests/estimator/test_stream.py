@@ -540,8 +540,8 @@ def named(clip, columns="abcde"):
     return pd.DataFrame(clip, columns=list(columns))
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("steps", [[], [PerFrame(StandardScaler())]])
-@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
 def test_tables_name_their_features_as_in_fit(steps):
     backwards = namedtuple("Backwards", list("edcba"))
     model = make_pipeline(*steps, SmoothedAnticipator(LSTM(6), max_epochs=1))

@@ -309,6 +309,10 @@ def test_tables_that_say_otherwise_are_refused():
         predicted(table, pd.Series(Y, index=["r", "q", "p"]))
     with pytest.raises(ValueError, match="The rows of proba.*, next to proba"):
         predicted({"a": table, "b": table[::-1]})
+    truths = pd.Series(Y, ["r", "q", "p"])
+    display = TopPredictionsDisplay({"a": table}, truths, CLASSES)
+    with pytest.raises(ValueError, match="The rows of proba.*, next to y_true"):
+        display.plot()
 
 
 def test_missing_matplotlib_is_explained(monkeypatch):

@@ -11,8 +11,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_selection import SelectKBest
+from sklearn.impute import SimpleImputer
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
     MinMaxScaler,
@@ -21,6 +22,7 @@ from sklearn.preprocessing import (
 )
 from sklearn.utils.metadata_routing import UNUSED
 
+from skanticipate import LSTM, SmoothedAnticipator
 from skanticipate.data.rows import RowView
 from skanticipate.preprocessing import PerFrame
 
@@ -226,6 +228,30 @@ def test_a_frame_that_is_nan_inside_a_real_step_raises():
     X[0, 1, 2] = NAN
     with pytest.raises(ValueError, match="NaN inside step 1 of row 0: a step"):
         PerFrame(StandardScaler()).fit(X)
+
+
+def test_an_imputer_fills_features_but_no_padding():
+    X = padded_clips()
+    X[2, 3, 1] = X[5, 0, 0] = NAN
+    frames = X[~np.isnan(X).all(axis=2)]  # (m, 3)
+    out = PerFrame(SimpleImputer()).fit_transform(X)
+    mean = np.nanmean(frames, axis=0)
+    assert_allclose([out[2, 3, 1], out[5, 0, 0]], mean[[1, 0]])
+    expected = X.copy()
+    expected[2, 3, 1], expected[5, 0, 0] = mean[[1, 0]]
+    assert_allclose(out, expected)
+    model = SmoothedAnticipator(LSTM(3), max_epochs=1)
+    make_pipeline(PerFrame(SimpleImputer()), model).fit(X, [0, 1] * 3).predict(X)
+    with pytest.raises(ValueError, match="infinity"):
+        PerFrame(SimpleImputer()).fit(np.where(X > 4, np.inf, X))
+
+
+def test_a_scaler_fitted_on_whole_frames_leaves_no_hole():
+    scaler = PerFrame(StandardScaler()).fit(clips())
+    X = clips()
+    X[1, 2, 0] = NAN
+    with pytest.raises(ValueError, match="X contains NaN inside step 2 of row 1"):
+        scaler.transform(X)
 
 
 def test_clips_without_a_step_have_nothing_to_transform():
