@@ -73,7 +73,7 @@ class FutureSignal(TeacherSignal):
     def check(self, given, past, classes, *, marker, estimator):
         """Check futures and answers, and whether they go together with the past."""
         found, futures = {}, given.X_future_unlabeled
-        teacher = self.asked.teacher
+        teacher, cross_fit = self.asked.teacher, self.asked.cross_fit
         if futures is not None:
             clips, has_future = check_futures(
                 futures, name="X_future_unlabeled", estimator=estimator
@@ -94,10 +94,12 @@ class FutureSignal(TeacherSignal):
                 teacher_weight=self.weight > 0,
                 feature_weight=bool(self.feature_weight),
                 init_from_teacher=self.init_from_teacher is True,
+                cross_fit=bool(cross_fit) and given.past_actions is None,
                 X_future_unlabeled=futures is not None,
             )
-        if self.asked.cross_fit and given.groups is None:
-            warn_ungrouped(f"cross_fit={self.asked.cross_fit} divides the rows")
+        some = np.any(found.get("has_future")) or given.past_actions is not None
+        if cross_fit and some and given.groups is None:
+            warn_ungrouped(f"cross_fit={cross_fit} divides the rows")
         warn_of_weights_of_zero(estimator)
         return found
 
@@ -192,7 +194,21 @@ class FutureSignal(TeacherSignal):
         if self.used_weight > 0:
             seed = seeds["projection"]
             terms.append(self._feature_term(samples, spec, network, seed, compute))
+        if not (terms or self.started or is_one_of_many()):
+            self._warn_if_unheard(samples)
         return terms
+
+    def _warn_if_unheard(self, samples):
+        """Warn of a teacher that no loss, and no row without label, listens to."""
+        _, _, has = self.said(samples)
+        if not (has & (samples.codes < 0)).any():
+            warn_of_silence(
+                "no unlabelled row, and a weight of 0 for answers and maps: what the "
+                "teacher says has no effect. Set teacher_weight, or init_from_teacher.",
+                teacher=self.taught is not None and self.asked.teacher is not None,
+                X_future_unlabeled=self.taught is not None,
+                teacher_proba=self.answers is not None,
+            )
 
     def _weigh_features(self, samples, spec, network, compute):
         """Weight of the feature loss, 0 where there is nobody to compare with."""

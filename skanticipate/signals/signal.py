@@ -234,10 +234,9 @@ class TeacherSignal(Signal):
         return {self.sees: seen, f"has_{self.sees}": has}
 
     def warn_if_silent(self, found, there_is, **given):
-        """Warn of a teacher, and of what is given for it, if it has nothing to see."""
+        """Warn of a teacher, and of what is set for it, if it has nothing to see."""
         if not np.any(found.get(f"has_{self.sees}", False)):
-            wanted = {self.parameter: self.asked.teacher, **given}
-            wanted = {name: value is not None for name, value in wanted.items()}
+            wanted = {self.parameter: self.asked.teacher is not None, **given}
             warn_of_silence(f"{there_is}: no {self.whose} is asked.", **wanted)
 
     def has(self, samples):

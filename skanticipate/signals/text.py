@@ -64,9 +64,14 @@ class TextSignal(TeacherSignal):
                 if isinstance(history, Candidates):
                     history, _ = history.one_by_one()
                 hint_right_padding(history)
-        there_is = "no row with a history in past_actions"
-        if teacher is not None or given.past_actions is not None:
-            self.warn_if_silent(found, there_is, past_actions=given.past_actions)
+        self.warn_if_silent(
+            found,
+            "no row with a history in past_actions",
+            past_actions=given.past_actions is not None,
+            text_weight=self.weight not in (0, 1),
+            text_temperature=self.temperature != 1,
+            text_top_k=self.top_k is not None,
+        )
         return found
 
     def ask(self, samples, classes, seeds, shared=None):

@@ -647,6 +647,7 @@ def test_rows_come_as_they_are_without_a_fraction_or_without_unlabelled(unlabell
         unlabeled_fraction=None if unlabelled else 0.5,
         batch_size=32,
         teacher=LogisticRegression(),
+        teacher_weight=1.0,
         max_epochs=1,
     ).fit(past, y, past)
     assert [len(batch) for batch in model.network_.batches] == [32, 32, 16]

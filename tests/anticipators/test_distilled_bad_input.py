@@ -351,6 +351,7 @@ MISSING = np.full_like(FUTURE, np.nan)
         ({"teacher_weight": 1.0}, "teacher_weight"),
         ({"feature_weight": 0.1}, "feature_weight"),
         ({"init_from_teacher": True}, "init_from_teacher"),
+        ({"cross_fit": 3}, "cross_fit"),
     ],
 )
 @pytest.mark.parametrize("future", [None, MISSING], ids=["none", "all missing"])
@@ -358,6 +359,44 @@ def test_a_teacher_that_nobody_asks_is_warned_of(params, name, future):
     [message] = warned_of(anticipator(**params), PAST, LABELS, future)
     assert message.startswith(name)
     assert "no teacher is asked" in message
+
+
+@pytest.mark.parametrize(
+    "params", [{"text_weight": 2.0}, {"text_temperature": 2.0}, {"text_top_k": 2}]
+)
+def test_settings_of_a_reader_that_nobody_asks_are_warned_of(params):
+    [message] = warned_of(anticipator(**params), PAST, LABELS)
+    assert message.startswith(*params)
+    assert "no row with a history in past_actions: no text teacher is asked" in message
+    read = {"past_actions": DATA.past_actions, "groups": np.arange(N)}
+    assert warned_of(anticipator(**params), PAST, LABELS, **read) == []
+
+
+ANSWERS = np.full((N, C), 1 / C)
+
+
+@pytest.mark.parametrize(
+    ("params", "future", "signals", "name"),
+    [
+        ({"teacher": LogisticRegression()}, FUTURE, {}, "teacher and X_future_unlab"),
+        ({"init_from_teacher": False}, FUTURE, {}, "X_future_unlabeled"),
+        ({}, None, {"teacher_proba": ANSWERS}, "teacher_proba"),
+    ],
+)
+def test_a_teacher_whose_answers_count_nowhere_is_warned_of(
+    params, future, signals, name
+):
+    def fit(y, **more):
+        model = anticipator(**params, **more)
+        return model, warned_of(model, PAST, y, future, **signals)
+
+    model, [message] = fit(LABELS)
+    assert message.startswith(name)
+    assert "has no effect" in message
+    plain = anticipator().fit(PAST, LABELS)
+    assert_array_equal(model.predict_proba(PAST), plain.predict_proba(PAST))
+    some = np.where(np.arange(N) < C, LABELS, -1)
+    assert fit(LABELS, teacher_weight=0.5)[1] == fit(some)[1] == []
 
 
 def test_futures_that_are_all_missing_are_warned_of():
@@ -475,7 +514,7 @@ def test_codes_are_not_compared():
     rng = np.random.default_rng(0)
     past = rng.integers(0, 50, (N, 3, 1))
     future = np.full((N, 3, 1), 7)
-    model = anticipator(LSTM(4, embedding=2))
+    model = anticipator(LSTM(4, embedding=2), teacher_weight=1.0)
     assert warned_of(model, past, LABELS, future) == []
 
 
@@ -495,8 +534,9 @@ def test_scales_are_compared_on_16_MiB_of_large_clips():
 def test_a_forest_may_read_futures_of_another_scale():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(60, 4)), np.arange(60) % 3
+    forest = RandomForestClassifier(3, random_state=0)
     model = DistilledAnticipator(
-        MLP(4), teacher=RandomForestClassifier(3, random_state=0), max_epochs=1
+        MLP(4), teacher=forest, teacher_weight=1.0, max_epochs=1
     )
     with warnings.catch_warnings():
         warnings.simplefilter("error")

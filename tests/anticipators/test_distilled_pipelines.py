@@ -352,7 +352,8 @@ def test_futures_may_be_of_another_length(steps, alignment):
 
 
 def test_futures_may_have_other_axes_for_a_teacher_of_their_own():
-    model = anticipator(LSTM(5), teacher=RecognitionTeacher(MLP(6), max_epochs=1))
+    teacher = RecognitionTeacher(MLP(6), max_epochs=1)
+    model = anticipator(LSTM(5), teacher=teacher, teacher_weight=1.0)
     model.fit(CLIPS.X_past, CLIPS.y, CLIPS.X_future.mean(axis=1))
     assert not model.started_from_teacher_
     assert model.teacher_.n_features_in_ == 6
