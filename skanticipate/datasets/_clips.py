@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import Bunch, check_consistent_length
 
 from skanticipate._typing import Columns
-from skanticipate.data.axes import index_of
+from skanticipate.data.axes import axis_names, hint_axes, index_of
 from skanticipate.data.boxes import unboxed_columns
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.names import check_tables_alike
@@ -98,7 +98,8 @@ def cut_pairs(
     Warns
     -----
     UserWarning
-        If the index of a table holds seconds at another rate, or that begin late.
+        If the index of a table holds seconds at another rate, or that begin late; if
+        arrays with names call their axes (feature, time).
 
     See Also
     --------
@@ -189,6 +190,7 @@ def _checked_features(features, names, rate):
     }
     check_tables_alike(tables, "features")
     for name, table in tables.items():
+        hint_axes([None, *(axis_names(table) or [])], f"features[{name!r}]")
         check_even(table, f"features[{name!r}]")
         hint_clock(table, f"features[{name!r}]", rate)
     # What has a shape, such as a data set in a file, is sliced and not read; but slices

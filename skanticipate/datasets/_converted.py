@@ -203,8 +203,9 @@ def read_hdf5(
         If the file is no HDF5, damaged or cut short, or ends the process that reads
         it; if a data set is missing, lies in another file, was never written as a
         whole, holds no numbers, has attributes by which they are packed (netCDF) or
-        transposed (MATLAB), or has not the shape (n_frames, d), for `time_axis=1`
-        (d, n_frames), with the d of the others; if numbers are no features: not
+        transposed (MATLAB), calls its axes otherwise, or has not the shape (n_frames,
+        d), for `time_axis=1` (d, n_frames), with the d of the others; if numbers are no
+        features: not
         finite, beyond 1e15, the `_FillValue` or `missing_value` of netCDF, or integers
         that float32 does not hold or that look like the bits of bfloat16 or float16; if
         there is no room for them.

@@ -4,12 +4,15 @@ import re
 from numbers import Real
 
 import numpy as np
+from sklearn.utils._param_validation import HasMethods
 
 from skanticipate.data.boxes import unboxed_columns
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.numbers import RATE, SECONDS
 from skanticipate.data.warn import warn
 
+# Frames per second: of all videos, or of each, in a mapping or a table of any kind.
+RATES = [RATE, HasMethods("items"), HasMethods("to_pandas")]
 TIME_COLUMNS = ("start_seconds", "stop_seconds")
 # Frames per second: 240 are 0.24 a millisecond, and 24 are 1440 a minute.
 _SLOWEST, _FASTEST = 0.25, 1400
@@ -125,10 +128,12 @@ def _check_durations(segments, start, stop, fps):
     One that starts after the end is an error of rate or table; one that only stops
     after it, as annotators sometimes have it, is warned of.
     """
-    column = None if fps is None or isinstance(fps, Real) else _video_column(fps)
-    if column is None or "duration" not in fps:
+    if fps is None or isinstance(fps, Real):
         return
     fps = unboxed_columns(fps)
+    column = _video_column(fps)
+    if column is None or "duration" not in fps:
+        return
     names = np.asarray(fps[column]).astype(str).tolist()
     durations = np.asarray(fps["duration"])
     if durations.dtype.kind not in "iuf":
@@ -168,6 +173,11 @@ def _rates(fps, name):
     """Mapping of video, as a string, to what a mapping or table says of it."""
     fps = unboxed_columns(fps)
     column = _video_column(fps)
+    if column is None and not hasattr(fps, "items"):
+        raise ValueError(
+            f"{name} is a {type(fps).__name__}: expected a number, a mapping of video "
+            "to number, or a table with the columns video and fps."
+        )
     if column is None:
         pairs = ((str(video), rate) for video, rate in fps.items())
     else:

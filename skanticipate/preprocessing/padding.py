@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from skanticipate.data.axes import axis_names, hint_axes
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.names import check_tables_alike
 from skanticipate.data.numbers import STEPS
@@ -57,6 +58,11 @@ def pad_clips(
         backwards, or if `n_steps` is below 1 or beyond
         1,000,000.
 
+    Warns
+    -----
+    UserWarning
+        If arrays with names call their axes (feature, time).
+
     See Also
     --------
     PerFrame : Transform the steps, padding aside.
@@ -91,6 +97,7 @@ def pad_clips(
         )
     clips = list(clips)
     check_tables_alike(clips, "clips")
+    hint_axes(axis_names(clips) or [], "clips")
     arrays = [_as_clip(clip, number) for number, clip in enumerate(clips)]
     if not arrays:
         raise ValueError("clips is empty: expected at least one clip (T, d).")
