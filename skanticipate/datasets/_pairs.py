@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils import Bunch, check_random_state
+from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.random import sample_without_replacement
 
 from skanticipate._typing import Columns, Seed
@@ -28,7 +29,7 @@ from skanticipate.datasets._times import frames_at, has_times, hint_frames
         "window": [SECONDS],
         "fps": [RATE],
         "avoid": "no_validation",
-        "n_frames": [Mapping, None],
+        "n_frames": [HasMethods(["keys", "__getitem__"]), None],
         "random_state": ["random_state"],
     },
     prefer_skip_nested_validation=True,

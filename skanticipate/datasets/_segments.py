@@ -18,6 +18,7 @@ from skanticipate.data.parameters import validate_params
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.datasets._columns import check_table
 from skanticipate.datasets._names import check_names
+from skanticipate.datasets._repeats import hint_repeats
 from skanticipate.datasets._times import RATES, on_one_clock
 
 _LATEST_FRAME = 2**53  # beyond, floats skip whole numbers
@@ -103,7 +104,7 @@ def label_history(
         If a segment only stops after the `duration` of its video; if frames, at their
         rate, are other times than the table says in a column `start_timestamp`,
         `stop_timestamp` or `start_seconds`, which alone is not used; if they have
-        fractions and look like seconds.
+        fractions and look like seconds; if one row in a hundred repeats another.
 
     See Also
     --------
@@ -132,6 +133,7 @@ def label_history(
     """
     segments = unboxed_columns(segments)
     video, start, stop, action = _checked_columns(segments)
+    hint_repeats(video, start, stop, action)
     start, stop, per_second = on_one_clock(segments, start, stop, fps)
     # Rounded, or 25 fps * 0.28 s would be 7.000000000000001 frames.
     limit = start - round(per_second * anticipation_time, 6)
@@ -260,6 +262,7 @@ def label_sequences(
     """
     segments = unboxed_columns(segments)
     video, start, stop, action = _checked_columns(segments)
+    hint_repeats(video, start, stop, action)
     start, stop, per_second = on_one_clock(segments, start, stop, fps)
     longest = np.inf if max_gap is None else round(per_second * max_gap, 6)
     first_row = np.unique(video, return_index=True)[1][video]

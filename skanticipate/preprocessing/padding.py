@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skanticipate.data.axes import axis_names, hint_axes
 from skanticipate.data.masked import refuse_masked
-from skanticipate.data.names import check_tables_alike
+from skanticipate.data.names import check_tables_alike, hint_steps
 from skanticipate.data.numbers import STEPS
 from skanticipate.data.parameters import validate_params
 from skanticipate.data.places import check_ascending
@@ -61,7 +60,8 @@ def pad_clips(
     Warns
     -----
     UserWarning
-        If arrays with names call their axes (feature, time).
+        If arrays with names call their axes (feature, time), or a column of tables
+        counts the rows.
 
     See Also
     --------
@@ -97,7 +97,7 @@ def pad_clips(
         )
     clips = list(clips)
     check_tables_alike(clips, "clips")
-    hint_axes(axis_names(clips) or [], "clips")
+    hint_steps(clips, "clips")
     arrays = [_as_clip(clip, number) for number, clip in enumerate(clips)]
     if not arrays:
         raise ValueError("clips is empty: expected at least one clip (T, d).")
