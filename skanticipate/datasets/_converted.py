@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from importlib.util import find_spec
 from numbers import Integral
 from pathlib import Path
@@ -79,6 +79,8 @@ def read_lmdb(
     ------
     ImportError
         If lmdb is not installed.
+    TypeError
+        If `path` is no path and no list of them, as a set is none.
     FileNotFoundError
         If there is no such file.
     FileExistsError
@@ -246,7 +248,8 @@ def _paths_of(path):
     """One path, or several, as a list of Path."""
     if isinstance(path, str | os.PathLike):
         return [Path(path)]
-    if isinstance(path, bytes) or not hasattr(path, "__iter__"):
+    unordered = isinstance(path, Mapping | Set)  # features are joined in an order
+    if unordered or isinstance(path, bytes) or not hasattr(path, "__iter__"):
         raise TypeError(
             f"path is {path!r:.80}: expected str or os.PathLike, or a list of them."
         )

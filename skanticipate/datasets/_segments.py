@@ -19,9 +19,10 @@ from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.datasets._columns import check_table
 from skanticipate.datasets._names import check_names
 from skanticipate.datasets._repeats import hint_repeats
-from skanticipate.datasets._times import RATES, on_one_clock
+from skanticipate.datasets._times import RATES, on_one_clock, refuse_halves
 
 _LATEST_FRAME = 2**53  # beyond, floats skip whole numbers
+_LATEST_OF_HALVES = 2**11
 SPAN_COLUMNS = ("video", "start_frame", "stop_frame")
 _FPS = [*RATES, None]
 
@@ -346,6 +347,7 @@ def check_frames(frames, name):
     """
     if frames.dtype.kind not in "iuf":
         raise ValueError(f"{name} has dtype {frames.dtype}: expected frame numbers.")
+    refuse_halves(frames, name, _LATEST_OF_HALVES)
     bad = np.flatnonzero(~(np.abs(frames.astype(np.float64)) <= _LATEST_FRAME))
     if bad.size:
         raise ValueError(

@@ -18,6 +18,7 @@ TIME_COLUMNS = ("start_seconds", "stop_seconds")
 _SLOWEST, _FASTEST = 0.25, 1400
 _TICKS = 1_000_000  # whole microseconds compare exactly, fractions of a second do not
 _STAMPS = ("start_timestamp", "stop_timestamp")  # of official tables
+_FINE_HALVES = 32  # up to which float16 tells frames apart, in seconds
 _N_COMPARED, _DRIFT = 1000, 0.02  # rows, and part of the time that rates may be off
 # Median length of segments, in seconds: fractional frames below are rather seconds.
 _SHORT = 0.5
@@ -206,13 +207,15 @@ def _own_seconds(segments):
         column = np.asarray(segments[name])
         if column.dtype.kind not in "iuf":
             raise ValueError(f"{name} has dtype {column.dtype}: expected seconds.")
+        refuse_halves(column, name, _FINE_HALVES)
+        column = column.astype(np.float64)
         bad = np.flatnonzero(~(np.abs(column) <= SECONDS.right))
         if bad.size:
             raise ValueError(
                 f"{name} is {column[bad[0]]} in row {bad[0]} ({bad.size} such rows): "
                 "expected finite seconds; drop segments without times."
             )
-        columns.append(column.astype(np.float64))
+        columns.append(column)
     start, stop = columns
     bad = np.flatnonzero(stop < start)
     if bad.size:
@@ -223,6 +226,15 @@ def _own_seconds(segments):
         )
     _hint_unit(segments, stop)
     return start, stop
+
+
+def refuse_halves(column, name, largest):
+    """Refuse times in float16, which has three digits, if one is beyond a limit."""
+    if column.dtype == np.float16 and (beyond := np.abs(column) > largest).any():
+        raise ValueError(
+            f"{name} is {column[beyond][0]} in float16, which holds three digits: "
+            "times have been rounded. Read the table again, and keep their type."
+        )
 
 
 def _hint_unit(segments, stop):
@@ -255,6 +267,8 @@ def hint_frames(segments, start, stop, rates):
     """
     rates = np.broadcast_to(rates, start.shape)
     _hint_seconds(start, np.median((stop - start) / rates))
+    if _hint_own_rate(segments, rates):
+        return
     rows = np.unique(np.linspace(0, len(start) - 1, _N_COMPARED).astype(np.intp))
     for frames, *names in zip((start, stop), TIME_COLUMNS, _STAMPS, strict=True):
         name = next((name for name in names if name in segments), None)
@@ -273,6 +287,22 @@ def hint_frames(segments, start, stop, rates):
                 f"{' and '.join(TIME_COLUMNS)}. read_segments reads official files so."
             )
             return
+
+
+def _hint_own_rate(segments, rates):
+    """Warn of another rate in a column of the table.   -> whether there is one."""
+    own = np.asarray(segments["fps"]) if "fps" in segments else rates
+    if own.shape != rates.shape or own.dtype.kind not in "iuf":
+        return False
+    other = np.flatnonzero(np.abs(own - rates) > _DRIFT * rates)
+    if other.size:
+        row = other[0]
+        warn(
+            f"row {row} of segments has {own[row]:g} in its column fps, and its frames "
+            f"are read at {rates[row]:g} a second ({other.size} such rows): give the "
+            "fps of each video, or leave the column out if it is of something else."
+        )
+    return bool(other.size)
 
 
 def _hint_seconds(start, length):
