@@ -14,8 +14,8 @@ _N_ROWS, _N_LEAST = 200, 20
 _N_BYTES = 1 << 22
 _COMPARED = 1 << 24  # bytes of clips by which scales are compared
 _FEWEST = 8  # feature vectors
-_WIDE = 16  # steps or features, by which it can be told which of them they are
-_ALIKE = 0.5  # correlation of neighbours
+WIDE = 16  # steps or features, by which it can be told which of them they are
+ALIKE = 0.5  # correlation of neighbours
 _SHARE = 0.05  # of the rows that must look odd before anything is said
 
 
@@ -319,24 +319,24 @@ def _channels_by_likeness(rows):
     that is as long as features are wide need only be unlike steps.
     """
     shape, last = rows.shape[1:], rows.shape[-1]
-    longer = [k for k, n in enumerate(shape[:-1]) if n >= _WIDE and n > last]
+    longer = [k for k, n in enumerate(shape[:-1]) if n >= WIDE and n > last]
     if rows.dtype.kind != "f" or not longer or rows.shape[0] < _N_LEAST:
         return None
     clips = np.concatenate(list(_some(rows))).astype(np.float64)
     n = shape[0]
     if len(shape) == 2 and n >= 384 and n % 128 == 0 and n >= 16 * last:
         first = np.nan_to_num(clips[:, :, :1]) - np.nanmean(clips[:, :, 0])
-        return 0 if _likeness(first, 1) < 0.5 else None
+        return 0 if likeness(first, 1) < 0.5 else None
     with np.errstate(invalid="ignore", divide="ignore"):  # each number over the rows
         clips = np.nan_to_num((clips - clips.mean(axis=0)) / clips.std(axis=0))
-    along_last = _likeness(clips, -1)
-    if along_last < _ALIKE:
+    along_last = likeness(clips, -1)
+    if along_last < ALIKE:
         return None
-    unlike = [k for k in longer if _likeness(clips, k + 1) < along_last / 4]
+    unlike = [k for k in longer if likeness(clips, k + 1) < along_last / 4]
     return unlike[0] if len(unlike) == 1 else None
 
 
-def _likeness(numbers, axis):
+def likeness(numbers, axis):
     """How alike neighbours along an axis are, about from -1 to 1; numbers of mean 0."""
     numbers = np.moveaxis(numbers, axis, 0)
     power = (numbers**2).mean()

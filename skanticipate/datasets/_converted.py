@@ -21,6 +21,7 @@ from skanticipate.datasets._child import in_child
 from skanticipate.datasets._features import FeatureTable, open_features
 from skanticipate.datasets._folder import absent, room_for
 from skanticipate.datasets._lmdb import key_expression
+from skanticipate.datasets._turned import hint_turned
 
 
 @validate_params(
@@ -212,6 +213,12 @@ def read_hdf5(
         that float32 does not hold or that look like the bits of bfloat16 or float16; if
         there is no room for them.
 
+    Warns
+    -----
+    UserWarning
+        If neighbouring features of a frame are alike and neighbouring frames are not,
+        as if `time_axis` were the other.
+
     See Also
     --------
     read_lmdb : The same from LMDB files.
@@ -241,7 +248,7 @@ def read_hdf5(
     with whole_folder(out) as folder:
         given = os.fspath(path), folder, room_for(out)
         in_child(_hdf5.convert, [path], *given, **options)
-    return open_features(out)
+    return hint_turned(open_features(out))
 
 
 def _paths_of(path):

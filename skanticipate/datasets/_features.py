@@ -27,6 +27,7 @@ from skanticipate.datasets._names import check_names
 from skanticipate.datasets._packed import check_header, unpacked
 from skanticipate.datasets._plausible import excess
 from skanticipate.datasets._time_axis import other_axes, other_width, turned
+from skanticipate.datasets._turned import hint_turned
 
 _STRANGE_SPEC = re.compile(r"\d{4}|\{")  # of a width that fills memory
 
@@ -130,7 +131,7 @@ class FeatureTable(Mapping[str, np.ndarray]):
         >>> FeatureTable.from_arrays({"a": np.ones((4, 30))}, time_axis=1)
         FeatureTable(1 videos, 30 frames, 4 x float64)
         """
-        return cls(None, *_joined(features, first_frame, time_axis))
+        return hint_turned(cls(None, *_joined(features, first_frame, time_axis)))
 
     def __getitem__(self, video: str) -> np.ndarray:
         code = np.searchsorted(self.videos, str(video))
@@ -146,10 +147,9 @@ class FeatureTable(Mapping[str, np.ndarray]):
         return len(self.videos)
 
     def __repr__(self):
-        n_frames, d = len(self.frames), self.array.shape[1]
         return (
-            f"FeatureTable({len(self)} videos, {n_frames} frames, {d} x "
-            f"{self.array.dtype})"
+            f"FeatureTable({len(self)} videos, {len(self.frames)} frames, "
+            f"{self.array.shape[1]} x {self.array.dtype})"
         )
 
     def __reduce__(self):
