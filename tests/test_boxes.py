@@ -38,6 +38,7 @@ from skanticipate import (
 from skanticipate.datasets import (
     FeatureTable,
     cut_clips,
+    cut_pairs,
     label_history,
     label_sequences,
     many_shot_actions,
@@ -505,3 +506,82 @@ def test_rows_in_boxes_are_those_rows(rows):
 def test_bytes_equal_no_label(values):
     with pytest.raises(ValueError, match="Labels are bytes: decode them"):
         top_k_accuracy(["cut"], [[1.0]], k=1, classes=values)
+
+
+class ArrowTable:
+    """As a table of pyarrow is: a name is not `in` it, and its columns have none."""
+
+    def __init__(self, columns):
+        self._columns = {name: np.asarray(column) for name, column in columns.items()}
+
+    column_names = property(lambda self: list(self._columns))
+    columns = property(lambda self: list(self._columns.values()))
+
+    def __iter__(self):
+        return iter(self.columns)
+
+    def __getitem__(self, name):
+        return self._columns[name]
+
+    def to_pandas(self):
+        raise NotImplementedError
+
+
+TABLES = {
+    "stand-in": ArrowTable,
+    "pyarrow": from_module("pyarrow", lambda pa, columns: pa.table(columns)),
+    "polars": from_module("polars", lambda pl, columns: pl.DataFrame(columns)),
+}
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_tables_of_segments_and_rates_may_be_of_other_libraries(kind):
+    wrap = TABLES[kind]
+    segments = {
+        "video": ["b", "a", "a", "b"],
+        "start_frame": [300, 150, 240, 600],
+        "stop_frame": [310, 180, 260, 630],
+        "action": [3, 1, 2, 4],
+    }
+    rates = {"video": ["b", "a"], "fps": [60.0, 30.0], "duration": [20.0, 20.0]}
+    features = FeatureTable.from_arrays(
+        {name: np.arange(900.0)[:, None] + 1000 * (name == "b") for name in "ab"}
+    )
+    pairs = unlabeled_pairs(segments, 5, window=2, random_state=0)
+    doors = [
+        lambda v: label_history(v(segments), fps=v(rates)),
+        lambda v: np.concatenate(label_sequences(v(segments), fps=v(rates))),
+        lambda v: np.asarray(
+            cut_clips(features, v(segments), fps=v(rates), feature_rate=10).X_past
+        ),
+        lambda v: (
+            unlabeled_pairs(
+                v(segments), 5, window=2, avoid=v(segments), random_state=0
+            ).past_start
+        ),
+        lambda v: (
+            cut_pairs(
+                v({name: np.asarray(pairs[name]).tolist() for name in pairs}),
+                features,
+                feature_rate=10,
+            ).X_past
+        ),
+    ]
+    for door in doors:
+        assert_array_equal(door(wrap), door(dict))
+    late = wrap({**rates, "duration": [20.0, 1.0]})
+    with pytest.raises(ValueError, match="starts at 5.00 s, after the end"):
+        label_history(wrap(segments), fps=late)
+
+
+def test_frames_per_second_of_nothing_that_is_known_are_refused():
+    rates = pytest.importorskip("pandas").DataFrame({"fps": [30.0]}, index=["a"])
+    segments = {"video": ["a"], "start_frame": [0], "stop_frame": [9], "action": [1]}
+    with pytest.raises(ValueError, match="fps has no entry for 1 videos"):
+        label_history(segments, fps=rates)
+
+    class Other:
+        to_pandas = __contains__ = lambda self, *_: False
+
+    with pytest.raises(ValueError, match="fps is a Other: expected a number, a map"):
+        label_history(segments, fps=Other())

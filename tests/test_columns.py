@@ -28,7 +28,14 @@ from skanticipate import (
     TeacherEnsemble,
     pad_clips,
 )
-from skanticipate.datasets import cut_pairs, unlabeled_pairs, write_submission
+from skanticipate.datasets import (
+    FeatureTable,
+    cut_pairs,
+    first_fraction,
+    trimmed_pairs,
+    unlabeled_pairs,
+    write_submission,
+)
 from skanticipate.metrics import marginalize, top_k_accuracy
 
 pd = pytest.importorskip("pandas")
@@ -467,3 +474,45 @@ def test_an_index_that_a_file_has_as_a_column_is_warned_of(name, tmp_path):
         warnings.simplefilter("error")
         model.fit(read.drop(columns=name), [0, 1, 0, 1])
         model.predict(table)
+
+
+def tables_of_steps(column, counts):
+    rng = np.random.default_rng(0)
+    tables = [
+        pd.DataFrame(rng.normal(size=(6, 2)), columns=["a", "b"]) for _ in range(8)
+    ]
+    for number, table in enumerate(tables):
+        steps = np.arange(6) / 4 + number if counts else rng.normal(size=6)
+        table.insert(0, column, steps)
+    return tables
+
+
+PAIRS = unlabeled_pairs(
+    {"video": ["0"], "start_frame": [40], "stop_frame": [60], "action": [1]}, 0, fps=10
+)
+READERS_OF_STEPS = {
+    "pad_clips": pad_clips,
+    "first_fraction": first_fraction,
+    "trimmed_pairs": lambda tables: trimmed_pairs(tables, n_steps=2),
+    "from_arrays": lambda tables: FeatureTable.from_arrays(
+        {str(k): table for k, table in enumerate(tables)}
+    ),
+    "cut_pairs": lambda tables: cut_pairs(
+        PAIRS, {str(k): t for k, t in enumerate(tables)}, feature_rate=1, fps=10
+    ),
+    "fit": lambda tables: SmoothedAnticipator(LSTM(2), max_epochs=1).fit(
+        tables, np.arange(8) % 2
+    ),
+}
+
+
+@pytest.mark.parametrize("reader", READERS_OF_STEPS)
+def test_a_column_that_counts_the_steps_is_told(reader):
+    read = READERS_OF_STEPS[reader]
+    for column in ("frame", "Time", "Unnamed: 0"):
+        with pytest.warns(UserWarning, match=f"has the column '{column}', .*to_numpy"):
+            read(tables_of_steps(column, counts=True))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read(tables_of_steps("time", counts=False))
+        read(tables_of_steps("speed", counts=True))

@@ -652,6 +652,7 @@ def test_the_remedy_for_a_class_named_none_is_one_that_there_is():
 @pytest.mark.parametrize(
     "y",
     [["a", "b", "NA"], ["a", "b", "null"], objects(["a", "#N/A", "b"]), [0, 1, -100]]
+    + [[0, 1, np.iinfo("i8").min], np.array([0, 1, np.iinfo("i4").min], dtype="i4")]
     + [["a", "b", "Unlabeled"], np.array([0, 1, -1]).astype(np.uint8)],
     ids=repr,
 )
@@ -746,10 +747,10 @@ def past_of(kind):
     """Labels of 3 steps, of which the first of some rows says that there is none."""
     past = np.arange(60).reshape(20, 3) % 7
     past[::4, 0] = -1
-    return past.astype("u1") if kind == "u1" else np.where(past < 0, -100, past)
+    return past.astype("u1") if kind == "u1" else np.where(past < 0, int(kind), past)
 
 
-@pytest.mark.parametrize("kind, mark", [("u1", 255), ("-100", -100)])
+@pytest.mark.parametrize("kind, mark", [("u1", 255), ("-100", -100), ("-2", -2)])
 def test_marks_of_a_past_without_actions_are_told(kind, mark):
     past, y = past_of(kind), np.arange(20) % 4
     told = {"match": f"holds {mark}, which is an action like any other"}
@@ -760,6 +761,7 @@ def test_marks_of_a_past_without_actions_are_told(kind, mark):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         HistoryEncoder().fit(np.arange(60).reshape(20, 3).astype("u1"))
+        HistoryEncoder().fit(np.arange(60).reshape(20, 3) - 9)  # signed names
 
 
 def test_codes_whose_padding_lost_its_sign_are_told():

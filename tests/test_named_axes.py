@@ -29,6 +29,13 @@ from skanticipate import (
     save,
     stream,
 )
+from skanticipate.datasets import (
+    FeatureTable,
+    cut_pairs,
+    first_fraction,
+    trimmed_pairs,
+    unlabeled_pairs,
+)
 from skanticipate.metrics import top_k_accuracy
 from skanticipate.preprocessing import pad_clips
 
@@ -304,3 +311,82 @@ def test_names_of_axes_tell_of_maps_futures_and_histories(named):
     labels = named(RNG.integers(0, 3, (5, 4)), ["ago", "clip"], {})
     with pytest.warns(UserWarning, match=r"past_actions are called \(ago, clip\)"):
         HistoryEncoder().fit(labels)
+
+
+# ------------------------------------------------- arrays of the steps of one video
+
+SEGMENTS = {"video": "a", "start_frame": 40, "stop_frame": 60, "action": 1}
+PAIRS = unlabeled_pairs({k: [v, v] for k, v in SEGMENTS.items()}, 0, fps=10)
+READERS = {
+    "pad_clips": pad_clips,
+    "first_fraction": lambda clips: first_fraction(clips).X_past,
+    "trimmed_pairs": lambda clips: trimmed_pairs(clips, n_steps=2).X_past,
+    "cut_pairs": lambda clips: (
+        cut_pairs(PAIRS, {"a": clips[0]}, feature_rate=1, fps=10).X_past
+    ),
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_names_of_axes_tell_of_steps_that_stand_elsewhere(named, reader):
+    """As many steps as features, so that nothing else tells."""
+    clips = list(RNG.normal(size=(3, 9, 9)))
+    expected = READERS[reader](clips)
+    right = [named(clip, ("time", "feature"), {}) for clip in clips]
+    assert_array_equal(READERS[reader](right), expected)
+    other = [named(clip, ("feature", "time"), {}) for clip in clips]
+    with pytest.warns(UserWarning, match=r"are called \(..., feature, time\)"):
+        READERS[reader](other)
+
+
+def test_names_of_axes_must_agree_with_the_time_axis(named):
+    values = RNG.normal(size=(9, 9))
+    right = named(values, ("time", "feature"), {})
+    other = named(values.T, ("feature", "time"), {"time": range(1, 10)})
+    for features, axis in ((right, 0), (other, 1)):
+        found = FeatureTable.from_arrays({"a": features}, time_axis=axis)
+        assert_array_equal(found["a"], values)
+        with pytest.raises(ValueError, match=f"are called .* pass time_axis={axis}"):
+            FeatureTable.from_arrays({"a": features}, time_axis=1 - axis)
+
+
+def dataset_of_hdf5(path, dims, kind):
+    h5py = pytest.importorskip("h5py")
+    data = h5py.File(path, "w").create_dataset("X", data=SQUARE)
+    for axis, name in zip(data.dims, dims, strict=True):
+        if kind == "labels":
+            axis.label = name
+            continue
+        scale = data.file.create_dataset(name, data=np.arange(N))
+        is_netcdf = "This is a netCDF dimension but not a netCDF variable.   24"
+        scale.make_scale(is_netcdf if kind == "netcdf" else name)
+        axis.attach_scale(scale)
+    return data
+
+
+def dataset_of_zarr(path, dims, kind):
+    zarr = pytest.importorskip("zarr")
+    if kind == "zarr":
+        data = zarr.create_array(path, data=SQUARE, dimension_names=dims)
+    else:
+        data = zarr.create_array(path, data=SQUARE, zarr_format=2)
+        data.attrs["_ARRAY_DIMENSIONS"] = list(dims)
+    return data
+
+
+@pytest.mark.parametrize("view", [RowView, lambda data: data])
+@pytest.mark.parametrize("kind", ["labels", "scales", "netcdf", "zarr", "zarr of old"])
+def test_files_name_the_axes_of_their_datasets(tmp_path, kind, view):
+    open_one = dataset_of_zarr if "zarr" in kind else dataset_of_hdf5
+    for dims in (("clip", "time", "feature"), ("clip", "feature", "time")):
+        data = open_one(tmp_path / dims[1], dims, kind)
+        with warnings.catch_warnings(record=True) as record:
+            warnings.simplefilter("always")
+            fitted = student(LSTM(4)).fit(view(data), Y)
+        told = [str(w.message) for w in record if "are called" in str(w.message)]
+        assert len(told) == (dims[1] == "feature")
+        assert all("(clip, feature, time)" in text for text in told)
+        assert_array_equal(
+            fitted.predict_proba(SQUARE),
+            student(LSTM(4)).fit(SQUARE, Y).predict_proba(SQUARE),
+        )

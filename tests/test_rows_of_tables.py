@@ -245,7 +245,7 @@ def test_labels_of_segments_name_their_rows():
 def test_submissions_compare_their_tables(tmp_path):
     ids = pd.Series(["P01_11_0", "P01_11_1", "P01_11_2"], index=IDS)
     verb = pd.DataFrame(2 * np.eye(3, 97), index=IDS)
-    noun = pd.DataFrame(np.eye(3, 300), index=IDS)
+    noun = pd.DataFrame(2 * np.eye(3, 300), index=IDS)
     levels = {"sls_pt": 1, "sls_tl": 3, "sls_td": 3}
     path = tmp_path / "test.json"
     write_submission(path, ids, verb=verb, noun=noun, **levels)

@@ -1,17 +1,10 @@
 """What arrays with names call their axes, and these, and tables, their entries."""
 
-import re
 from contextlib import suppress
 
+from skanticipate.data.axis_names import are_elsewhere, dims_of, in_words, named_axes
 from skanticipate.data.missing import as_list
 from skanticipate.data.warn import warn
-
-_COUNTED = re.compile(r"dim_\d+")  # what xarray calls axes that nobody named
-# What axes are mostly called, in the singular and in small letters.
-_ROWS = {"clip", "row", "sample", "segment", "video"}
-_STEPS = {"ago", "frame", "second", "step", "t", "time"}
-_FEATURES = {"channel", "feature"}
-_PLACES = {"h", "height", "w", "width", "x", "y"}
 
 
 def axis_index(table, axis=0):
@@ -53,19 +46,17 @@ def _fields(table):
 
 
 def axis_names(table):
-    """What an array of xarray calls its axes, None for one that only counts.
+    """What an array calls its axes, None for one that only counts, as `named_axes`.
 
-    In a list of such arrays the list is the first axis.
+    In a list of arrays with names the list is the first axis.
 
     -> list, or None of what has no names
     """
     if isinstance(table, list | tuple):
         within = axis_names(table[0]) if table else None
         return within and [None, *within]
-    dims = dims_of(table)
-    if dims is None:
-        return None
-    return [None if _COUNTED.fullmatch(str(dim)) else dim for dim in dims]
+    names = named_axes(table)
+    return None if names is None else list(names)
 
 
 def check_axes(table, *, name, estimator, reset):
@@ -88,25 +79,18 @@ def check_axes(table, *, name, estimator, reset):
         estimator._axes = axis_names(table)
     expected = getattr(estimator, "_axes", None)
     if reset or not expected:
-        _hint_axes(axis_names(table) or [], name)
+        hint_axes(axis_names(table) or [], name)
     check_axes_alike(table, expected, name=name)
 
 
-def _hint_axes(axes, name):
+def hint_axes(axes, name):
     """Warn of axes whose own names say that rows, or features, stand elsewhere."""
-    called = [str(axis).casefold().removesuffix("s") for axis in axes]
-    if len(called) < 2:
-        return
-    (first, *later), (*before, last) = called, called
-    rows_later = first in _STEPS | _FEATURES and not _ROWS.isdisjoint(later)
-    features_before = last in _STEPS | _PLACES and not _FEATURES.isdisjoint(before)
-    if rows_later or features_before:
-        told = ", ".join("..." if axis is None else str(axis) for axis in axes)
+    if are_elsewhere(axes):
         warn(
-            f"The axes of {name} are called ({told}), but the first is read as the "
-            "rows and the last as the features of a step: put them into this order, as "
-            "transpose does of an array of xarray; or pass the plain array, if they "
-            "are."
+            f"The axes of {name} are called ({in_words(axes)}), but the first is read "
+            "as the rows and the last as the features of a step: put them into this "
+            "order, as transpose does of an array of xarray; or pass the plain array, "
+            "if they are."
         )
 
 
@@ -147,16 +131,8 @@ def check_axes_within(tables, name):
 
 
 def _refuse(found, expected, what):
-    told = [
-        ", ".join("..." if d is None else str(d) for d in n) for n in (found, expected)
-    ]
     raise ValueError(
-        f"The axes of {what} are ({told[0]}), but are read in the order ({told[1]}): "
-        "put them into this order, as transpose does of an array of xarray."
+        f"The axes of {what} are ({in_words(found)}), but are read in the order "
+        f"({in_words(expected)}): put them into this order, as transpose does of an "
+        "array of xarray."
     )
-
-
-def dims_of(table):
-    """What an array of xarray, or a view of one, calls its axes.   -> tuple or None."""
-    dims = getattr(table, "dims", None)
-    return dims if isinstance(dims, tuple) and hasattr(table, "indexes") else None

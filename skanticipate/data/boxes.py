@@ -117,7 +117,12 @@ def of_rows(values):
 
 
 def unboxed_columns(table):
-    """A dict of columns, or of values, taken out of boxes; any other table as it is."""
+    """A dict of columns, or of values, taken out of boxes; any other table as it is.
+
+    A table of pyarrow, which does not find a column by `in`, becomes a dict.
+    """
+    if hasattr(type(table), "column_names"):
+        table = {name: table[name] for name in table.column_names}
     if not isinstance(table, dict):
         return table
     columns = {name: plain_column(column) for name, column in table.items()}

@@ -33,6 +33,8 @@ from skanticipate.data.warn import warn
 _ELSEWHERE = frozenset(
     {"na", "n/a", "#n/a", "null", "nan", "?", "unlabeled", "unlabelled"}
 )
+# What losses of torch ignore, and what NaN becomes in whole numbers of 32 and 64 bits.
+_NUMBERS_ELSEWHERE = {-100, -(2**31), -(2**63)}
 
 
 class Labels(NamedTuple):
@@ -136,7 +138,11 @@ def _is_auto(unlabeled_label):
 def warn_of_marks_of_past(past, name):
     """Warn of a past action that elsewhere says that there was none."""
     past = as_array(past).ravel()
-    if strange := _marks_elsewhere(past[~missing_mask(past)]):
+    past = past[~missing_mask(past)]
+    strange = _marks_elsewhere(past)
+    if past.dtype.kind in "if" and len(below := set(past[past < -1].tolist())) == 1:
+        strange = list(below)  # as -2 is, beside or in place of -1
+    if strange:
         warn(
             f"{name} holds {strange[0]!r}, which is an action like any other: if it "
             "says that there was none, replace it by -1."
@@ -174,8 +180,9 @@ def _marks_elsewhere(labels):
     if labels.dtype.kind == "u":  # -1 among narrow numbers, unless all are classes
         last = np.iinfo(labels.dtype).max
         return [last] if set(labels[labels >= last - 1].tolist()) == {last} else []
-    if labels.dtype.kind in "if":  # what losses of torch ignore
-        return [-100] if set(labels[labels < -1].tolist()) == {-100} else []
+    if labels.dtype.kind in "if":
+        below = set(labels[labels < -1].tolist())
+        return list(below) if len(below) == 1 and below <= _NUMBERS_ELSEWHERE else []
     texts = [v for v in labels.tolist() if isinstance(v, str)]
     return [text for text in texts if text.strip().casefold() in _ELSEWHERE]
 

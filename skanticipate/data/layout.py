@@ -14,6 +14,8 @@ _N_ROWS, _N_LEAST = 200, 20
 _N_BYTES = 1 << 22
 _COMPARED = 1 << 24  # bytes of clips by which scales are compared
 _FEWEST = 8  # feature vectors
+WIDE = 16  # steps or features, by which it can be told which of them they are
+ALIKE = 0.5  # correlation of neighbours
 _SHARE = 0.05  # of the rows that must look odd before anything is said
 
 
@@ -44,16 +46,21 @@ def hint_codes(rows):
     """Warn of codes of labels, as `HistoryEncoder` gives them, that pass for features.
 
     They are whole numbers of 32 bits, of which -1 is padding: those of actions alone,
-    or of verbs, nouns and actions, each of which has one verb and one noun.
+    or of verbs, nouns and actions, each of which has one verb and one noun. The latter
+    are told in other types of whole numbers too, where actions occur again.
     """
-    if rows.dtype != np.int32 or rows.ndim != 3 or rows.shape[-1] not in (1, 3):
+    if rows.ndim != 3 or rows.shape[-1] not in (1, 3):
         return
+    are_plain = rows.dtype == np.int32
+    if rows.dtype.kind not in "iu" or not (are_plain or rows.shape[-1] == 3):
+        return  # floats are meant
     codes = np.concatenate(list(_some(rows))).reshape(-1, rows.shape[-1])
-    actions = np.unique(codes[:, -1])
+    actions, n_times = np.unique(codes[:, -1], return_counts=True)
     if rows.shape[-1] == 1:
         are_codes = actions[0] == -1
     else:
         are_codes = actions[0] >= -1 and len(np.unique(codes, axis=0)) == len(actions)
+        are_codes &= are_plain or (len(actions) > 3 and np.median(n_times) > 1)
     if are_codes:
         warn(
             f"Clips of shape {_shape(rows)} hold whole numbers, read as features of "
@@ -265,15 +272,39 @@ def hint_bits(rows):
         )
 
 
-def hint_channels_first(clip_shape, *, always_maps=False):
-    """Warn of maps whose channels seem to come before height and width.
+def hint_channels_first(rows, *, always_maps=False):
+    """Warn of clips whose channels seem to come before other axes.
+
+    Parameters
+    ----------
+    rows : RowView of shape (n, ..., d)
+    always_maps : bool, default=False
+        Whether clips must be maps, whatever their shape.
+    """
+    shape = rows.shape[1:]
+    by_shape = _channels_by_shape(shape, always_maps)
+    axis = _channels_by_likeness(rows) if by_shape is None else by_shape
+    if axis is None:
+        return
+    n, last = shape[axis], shape[-1]
+    parts = [f"{n} steps of {last} features", "features"]
+    if len(shape) > 2:
+        parts = [f"maps of {last} channels", "channels"]
+    warn(
+        f"Clips of shape {_shape(rows)} are read as {parts[0]}, the last axis. If the "
+        f"{n} are the {parts[1]}, give np.moveaxis(X, {axis + 1}, -1)."
+    )
+
+
+def _channels_by_shape(shape, always_maps):
+    """Axis before the last that looks like that of channels, or None.
 
     Where clips need not be maps, only if the last two axes look like height and width
     and the one before them like channels, not like time.
     """
-    if len(clip_shape) < 3:
-        return
-    *before, height, width = clip_shape
+    if len(shape) < 3:
+        return None
+    *before, height, width = shape
     axis = int(np.argmax(before))
     n = before[axis]
     odd = n >= 64 and n > 4 * width
@@ -281,32 +312,39 @@ def hint_channels_first(clip_shape, *, always_maps=False):
         small, large = sorted((height, width))
         alike = large == small if n < 480 else large <= 2 * small
         odd = odd and n % 16 == 0 and small >= 5 and alike
-    if odd:
-        shape = ", ".join(map(str, ("n", *clip_shape)))
-        warn(
-            f"Clips of shape ({shape}) are read as maps of {width} channels, the last "
-            f"axis. If the {n} are the channels, give np.moveaxis(X, {axis + 1}, -1)."
-        )
+    return axis if odd else None
 
 
-def hint_channels_before_steps(rows):
-    """Warn of sequences (n, T, d) whose channels seem to come before the steps.
+def _channels_by_likeness(rows):
+    """Axis along which neighbours are not alike, as channels are not, or None.
 
-    The second axis is as long as features are wide, the last one short, and neighbours
-    on the second are not alike, as steps of a recording are.
+    Steps of a recording are alike, and so are places in a picture. Of clips whose last
+    axis is like them, an earlier one that is longer and is not holds the channels. One
+    that is as long as features are wide need only be unlike steps.
     """
-    if rows.dtype.kind != "f" or rows.ndim != 3:
-        return
-    n, last = rows.shape[1:]
-    if n < 384 or n % 128 or n < 16 * last:
-        return
-    first = np.concatenate([c[:, :, 0] for c in _some(rows)]).astype(np.float64)
-    first = np.nan_to_num(first) - np.nan_to_num(first).mean()
-    if (first[:, 1:] * first[:, :-1]).sum() < 0.5 * (first**2).sum():
-        warn(
-            f"Clips of shape {_shape(rows)} are read as {n} steps of {last} features, "
-            f"the last axis. If the {n} are the features, give np.moveaxis(X, 1, -1)."
-        )
+    shape, last = rows.shape[1:], rows.shape[-1]
+    longer = [k for k, n in enumerate(shape[:-1]) if n >= WIDE and n > last]
+    if rows.dtype.kind != "f" or not longer or rows.shape[0] < _N_LEAST:
+        return None
+    clips = np.concatenate(list(_some(rows))).astype(np.float64)
+    n = shape[0]
+    if len(shape) == 2 and n >= 384 and n % 128 == 0 and n >= 16 * last:
+        first = np.nan_to_num(clips[:, :, :1]) - np.nanmean(clips[:, :, 0])
+        return 0 if likeness(first, 1) < 0.5 else None
+    with np.errstate(invalid="ignore", divide="ignore"):  # each number over the rows
+        clips = np.nan_to_num((clips - clips.mean(axis=0)) / clips.std(axis=0))
+    along_last = likeness(clips, -1)
+    if along_last < ALIKE:
+        return None
+    unlike = [k for k in longer if likeness(clips, k + 1) < along_last / 4]
+    return unlike[0] if len(unlike) == 1 else None
+
+
+def likeness(numbers, axis):
+    """How alike neighbours along an axis are, about from -1 to 1; numbers of mean 0."""
+    numbers = np.moveaxis(numbers, axis, 0)
+    power = (numbers**2).mean()
+    return (numbers[1:] * numbers[:-1]).mean() / power if power > 0 else 0.0
 
 
 def _some(rows):

@@ -6,9 +6,11 @@ import numpy as np
 from sklearn.utils.validation import _check_feature_names
 
 from skanticipate.data.axes import (
+    axis_names,
     check_axes,
     check_axes_within,
     has_columns,
+    hint_axes,
     index_of,
 )
 from skanticipate.data.leaves import first_leaf, first_table, leaves
@@ -19,6 +21,8 @@ from skanticipate.data.warn import warn
 _INDEX = {"Unnamed: 0", "__index_level_0__"}
 # Attributes in which a fit notes what features are called.
 NOTED = frozenset({"feature_names_in_", "_columns", "_axes"})
+# Columns that count the rows or tell their time, if they rise by equal steps.
+_COUNTS = {"frame", "frame_id", "frame_number", "index", "second", "step", "t", "time"}
 _PLACE = re.compile(r"_\d+")  # for a name that no field of a tuple can have
 
 
@@ -98,20 +102,57 @@ def check_names(X, *, name, estimator, reset):
     _check_feature_names(estimator, table, reset=reset)
     if reset:
         estimator._columns = column_names(table)
-        _hint_index(estimator._columns, name)
+        hint_index(table, name)
     check_axes(X, name=name, estimator=estimator, reset=reset)
     check_columns_alike(table, getattr(estimator, "_columns", None), name=name)
 
 
-def _hint_index(columns, name):
-    """Warn of a column that numbers the rows, as a file has it of a pandas index."""
-    found = next((c for c in columns or () if isinstance(c, str) and c in _INDEX), None)
+def hint_steps(tables, name):
+    """Warn of what tables of steps say by their names, before these are lost.
+
+    Parameters
+    ----------
+    tables : list or dict
+        Of tables or arrays (T, ..., d); of the first one its columns are looked at.
+    name : str
+        What they are called.
+
+    Warns
+    -----
+    UserWarning
+        If a column numbers the rows, or axes are called otherwise than they are read.
+    """
+    tables = [*tables.values()] if isinstance(tables, dict) else list(tables)
+    hint_axes(axis_names(tables) or [], name)
+    hint_index(tables, name)
+
+
+def hint_index(table, name):
+    """Warn of a column that numbers the rows, as a file has it of a pandas index.
+
+    Of a list of tables the first one is looked at.
+    """
+    table = first_table(table)
+    names = [c for c in column_names(table) or () if isinstance(c, str)]
+    found = next((c for c in names if c in _INDEX or _counts(table, c)), None)
     if found is not None:
         warn(
             f"{name} has the column {found!r}, as a file has it where pandas wrote a "
-            "table with its index: it would be a feature. Read the file with "
-            "index_col=0, or drop the column."
+            "table with its index, or where frames are numbered: it would be a "
+            "feature. Read the file with index_col=0, or drop the column; or pass "
+            "table.to_numpy(), if it is one."
         )
+
+
+def _counts(table, column):
+    """Whether a column is called as one that counts the rows, and does."""
+    if column.casefold().removesuffix("s") not in _COUNTS or len(table) < 3:
+        return False
+    numbers = np.asarray(table[column]) if hasattr(table, "columns") else np.array([])
+    if numbers.dtype.kind not in "iuf" or numbers.ndim != 1:
+        return False
+    steps = np.diff(numbers.astype(np.float64))
+    return bool(len(steps) and steps[0] > 0 and np.allclose(steps, steps[0], rtol=0.1))
 
 
 def check_columns_alike(table, expected, *, name):
@@ -148,7 +189,7 @@ def check_history_columns(X, *, name, estimator, reset):
     table = first_table(X)
     if reset:
         estimator._columns = column_names(table)
-        _hint_index(estimator._columns, name)
+        hint_index(table, name)
     check_axes(X, name=name, estimator=estimator, reset=reset)
     check_history_order(table, getattr(estimator, "_columns", None), name=name)
 

@@ -13,6 +13,7 @@ from skanticipate.data.names import (
     check_order,
     check_tables_alike,
     column_names,
+    hint_index,
     is_counted,
     row_names,
 )
@@ -296,6 +297,7 @@ def check_frames_by_place(tables, name, first_frame):
         not rise, or holds other whole numbers than those of the frames, or 0, 1, ...
     """
     check_tables_alike(tables, name)
+    hint_index([*tables.values()], name)
     for key, table in tables.items():
         what = f"{name}[{key!r}]"
         refuse_masked(

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from skanticipate._typing import Rows
 from skanticipate.data.announced import announce_rows
-from skanticipate.data.axes import dims_of
+from skanticipate.data.axis_names import dims_of, named_axes
 from skanticipate.data.boxes import unboxed
 from skanticipate.data.device_array import DeviceArray, base_of
 from skanticipate.data.files import check_whole_map, is_mapped
@@ -211,8 +211,8 @@ class RowView:
 
     @property
     def dims(self) -> tuple[object, ...] | None:
-        """What the axes are called, where those of an array of xarray are read."""
-        own = dims_of(self.base)
+        """What the axes are called, where those of an array with names are read."""
+        own = named_axes(self.base)
         if own is None or self.rows is None or self.rows.ndim == 1:
             return own
         return (None, *own)  # each row is a clip of rows of the base

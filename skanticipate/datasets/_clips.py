@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import Bunch, check_consistent_length
+from sklearn.utils._param_validation import HasMethods
 
 from skanticipate._typing import Columns
 from skanticipate.data.axes import index_of
 from skanticipate.data.boxes import unboxed_columns
 from skanticipate.data.masked import refuse_masked
-from skanticipate.data.names import check_tables_alike
+from skanticipate.data.names import check_tables_alike, hint_steps
 from skanticipate.data.numbers import RATE, STEPS
 from skanticipate.data.parameters import validate_params
 from skanticipate.data.places import check_even, hint_clock
@@ -42,7 +43,7 @@ _PAIR_COLUMNS = (
 @validate_params(
     {
         "pairs": "no_validation",
-        "features": [Mapping],
+        "features": [HasMethods(["keys", "__getitem__"])],
         "feature_rate": [RATE],
         "fps": [RATE],
     },
@@ -98,7 +99,9 @@ def cut_pairs(
     Warns
     -----
     UserWarning
-        If the index of a table holds seconds at another rate, or that begin late.
+        If the index of a table holds seconds at another rate, or that begin late; if
+        arrays with names call their axes (feature, time), or a column of tables counts
+        the rows.
 
     See Also
     --------
@@ -188,6 +191,7 @@ def _checked_features(features, names, rate):
         name: plain_numbers(features[name], f"features[{name!r}]") for name in names
     }
     check_tables_alike(tables, "features")
+    hint_steps(tables, "features")
     for name, table in tables.items():
         check_even(table, f"features[{name!r}]")
         hint_clock(table, f"features[{name!r}]", rate)

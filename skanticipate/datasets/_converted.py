@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from importlib.util import find_spec
 from numbers import Integral
 from pathlib import Path
@@ -21,6 +21,7 @@ from skanticipate.datasets._child import in_child
 from skanticipate.datasets._features import FeatureTable, open_features
 from skanticipate.datasets._folder import absent, room_for
 from skanticipate.datasets._lmdb import key_expression
+from skanticipate.datasets._turned import hint_turned
 
 
 @validate_params(
@@ -79,6 +80,8 @@ def read_lmdb(
     ------
     ImportError
         If lmdb is not installed.
+    TypeError
+        If `path` is no path and no list of them, as a set is none.
     FileNotFoundError
         If there is no such file.
     FileExistsError
@@ -203,11 +206,18 @@ def read_hdf5(
         If the file is no HDF5, damaged or cut short, or ends the process that reads
         it; if a data set is missing, lies in another file, was never written as a
         whole, holds no numbers, has attributes by which they are packed (netCDF) or
-        transposed (MATLAB), or has not the shape (n_frames, d), for `time_axis=1`
-        (d, n_frames), with the d of the others; if numbers are no features: not
+        transposed (MATLAB), calls its axes otherwise, or has not the shape (n_frames,
+        d), for `time_axis=1` (d, n_frames), with the d of the others; if numbers are no
+        features: not
         finite, beyond 1e15, the `_FillValue` or `missing_value` of netCDF, or integers
         that float32 does not hold or that look like the bits of bfloat16 or float16; if
         there is no room for them.
+
+    Warns
+    -----
+    UserWarning
+        If neighbouring features of a frame are alike and neighbouring frames are not,
+        as if `time_axis` were the other.
 
     See Also
     --------
@@ -238,14 +248,15 @@ def read_hdf5(
     with whole_folder(out) as folder:
         given = os.fspath(path), folder, room_for(out)
         in_child(_hdf5.convert, [path], *given, **options)
-    return open_features(out)
+    return hint_turned(open_features(out))
 
 
 def _paths_of(path):
     """One path, or several, as a list of Path."""
     if isinstance(path, str | os.PathLike):
         return [Path(path)]
-    if isinstance(path, bytes) or not hasattr(path, "__iter__"):
+    unordered = isinstance(path, Mapping | Set)  # features are joined in an order
+    if unordered or isinstance(path, bytes) or not hasattr(path, "__iter__"):
         raise TypeError(
             f"path is {path!r:.80}: expected str or os.PathLike, or a list of them."
         )

@@ -7,19 +7,25 @@ from typing import Literal
 
 import numpy as np
 from sklearn.utils import Bunch
-from sklearn.utils._param_validation import HasMethods, StrOptions
+from sklearn.utils._param_validation import StrOptions
 
 from skanticipate._typing import Columns, Rate
 from skanticipate.data.boxes import unboxed_columns
 from skanticipate.data.masked import refuse_masked
-from skanticipate.data.numbers import DURATION, RATE, SECONDS, STEPS
+from skanticipate.data.numbers import DURATION, SECONDS, STEPS
 from skanticipate.data.parameters import validate_params
 from skanticipate.data.rows import RowView
 from skanticipate.data.warn import warn
 from skanticipate.datasets._columns import check_columns, check_table
 from skanticipate.datasets._features import FeatureTable
 from skanticipate.datasets._segments import _checked_columns, checked_spans
-from skanticipate.datasets._times import frames_at, has_times, hint_frames, rate_of_rows
+from skanticipate.datasets._times import (
+    RATES,
+    frames_at,
+    has_times,
+    hint_frames,
+    rate_of_rows,
+)
 
 
 @validate_params(
@@ -29,12 +35,8 @@ from skanticipate.datasets._times import frames_at, has_times, hint_frames, rate
         "observation": [SECONDS],
         "anticipation": [DURATION],
         "step": [DURATION],
-        "fps": [RATE, HasMethods("items"), None],
-        "feature_rate": [
-            RATE,
-            HasMethods("items"),
-            None,
-        ],
+        "fps": [*RATES, None],
+        "feature_rate": [*RATES, None],
         "padding": [StrOptions({"repeat", "nan"})],
         "future_steps": [STEPS, None],
     },

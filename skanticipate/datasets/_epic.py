@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from itertools import zip_longest
 from pathlib import Path
 from typing import Literal
@@ -82,6 +82,8 @@ def load_epic(
         If there is no such csv file, or there are no features of the modality.
     ValueError
         If a file is damaged, or as :func:`cut_clips` says.
+    TypeError
+        If `modality` is a set, which has no order.
 
     Notes
     -----
@@ -111,6 +113,8 @@ def load_epic(
     ((1, 8, 16), array([194]), array(['P01_01'], dtype='<U6'))
     >>> folder.cleanup()
     """
+    if isinstance(modality, Set):  # features are joined in an order
+        raise TypeError(f"modality is {modality!r:.80}: expected a name, or a list.")
     root = Path(root)
     segments = read_segments(root / f"{split}.csv")
     modalities = [modality] if isinstance(modality, str) else list(modality)

@@ -26,7 +26,8 @@ from skanticipate.datasets._folder import FEATURES, INDEX
 from skanticipate.datasets._names import check_names
 from skanticipate.datasets._packed import check_header, unpacked
 from skanticipate.datasets._plausible import excess
-from skanticipate.datasets._time_axis import other_width
+from skanticipate.datasets._time_axis import other_axes, other_width, turned
+from skanticipate.datasets._turned import hint_turned
 
 _STRANGE_SPEC = re.compile(r"\d{4}|\{")  # of a width that fills memory
 
@@ -130,7 +131,7 @@ class FeatureTable(Mapping[str, np.ndarray]):
         >>> FeatureTable.from_arrays({"a": np.ones((4, 30))}, time_axis=1)
         FeatureTable(1 videos, 30 frames, 4 x float64)
         """
-        return cls(None, *_joined(features, first_frame, time_axis))
+        return hint_turned(cls(None, *_joined(features, first_frame, time_axis)))
 
     def __getitem__(self, video: str) -> np.ndarray:
         code = np.searchsorted(self.videos, str(video))
@@ -146,10 +147,9 @@ class FeatureTable(Mapping[str, np.ndarray]):
         return len(self.videos)
 
     def __repr__(self):
-        n_frames, d = len(self.frames), self.array.shape[1]
         return (
-            f"FeatureTable({len(self)} videos, {n_frames} frames, {d} x "
-            f"{self.array.dtype})"
+            f"FeatureTable({len(self)} videos, {len(self.frames)} frames, "
+            f"{self.array.shape[1]} x {self.array.dtype})"
         )
 
     def __reduce__(self):
@@ -262,27 +262,12 @@ def _joined(features, first_frame, time_axis):
         )
     videos = sorted(names)
     check_names(videos, "features")
-    tables = {video: features[names[video]] for video in videos}
-    if time_axis == 1:  # of a table frames are the columns then
-        tables = {v: t.T if hasattr(t, "columns") else t for v, t in tables.items()}
+    features = {video: features[names[video]] for video in videos}
+    tables = {v: turned(t) if time_axis else t for v, t in features.items()}
     check_frames_by_place(tables, "features", first_frame)
     if not videos:
         raise ValueError("features is empty: expected at least one video.")
-    arrays = [_as_array(features[names[video]], video) for video in videos]
-    for video, array in zip(videos, arrays, strict=True):
-        if array.ndim != 2 or not array.size or array.dtype.kind not in "fiub":
-            raise ValueError(
-                f"features[{video!r}] is {array.dtype} of shape {array.shape}: "
-                "expected real numbers of shape (n_frames, d)."
-            )
-        if trouble := other_width(array.shape, arrays[0].shape, time_axis):
-            raise ValueError(
-                f"features[{video!r}] has {trouble[0]} features: expected "
-                f"{trouble[1]}, as features[{videos[0]!r}].{trouble[2]}"
-            )
-        if reason := excess(array) or filled(array, features[names[video]]):
-            raise ValueError(f"features[{video!r}] holds no features: {reason}.")
-    rows = [array if time_axis == 0 else array.T for array in arrays]
+    rows = [a.T if time_axis else a for a in _arrays(features, time_axis)]
     kinds = {row.dtype if row.dtype.kind == "f" else np.dtype("f4") for row in rows}
     padding = np.full((1, rows[0].shape[1]), np.nan, dtype=np.result_type(*kinds))
     counts = [len(row) for row in rows]
@@ -295,8 +280,27 @@ def _joined(features, first_frame, time_axis):
     )
 
 
-def _as_array(table, video):
-    return np.asarray(plain_numbers(table, f"features[{video!r}]"))
+def _arrays(features, time_axis):
+    """Features of all videos as arrays, which they must be.   -> list."""
+    arrays = [
+        np.asarray(plain_numbers(t, f"features[{v!r}]")) for v, t in features.items()
+    ]
+    for (video, table), array in zip(features.items(), arrays, strict=True):
+        if array.ndim != 2 or not array.size or array.dtype.kind not in "fiub":
+            raise ValueError(
+                f"features[{video!r}] is {array.dtype} of shape {array.shape}: "
+                "expected real numbers of shape (n_frames, d)."
+            )
+        if trouble := other_axes(table, time_axis):
+            raise ValueError(f"features[{video!r}] has {trouble}.")
+        if trouble := other_width(array.shape, arrays[0].shape, time_axis):
+            raise ValueError(
+                f"features[{video!r}] has {trouble[0]} features: expected "
+                f"{trouble[1]}, as features[{next(iter(features))!r}].{trouble[2]}"
+            )
+        if reason := excess(array) or filled(array, table):
+            raise ValueError(f"features[{video!r}] holds no features: {reason}.")
+    return arrays
 
 
 def open_features(path: FilePath) -> FeatureTable:

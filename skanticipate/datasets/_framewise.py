@@ -7,16 +7,14 @@ from numbers import Integral
 from pathlib import Path
 
 import numpy as np
-from sklearn.utils._param_validation import HasMethods
 
 from skanticipate._typing import FilePath, Rate
-from skanticipate.data.numbers import RATE
 from skanticipate.data.parameters import validate_params
 from skanticipate.datasets._csv import is_whole_number, line_error, read_text
 from skanticipate.datasets._formats import complaint
 from skanticipate.datasets._names import one_each
 from skanticipate.datasets._tables import Segments
-from skanticipate.datasets._times import rate_of_rows
+from skanticipate.datasets._times import RATES, rate_of_rows
 
 
 @validate_params(
@@ -24,7 +22,7 @@ from skanticipate.datasets._times import rate_of_rows
         "folder": "no_validation",
         "mapping": "no_validation",
         "background": [str, "array-like", None],
-        "fps": [RATE, HasMethods("items")],
+        "fps": RATES,
     },
     prefer_skip_nested_validation=True,
 )

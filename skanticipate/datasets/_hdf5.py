@@ -13,7 +13,7 @@ from skanticipate.data.formats import foreign_format
 from skanticipate.data.stored import filled, not_as_stored
 from skanticipate.datasets._folder import Room, check_room, write_features
 from skanticipate.datasets._plausible import excess
-from skanticipate.datasets._time_axis import other_width, steps
+from skanticipate.datasets._time_axis import other_axes, other_width, steps
 
 _BLOCK_BYTES = 1 << 22
 _MOST_BYTES = 1 << 29  # of frames that are packed together
@@ -132,6 +132,8 @@ def _data_set(file, name, h5py, time_axis):
         return None, f"{data.dtype} under {name!r}: expected numbers."
     if trouble := not_as_stored(data):
         return None, f"{trouble[:-1]} ({name!r})."
+    if trouble := other_axes(data, time_axis):
+        return None, f"{trouble} ({name!r})."
     if not _is_whole(data):
         return None, (
             f"shape {data.shape} under {name!r}, of which a part was never written: "

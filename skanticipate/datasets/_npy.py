@@ -20,6 +20,7 @@ from skanticipate.datasets._names import one_each
 from skanticipate.datasets._packed import check_header
 from skanticipate.datasets._plausible import excess
 from skanticipate.datasets._time_axis import other_width, steps
+from skanticipate.datasets._turned import hint_turned
 
 _BLOCK_BYTES = 1 << 22
 _PICKLES = {".pkl", ".pickle", ".pt", ".pth", ".npz"}
@@ -73,6 +74,11 @@ def read_npy(
         others, or its numbers are no features, such as the bits of bfloat16; if there
         is no room for them.
 
+    Warns
+    -----
+    UserWarning
+        As :func:`read_hdf5`.
+
     See Also
     --------
     read_hdf5 : The same from a file of HDF5.
@@ -112,7 +118,7 @@ def read_npy(
     blocks = _blocks(files, arrays, dtype, time_axis)
     with whole_folder(out) as folder:
         write_features(folder, out, videos, first, frames, key, blocks)
-    return open_features(out)
+    return hint_turned(open_features(out))
 
 
 def _files(path):

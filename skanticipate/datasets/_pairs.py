@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils import Bunch, check_random_state
+from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.random import sample_without_replacement
 
 from skanticipate._typing import Columns, Seed
@@ -15,7 +16,7 @@ from skanticipate.data.boxes import unboxed_columns
 from skanticipate.data.missing import check_same_kind
 from skanticipate.data.numbers import DURATION, FRAME, RATE, SECONDS, Interval
 from skanticipate.data.parameters import validate_params
-from skanticipate.datasets._segments import _checked_columns
+from skanticipate.datasets._segments import _checked_columns, checked_spans
 from skanticipate.datasets._times import frames_at, has_times, hint_frames
 
 
@@ -28,7 +29,7 @@ from skanticipate.datasets._times import frames_at, has_times, hint_frames
         "window": [SECONDS],
         "fps": [RATE],
         "avoid": "no_validation",
-        "n_frames": [Mapping, None],
+        "n_frames": [HasMethods(["keys", "__getitem__"]), None],
         "random_state": ["random_state"],
     },
     prefer_skip_nested_validation=True,
@@ -76,8 +77,9 @@ def unlabeled_pairs(
         that has its times in seconds, as :func:`read_segments` gives official files,
         is converted to this rate. Durations are rounded to whole frames.
     avoid : Bunch, mapping or DataFrame, default=None
-        Segments, in a table with the same columns, that no unlabelled clip may
-        touch: those of validation and test. Their videos may be others or the same.
+        Segments that no unlabelled clip may touch, in a table with the same columns,
+        of which `action` may be missing: those of validation and test. Their videos may
+        be others or the same.
     n_frames : mapping of video to int, default=None
         Number of frames of each video of `segments`. By default a video is taken to
         end with the last segment of it, of `segments` or `avoid`, that is known.
@@ -105,8 +107,8 @@ def unlabeled_pairs(
     ValueError
         If a table is not as described, an action is -1, videos are named by strings
         in one table and by numbers in the other, a clip has less than one frame,
-        `n_frames` lacks a video, a parameter is out of its range, or there is room
-        for fewer than `n_pairs` different pairs.
+        `n_frames` lacks a video or ends one before a segment starts, a parameter is
+        out of its range, or there is room for fewer than `n_pairs` different pairs.
     TypeError
         If actions are neither all integers nor all strings.
 
@@ -170,7 +172,7 @@ def unlabeled_pairs(
         )
     spans, held_out = _spans_of_videos(train), {}
     if avoid is not None:
-        away = _columns(avoid, "avoid", fps)
+        away = _columns(avoid, "avoid", fps, labels=False)
         check_same_kind(away.video, train.video, "video of avoid", "that of segments")
         held_out = _spans_of_videos(away)
     runs = [
@@ -183,11 +185,11 @@ def unlabeled_pairs(
     return Bunch(**pairs, fps=np.full(len(pairs.y), float(fps)))
 
 
-def _columns(table, name, fps):
-    """Columns of a table of segments, in whole frames."""
+def _columns(table, name, fps, *, labels=True):
+    """Columns of a table of segments, in whole frames; labels where these are used."""
     table = unboxed_columns(table)
     try:
-        _, start, stop, action = _checked_columns(table)
+        _, start, stop, *action = (_checked_columns if labels else checked_spans)(table)
         if has_times(table):
             start, stop = frames_at(table, start, stop, fps, fps, first=0)
     except ValueError as error:
@@ -202,9 +204,8 @@ def _columns(table, name, fps):
     if not has_times(table):
         hint_frames(table, start, stop, fps)
     start, stop = start.astype(np.int64), stop.astype(np.int64)
-    return Bunch(
-        video=np.asarray(table["video"]), start=start, stop=stop, action=action
-    )
+    columns = dict(zip(("action",), action, strict=False))
+    return Bunch(video=np.asarray(table["video"]), start=start, stop=stop, **columns)
 
 
 def _spans_of_videos(columns):
@@ -219,7 +220,7 @@ def _spans_of_videos(columns):
 
 def _videos(spans, held_out, n_frames):
     """Yield name, spans to avoid and end of each video."""
-    for name, (_, stop) in spans.items():
+    for name, (start, stop) in spans.items():
         away = held_out.get(name, np.empty((2, 0), dtype=np.int64))
         if n_frames is None:
             yield name, away, max(stop.max(), away[1].max(initial=0))
@@ -229,6 +230,12 @@ def _videos(spans, held_out, n_frames):
                 raise ValueError(
                     f"n_frames is {end!r:.40} for the video {name!r}: expected a "
                     "number of frames."
+                )
+            if start.max() >= end:
+                raise ValueError(
+                    f"n_frames is {end} for the video {name!r}, of which a segment "
+                    f"starts at frame {start.max()}: expected frames at the rate of "
+                    "fps, no seconds. Correct it, or drop the segment."
                 )
             yield name, away, int(end)  # narrow ones would wrap round
         else:

@@ -6,23 +6,25 @@ from numbers import Integral
 from typing import Literal
 
 import numpy as np
-from sklearn.utils._param_validation import HasMethods, StrOptions
+from sklearn.utils._param_validation import StrOptions
 
 from skanticipate._typing import Columns, Rate
 from skanticipate.data.actions import warn_of_twins
 from skanticipate.data.boxes import unboxed_columns
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.missing import as_list, is_never_a_name
-from skanticipate.data.numbers import RATE, SECONDS, STEPS
+from skanticipate.data.numbers import SECONDS, STEPS
 from skanticipate.data.parameters import validate_params
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.datasets._columns import check_table
 from skanticipate.datasets._names import check_names
-from skanticipate.datasets._times import on_one_clock
+from skanticipate.datasets._repeats import hint_repeats
+from skanticipate.datasets._times import RATES, on_one_clock, refuse_halves
 
 _LATEST_FRAME = 2**53  # beyond, floats skip whole numbers
+_LATEST_OF_HALVES = 2**11
 SPAN_COLUMNS = ("video", "start_frame", "stop_frame")
-_FPS = [RATE, HasMethods("items"), None]
+_FPS = [*RATES, None]
 
 
 @validate_params(
@@ -103,7 +105,7 @@ def label_history(
         If a segment only stops after the `duration` of its video; if frames, at their
         rate, are other times than the table says in a column `start_timestamp`,
         `stop_timestamp` or `start_seconds`, which alone is not used; if they have
-        fractions and look like seconds.
+        fractions and look like seconds; if one row in a hundred repeats another.
 
     See Also
     --------
@@ -132,6 +134,7 @@ def label_history(
     """
     segments = unboxed_columns(segments)
     video, start, stop, action = _checked_columns(segments)
+    hint_repeats(video, start, stop, action)
     start, stop, per_second = on_one_clock(segments, start, stop, fps)
     # Rounded, or 25 fps * 0.28 s would be 7.000000000000001 frames.
     limit = start - round(per_second * anticipation_time, 6)
@@ -260,6 +263,7 @@ def label_sequences(
     """
     segments = unboxed_columns(segments)
     video, start, stop, action = _checked_columns(segments)
+    hint_repeats(video, start, stop, action)
     start, stop, per_second = on_one_clock(segments, start, stop, fps)
     longest = np.inf if max_gap is None else round(per_second * max_gap, 6)
     first_row = np.unique(video, return_index=True)[1][video]
@@ -343,6 +347,7 @@ def check_frames(frames, name):
     """
     if frames.dtype.kind not in "iuf":
         raise ValueError(f"{name} has dtype {frames.dtype}: expected frame numbers.")
+    refuse_halves(frames, name, _LATEST_OF_HALVES)
     bad = np.flatnonzero(~(np.abs(frames.astype(np.float64)) <= _LATEST_FRAME))
     if bad.size:
         raise ValueError(

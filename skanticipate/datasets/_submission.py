@@ -88,7 +88,7 @@ def write_submission(
     Warns
     -----
     UserWarning
-        If `verb` and `noun` hold probabilities and there is no `action`; if `classes`
+        If `verb` or `noun` hold probabilities and there is no `action`; if `classes`
         is None and `actions` has more labels than `action` has columns.
 
     See Also
@@ -125,7 +125,9 @@ def write_submission(
     rules = rules_of(dataset)
     head = {"version": rules.version, "challenge": challenge}
     levels = {"sls_pt": sls_pt, "sls_tl": sls_tl, "sls_td": sls_td}
-    head.update({name: level for name, level in levels.items() if level is not None})
+    for name, level in levels.items():
+        if level is not None:  # NumPy's whole numbers as JSON has them
+            head[name] = level.item() if isinstance(level, np.integer) else level
     check_head(head, "The submission", CHALLENGES, rules)
     strange = [name for name in head if name in levels and name not in rules.levels]
     if strange:
@@ -160,16 +162,18 @@ def write_submission(
 
 
 def _hint_softmax(scores):
-    """Warn of probabilities of verbs and nouns, which the server makes actions of."""
-    if all(
-        (s >= 0).all() and np.allclose(s.sum(axis=1, dtype=np.float64), 1, atol=1e-3)
-        for s in scores.values()
-    ):
+    """Warn of probabilities of verbs or nouns, which the server makes actions of."""
+    found = [
+        task
+        for task, s in scores.items()
+        if (s >= 0).all() and np.allclose(s.sum(axis=1, dtype=np.float64), 1, atol=1e-3)
+    ]
+    if found:
         warn(
-            "verb and noun hold probabilities, and without action= the server takes "
-            "the softmax of them: it would rank actions by the sum of the two, not by "
-            "their product. Pass np.log(verb) and np.log(noun), of values above 0, or "
-            "action=."
+            f"{' and '.join(found)} hold probabilities, and without action= the server "
+            "takes the softmax of verb and of noun: it would not rank actions by the "
+            f"product of the two. Pass {' and '.join(f'np.log({t})' for t in found)}, "
+            "of values above 0, or action=."
         )
 
 

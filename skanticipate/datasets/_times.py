@@ -4,17 +4,21 @@ import re
 from numbers import Real
 
 import numpy as np
+from sklearn.utils._param_validation import HasMethods
 
 from skanticipate.data.boxes import unboxed_columns
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.numbers import RATE, SECONDS
 from skanticipate.data.warn import warn
 
+# Frames per second: of all videos, or of each, in a mapping or a table of any kind.
+RATES = [RATE, HasMethods("items"), HasMethods("to_pandas")]
 TIME_COLUMNS = ("start_seconds", "stop_seconds")
 # Frames per second: 240 are 0.24 a millisecond, and 24 are 1440 a minute.
 _SLOWEST, _FASTEST = 0.25, 1400
 _TICKS = 1_000_000  # whole microseconds compare exactly, fractions of a second do not
 _STAMPS = ("start_timestamp", "stop_timestamp")  # of official tables
+_FINE_HALVES = 32  # up to which float16 tells frames apart, in seconds
 _N_COMPARED, _DRIFT = 1000, 0.02  # rows, and part of the time that rates may be off
 # Median length of segments, in seconds: fractional frames below are rather seconds.
 _SHORT = 0.5
@@ -125,10 +129,12 @@ def _check_durations(segments, start, stop, fps):
     One that starts after the end is an error of rate or table; one that only stops
     after it, as annotators sometimes have it, is warned of.
     """
-    column = None if fps is None or isinstance(fps, Real) else _video_column(fps)
-    if column is None or "duration" not in fps:
+    if fps is None or isinstance(fps, Real):
         return
     fps = unboxed_columns(fps)
+    column = _video_column(fps)
+    if column is None or "duration" not in fps:
+        return
     names = np.asarray(fps[column]).astype(str).tolist()
     durations = np.asarray(fps["duration"])
     if durations.dtype.kind not in "iuf":
@@ -168,6 +174,11 @@ def _rates(fps, name):
     """Mapping of video, as a string, to what a mapping or table says of it."""
     fps = unboxed_columns(fps)
     column = _video_column(fps)
+    if column is None and not hasattr(fps, "items"):
+        raise ValueError(
+            f"{name} is a {type(fps).__name__}: expected a number, a mapping of video "
+            "to number, or a table with the columns video and fps."
+        )
     if column is None:
         pairs = ((str(video), rate) for video, rate in fps.items())
     else:
@@ -196,13 +207,15 @@ def _own_seconds(segments):
         column = np.asarray(segments[name])
         if column.dtype.kind not in "iuf":
             raise ValueError(f"{name} has dtype {column.dtype}: expected seconds.")
+        refuse_halves(column, name, _FINE_HALVES)
+        column = column.astype(np.float64)
         bad = np.flatnonzero(~(np.abs(column) <= SECONDS.right))
         if bad.size:
             raise ValueError(
                 f"{name} is {column[bad[0]]} in row {bad[0]} ({bad.size} such rows): "
                 "expected finite seconds; drop segments without times."
             )
-        columns.append(column.astype(np.float64))
+        columns.append(column)
     start, stop = columns
     bad = np.flatnonzero(stop < start)
     if bad.size:
@@ -213,6 +226,15 @@ def _own_seconds(segments):
         )
     _hint_unit(segments, stop)
     return start, stop
+
+
+def refuse_halves(column, name, largest):
+    """Refuse times in float16, which has three digits, if one is beyond a limit."""
+    if column.dtype == np.float16 and (beyond := np.abs(column) > largest).any():
+        raise ValueError(
+            f"{name} is {column[beyond][0]} in float16, which holds three digits: "
+            "times have been rounded. Read the table again, and keep their type."
+        )
 
 
 def _hint_unit(segments, stop):
@@ -245,7 +267,8 @@ def hint_frames(segments, start, stop, rates):
     """
     rates = np.broadcast_to(rates, start.shape)
     _hint_seconds(start, np.median((stop - start) / rates))
-    _hint_rates(segments, rates)
+    if _hint_own_rate(segments, rates):
+        return
     rows = np.unique(np.linspace(0, len(start) - 1, _N_COMPARED).astype(np.intp))
     for frames, *names in zip((start, stop), TIME_COLUMNS, _STAMPS, strict=True):
         name = next((name for name in names if name in segments), None)
@@ -266,6 +289,22 @@ def hint_frames(segments, start, stop, rates):
             return
 
 
+def _hint_own_rate(segments, rates):
+    """Warn of another rate in a column of the table.   -> whether there is one."""
+    own = np.asarray(segments["fps"]) if "fps" in segments else rates
+    if own.shape != rates.shape or own.dtype.kind not in "iuf":
+        return False
+    other = np.flatnonzero(np.abs(own - rates) > _DRIFT * rates)
+    if other.size:
+        row = other[0]
+        warn(
+            f"row {row} of segments has {own[row]:g} in its column fps, and its frames "
+            f"are read at {rates[row]:g} a second ({other.size} such rows): give the "
+            "fps of each video, or leave the column out if it is of something else."
+        )
+    return bool(other.size)
+
+
 def _hint_seconds(start, length):
     broken = start[start % 1 != 0]
     if broken.size and length < _SHORT:
@@ -274,22 +313,6 @@ def _hint_seconds(start, length):
             f"segments would last {length:.2g} s or less: give the fps of the frames, "
             f"or, if they are seconds, call them {' and '.join(TIME_COLUMNS)}. Round "
             "them if they are right."
-        )
-
-
-def _hint_rates(segments, rates):
-    """Warn of a column of rates in the table that says another one than is used."""
-    told = np.asarray(segments["fps"]) if "fps" in segments else rates
-    if told.dtype.kind not in "iuf":
-        return
-    other = np.flatnonzero(np.abs(told - rates) > _DRIFT * rates)
-    if other.size:
-        row = other[0]
-        warn(
-            f"row {row} of segments has fps {told[row]} in a column that is not used, "
-            f"and its frames are read at {rates[row]:g} a second ({other.size} such "
-            "rows): give fps=, one number or a mapping of video to number, or leave "
-            "that column out."
         )
 
 

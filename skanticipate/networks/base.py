@@ -16,7 +16,6 @@ from skanticipate._typing import Shape
 from skanticipate.data.docs import filled
 from skanticipate.data.layout import (
     hint_bits,
-    hint_channels_before_steps,
     hint_channels_first,
     hint_codes,
     hint_trailing_padding,
@@ -213,8 +212,7 @@ class NetworkSpec(BaseEstimator):
         if rows.ndim == 2:  # there are no axes that could be meant otherwise
             return shape
         if not codes:
-            hint_channels_first(shape, always_maps=self._maps_only)
-            hint_channels_before_steps(rows)
+            hint_channels_first(rows, always_maps=self._maps_only)
             hint_zero_padding(rows)
             if hasattr(self, "embedding"):
                 hint_codes(rows)

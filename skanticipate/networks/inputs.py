@@ -9,6 +9,7 @@ from skanticipate.data.warn import warn
 from skanticipate.networks.bare import skip_init
 
 _LARGEST_CODE = 1 << 24  # the networks' float32 counts no further
+_LAST_OF_HALVES = 1 << 11  # float16 counts no further
 _BEHIND_ALL = 1 << 32  # more than the steps of any clip
 
 
@@ -177,11 +178,17 @@ def _whole_numbers(rows):
     """Yield the codes of some rows at a time, -1 for padding.   (b, T, k)."""
     for _, codes in chunks(rows):
         if codes.dtype.kind == "f":
-            codes = np.nan_to_num(codes, nan=-1)
+            codes = np.nan_to_num(codes.astype(np.float64), nan=-1)
         if (codes != np.trunc(codes)).any():
             raise ValueError(
                 "embedding= expects whole numbers as codes, got "
                 f"{codes[codes != np.trunc(codes)][0]}: leave embedding=None for "
                 "features."
+            )
+        if rows.dtype == np.float16 and codes.max() > _LAST_OF_HALVES:
+            raise ValueError(
+                f"embedding= got the code {codes.max():g} as float16, which holds no "
+                f"whole number between {_LAST_OF_HALVES:,} and the next but one: codes "
+                "have become others. Keep them in a type of whole numbers."
             )
         yield codes

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skanticipate.data.masked import refuse_masked
-from skanticipate.data.names import check_tables_alike
+from skanticipate.data.names import check_tables_alike, hint_steps
 from skanticipate.data.numbers import STEPS
 from skanticipate.data.parameters import validate_params
 from skanticipate.data.places import check_ascending
@@ -57,6 +57,12 @@ def pad_clips(
         backwards, or if `n_steps` is below 1 or beyond
         1,000,000.
 
+    Warns
+    -----
+    UserWarning
+        If arrays with names call their axes (feature, time), or a column of tables
+        counts the rows.
+
     See Also
     --------
     PerFrame : Transform the steps, padding aside.
@@ -91,6 +97,7 @@ def pad_clips(
         )
     clips = list(clips)
     check_tables_alike(clips, "clips")
+    hint_steps(clips, "clips")
     arrays = [_as_clip(clip, number) for number, clip in enumerate(clips)]
     if not arrays:
         raise ValueError("clips is empty: expected at least one clip (T, d).")

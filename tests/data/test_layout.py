@@ -434,6 +434,77 @@ def test_long_recordings_of_few_channels_are_no_channels_first(n_steps):
         assert said(model(MLP(2)), X, Y) == []
 
 
+def recording(n_steps, n_features, seed=0):
+    """Features that drift, as those of a recording do.   -> (N, T, d)."""
+    rng = np.random.default_rng(seed)
+    start = rng.normal(size=(N, 1, n_features)) * 2
+    return start + np.cumsum(rng.normal(size=(N, n_steps, n_features)) / 4, axis=1)
+
+
+@pytest.mark.parametrize("n_steps, n_features", [(14, 352), (8, 17), (30, 100)])
+def test_channels_are_told_from_steps_by_their_neighbours(n_steps, n_features):
+    X = recording(n_steps, n_features)
+    assert said(model(), X, Y) == []
+    (text,) = said(model(), np.moveaxis(X, 1, -1), Y)
+    assert f"read as {n_features} steps of {n_steps} features" in text
+
+
+def test_channels_of_maps_are_told_from_places_by_their_neighbours():
+    maps = recording(7, 24 * 3).reshape(N, 7, 3, 24)  # places, steps, channels
+    maps = maps.transpose(0, 2, 1, 3)[:, :, None].repeat(2, axis=2)
+    assert maps.shape == (N, 3, 2, 7, 24)
+    network = FeatureMapNet()
+    assert said(model(network), maps, Y) == []
+    (text,) = said(model(network), np.moveaxis(maps, -1, 2), Y)
+    assert "maps of 7 channels" in text and "np.moveaxis(X, 2, -1)" in text
+
+
+@pytest.mark.parametrize("shape", [(60, 4), (64, 16), (17, 16), (40, 30)])
+@pytest.mark.parametrize("kind", ["drift", "noise", "classes", "alike"])
+def test_steps_of_few_features_are_no_channels(shape, kind):
+    X = recording(*shape)
+    if kind != "drift":
+        X = np.random.default_rng(1).normal(size=X.shape)
+    if kind == "classes":
+        X += 2 * Y[:, None, None]
+    if kind == "alike":  # joints of a body: those of a step move together, too
+        X = recording(shape[0], 1) + 0.1 * X
+    assert said(model(MLP(2)), X, Y) == []
+
+
+# --------------------------------------------------------- codes as features
+
+
+def codes_of_verbs_and_nouns():
+    rng = np.random.default_rng(0)
+    past = [[f"v{v} n{n}" for v, n in rng.integers(0, 3, (4, 2))] for _ in range(N)]
+    for row, labels in enumerate(past):
+        labels[: row % 3] = [""] * (row % 3)
+    return HistoryEncoder().fit_transform(past)
+
+
+@pytest.mark.parametrize("dtype", ["i1", "i4", "i8"])
+def test_codes_of_any_whole_type_that_are_read_as_features_are_told(dtype):
+    codes = codes_of_verbs_and_nouns().astype(dtype)
+    (text,) = said(model(LSTM(3)), codes, Y)
+    assert "whole numbers" in text and "set embedding=" in text
+    assert said(model(LSTM(3, embedding=2)), codes, Y) == []
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        np.eye(3, dtype=int)[RNG.integers(0, 3, (N, 5))],
+        RNG.integers(0, 9, (N, 5, 3)),
+        RNG.integers(0, 2, (N, 5, 1)).repeat(3, axis=2),
+        np.arange(N * 15).reshape(N, 5, 3),
+    ],
+    ids=["one-hot", "counts", "copies", "clocks"],
+)
+def test_other_whole_numbers_are_no_codes(X):
+    assert said(model(LSTM(3)), X, Y) == []
+
+
 # --------------------------------------------------------- teachers that scale
 
 

@@ -1,6 +1,7 @@
 """Features that lie the other way, in folders of arrays, or in memory."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -237,3 +238,62 @@ def test_endings_may_be_in_capitals_but_of_one_video_there_is_one_file(tmp_path)
     np.save(tmp_path / "b.npy", np.ones((2, 3)))
     with pytest.raises(ValueError, match="is of the video 'b', as"):
         read_npy(tmp_path, out=tmp_path / "others")
+
+
+# ------------------------------------------- arrays that are as long as they are wide
+
+
+def recording(n_frames, d):
+    """Features that drift from frame to frame.   -> (n_frames, d)."""
+    rng = np.random.default_rng(0)
+    drift = np.cumsum(rng.normal(size=(n_frames, d)), axis=0) / 5
+    return np.float32(rng.normal(size=d) + drift)
+
+
+def read_from_arrays(arrays, folder, time_axis):
+    return FeatureTable.from_arrays(arrays, time_axis=time_axis)
+
+
+def read_from_npy(arrays, folder, time_axis):
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array)
+    return read_npy(folder, out=folder / f"as {time_axis}", time_axis=time_axis)
+
+
+def read_from_hdf5(arrays, folder, time_axis):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(folder / f"{time_axis}.h5", "w") as file:
+        file.update(arrays)
+    path = folder / f"{time_axis}.h5"
+    return read_hdf5(path, out=folder / f"as {time_axis}", time_axis=time_axis)
+
+
+@pytest.mark.parametrize("shape", [(100, 400), (300, 64), (40, 40)])
+@pytest.mark.parametrize("read", [read_from_arrays, read_from_npy, read_from_hdf5])
+def test_frames_are_told_from_features_by_their_neighbours(read, shape, tmp_path):
+    """All videos have as many frames, so that the shapes tell nothing."""
+    arrays = {name: recording(*shape) for name in "ab"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert_array_equal(read(arrays, tmp_path, 0)["b"], arrays["b"])
+    told = f"read as {shape[1]} frames of {shape[0]} features, .* other time_axis"
+    with pytest.warns(UserWarning, match=told):
+        read(arrays, tmp_path, 1)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.random.default_rng(0).normal(size=(50, 20)),
+        np.arange(1200.0).reshape(30, 40),
+        np.ones((30, 40)),
+        np.full((30, 40), np.nan),
+        np.cumsum(recording(60, 30), axis=1),  # alike in both
+        recording(12, 400).T,  # too few of them
+    ],
+    ids=["noise", "counts", "constant", "padding", "smooth", "few"],
+)
+def test_where_neighbours_tell_nothing_nothing_is_said(array):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert_array_equal(FeatureTable.from_arrays({"a": array})["a"], array)

@@ -99,32 +99,6 @@ def test_one_column_is_enough_to_tell():
         history(table, fps=25)
 
 
-def test_a_column_of_rates_that_says_another_rate():
-    table = pd.DataFrame(TABLE | {"fps": [50.0, 50.0, 50.0]})
-    features = FeatureTable.from_arrays({"P01_101": np.ones((3000, 2))})
-    calls = (
-        lambda **fps: history(table, **fps),
-        lambda **fps: label_sequences(table, **fps),
-        lambda **fps: cut_clips(features, table, **fps),
-        lambda **fps: cut_clips(features, table, feature_rate=50, **fps),
-    )
-    found = r"row 0 of segments has fps 50.0 in a column .* at 30 a second \(3 such"
-    for call in calls:
-        with pytest.warns(UserWarning, match=found):
-            call()
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            call(fps=50)
-    with pytest.warns(UserWarning, match=found):
-        unlabeled_pairs(table, 1, random_state=0)
-    right = [[-1, -1], [-1, -1], [1, 2]]
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert_array_equal(history(table, fps={"P01_101": 50}), right)
-        assert_array_equal(history(table.assign(**TIMES)), right)
-        history(table.assign(fps="thirty"))
-
-
 # ------------------------------------------------------------------------- seconds
 
 SECONDS = {
@@ -172,3 +146,45 @@ def test_features_of_the_frames_of_labels_are_at_their_rate(tmp_path):
         assert np.asarray(right.X_past)[0, -1] == 42
         again = read_framewise(tmp_path, fps=30, **options)
         cut_clips(features, again, **steps)
+
+
+# ------------------------------------------------------------- what the table holds
+
+
+def test_another_rate_in_a_column_of_the_table_is_told():
+    table = {
+        "video": ["a", "a", "b"],
+        "start_frame": [30, 90, 120],
+        "stop_frame": [60, 110, 180],
+        "action": [1, 2, 3],
+        "fps": [30.0, 30.0, 60.0],
+    }
+    told = "row 2 of segments has 60 in its column fps, .* at 30 a second .1 such"
+    for function in (label_history, label_sequences):
+        with pytest.warns(UserWarning, match=told):
+            function(table, fps=30)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for fps in ({"a": 30, "b": 60}, {"video": ["a", "b"], "fps": [29.97, 60]}):
+            label_history(table, fps=fps)
+        label_history(table | {"fps": [30, 30, 30]})
+        label_history(table | {"fps": ["30", "30", "60"]})  # no numbers
+        seconds = {"start_seconds": [1, 3, 4], "stop_seconds": [2, 3, 4]}
+        label_history(table | seconds)  # which are the truth
+
+
+def test_times_that_float16_has_rounded_are_refused():
+    table = {"video": ["a"] * 2, "action": [1, 2]}
+    exact = {"start_frame": [60, 2030], "stop_frame": [80, 2048]}
+    halves = {name: np.float16(column) for name, column in exact.items()}
+    expected = label_history(table | exact)
+    assert_array_equal(label_history(table | halves), expected)
+    late = halves | {"stop_frame": np.float16([80, 20001])}
+    with pytest.raises(ValueError, match="stop_frame is 20000.0 in float16"):
+        label_history(table | late)
+    seconds = {"start_seconds": [1.5, 29.5], "stop_seconds": [2.5, 703.04]}
+    for function in (label_history, label_sequences):
+        with pytest.raises(ValueError, match="stop_seconds is 703.0 in float16"):
+            function(
+                table | exact | {name: np.float16(c) for name, c in seconds.items()}
+            )

@@ -129,3 +129,18 @@ def test_older_files_of_matlab_have_their_remedy_too(tmp_path):
     arrays = io.loadmat(tmp_path / "a.mat")
     features = FeatureTable.from_arrays({"a": arrays["a"]})
     assert_array_equal(features["a"], numbered(5))
+
+
+@pytest.mark.parametrize("time_axis", [0, 1])
+def test_hdf5_may_say_which_axis_is_time(tmp_path, time_axis):
+    path, names = tmp_path / "named.h5", ["time", "feature"][:: 1 - 2 * time_axis]
+    frames = np.arange(25.0).reshape(5, 5)
+    with h5py.File(path, "w") as file:
+        data = file.create_dataset("a", data=frames.T if time_axis else frames)
+        for axis, name in zip(data.dims, names, strict=True):
+            axis.label = name
+    right = read_hdf5(path, out=tmp_path / "right", time_axis=time_axis)
+    assert_array_equal(right["a"], frames)
+    told = rf"called \({', '.join(names)}\), .* pass time_axis={time_axis}"
+    with pytest.raises(ValueError, match=told):
+        read_hdf5(path, out=tmp_path / "other", time_axis=1 - time_axis)

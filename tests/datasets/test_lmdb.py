@@ -12,7 +12,7 @@ pytest.importorskip("lmdb")
 import lmdb
 from feature_files import numbered, write_lmdb
 
-from skanticipate.datasets import read_hdf5, read_lmdb
+from skanticipate.datasets import load_epic, read_hdf5, read_lmdb
 
 VIDEOS = {"P02_1": numbered(30, 2), "P01_10": numbered(7, 1), "P01_1": numbered(11, 0)}
 
@@ -206,3 +206,16 @@ def test_missing_package_is_named(tmp_path, monkeypatch, package, read, extra):
     message = re.escape(f'pip install "skanticipate[{extra}]"')
     with pytest.raises(ImportError, match=message):
         read(tmp_path, out=tmp_path / "out")
+
+
+def test_files_of_several_modalities_come_in_an_order(tmp_path):
+    paths = [tmp_path / name for name in ("rgb", "flow")]
+    for number, path in enumerate(paths):
+        write_lmdb(path, {"P01_01": np.full((2, 3), 1.5 + number, dtype=np.float32)})
+    features = read_lmdb(paths, out=tmp_path / "both")
+    assert np.asarray(features["P01_01"])[0].tolist() == [1.5] * 3 + [2.5] * 3
+    for unordered in (set(paths), dict(zip(("rgb", "flow"), paths, strict=True))):
+        with pytest.raises(TypeError, match="expected str or os.PathLike, or a list"):
+            read_lmdb(unordered, out=tmp_path / "out")
+    with pytest.raises(TypeError, match="expected a name, or a list"):
+        load_epic(tmp_path, {"rgb", "flow"})

@@ -89,7 +89,7 @@ tables = st.lists(segment, min_size=1, max_size=8).map(table_of)
 @given(
     tables,
     st.none() | tables,
-    st.none() | st.fixed_dictionaries({v: st.integers(0, 90) for v in "abc"}),
+    st.none() | st.fixed_dictionaries({v: st.integers(61, 90) for v in "abc"}),
     st.integers(1, 6),
     st.integers(0, 6),
     st.integers(0, 25),
@@ -302,6 +302,8 @@ def test_the_arguments_are_left_as_they_are():
         ({"avoid": {"video": ["a"]}}, "avoid cannot be read: .* no column"),
         ({"avoid": example(stop_frame=[160, 450, 90.5])}, "avoid has a frame 90.5"),
         ({"n_frames": {"a": 900}}, "n_frames has no entry for the video 'b'"),
+        # seconds in place of frames: 15 s, and a segment that starts after 13.3 s
+        ({"n_frames": {"a": 15.0, "b": 9}}, "15.0 .* starts at frame 400: .* no sec"),
         ({"clip_duration": 0.01}, "clip_duration=0.01 s is less than one frame"),
         ({"n_pairs": 10**6}, "room for [0-9]+ different unlabelled pairs and n_pairs"),
         ({"n_pairs": -1}, "'n_pairs' parameter of unlabeled_pairs"),
@@ -335,3 +337,20 @@ def test_a_segment_that_starts_with_its_video_has_nothing_before_it():
     }
     pairs = unlabeled_pairs(segments, 0, anticipation_time=0.0)
     assert pairs.past_stop.tolist() == pairs.future_start.tolist() == [0]
+
+
+def test_segments_to_avoid_need_no_labels():
+    """As a challenge publishes those of its test set."""
+    avoid = {name: [column] for name, column in zip(example(), "a", strict=False)}
+    avoid.update(start_frame=[200], stop_frame=[260])
+    expected = unlabeled_pairs(example(), 9, avoid={**avoid, "action": [0]})
+    n_left = len(expected.y)
+    for others in ({}, {"action": [None]}, {"action": [-1]}):
+        found = unlabeled_pairs(example(), 9, avoid={**avoid, **others})
+        assert len(found.y) == n_left
+    count = {}
+    for name, table in (("labels", {**avoid, "action": [0]}), ("none", avoid)):
+        with pytest.raises(ValueError, match="room for") as error:
+            unlabeled_pairs(example(), 10**6, avoid=table)
+        count[name] = str(error.value)
+    assert count["labels"] == count["none"]

@@ -473,3 +473,29 @@ def test_seconds_in_the_columns_of_frames_are_told():
         assert seconds.tolist() == expected
         unrounded = SECONDS_AS_FRAMES | frames
         assert label_history(unrounded, history=1).tolist() == expected
+
+
+def test_a_table_that_was_joined_to_itself_is_told():
+    """A label would stand in a history twice."""
+    start = np.arange(300) * 40
+    table = pd.DataFrame(
+        {
+            "video": np.where(start < 6000, "a", "b"),
+            "start_frame": start,
+            "stop_frame": start + 9,
+            "action": start // 40 % 7,
+        }
+    )
+    expected = label_history(table, history=2, rule="all")  # no warning
+    assert expected[2].tolist() == [0, 1]
+    joined = pd.concat([table, table[100:140]])
+    for function in (label_history, label_sequences):
+        told = "40 of the 340 rows of segments .* as table.drop_duplicates"
+        with pytest.warns(UserWarning, match=told):
+            function(joined)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        again = label_history(joined.drop_duplicates(), history=2, rule="all")
+        label_history(pd.concat([table, table[:10]]))  # as annotators may
+        label_history(pd.concat([table, table[100:140].assign(action=9)]))
+    assert_array_equal(again, expected)

@@ -266,9 +266,11 @@ def server_ranking(result):
 def test_probabilities_of_verbs_and_nouns_alone_are_warned_of(path):
     verb, noun = np.full((3, 97), 1e-9), np.full((3, 300), 1e-9)
     verb[:, :2], noun[:, :2] = [0.4, 0.6], [0.4, 0.6]
-    with pytest.warns(UserWarning, match="takes the softmax of them: .* Pass np.log"):
+    with pytest.warns(UserWarning, match="verb and noun hold .* Pass np.log"):
         write(path, action=None, verb=verb, noun=noun)
     logs = {"verb": np.log(np.maximum(verb, 1e-12))}
+    with pytest.warns(UserWarning, match=r"noun hold .* Pass np.log\(noun\), of"):
+        write(path, action=None, verb=logs["verb"], noun=noun)
     logs["noun"] = np.log(np.maximum(noun, 1e-12))
     results = write(path, action=None, **logs)["results"]  # no warning
     for row, name in enumerate(IDS):
@@ -287,3 +289,11 @@ def test_columns_without_names_are_told_from_fewer_actions(path):
         write(path, action=own[:, seen], classes=seen)
         write(path, action=own[:, :-1], classes=range(N_ACTIONS - 1))
         write(path, action=own)
+
+
+def test_levels_may_be_numbers_of_numpy(path):
+    assert write(path, sls_pt=np.int64(2), sls_tl=np.uint8(3)) == write(
+        path, sls_pt=2, sls_tl=3
+    )
+    with pytest.raises(ValueError, match="sls_pt=np.True_: expected a whole number"):
+        write(path, sls_pt=np.True_)

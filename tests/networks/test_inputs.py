@@ -101,3 +101,13 @@ def test_codes_must_be_whole_numbers(spec):
 def test_codes_must_have_three_axes(spec, shape):
     with pytest.raises(ValueError, match=r"expects codes of shape \(n, T, k\)"):
         spec.input_shape_of(RowView(np.ones(shape)))
+
+
+def test_codes_that_their_type_has_changed_are_refused():
+    """float16 reads 2049 as 2048: two labels would be one."""
+    codes = np.array([[[3], [2048]], [[2049], [7]]])
+    spec = LSTM(8, embedding=3)
+    assert spec.input_shape_of(RowView(codes.astype("f4"))) == (2, (2050,))
+    with pytest.raises(ValueError, match=r"got the code 2050 as float16, .* 2,048"):
+        spec.input_shape_of(RowView((codes + 1).astype("f2")))
+    assert spec.input_shape_of(RowView((codes - 9).astype("f2"))) == (2, (2041,))
