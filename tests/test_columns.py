@@ -460,7 +460,9 @@ def test_fields_of_structs_are_columns():
                 model.predict_proba(turned)
 
 
-@pytest.mark.parametrize("name", ["Unnamed: 0", "__index_level_0__"])
+@pytest.mark.parametrize(
+    "name", ["Unnamed: 0", "Unnamed: 0.1", "", "__index_level_0__"]
+)
 def test_an_index_that_a_file_has_as_a_column_is_warned_of(name, tmp_path):
     table = pd.DataFrame({"a": [0.1, 0.2, 0.3, 0.4], "b": [1.0, 2.0, 3.0, 5.0]})
     read = table.rename_axis(name).reset_index()

@@ -285,6 +285,19 @@ def test_maps_of_one_clip_are_of_one_row():
         draw(model, X, X.sort_index(), clip=1)
 
 
+def test_clips_that_a_groupby_sorts_say_which_they_are():
+    names = [f"clip_{k}" for k in range(12)]  # sorted, clip_10 comes before clip_2
+    index = pd.MultiIndex.from_product([names, range(3)], names=["clip", "step"])
+    frames = pd.DataFrame(RNG.normal(size=(36, 2)), index=index)
+    y = pd.Series(np.arange(12) % 2, index=names)
+    clips = [table for _, table in frames.groupby(level="clip")]
+    model = SmoothedAnticipator(LSTM(3), max_epochs=1)
+    with pytest.raises(ValueError, match="rows of y, next to X_past, have the names"):
+        model.fit(clips, y)
+    model.fit(clips, y[sorted(names)])
+    model.fit([table for _, table in frames.groupby(level="clip", sort=False)], y)
+
+
 HISTORIES = pd.DataFrame(
     RNG.permuted([["cut pan", "dry cup"]] * N, axis=1), index=NAMES, columns=list("ab")
 )

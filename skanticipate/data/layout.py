@@ -70,6 +70,25 @@ def hint_codes(rows):
         )
 
 
+def hint_labels(rows):
+    """Warn of labels of past actions (n, L) that pass for features.
+
+    They are whole numbers, of which -1 stands before all others in some rows.
+    """
+    if rows.dtype.kind != "i" or rows.shape[1] < 2:
+        return
+    labels = np.concatenate(list(_some(rows)))
+    missing = labels == -1
+    before = _leading(missing)
+    no_others = missing[~missing.all(axis=1)].sum() == before.sum()
+    if _vary(before) and no_others and labels.min() == -1 and labels.max() > 1:
+        warn(
+            f"Rows of shape {_shape(rows)} hold whole numbers, read as features of "
+            "which a larger one is more, and -1 before them, as labels of past actions "
+            "do: encode these with HistoryEncoder, or pass floats."
+        )
+
+
 def hint_trailing_padding(rows, reader, *, codes=False):
     """Warn of padding at the end, for a network that counts steps from there.
 
@@ -261,7 +280,7 @@ def _repeats_alone(past, same, n):
 
 def hint_bits(rows):
     """Warn of whole numbers that look like the bits of features in half precision."""
-    if rows.dtype.itemsize != 2:
+    if rows.dtype.kind not in "iu" or rows.dtype.itemsize != 2:
         return
     if kind := bits_of(np.concatenate(list(_some(rows)))):
         warn(

@@ -13,8 +13,10 @@ from skanticipate.data.boxes import (
     unboxed,
 )
 from skanticipate.data.counts import refuse_counts
+from skanticipate.data.stored import check_stored
 
 # What str() and tables make of a missing label, and of the marker -1.
+_UNFILLED = "Write -1, or what else marks a row without label, in its place."
 _NEVER_NAMES = frozenset({"", "nan", "NaN", "<NA>", "NaT", "--"})
 _SELDOM_NAMES = frozenset({"None", "-1", "-1.0"})
 
@@ -113,7 +115,8 @@ def as_array(labels):
     Raises
     ------
     ValueError
-        If labels are bytes, which equal no string.
+        If labels are bytes, which equal no string, or a file says that some of them
+        stand for others, or for none.
 
     Examples
     --------
@@ -127,6 +130,7 @@ def as_array(labels):
     elif isinstance(labels, list | tuple):
         labels = unboxed(_shown(labels))
     elif type(labels) is not np.ndarray:
+        check_stored(labels, "A column", _UNFILLED)
         (labels,) = unboxed([labels])  # a tensor
     if not hasattr(labels, "__array__"):
         # numpy would write None, NaN and -1 among strings as strings

@@ -18,7 +18,7 @@ from skanticipate.data.missing import as_list
 from skanticipate.data.numbered import is_number, names_of, of_one_level
 from skanticipate.data.warn import warn
 
-_INDEX = {"Unnamed: 0", "__index_level_0__"}
+_INDEX = re.compile(r"|Unnamed: 0(\.\d+)*|__index_level_0__")  # "" in polars
 # Attributes in which a fit notes what features are called.
 NOTED = frozenset({"feature_names_in_", "_columns", "_axes"})
 # Columns that count the rows or tell their time, if they rise by equal steps.
@@ -73,16 +73,28 @@ def _entries_of(row):
 def row_names(table):
     """What a table or Series calls its rows.   -> list, or None if it counts them.
 
-    In a list of Series each has the name of its row.
+    In a list of Series each has the name of its row, and in one of tables the level of
+    its index that is the same in all its steps.
     """
     if table is None or type(table) is np.ndarray:  # as mostly
         return None
     names = index_of(table)
     first = table[0] if isinstance(table, list | tuple) and table else None
-    if index_of(first) is not None and not has_columns(first):
-        names = [getattr(row, "name", None) for row in table]
+    if index_of(first) is not None:
+        names = [_name_of_row(row) for row in table]
         names = None if None in names else names
     return None if names is None or names == list(range(len(names))) else names
+
+
+def _name_of_row(row):
+    """Name of a Series, or what all steps of a table have in their index, or None."""
+    if not has_columns(row):
+        return getattr(row, "name", None)
+    index = getattr(row, "index", None)
+    if getattr(index, "nlevels", 1) < 2 or not len(index):
+        return None
+    levels = (index.get_level_values(k) for k in range(index.nlevels))
+    return next((level[0] for level in levels if (level == level[0]).all()), None)
 
 
 # -------------------------------------------------------------------- features
@@ -134,7 +146,7 @@ def hint_index(table, name):
     """
     table = first_table(table)
     names = [c for c in column_names(table) or () if isinstance(c, str)]
-    found = next((c for c in names if c in _INDEX or _counts(table, c)), None)
+    found = next((c for c in names if _INDEX.fullmatch(c) or _counts(table, c)), None)
     if found is not None:
         warn(
             f"{name} has the column {found!r}, as a file has it where pandas wrote a "

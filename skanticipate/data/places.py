@@ -19,7 +19,7 @@ from skanticipate.data.names import (
 )
 from skanticipate.data.numbered import as_numbers, names_of
 from skanticipate.data.numbers import refuse_counted_mask
-from skanticipate.data.stored import not_as_stored, not_there
+from skanticipate.data.stored import check_stored
 from skanticipate.data.warn import warn
 
 
@@ -243,7 +243,7 @@ def hint_clock(table, name, rate):
     Parameters
     ----------
     table : object
-        Only an index of floats, not all whole, is looked at.
+        Only an index of times, or of floats that are not all whole, is looked at.
     name : str
     rate : float
         Steps a second.
@@ -253,12 +253,11 @@ def hint_clock(table, name, rate):
     UserWarning
         If the steps have another rate by their index, or begin late.
     """
-    index = axis_index(table)
-    times = None if index is None else np.asarray(index)
-    if times is None or times.dtype.kind != "f" or len(times) < 2:
+    times = _seconds(table)
+    if times is None:
         return
     step = (times[-1] - times[0]) / (len(times) - 1)
-    if not step > 0 or not (times % 1).any():  # whole ones may count steps
+    if not step > 0:
         return
     if abs(step * rate - 1) > 0.02:
         trouble = (
@@ -304,9 +303,9 @@ def check_frames_by_place(tables, name, first_frame):
             table, what, "Pass .filled(np.nan) where whole frames are hidden."
         )
         check_even(table, what)
-        if trouble := not_as_stored(table) or not_there(table):
-            raise ValueError(f"{what} has {trouble}")
+        check_stored(table, what)
         _check_frame_numbers(row_names(table), what, first_frame)
+        _check_late_start(table, what, first_frame)
 
 
 def _check_frame_numbers(found, what, first_frame):
@@ -326,6 +325,33 @@ def _check_frame_numbers(found, what, first_frame):
                 "read one by one: pass features of every frame; or table.to_numpy(), "
                 "if the index counts no frames."
             )
+
+
+def _check_late_start(table, what, first_frame):
+    """Refuse an index of seconds that begins with those of another frame."""
+    times = _seconds(table)
+    if times is None:
+        return
+    step = (times[-1] - times[0]) / (len(times) - 1)
+    number = round(times[0] / step) + 1 if step > 0 else first_frame
+    if abs(number - first_frame) > 1:  # 0 or one step may be that of the first frame
+        raise ValueError(
+            f"The index of {what} begins with {times[0]:g} s and rises by {step:.4g} s,"
+            f" but its first row is read as frame {first_frame}: pass "
+            f"first_frame={number}, the same for all videos; or table.to_numpy(), if "
+            "the index holds no seconds of the video."
+        )
+
+
+def _seconds(table):
+    """Index of a table that may hold seconds.   -> (T,) float64, or None."""
+    index = axis_index(table)
+    times = np.empty(0) if index is None else np.asarray(index)
+    if times.dtype.kind == "m":
+        return times / np.timedelta64(1, "s") if len(times) > 1 else None
+    if times.dtype.kind != "f" or len(times) < 2 or not (times % 1).any():
+        return None  # whole ones may count steps
+    return times
 
 
 def _times(table, axis=0):

@@ -19,7 +19,7 @@ from skanticipate.data.device_array import DeviceArray, base_of
 from skanticipate.data.files import check_whole_map, is_mapped
 from skanticipate.data.mapped import find_mapped_file, own_inode, read_map
 from skanticipate.data.masked import refuse_masked
-from skanticipate.data.places import check_chosen_rows
+from skanticipate.data.places import check_ascending, check_chosen_rows
 from skanticipate.data.reopened import (
     check_layout,
     dataset_of,
@@ -307,6 +307,8 @@ def _check_base(base):
     refuse_masked(base, "base", "Pass .filled(np.nan), of floats, or impute them.")
     if trouble := not_as_stored(base):
         raise ValueError(f"base has {trouble}")
+    if len(base.shape) > 2:
+        check_ascending(base, "base", axis=1)
 
 
 def _is_array(base):

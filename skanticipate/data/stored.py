@@ -21,6 +21,27 @@ OF_FILLED = (
 )
 
 
+def check_stored(data, name, remedy=OF_FILLED):
+    """Refuse numbers of a dataset that stand for others, or for none.
+
+    Of a list all datasets are looked at, those of h5py, zarr and xarray.
+
+    Raises
+    ------
+    ValueError
+        As `not_as_stored`, `not_there` and `filled` say.
+    """
+    if isinstance(data, list | tuple):
+        for k, part in enumerate(data):
+            if hasattr(part, "attrs"):
+                check_stored(part, f"{name}[{k}]", remedy)
+    elif hasattr(data, "attrs"):
+        if trouble := not_as_stored(data) or not_there(data):
+            raise ValueError(f"{name} has {trouble}")
+        if may_be_filled(data) and (trouble := filled(np.asarray(data), data)):
+            raise ValueError(f"{name} has numbers of which {trouble}. {remedy}")
+
+
 def not_as_stored(data):
     """Say why the numbers of a dataset are no features as stored; None if they are.
 
@@ -94,11 +115,10 @@ def _fills(data):
     if attributes is None:
         return {}
     found = {name: attributes[name] for name in _MISSING if name in attributes}
-    found = {name: np.asarray(_as_number(fill)) for name, fill in found.items()}
-    own = next((name for name in _OWN_FILL if hasattr(data, name)), None)
-    if own is not None and data.dtype.kind == "f" and getattr(data, own):
-        found[own] = np.asarray(getattr(data, own))
-    return {name: fill for name, fill in found.items() if fill.dtype.kind in "fiu"}
+    if getattr(getattr(data, "dtype", None), "kind", "") == "f":
+        found |= {k: getattr(data, k) for k in _OWN_FILL if getattr(data, k, None)}
+    fills = {name: np.asarray(_as_number(fill)) for name, fill in found.items()}
+    return {name: fill for name, fill in fills.items() if fill.dtype.kind in "fiu"}
 
 
 def _as_number(fill):

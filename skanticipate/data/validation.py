@@ -33,13 +33,7 @@ from skanticipate.data.names import (
 from skanticipate.data.places import check_ascending
 from skanticipate.data.rows import RowView
 from skanticipate.data.rows_alike import check_rows_alike
-from skanticipate.data.stored import (
-    OF_FILLED,
-    filled,
-    may_be_filled,
-    not_as_stored,
-    not_there,
-)
+from skanticipate.data.stored import check_stored
 from skanticipate.data.tensors import plain_numbers, without_tensor
 
 _CHUNK_BYTES = 1 << 22
@@ -198,10 +192,7 @@ def check_as_meant(X, name):
             check_ascending(part, f"{name}[{k}]")
     if getattr(X, "ndim", 0) > 2:
         check_ascending(X, name, axis=1)
-    if trouble := not_as_stored(X) or not_there(X):
-        raise ValueError(f"{name} has {trouble}")
-    if may_be_filled(X) and (trouble := filled(np.asarray(X), X)):
-        raise ValueError(f"{name} has numbers of which {trouble}. {OF_FILLED}")
+    check_stored(X, name)
 
 
 def refuse_sparse(X):

@@ -20,6 +20,7 @@ from skanticipate.data.missing import as_column
 from skanticipate.data.numbers import STEPS, Interval
 from skanticipate.data.parameters import validate_params
 from skanticipate.data.rows_alike import check_rows_alike
+from skanticipate.data.samples import check_groups
 from skanticipate.datasets._fraction import steps_of_clips
 from skanticipate.preprocessing.padding import pad_clips
 
@@ -144,7 +145,7 @@ def trimmed_pairs(
     check_rows_alike(clips=clips, y=y, groups=groups)
     steps = steps_of_clips(pad_clips(clips))
     y = np.full(len(steps), -1) if y is None else _column(y)
-    groups = np.arange(len(steps)) if groups is None else _column(groups)
+    groups = np.arange(len(steps)) if groups is None else _column(check_groups(groups))
     check_consistent_length(steps, y, groups)
     rng = check_random_state(random_state)
     pasts, futures, owner = [], [], []

@@ -18,6 +18,7 @@ from skanticipate.data.layout import (
     hint_bits,
     hint_channels_first,
     hint_codes,
+    hint_labels,
     hint_trailing_padding,
     hint_zero_padding,
 )
@@ -207,9 +208,10 @@ class NetworkSpec(BaseEstimator):
         """
         codes = getattr(self, "embedding", None) is not None
         shape = code_shape(rows) if codes else tuple(rows.shape[1:])
-        if not codes and rows.dtype.kind in "iu":
+        if not codes:
             hint_bits(rows)
         if rows.ndim == 2:  # there are no axes that could be meant otherwise
+            hint_labels(rows)
             return shape
         if not codes:
             hint_channels_first(rows, always_maps=self._maps_only)

@@ -206,7 +206,7 @@ def _refuse_transposed(scores, places, what, place):
         None if names is None else set(names_of(names))
         for names in (column_names(scores), index_of(scores))
     )
-    if columns == expected and rows is not None and rows != expected:
+    if columns == expected != rows:
         raise ValueError(
             f"The columns of {what} are named by each {place}, which are the names of "
             "its rows: transpose it, scores.T."

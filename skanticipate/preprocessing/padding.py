@@ -7,11 +7,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from skanticipate.data.layout import hint_bits
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.names import check_tables_alike, hint_steps
 from skanticipate.data.numbers import STEPS
 from skanticipate.data.parameters import validate_params
 from skanticipate.data.places import check_ascending
+from skanticipate.data.rows import RowView
+from skanticipate.data.stored import check_stored
 from skanticipate.data.tensors import plain_numbers
 
 _LARGEST_WHOLE = {np.float32: 1 << 24, np.float64: 1 << 53}  # beyond, some are skipped
@@ -102,6 +105,8 @@ def pad_clips(
     if not arrays:
         raise ValueError("clips is empty: expected at least one clip (T, d).")
     _check_same_step(arrays)
+    if arrays[0].dtype.itemsize == 2:
+        hint_bits(RowView(np.concatenate(arrays)))
     n_steps = max(map(len, arrays)) if n_steps is None else n_steps
     if not n_steps:
         raise ValueError(
@@ -125,6 +130,7 @@ def _as_clip(clip: ArrayLike, number: int) -> np.ndarray:
         "Pass .filled(np.nan), of floats, if whole steps are hidden: they are padding.",
     )
     check_ascending(clip, f"clips[{number}]")
+    check_stored(clip, f"clips[{number}]")
     clip = plain_numbers(clip, f"clips[{number}]")
     try:
         array = np.asarray(clip)

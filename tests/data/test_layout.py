@@ -505,6 +505,17 @@ def test_other_whole_numbers_are_no_codes(X):
     assert said(model(LSTM(3)), X, Y) == []
 
 
+def test_past_labels_that_are_read_as_features_are_told():
+    past = RNG.integers(0, 20, (N, 5))
+    for row, labels in enumerate(past):
+        labels[: row % 4] = -1
+    (text,) = said(model(MLP(3)), past, Y)
+    assert "labels of past actions" in text and "HistoryEncoder" in text
+    signs = RNG.choice([-1, 0, 1], (N, 5))
+    for X in (past.astype(float), RNG.integers(-1, 20, (N, 5)), signs, np.abs(past)):
+        assert said(model(MLP(3)), X, Y) == []
+
+
 # --------------------------------------------------------- teachers that scale
 
 
@@ -519,7 +530,9 @@ SCALING = {
 
 @pytest.mark.parametrize("teacher", SCALING.values(), ids=SCALING)
 def test_a_teacher_that_scales_for_itself_may_see_another_scale(teacher):
-    student = DistilledAnticipator(MLP(3), teacher=teacher(), max_epochs=1)
+    student = DistilledAnticipator(
+        MLP(3), teacher=teacher(), teacher_weight=1.0, max_epochs=1
+    )
     assert said(student, RNG.normal(size=(N, D)), Y, FAR) == []
 
 

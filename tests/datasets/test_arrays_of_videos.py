@@ -190,9 +190,14 @@ def test_tables_in_memory_are_read_by_their_names():
         ([1, 2, 4], "goes from 2 to 4, but frames are read one by one"),
         ([1, 5, 9], "goes from 1 to 5, but frames are read one by one"),
         ([5, 6, 7], "begins with 5, but its first row is read as frame 1"),
+        ([10.0, 10.25, 10.5], "begins with 10 s .* frame 1: pass first_frame=41"),
+        (pd.to_timedelta([10, 10.25, 10.5], unit="s"), "pass first_frame=41"),
     ):
         with pytest.raises(ValueError, match=match):
             FeatureTable.from_arrays({"a": a.set_axis(index)})
+    late = {"a": a.set_axis([10, 10.25, 10.5])}
+    seconds = FeatureTable.from_arrays(late, first_frame=41)
+    assert seconds.frames.tolist() == [41, 42, 43]
 
 
 def test_what_is_hidden_or_packed_is_no_feature(tmp_path):

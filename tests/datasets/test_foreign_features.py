@@ -4,6 +4,7 @@ import io
 import os
 import pickle
 import shutil
+import warnings
 
 import numpy as np
 import pytest
@@ -17,16 +18,18 @@ import h5py
 import lmdb
 from feature_files import numbered, write_lmdb
 
-from skanticipate import MLP, PerFrame, RowView, SmoothedAnticipator
+from skanticipate import LSTM, MLP, PerFrame, RowView, SmoothedAnticipator, pad_clips
 from skanticipate.datasets import (
     FeatureTable,
     cut_clips,
     cut_pairs,
+    first_fraction,
     label_history,
     label_sequences,
     open_features,
     read_hdf5,
     read_lmdb,
+    trimmed_pairs,
     unlabeled_pairs,
 )
 from skanticipate.datasets._folder import room_for
@@ -759,6 +762,64 @@ def test_fill_values_of_a_dataset_stand_for_missing_numbers(hdf5, out):
         assert_array_equal(RowView(file["codes"]), expected)
         assert_array_equal(RowView(file["plain"]), expected[::2])
         assert_array_equal(RowView(file["zeros"]), expected * 0)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ({"scale_factor": 0.5}, r"packed by scale_factor=0.5"),
+        ({"MATLAB_class": np.bytes_("double")}, "MATLAB wrote"),
+        ({"_FillValue": np.float32(6)}, r"some are 6.0, .*\(_FillValue\)"),
+    ],
+)
+def test_datasets_in_a_list_are_looked_at_each(tmp_path, attributes, message):
+    clips = np.arange(24.0, dtype="f4").reshape(4, 3, 2)
+    with h5py.File(tmp_path / "clips.h5", "w") as file:
+        for name, clip in zip("abcd", clips, strict=True):
+            file[name] = clip
+        listed = [file[name] for name in "abcd"]
+        model = SmoothedAnticipator(LSTM(2), max_epochs=1).fit(listed, [0, 1] * 2)
+        file["b"].attrs.update(attributes)
+        for read, name in (
+            (lambda: model.fit(listed, [0, 1] * 2), "X_past"),
+            (lambda: model.predict(listed), "X"),
+            (lambda: PerFrame(StandardScaler()).fit(listed), "X"),
+            (lambda: pad_clips(listed), "clips"),
+            (lambda: first_fraction(listed, 0.5), "clips"),
+            (lambda: trimmed_pairs(listed, n_steps=1, gap=0), "clips"),
+        ):
+            with pytest.raises(ValueError, match=rf"{name}\[1\] has .*{message}"):
+                read()
+
+
+def test_labels_that_a_file_says_are_missing(tmp_path):
+    X, y = np.random.default_rng(0).normal(size=(6, 2)), np.array([0, 1, 2, 0, 1, -9])
+    with h5py.File(tmp_path / "labels.h5", "w") as file:
+        file["y"] = y
+        model = SmoothedAnticipator(MLP(2), max_epochs=1)
+        assert model.fit(X, file["y"]).classes_.tolist() == [-9, 0, 1, 2]
+        file["y"].attrs["_FillValue"] = -9
+        with pytest.raises(ValueError, match=r"some are -9, .*_FillValue.* Write -1"):
+            model.fit(X, file["y"])
+        del file["y"].attrs["_FillValue"]
+        file["y"].attrs["scale_factor"] = 0.5
+        with pytest.raises(ValueError, match="packed by scale_factor"):
+            model.fit(X, file["y"])
+
+
+def test_bits_of_halves_are_told_of_before_they_are_floats():
+    halves = np.random.default_rng(0).normal(size=(30, 4, 3)).astype(np.float16)
+    words = halves.view(np.int16)
+    for read in (
+        lambda clips: pad_clips(list(clips)),
+        PerFrame(StandardScaler()).fit,
+        lambda clips: first_fraction(clips, 0.5),
+    ):
+        with pytest.warns(UserWarning, match="look like the bits of float16"):
+            read(words)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            read(halves)
 
 
 @pytest.mark.parametrize("zarr_format", [2, 3])
