@@ -1,6 +1,6 @@
 """
-A grid search in the time of a few fits
-=======================================
+A grid search whose candidates are trained together
+===================================================
 
 Networks on precomputed features are small, and small networks spend most of their time
 in overhead. A batched search trains all candidates of all folds as one, and pays for it

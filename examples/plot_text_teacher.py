@@ -76,7 +76,7 @@ for n, found in zip(counts, taught, strict=True):
 # A teacher that has read little does harm: its student believes it, in sixty videos,
 # and forgets what ten labelled ones told. One that has read more than the student has
 # labels helps. The rule of thumb: a text teacher is worth what it knows beyond the
-# labels. Trained on the labelled rows alone it brings nothing here.
+# labels. Trained on the labelled rows alone it does harm as well here.
 fig, ax = plt.subplots(figsize=(6.5, 4), layout="constrained")
 ax.axhspan(min(labels_only), max(labels_only), color="0.85", label="labels only")
 ax.plot(counts, np.mean(taught, axis=1), "o-", color="#0072B2", label="text teacher")

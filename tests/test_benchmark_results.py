@@ -156,3 +156,68 @@ def test_gains_over_the_better_of_two_are_those_of_the_tables(name, row, gains):
         text = (ROOT / page).read_text()
         assert f"+{gains[0]}" in text
         assert f" {gains[1]:.2f}".replace(" 0.", " .") in text
+
+
+def rows_under(heading):
+    """Rows of the first table below a heading of the benchmarks.   -> list of lists."""
+    lines = README.split(f"\n{heading}\n")[1].splitlines()
+    start = next(k for k, line in enumerate(lines) if line.startswith("|"))
+    table = lines[start + 2 :]
+    stop = next(k for k, line in enumerate(table) if not line.startswith("|"))
+    return [[cell.strip() for cell in row.split("|")[1:-1]] for row in table[:stop]]
+
+
+def test_latencies_are_those_of_the_table():
+    text = " ".join((ROOT / "docs/guide/production.md").read_text().split())
+    names = {
+        "MLP(hidden_size=256)": "`MLP(256)`, 256 features",
+        "LSTM()": "`LSTM()`, 14 x 256",
+        "RULSTM(hidden_size=128)": "`RULSTM(128)`, 14 x 256",
+        "FeatureMapNet(hidden_size=32)": "`FeatureMapNet(32)`, 4 x 7 x 7 x 64",
+    }
+    rows = {row[0]: row for row in rows_under("## Latency")}
+    for network, name in names.items():
+        native, exported = (round(float(number), 2) for number in rows[network][2:4])
+        assert f"| {name} | {native:.2f} | {exported:.2f} |" in text
+    *shares, of_maps = (float(row[4].rstrip("x")) for row in rows.values())
+    assert f"takes {min(shares):.2f} to {max(shares):.2f} of the time" in text
+    assert f"of maps {of_maps:.2f}" in text
+
+
+def test_adjusted_logits_gain_what_they_gained_at_that_weight():
+    text = " ".join((ROOT / "docs/guide/training.md").read_text().split())
+    section = README.split("\n## Networks, and remedies for the long tail\n")[1]
+    found = []
+    for heading in ("### EPIC-KITCHENS-55", "### EGTEA Gaze+, split 1"):
+        row = section.split(heading)[1].split("logit adjustment ")[1].splitlines()[0]
+        weight, _, *measured = row.split("|")
+        lost, gained = (float(cell.split(", ")[1].split()[0]) for cell in measured[:2])
+        found.append((f"0{weight.strip()}", f"{-lost:.1f}", f"{gained:.1f}"))
+    (weight, lost, gained), (other, lost_too, gained_too) = found
+    assert f"`logit_adjustment={weight}`" in text
+    assert f"rises by {gained} on EPIC-55, and with {other} by {gained_too} on" in text
+    assert f"falls by {lost} and {lost_too}" in text
+
+
+def test_gains_of_priors_are_the_least_and_the_largest_that_were_measured():
+    gains = {}
+    for name in ("egtea", "epic55"):
+        rows = rows_of(f"fair_priors_{name}.csv")
+        own = [float(row["top-5 over plain"]) + 0.0 for row in rows[2:]]  # no -0.0
+        gains[name] = f"{min(own):+.1f} to {max(own):+.1f}"
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    assert f"uniformly {gains['epic55']} on EPIC-55" in readme
+    assert f"on EGTEA (an MLP) {gains['egtea']}, none of which stands" in readme
+
+    own = [
+        float(row[4].split()[0])
+        for heading in (
+            "### EPIC-KITCHENS-55 (4,979 validation clips, 2,513 actions)",
+            "### EGTEA Gaze+, split 1 (1,799 validation clips of 26 of the 32 "
+            "subjects, 106 actions)",
+        )
+        for row in rows_under(heading)
+        if row[0].startswith("GRU") and row[0] not in ("GRU, one-hot", "GRU, uniform")
+    ]
+    page = " ".join((ROOT / "docs/guide/priors.md").read_text().split())
+    assert f"{min(own):+.1f} to {max(own):+.1f} points of top-5 over hard" in page

@@ -157,6 +157,17 @@ def test_rows_that_only_have_a_history_are_dropped_where_texts_count_nothing():
         model.fit(X, Y, past_actions=PAST)
 
 
+def test_steps_that_are_padding_in_all_histories_count_nothing():
+    wider = np.concatenate([np.full((len(X), 10), -1), PAST], axis=1)
+    counts = HistoryTeacher(DATA.actions, n_networks=0, random_state=0)
+    rows = np.flatnonzero(LABELLED)
+    proba = [
+        counts.fit(past[rows], Y[rows], groups=GROUPS[rows]).predict_proba(past)
+        for past in (PAST, wider)
+    ]
+    np.testing.assert_array_equal(*proba)
+
+
 # ------------------------------------------------- classes without a labelled row
 
 FOUR = np.isin(DATA.y, range(4))

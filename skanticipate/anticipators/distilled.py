@@ -41,9 +41,9 @@ class DistilledAnticipator(BaseAnticipator):
     it may see; at prediction nobody needs a future or a text. The objective of a step
     is the sum of::
 
-        base      mean over labelled rows of
-                    CE((1 - smoothing) * onehot(y) + smoothing * prior row, p)
-                  and over unlabelled rows of KL(teacher || p)
+        base      one mean over the labelled rows, each with
+                    CE((1 - smoothing) * onehot(y) + smoothing * prior row, p),
+                  and the unlabelled rows, each with KL(teacher || p)
         teacher   teacher_weight * T^2 * KL(teacher^(1/T) || p^(1/T)),
                   mean over labelled rows with a future
         feature   feature_weight * L_d(student map, teacher map; alpha),

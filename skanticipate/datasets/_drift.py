@@ -29,8 +29,8 @@ Made to show how feature distillation works, not that it is needed:
 - Soft targets alone, or matching mean-pooled maps, do about as well here as the weakly
   aligned loss. That is better than pooling only with a single content position.
 - The nuisance touches content positions only.
-- From a random start of the student, or when past and future codes of a class are
-  unrelated, the weakly aligned loss fails.
+- From a random start of the student the weakly aligned loss is far behind; when past
+  and future codes of a class are unrelated, it fails.
 - Results on it say nothing about real video.
 """
 

@@ -1,9 +1,12 @@
 """Cross-entropy against labels or soft targets, one value for each row."""
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
 from skanticipate.losses._checks import OF_ROWS, OfRows, check_option
+
+_NONE = torch.iinfo(torch.int64).min  # no code: torch would take -100 for a loss of 0
 
 
 def soft_cross_entropy(
@@ -33,6 +36,9 @@ def soft_cross_entropy(
     ------
     ValueError
         If the shapes do not fit, or the reduction is unknown.
+    IndexError
+        If a code is that of no class, -1 and -100 too: take rows without a label out
+        first.
 
     References
     ----------
@@ -63,7 +69,9 @@ def soft_cross_entropy(
         n_stages = logits.shape[1]
         logits = logits.movedim(2, 1)  # (B, C, S), as torch wants it
         targets = targets.unsqueeze(-1).expand(*targets.shape, n_stages)
-    losses = functional.cross_entropy(logits, targets, reduction="none")
+    losses = functional.cross_entropy(
+        logits, targets, reduction="none", ignore_index=_NONE
+    )
     if logits.ndim == 3:
         losses = losses.mean(1)
     return losses.mean() if reduction == "mean" else losses

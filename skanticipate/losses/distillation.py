@@ -35,7 +35,8 @@ def distillation_kl(
     top_k : int or None, default=None
         Compare only on the teacher's k most probable classes of each row, where both
         sides are made to sum to 1. The student's mass outside them then gets no
-        gradient. None: all classes.
+        gradient. Of classes that are equally probable any may be taken. None: all
+        classes.
     reduction : {"mean", "none"}, default="mean"
         Mean over the rows, or one value a row. Ghosh et al. take the mean over rows
         and classes, so their weight is the number of (kept) classes times ours.

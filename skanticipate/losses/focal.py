@@ -56,6 +56,9 @@ def focal_loss(
     ValueError
         If the shapes do not fit, gamma is negative or not finite, alpha is not in
         [0, 1], or the reduction is unknown.
+    RuntimeError
+        If a code is that of no class, -1 and -100 too: take rows without a label out
+        first.
 
     Notes
     -----

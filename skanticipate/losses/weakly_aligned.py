@@ -125,6 +125,7 @@ def weakly_aligned_loss(
             f"teacher_pooled must have the shape {tuple(teacher.shape)} of teacher, "
             f"got {tuple(teacher_pooled.shape)}."
         )
+    alpha = _scale_of_attention(alpha, student)
     if student.shape[1] == teacher.shape[1] == 1:
         pair = _one_position(student, teacher.detach(), form, delta, reduction)
         losses = pair * (2 if direction == "both" else 1)
@@ -144,7 +145,7 @@ def weakly_aligned_loss(
         (student_mask, teacher_mask),
         scales,
         direction,
-        _scale_of_attention(alpha, student),
+        alpha,
         delta,
     )
     return losses if reduction == "none" else losses.mean()

@@ -86,7 +86,8 @@ def epic100_metrics(
     Warns
     -----
     UserWarning
-        If `classes` is None and `actions` has more labels than `action` has columns.
+        If `classes` is None and `actions` has more labels than `action` has columns; if
+        there are scores of five classes or fewer, which are all among the five best.
 
     See Also
     --------
@@ -107,23 +108,23 @@ def epic100_metrics(
 
     Examples
     --------
+    >>> import numpy as np
     >>> from skanticipate.metrics import epic100_metrics
-    >>> segments = {"verb": [0, 0, 1], "noun": [2, 3, 2], "action": [0, 1, 2]}
-    >>> proba = [[0.5, 0.3, 0.2], [0.4, 0.5, 0.1], [0.1, 0.6, 0.3]]
+    >>> segments = {"verb": [0, 1, 2], "noun": [5, 4, 3], "action": [0, 1, 2]}
     >>> table = epic100_metrics(
     ...     segments,
-    ...     action=proba,
-    ...     actions={0: (0, 2), 1: (0, 3), 2: (1, 2)},
-    ...     tail={"verb": [1], "noun": []},
+    ...     action=np.eye(6)[[0, 1, 5]],  # of the third segment nothing is right
+    ...     actions={action: (action, 5 - action) for action in range(6)},
+    ...     tail={"verb": [2], "noun": []},
     ...     unseen=[False, True, True],
     ... )
     >>> for row in table:
     ...     print(row["subset"], row["task"], row["n_segments"], row["top1_accuracy"])
     overall verb 3 0.66...
-    overall noun 3 0.33...
+    overall noun 3 0.66...
     overall action 3 0.66...
     unseen verb 2 0.5
-    unseen noun 2 0.0
+    unseen noun 2 0.5
     unseen action 2 0.5
     tail verb 1 0.0
     tail noun 0 nan
@@ -153,7 +154,21 @@ def epic100_metrics(
             scores, known = answers[task]
             values = _metrics(task, labels[task], scores, known, rows[task])
             table.append({"subset": subset, "task": task, **values})
+    _hint_few(answers)
     return table
+
+
+def _hint_few(answers):
+    """Warn of scores of so few classes that every one is among the five best."""
+    counts = {task: np.shape(scores)[1] for task, (scores, _) in answers.items()}
+    few = [f"{n} of {task}" for task, n in counts.items() if n <= 5]
+    if few:
+        warn(
+            f"There are scores of few classes, {', '.join(few)}: all of them are among "
+            "the five best, so that all labels that are classes are hits of these "
+            "figures, whatever the scores are. Look at top1_accuracy, or score more "
+            "classes."
+        )
 
 
 def verb_noun_ids(classes, actions):

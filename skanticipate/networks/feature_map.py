@@ -45,9 +45,9 @@ class FeatureMapNet(NetworkSpec):
         or along each. Grids that cannot be divided are filled up with zeros at the end;
         a patch is padding where all of its steps are.
     pooling : {"max", "mean"}, default="max"
-        What is taken of each channel over the positions. The largest value finds an
-        event wherever it is, and learns faster from few clips; the mean is what I3D
-        takes.
+        What is taken of each channel over the positions: the largest value, which finds
+        a single event wherever it is, or the mean, as in I3D, to which all positions
+        add. Try both.
     dropout : float, default=0.0
         Share of the pooled channels that is dropped in training.
     head : VerbNounHead, default=None

@@ -143,3 +143,13 @@ def test_wrong_shapes_are_named(logits, targets):
 def test_reduction_must_be_known():
     with pytest.raises(ValueError, match="reduction"):
         soft_cross_entropy(torch.zeros(B, C), torch.zeros(B, C), reduction="sum")
+
+
+@pytest.mark.parametrize("code", [-100, -1, C], ids=["ignored by torch", "-1", "C"])
+@pytest.mark.parametrize("shape", [(B, C), (B, S, C)], ids=str)
+def test_a_code_of_no_class_is_an_error(code, shape):
+    """And no row whose loss is 0, which would make every mean smaller."""
+    codes = torch.zeros(B, dtype=torch.int64)
+    codes[1] = code
+    with pytest.raises(IndexError, match="out of bounds"):
+        soft_cross_entropy(torch.zeros(shape), codes)

@@ -147,3 +147,9 @@ def test_shapes_that_do_not_fit(logits, targets):
 def test_an_unknown_reduction():
     with pytest.raises(ValueError, match="reduction must be 'mean' or 'none'"):
         focal_loss(torch.zeros(3, 2), torch.zeros(3, 2), reduction="sum")
+
+
+@pytest.mark.parametrize("code", [-100, -1, 2])
+def test_a_code_of_no_class_is_an_error(code):
+    with pytest.raises(RuntimeError, match="out of bounds"):
+        focal_loss(torch.zeros(3, 2), torch.tensor([0, code, 1]))

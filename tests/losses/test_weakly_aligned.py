@@ -553,6 +553,12 @@ def test_options_must_be_known(params, message):
         weakly_aligned_loss(A, R, **params)
 
 
+def test_a_scale_that_no_position_uses_is_checked_too():
+    one = torch.zeros(1, 1, 2)
+    with pytest.raises(ValueError, match="alpha must be None or a finite number"):
+        weakly_aligned_loss(one, one, alpha=-0.1)
+
+
 def test_maps_must_be_of_floating_point():
     with pytest.raises(ValueError, match=r"student must be a floating-point .*int64"):
         weakly_aligned_loss(A.long(), R)

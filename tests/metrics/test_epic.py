@@ -269,3 +269,14 @@ def test_columns_without_names_are_told_from_fewer_actions():
     segments = {"verb": [0, 2], "noun": [2, 0], "action": [0, 1]}
     with pytest.warns(UserWarning, match=r"action has 2 columns and actions has 4 lab"):
         epic100_metrics(segments, action=[[0.6, 0.4]] * 2, actions=ACTIONS)
+
+
+@pytest.mark.filterwarnings("error:There are scores of few classes:UserWarning")
+def test_scores_of_five_classes_or_fewer_are_told_of():
+    """As by the other metrics: each of them is among the five best."""
+    segments, proba, _ = kitchen()
+    with pytest.warns(UserWarning, match="3 of verb, 3 of noun, 4 of action: all of"):
+        table = epic100_metrics(segments, action=proba, actions=ACTIONS)
+    assert {row["mean_top5_recall"] for row in table} == {1.0}
+    more = {task: np.ones((40, 6)) for task in ("verb", "noun", "action")}
+    epic100_metrics(segments, **more)

@@ -149,3 +149,18 @@ def test_a_longer_history_is_read_to_its_end():
     fitted = ActionTemplates(2).fit(CODES, TARGETS, VERBS, NOUNS)
     longer = np.concatenate([np.full((50, 3, 3), -1), ASKED], axis=1)
     assert_array_equal(fitted.predict_proba(longer), fitted.predict_proba(ASKED))
+
+
+def test_steps_of_padding_in_all_histories_add_no_slots():
+    wider = np.concatenate([np.full((80, 3, 3), -1), CODES], axis=1)
+    fitted = ActionTemplates().fit(CODES, TARGETS, VERBS, NOUNS)
+    other = ActionTemplates().fit(wider, TARGETS, VERBS, NOUNS)
+    assert other.n_slots_ == 4
+    assert_array_equal(other.predict_proba(ASKED), fitted.predict_proba(ASKED))
+
+
+def test_histories_of_nothing_leave_one_slot():
+    nothing = np.full_like(CODES, -1)
+    fitted = ActionTemplates().fit(nothing, TARGETS, VERBS, NOUNS)
+    assert fitted.n_slots_ == 1
+    assert_allclose(fitted.predict_proba(ASKED).sum(axis=1), 1, rtol=1e-6)

@@ -32,7 +32,8 @@ class ActionTemplates(BaseEstimator):
     ngrams_ : BackOffNGrams
         Those of the pairs.
     n_slots_ : int
-        Number of nouns that can be named, the length of the histories of `fit`.
+        Number of nouns that can be named: steps from the first one on at which a
+        history of `fit` has an action. What is padding in all of them adds no slot.
     shares_ : ndarray of shape (C,)
         How often each class is seen among those of its verb, n(a) / n(v), where each
         verb counts one row more, spread over its classes.
@@ -80,7 +81,8 @@ class ActionTemplates(BaseEstimator):
         """
         targets = np.asarray(targets)
         self.verbs_, self.nouns_ = np.asarray(verbs), np.asarray(nouns)
-        self.n_slots_ = codes.shape[1]
+        used = np.flatnonzero((codes[:, :, 0] >= 0).any(axis=0))  # steps
+        self.n_slots_ = int(codes.shape[1] - used.min(initial=codes.shape[1] - 1))
         keep(self, "order")
         recent, tokens = self._read(codes)
         wanted = recent == self.nouns_[targets, None]
