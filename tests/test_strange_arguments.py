@@ -1,6 +1,7 @@
 """Arguments that are no table, no list or no scores at all are refused in words."""
 
 import os
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -298,3 +299,14 @@ def test_videos_that_begin_anew(streams):
 def test_rows_of_a_view_are_an_array(rows):
     with pytest.raises(IndexError, match="rows is .*expected an array"):
         RowView(X, rows)
+
+
+def test_fractions_are_refused_in_words():
+    """NumPy makes objects of them, and of its own doubts an error about isnan."""
+    rate = Fraction(30000, 1001)
+    segments = {"video": ["a"], "start_frame": [9], "stop_frame": [20], "action": [1]}
+    with pytest.raises(ValueError, match="'fps' parameter .* Got Fraction"):
+        label_history(segments, fps=rate)
+    with pytest.raises(ValueError, match="fps is Fraction.* for the video 'a'"):
+        label_history(segments, fps={"a": rate})
+    label_history(segments, fps=float(rate))

@@ -345,11 +345,14 @@ def _channels_by_likeness(rows):
     longer = [k for k, n in enumerate(shape[:-1]) if n >= WIDE and n > last]
     if rows.dtype.kind != "f" or not longer or rows.shape[0] < _N_LEAST:
         return None
-    clips = np.concatenate(list(_some(rows))).astype(np.float64)
     n = shape[0]
     if len(shape) == 2 and n >= 384 and n % 128 == 0 and n >= 16 * last:
-        first = np.nan_to_num(clips[:, :, :1]) - np.nanmean(clips[:, :, 0])
-        return 0 if likeness(first, 1) < 0.5 else None
+        first = np.concatenate([c[:, :, 0] for c in _some(rows)]).astype(np.float64)
+        first = np.nan_to_num(first) - np.nan_to_num(first).mean()
+        return 0 if likeness(first, 1) < ALIKE else None
+    if _N_LEAST * _row_bytes(rows) > _COMPARED:  # as raw pictures are
+        return None
+    clips = np.concatenate(list(_some(rows))).astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):  # each number over the rows
         clips = np.nan_to_num((clips - clips.mean(axis=0)) / clips.std(axis=0))
     along_last = likeness(clips, -1)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from fractions import Fraction
 from numbers import Integral, Real
 from typing import Any, TypeVar
 
@@ -26,8 +27,8 @@ class Interval(_param_validation.Interval):
 
     def is_satisfied_by(self, val):
         """Whether a value is such a number; among floats, a whole one of 64 bits."""
-        if isinstance(val, bool) or not super().is_satisfied_by(val):
-            return False
+        if isinstance(val, bool | Fraction) or not super().is_satisfied_by(val):
+            return False  # of fractions NumPy makes objects
         becomes_float = self.type is Real and isinstance(val, Integral)
         return not becomes_float or abs(int(val)) <= _LARGEST
 
