@@ -124,15 +124,21 @@ def test_memory_is_limited(hdf5, tmp_path, monkeypatch):
     assert left_in(tmp_path) == ["rgb.h5"]
 
 
-def test_the_child_knows_neither_torch_nor_scikit_learn(hdf5, library, tmp_path):
+@pytest.mark.parametrize(("name", "read"), [("h5py", read_hdf5), ("lmdb", read_lmdb)])
+def test_the_child_knows_neither_torch_nor_scikit_learn(
+    name, read, hdf5, library, tmp_path
+):
     library(
-        "h5py",
+        name,
         "import sys\n"
         "known = {'torch', 'sklearn', 'scipy'} & set(sys.modules)\n"
         "raise ValueError(f'{known} of {len(sys.modules)}')",
     )
+    path = hdf5
+    if name == "lmdb":
+        path = write_lmdb(tmp_path / "rgb", {"a": numbered(4)})
     with pytest.raises(ValueError, match=r"^set\(\) of"):
-        read_hdf5(hdf5, out=tmp_path / "out")
+        read(path, out=tmp_path / "out")
 
 
 def test_what_the_library_prints_is_no_answer(hdf5, library, tmp_path):
