@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import pytest
-from alone import run_alone
+from alone import run_alone, run_file_alone
 from in_fork import in_fork
 from numpy.testing import assert_array_equal
 from sklearn.base import BaseEstimator, clone
@@ -416,28 +416,29 @@ with warnings.catch_warnings(record=True) as record:
     warnings.simplefilter("always")
     for _ in range(2):
         DistilledAnticipator(
-            Spec(4), max_epochs=1, random_state=0, teacher_cache=sys.argv[2]
+            Spec(4), max_epochs=1, random_state=0, teacher_cache=sys.argv[1]
         ).fit(data.X_past, data.y, data.X_future)
 print(*(w.message for w in record))
 """
-AS_SCRIPT = "import runpy, sys; runpy.run_path(sys.argv[1], run_name='__main__')"
-# As `python -c` does it, and a prompt: a module without a file.
-IN_A_SESSION = """
+# Of a prompt, and of `python -c`: a module without a file.
+SESSION = f"""
 import sys, types
 main = sys.modules["__main__"] = types.ModuleType("__main__")
-with open(sys.argv[1]) as file:
-    exec(file.read(), vars(main))
+exec({SCRIPT!r}, vars(main))
 """
 
 
-@pytest.mark.parametrize("start", [AS_SCRIPT, IN_A_SESSION])
-def test_a_session_has_no_file_and_a_script_has(start, tmp_path):
+@pytest.mark.parametrize("as_script", [False, True])
+def test_a_session_has_no_file_and_a_script_has(as_script, tmp_path):
     script, cache = tmp_path / "script.py", tmp_path / "cache"
     script.write_text(SCRIPT)
-    said = run_alone(start, str(script), str(cache))
+    if as_script:
+        said = run_file_alone(script, str(cache))
+    else:
+        said = run_alone(SESSION, str(cache))
     told = "Spec of __main__ is defined in no module file" in said
-    assert told == (start == IN_A_SESSION)
-    assert cache.exists() == (start == AS_SCRIPT)
+    assert told == (not as_script)
+    assert cache.exists() == as_script
 
 
 def test_functions_are_refused_as_before():
