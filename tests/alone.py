@@ -20,6 +20,12 @@ def run_alone(script, *args):
         return process.submit(_printed, script, args).result()
 
 
+def run_file_alone(path, *args):
+    """What a script in a file prints, given arguments: run as `python FILE` runs it."""
+    as_main = "import runpy, sys; runpy.run_path(sys.argv.pop(1), run_name='__main__')"
+    return run_alone(as_main, str(path), *args)
+
+
 def _printed(script, args):
     sys.argv[1:] = args
     main = vars(sys.modules["__main__"])  # where what it sends to processes is found

@@ -7,6 +7,7 @@ import datetime
 import enum
 from decimal import Decimal
 from fractions import Fraction
+from functools import cache
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from skanticipate import (
     DistilledAnticipator,
     GloVePrior,
     HistoryEncoder,
+    HistoryTeacher,
     HistoryText,
     LastAxisSlice,
     LateFusion,
@@ -146,6 +148,9 @@ def student(**params):
     return SmoothedAnticipator(max_epochs=1, random_state=0, **params)
 
 
+READER = HistoryTeacher(hidden_size=4, n_networks=1, max_epochs=1)
+
+
 def distilled(**params):
     return DistilledAnticipator(max_epochs=1, random_state=0, **params)
 
@@ -208,7 +213,9 @@ DOORS = {
         student(unlabeled_label=v(["dry cup"])[0]).fit(X, Y).classes_.tolist()
     ),
     "past_actions": lambda v: proba(
-        distilled(text_weight=1.0).fit(X, Y, past_actions=[v(row) for row in HISTORY])
+        distilled(text_weight=1.0, text_teacher=READER).fit(
+            X, Y, past_actions=[v(row) for row in HISTORY]
+        )
     ),
     "score": lambda v: student().fit(X, Y).score(X, v(Y)),
     "fusion": lambda v: proba(LateFusion([("a", student(), (0, 2))]).fit(X, v(Y))),
@@ -306,12 +313,18 @@ NUMBERED_DOORS = {
 }
 
 
+@cache
+def plainly(answer, plain=list):
+    """What a door answers to plain values, with which all that is in boxes compares."""
+    return answer(plain)
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("box", LABELS)
 @pytest.mark.parametrize("door", DOORS)
 def test_labels_in_boxes_are_those_labels(door, box):
     answer = DOORS[door]
-    assert_array_equal(answer(LABELS[box]), answer(list))
+    assert_array_equal(answer(LABELS[box]), plainly(answer))
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -319,7 +332,7 @@ def test_labels_in_boxes_are_those_labels(door, box):
 @pytest.mark.parametrize("door", NUMBERED_DOORS)
 def test_numbers_in_boxes_are_those_labels(door, box):
     answer = NUMBERED_DOORS[door]
-    assert_array_equal(answer(NUMBERED[box]), answer(list))
+    assert_array_equal(answer(NUMBERED[box]), plainly(answer))
 
 
 def of_bfloat16(values):
@@ -415,7 +428,8 @@ NUMBER_DOORS = {
 @pytest.mark.parametrize("door", NUMBER_DOORS)
 def test_numbers_of_any_type_are_those_numbers(door, box):
     answer = NUMBER_DOORS[door]
-    assert_allclose(answer(NUMBERS[box]), answer(np.asarray), rtol=1e-5, atol=1e-7)
+    expected = plainly(answer, np.asarray)
+    assert_allclose(answer(NUMBERS[box]), expected, rtol=1e-5, atol=1e-7)
 
 
 class Identical:

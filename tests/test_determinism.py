@@ -211,7 +211,7 @@ def test_the_order_of_the_futures_in_memory_has_no_part(form):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_eight_threads_give_the_same_bits(name):
     with joblib.parallel_config("threading", n_jobs=8):
-        found = joblib.Parallel()(joblib.delayed(bits)(name) for _ in range(16))
+        found = joblib.Parallel()(joblib.delayed(bits)(name) for _ in range(8))
     assert set(found) == {first_bits(name)}
 
 

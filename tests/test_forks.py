@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -51,8 +52,10 @@ def run(limit, *names):
 @pytest.fixture(scope="module")
 def found():
     """Of one parent, which has more behind it each time."""
-    names = ("methods", "regions", "estimators", "search")
-    return run(120 + LIMIT * (len(CASES) + 11), *names)
+    names = ["methods", "regions", "estimators", "search"]
+    if find_spec("transformers"):
+        names.append("language")
+    return run(120 + LIMIT * (len(CASES) + 15), *names)
 
 
 @pytest.mark.slow
@@ -119,8 +122,7 @@ def test_a_child_that_imports_us_late_has_one_thread_where_its_parent_had_torch(
 
 
 @pytest.mark.slow
-def test_a_teacher_that_reads_works_in_a_forked_child():
+def test_a_teacher_that_reads_works_in_a_forked_child(found):
     pytest.importorskip("transformers")
-    found = run(60 + 4 * LIMIT, "language")["language"]
-    for name, (child, parent) in found.items():
+    for name, (child, parent) in found["language"].items():
         assert child == parent, name

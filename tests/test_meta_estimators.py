@@ -11,7 +11,6 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import (
     AdaBoostClassifier,
     BaggingClassifier,
-    StackingClassifier,
     VotingClassifier,
 )
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
@@ -38,6 +37,7 @@ from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import SelfTrainingClassifier
+from unlabelled import GROUPS, LABELLED, SPLIT, TRUTH, WRAPPERS, X, Y, said
 
 from skanticipate import (
     MLP,
@@ -46,7 +46,6 @@ from skanticipate import (
     DistilledAnticipator,
     HistoryTeacher,
     LateFusion,
-    SemiSupervisedSplit,
     SmoothedAnticipator,
     TemporalPrior,
     TransitionPrior,
@@ -54,17 +53,10 @@ from skanticipate import (
 )
 from skanticipate.metrics import labelled_scorer
 
-RNG = np.random.default_rng(0)
-TRUTH = np.arange(120) % 3
-X = RNG.normal(size=(120, 6))
-X[:, :3] += 3 * np.eye(3)[TRUTH]
-Y = np.where(RNG.random(120) < 0.5, TRUTH, -1)
-LABELLED = Y >= 0
-GROUPS = np.arange(120) // 6
 MODEL = DistilledAnticipator(MLP(16), max_epochs=10, lr=0.02, random_state=0)
 PLAIN = SmoothedAnticipator(MLP(16), max_epochs=10, lr=0.02, random_state=0)
 FUTURES = {"X_future_unlabeled": X}
-SPLIT = SemiSupervisedSplit(2)
+VOTING, STACKING = WRAPPERS["VotingClassifier"], WRAPPERS["StackingClassifier"]
 
 
 @pytest.fixture(autouse=True)
@@ -174,6 +166,10 @@ def refuses_or_errs(meta):
         return True
 
 
+def is_refused(name):
+    return refuses_or_errs(WRAPPERS[name](MODEL))
+
+
 # name: (how it fares with unlabelled rows, whether it does; the way that works)
 ROWS = {
     "Pipeline": (
@@ -249,7 +245,7 @@ ROWS = {
     ),
     "CalibratedClassifierCV": (
         "no",
-        lambda: refuses_or_errs(CalibratedClassifierCV(MODEL, cv=2)) and calibrated(),
+        lambda: is_refused("CalibratedClassifierCV") and calibrated(),
     ),
     "VotingClassifier": (
         "no",
@@ -258,9 +254,7 @@ ROWS = {
     "StackingClassifier": (
         "no",
         lambda: (
-            refuses_or_errs(StackingClassifier([("a", MODEL)], cv=2))
-            and on_labels(StackingClassifier([("a", MODEL)], cv=2))
-            and fused()
+            is_refused("StackingClassifier") and on_labels(STACKING(MODEL)) and fused()
         ),
     ),
     "BaggingClassifier": (
@@ -284,21 +278,19 @@ ROWS = {
     "OneVsRestClassifier": (
         "no",
         lambda: (
-            refuses_or_errs(OneVsRestClassifier(MODEL))
-            and on_labels(OneVsRestClassifier(MODEL))
+            is_refused("OneVsRestClassifier") and on_labels(OneVsRestClassifier(MODEL))
         ),
     ),
     "OneVsOneClassifier": (
         "no",
         lambda: (
-            refuses_or_errs(OneVsOneClassifier(MODEL))
-            and on_labels(OneVsOneClassifier(MODEL))
+            is_refused("OneVsOneClassifier") and on_labels(OneVsOneClassifier(MODEL))
         ),
     ),
     "OutputCodeClassifier": (
         "no",
         lambda: (
-            refuses_or_errs(OutputCodeClassifier(MODEL, random_state=0))
+            is_refused("OutputCodeClassifier")
             and on_labels(OutputCodeClassifier(MODEL, code_size=4, random_state=0))
         ),
     ),
@@ -349,40 +341,39 @@ NUMBERS = TRUTH + 1  # labels 1 to 3
 BEFORE = np.roll(NUMBERS, 1)
 
 
-def said(fit):
-    with warnings.catch_warnings(record=True) as record:
-        warnings.simplefilter("always")
-        fit()
-    return {str(w.message) for w in record if "other numbers" in str(w.message)}
+def told_of_numbers(fit):
+    return said(fit, "other numbers")
 
 
 def test_y_past_is_not_numbered_and_a_prior_that_counts_it_says_so():
     model = clone(PLAIN).set_params(prior=TemporalPrior(), smoothing=0.5)
-    texts = said(
+    texts = told_of_numbers(
         lambda: cross_val_predict(
             model, X, NUMBERS, cv=2, method="predict_proba", params={"y_past": BEFORE}
         )
     )
     assert texts and all("y_past has other numbers too, such as 3" in t for t in texts)
-    assert not said(lambda: model.fit(X, NUMBERS, y_past=BEFORE))
-    assert not said(lambda: model.fit(X, TRUTH, y_past=BEFORE - 1))
+    assert not told_of_numbers(lambda: model.fit(X, NUMBERS, y_past=BEFORE))
+    assert not told_of_numbers(lambda: model.fit(X, TRUTH, y_past=BEFORE - 1))
     model.set_params(classes=[0, 1, 2])
-    assert not said(lambda: model.fit(X, TRUTH, y_past=BEFORE))
+    assert not told_of_numbers(lambda: model.fit(X, TRUTH, y_past=BEFORE))
 
 
 def test_past_actions_of_a_transition_prior_need_not_be_classes():
     model = clone(PLAIN).set_params(prior=TransitionPrior(), smoothing=0.5)
-    assert not said(lambda: model.fit(X, TRUTH, y_past=BEFORE))
+    assert not told_of_numbers(lambda: model.fit(X, TRUTH, y_past=BEFORE))
 
 
 def test_y_val_is_not_numbered():
     assert any(
         "y_val has other numbers too, such as 3" in t
-        for t in said(lambda: clone(PLAIN).fit(X, TRUTH, X_val=X + 0.1, y_val=NUMBERS))
+        for t in told_of_numbers(
+            lambda: clone(PLAIN).fit(X, TRUTH, X_val=X + 0.1, y_val=NUMBERS)
+        )
     )
     marked = clone(PLAIN).set_params(unlabeled_label=9)
     y = np.where(LABELLED, TRUTH, 9)
-    assert not said(lambda: marked.fit(X, y, X_val=X + 0.1, y_val=y))
+    assert not told_of_numbers(lambda: marked.fit(X, y, X_val=X + 0.1, y_val=y))
 
 
 def test_labels_with_gaps_are_not_taken_for_numbers_of_a_wrapper():
@@ -390,7 +381,7 @@ def test_labels_with_gaps_are_not_taken_for_numbers_of_a_wrapper():
     model = clone(PLAIN).set_params(prior=VerbNounPrior(actions))
     for labels in ([0, 2, 4], [0, 1, 3]):
         y = np.array(labels)[TRUTH]
-        assert not said(lambda y=y: clone(model).fit(X, y))
+        assert not told_of_numbers(lambda y=y: clone(model).fit(X, y))
 
 
 @pytest.mark.filterwarnings("ignore:Number of classes in training fold")
@@ -404,7 +395,7 @@ def test_numbers_with_gaps_are_known_where_the_wrapper_is():
     def texts(*labels):
         y = np.array(labels)[np.arange(120) % 4]
         folds = [(lack, third), (lack, lack)]
-        return said(
+        return told_of_numbers(
             lambda: cross_val_predict(model, X, y, cv=folds, method="predict_proba")
         )
 
@@ -417,7 +408,7 @@ def test_classes_that_a_wrapper_numbers_are_told_apart_from_its_numbers():
     actions = {k: (f"verb{k % 2}", f"noun{k // 2}") for k in range(6)}
     model = clone(PLAIN).set_params(prior=VerbNounPrior(actions), max_epochs=1)
 
-    def texts(y, classes, wrap=lambda m: VotingClassifier([("a", m)], voting="soft")):
+    def texts(y, classes, wrap=VOTING):
         member = clone(model).set_params(classes=classes)
         with warnings.catch_warnings(record=True) as record:
             warnings.simplefilter("always")
@@ -438,7 +429,7 @@ def test_classes_that_a_wrapper_numbers_are_told_apart_from_its_numbers():
 
 def test_classes_of_a_part_that_are_those_of_a_fold_are_not_told():
     """Its networks are given the classes of the teacher, which nobody has set."""
-    histories = RNG.integers(0, 4, (len(TRUTH), 2))
+    histories = np.random.default_rng(0).integers(0, 4, (len(TRUTH), 2))
     teacher = HistoryTeacher(max_epochs=1, n_networks=1, random_state=0)
     lacks = np.flatnonzero(TRUTH)
     with warnings.catch_warnings(record=True) as record:
@@ -462,9 +453,9 @@ def _weighing(class_weight):
 @pytest.mark.parametrize(
     "fit",
     [
-        lambda m: VotingClassifier([("a", m)], voting="soft").fit(X, TRUTH + 1),
-        lambda m: StackingClassifier([("a", m)], cv=2).fit(X, TRUTH + 1),
-        lambda m: BaggingClassifier(m, n_estimators=1).fit(X, TRUTH + 1),
+        lambda m: VOTING(m).fit(X, TRUTH + 1),
+        lambda m: STACKING(m).fit(X, TRUTH + 1),
+        lambda m: WRAPPERS["BaggingClassifier"](m).fit(X, TRUTH + 1),
         lambda m: cross_val_predict(m, X, TRUTH + 1, method="predict_proba", cv=2),
     ],
     ids=["voting", "stacking", "bagging", "cross_val_predict"],
@@ -501,33 +492,28 @@ TWELVE = np.arange(120) % 12
 PAIRS = {k: (f"verb{k % 3}", f"{chr(110 - k)}oun") for k in range(12)}
 BY_NUMBER = np.array([str(k) for k in range(12)])  # of which "10" is the third
 BY_NAME = np.array([" ".join(pair) for pair in PAIRS.values()])
-WRAPPERS = {
-    "voting": lambda m, y: VotingClassifier([("a", m)], voting="soft").fit(X, y),
-    "stacking": lambda m, y: StackingClassifier([("a", m)], cv=2).fit(X, y),
+WAYS = {
+    "voting": lambda m, y: VOTING(m).fit(X, y),
+    "stacking": lambda m, y: STACKING(m).fit(X, y),
     "bagging": lambda m, y: BaggingClassifier(m, 1, bootstrap=False).fit(X, y),
     "cross_val_predict": lambda m, y: cross_val_predict(
         m, X, y, method="predict_proba", cv=2
     ),
     "search of a voting": lambda m, y: GridSearchCV(
-        VotingClassifier([("a", m)], voting="soft"), {"a__lr": [0.1]}, cv=2
+        VOTING(m), {"a__lr": [0.1]}, cv=2
     ).fit(X, y),
-    "pipeline in it": lambda m, y: VotingClassifier(
-        [("a", make_pipeline(StandardScaler(), m))], voting="soft"
-    ).fit(X, y),
+    "pipeline in it": lambda m, y: VOTING(make_pipeline(StandardScaler(), m)).fit(X, y),
 }
 
 
 def told_of_order(fit):
-    with warnings.catch_warnings(record=True) as record:
-        warnings.simplefilter("always")
-        fit()
-    return {str(w.message) for w in record if "seems to mean" in str(w.message)}
+    return said(fit, "seems to mean")
 
 
-@pytest.mark.parametrize("name", WRAPPERS)
+@pytest.mark.parametrize("name", WAYS)
 def test_a_table_in_another_order_than_the_sorted_labels(name):
     """Numbered 0 to 11, "10" is 2, and of the names that of k is 11th where k is 0."""
-    fit, fast = WRAPPERS[name], {"max_epochs": 1, "random_state": 0}
+    fit, fast = WAYS[name], {"max_epochs": 1, "random_state": 0}
     model = SmoothedAnticipator(MLP(2), prior=VerbNounPrior(PAIRS), **fast)
     for labels in (BY_NUMBER, BY_NAME):
         texts = told_of_order(lambda labels=labels: fit(model, labels[TWELVE]))
@@ -546,7 +532,5 @@ def test_a_table_in_another_order_than_the_sorted_labels(name):
 
 def test_weights_in_another_order_than_the_sorted_labels():
     weights = {k: 1.0 + k for k in range(12)}
-    texts = told_of_order(
-        lambda: WRAPPERS["voting"](_weighing(weights), BY_NUMBER[TWELVE])
-    )
+    texts = told_of_order(lambda: WAYS["voting"](_weighing(weights), BY_NUMBER[TWELVE]))
     assert "class_weight seems to mean '2'" in texts.pop()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from sklearn.base import clone
-from sklearn.model_selection import GroupKFold
+from sklearn.model_selection import GroupKFold, GroupShuffleSplit
 
 from skanticipate import (
     RULSTM,
@@ -322,7 +322,8 @@ def test_tran_fits_and_searches(name):
     past, y, future = maps(2, 3)
     model = getattr(presets, name)(**ONE_EPOCH)
     groups = np.arange(12) // 2
-    search = BatchedGridSearchCV(model, {"alpha": [None, 0.5]}, cv=GroupKFold(2))
+    fold = GroupShuffleSplit(1, test_size=0.5, random_state=0)
+    search = BatchedGridSearchCV(model, {"alpha": [None, 0.5]}, cv=fold)
     search.fit(past, y, X_future_unlabeled=future, groups=groups)
     assert search.predict_proba(past).shape == (12, 3)
     assert set(search.best_estimator_.history_[0]) >= {"base", "feature"}

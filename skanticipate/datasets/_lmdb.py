@@ -14,7 +14,7 @@ import numpy as np
 from skanticipate.data.files import sample_mark
 from skanticipate.data.formats import foreign_format
 from skanticipate.datasets._folder import Room, check_room, write_features
-from skanticipate.datasets._names import check_names
+from skanticipate.datasets._nul import refuse_nul
 from skanticipate.datasets._plausible import check_bytes, excess
 
 _BLOCK_BYTES = 1 << 22
@@ -146,7 +146,7 @@ def _index(reader, path, pattern, expression):
         )
     if not codes:
         raise ValueError(f"{path} has no entries: expected the features of frames.")
-    check_names(list(code_of), path)
+    refuse_nul(code_of, path)
     videos = np.array(list(code_of))
     order = np.argsort(videos)
     codes = np.argsort(order)[np.frombuffer(codes, dtype=np.int32)]

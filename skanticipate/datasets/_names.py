@@ -3,18 +3,14 @@
 import numpy as np
 
 from skanticipate.data.missing import as_list
+from skanticipate.datasets._nul import refuse_nul
 
 
 def check_names(column, what):
-    """Refuse names that end in NUL: numpy drops it, and two names become one."""
+    """Refuse names of a column that `refuse_nul` refuses."""
     if isinstance(column, np.ndarray) and column.dtype != object:
         return  # dropped before we see it
-    for row, name in enumerate(as_list(column)):
-        if isinstance(name, str) and name.endswith("\0"):
-            raise ValueError(
-                f"{what} has the name {name!r} in row {row}: expected names that do "
-                "not end in NUL, which numpy drops. Strip or replace it everywhere."
-            )
+    refuse_nul(as_list(column), what)
 
 
 def one_each(files):

@@ -24,9 +24,9 @@ def gains():
         task = make_drifting_maps(
             drift=2, n_unlabeled=1000, n_test=500, random_state=seed
         )
-        start = accuracy(task, "start only", seed, steps=250)
+        start = accuracy(task, "start only", seed, steps=150)
         for row in found:
-            found[row].append(accuracy(task, row, seed, steps=250) - start)
+            found[row].append(accuracy(task, row, seed, steps=150) - start)
     return found
 
 

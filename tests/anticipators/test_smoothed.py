@@ -3,6 +3,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from five_actions import ACTIONS, VECTORS
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.model_selection import GridSearchCV, KFold
 from torch import nn
@@ -24,22 +25,7 @@ from skanticipate import (
 )
 from skanticipate.datasets import make_kitchen
 
-ACTIONS = {
-    0: ("cut", "pan"),
-    1: ("cut", "cup"),
-    2: ("wash", "pan"),
-    3: ("wash", "cup"),
-    4: ("open", "bin"),
-}
 NAMES = {label: " ".join(pair) for label, pair in ACTIONS.items()}
-VECTORS = {
-    "cut": [1.0, 0.0],
-    "wash": [0.0, 1.0],
-    "open": [-1.0, 0.0],
-    "pan": [1.0, 1.0],
-    "cup": [1.0, 0.0],
-    "bin": [0.0, -1.0],
-}
 Y = np.array([0, 1, 2, 3, 4, 0, 1, 2])
 Y_PAST = np.array([-1, 0, 1, 2, 3, 4, 0, 0])
 

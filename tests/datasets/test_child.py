@@ -1,8 +1,8 @@
 """Files that end the process that reads them: it is not ours."""
 
+import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -124,15 +124,21 @@ def test_memory_is_limited(hdf5, tmp_path, monkeypatch):
     assert left_in(tmp_path) == ["rgb.h5"]
 
 
-def test_the_child_knows_neither_torch_nor_scikit_learn(hdf5, library, tmp_path):
+@pytest.mark.parametrize(("name", "read"), [("h5py", read_hdf5), ("lmdb", read_lmdb)])
+def test_the_child_knows_neither_torch_nor_scikit_learn(
+    name, read, hdf5, library, tmp_path
+):
     library(
-        "h5py",
+        name,
         "import sys\n"
         "known = {'torch', 'sklearn', 'scipy'} & set(sys.modules)\n"
         "raise ValueError(f'{known} of {len(sys.modules)}')",
     )
+    path = hdf5
+    if name == "lmdb":
+        path = write_lmdb(tmp_path / "rgb", {"a": numbered(4)})
     with pytest.raises(ValueError, match=r"^set\(\) of"):
-        read_hdf5(hdf5, out=tmp_path / "out")
+        read(path, out=tmp_path / "out")
 
 
 def test_what_the_library_prints_is_no_answer(hdf5, library, tmp_path):
@@ -148,32 +154,33 @@ def test_names_of_any_characters_arrive(tmp_path):
 
 
 SLOW = "import time; open(os.environ['STARTED'], 'w').close(); time.sleep(100)"
-INTERRUPTED = """
-import signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background
-from skanticipate.datasets import read_hdf5
-sys.path.insert(0, sys.argv[3])
-try:
-    read_hdf5(sys.argv[1], out=sys.argv[2])
-except KeyboardInterrupt:
-    sys.exit(7)
-"""
 
 
-def test_an_interrupt_ends_both_and_leaves_nothing(hdf5, library, tmp_path):
+def read_until_interrupted(path, out):
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background
+    try:
+        read_hdf5(path, out=out)
+    except KeyboardInterrupt:
+        sys.exit(7)
+
+
+def test_an_interrupt_ends_both_and_leaves_nothing(
+    hdf5, library, tmp_path, monkeypatch
+):
     library("h5py", SLOW)
     started = tmp_path / "started"
-    args = [hdf5, tmp_path / "out", tmp_path / "libraries"]
-    process = subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTED, *map(str, args)],
-        env={**os.environ, "STARTED": str(started)},
-        start_new_session=True,
+    monkeypatch.setenv("STARTED", str(started))
+    process = multiprocessing.get_context("fork").Process(
+        target=read_until_interrupted, args=(hdf5, tmp_path / "out")
     )
+    process.start()
     deadline = time.monotonic() + 180
     while not started.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)  # to the parent alone, as a notebook does
-    assert process.wait(timeout=90) == 7
+    os.kill(process.pid, signal.SIGINT)  # to the parent alone, as a notebook does
+    process.join(90)
+    assert process.exitcode == 7
     with pytest.raises(ProcessLookupError):  # nobody of them is left
         os.killpg(process.pid, 0)
     assert left_in(tmp_path) == ["rgb.h5", "started"]

@@ -3,7 +3,6 @@
 import functools
 import importlib
 import os
-import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import pytest
+from alone import run_alone, run_file_alone
 from in_fork import in_fork
 from numpy.testing import assert_array_equal
 from sklearn.base import BaseEstimator, clone
@@ -20,7 +20,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-import skanticipate
 from skanticipate import (
     MLP,
     DistilledAnticipator,
@@ -38,7 +37,6 @@ from skanticipate.signals.cache import key_of
 
 DATA = make_kitchen(4, 8, n_features=6, random_state=0)
 PAST, FUTURE, Y = DATA.X_past, DATA.X_future, DATA.y
-ROOT = Path(skanticipate.__file__).parents[1]
 CLIPS, CODES = RowView(np.zeros((3, 2))), np.array([0, 1, 0])
 
 
@@ -405,7 +403,7 @@ def test_methods_that_the_standard_library_gives_are_no_replacement():
     assert key(Reading(Pair(1))) is not None
 
 
-INTERACTIVE = """
+SCRIPT = """
 import sys, warnings
 from skanticipate import MLP, DistilledAnticipator
 from skanticipate.datasets import make_kitchen
@@ -414,28 +412,33 @@ class Spec(MLP):
     pass
 
 data = make_kitchen(4, 8, n_features=6, random_state=0)
-for _ in range(2):
-    DistilledAnticipator(
-        Spec(4), max_epochs=1, random_state=0, teacher_cache=sys.argv[1]
-    ).fit(data.X_past, data.y, data.X_future)
+with warnings.catch_warnings(record=True) as record:
+    warnings.simplefilter("always")
+    for _ in range(2):
+        DistilledAnticipator(
+            Spec(4), max_epochs=1, random_state=0, teacher_cache=sys.argv[1]
+        ).fit(data.X_past, data.y, data.X_future)
+print(*(w.message for w in record))
+"""
+# Of a prompt, and of `python -c`: a module without a file.
+SESSION = f"""
+import sys, types
+main = sys.modules["__main__"] = types.ModuleType("__main__")
+exec({SCRIPT!r}, vars(main))
 """
 
 
 @pytest.mark.parametrize("as_script", [False, True])
 def test_a_session_has_no_file_and_a_script_has(as_script, tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text(INTERACTIVE)
-    done = subprocess.run(
-        [sys.executable, *([script] if as_script else ["-c", INTERACTIVE]), "cache"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    told = "Spec of __main__ is defined in no module file" in done.stderr
+    script, cache = tmp_path / "script.py", tmp_path / "cache"
+    script.write_text(SCRIPT)
+    if as_script:
+        said = run_file_alone(script, str(cache))
+    else:
+        said = run_alone(SESSION, str(cache))
+    told = "Spec of __main__ is defined in no module file" in said
     assert told == (not as_script)
-    assert (tmp_path / "cache").exists() == as_script
+    assert cache.exists() == as_script
 
 
 def test_functions_are_refused_as_before():

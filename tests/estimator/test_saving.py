@@ -15,6 +15,7 @@ from sklearn.base import clone
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from small_models import CLIPS, DATA, X, Y, anticipator, pooled_model, staged_model
 from user_network import UserNetwork
 
 import skanticipate
@@ -30,35 +31,21 @@ from skanticipate import (
     EncoderDecoderLSTM,
     GloVePrior,
     MixturePrior,
-    SmoothedAnticipator,
     TransitionPrior,
     UniformPrior,
     VerbNounHead,
     VerbNounPrior,
 )
-from skanticipate.datasets import make_kitchen
-
-DATA = make_kitchen(10, 10, n_features=12, random_state=0)
-CLIPS = make_kitchen(10, 10, n_steps=6, n_features=8, random_state=0)
-X, Y = DATA.X_past, DATA.y
-
-
-def anticipator(network=None, **params):
-    return SmoothedAnticipator(
-        MLP(8) if network is None else network,
-        **{"max_epochs": 2, "random_state": 0, **params},
-    )
 
 
 @pytest.fixture(scope="module")
 def pooled():
-    return anticipator(prior=VerbNounPrior(DATA.actions)).fit(X, Y)
+    return pooled_model()
 
 
 @pytest.fixture(scope="module")
 def staged():
-    spec = LSTM(8, anticipation_steps=4, anticipation_time=0.75)
-    return anticipator(spec).fit(CLIPS.X_past, CLIPS.y)
+    return staged_model()
 
 
 def through_joblib(model, folder):

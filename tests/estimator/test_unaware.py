@@ -1,17 +1,10 @@
 """Who is called by a meta-estimator or scorer that knows no unlabelled rows says so."""
 
-import warnings
-
 import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.ensemble import (
-    AdaBoostClassifier,
-    BaggingClassifier,
-    StackingClassifier,
-    VotingClassifier,
-)
+from sklearn.ensemble import StackingClassifier
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import make_scorer
@@ -24,54 +17,18 @@ from sklearn.model_selection import (
     learning_curve,
     validation_curve,
 )
-from sklearn.multiclass import (
-    OneVsOneClassifier,
-    OneVsRestClassifier,
-    OutputCodeClassifier,
-)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from unlabelled import LABELLED, SPLIT, TRUTH, WRAPPERS, X, Y, said
 
-from skanticipate import (
-    MLP,
-    BatchedGridSearchCV,
-    LateFusion,
-    SemiSupervisedSplit,
-    SmoothedAnticipator,
-)
+from skanticipate import MLP, BatchedGridSearchCV, LateFusion, SmoothedAnticipator
 from skanticipate.metrics import labelled_scorer
 
-TRUTH = np.arange(60) % 3
-HIDDEN = np.arange(60) % 5 < 2
-Y = np.where(HIDDEN, -1, TRUTH)
-X = np.random.default_rng(0).normal(size=(60, 4)) + 4 * np.eye(4)[TRUTH]
 MODEL = SmoothedAnticipator(MLP(4), max_epochs=9, lr=0.03, random_state=0)
 GRID = {"lr": [0.01]}
-SPLIT = SemiSupervisedSplit(2)
-
-
-def said(run, what):
-    """Warnings that say some words, each text once."""
-    with warnings.catch_warnings(record=True) as record:
-        warnings.simplefilter("always")
-        run()
-    return {str(w.message) for w in record if what in str(w.message)}
 
 
 # ------------------------------------------------------------- marker as a class
-
-WRAPPERS = {
-    "VotingClassifier": lambda m: VotingClassifier([("a", m)], voting="soft"),
-    "StackingClassifier": lambda m: StackingClassifier([("a", m)], cv=2),
-    "BaggingClassifier": lambda m: BaggingClassifier(m, 1, random_state=0),
-    "OneVsRestClassifier": OneVsRestClassifier,
-    "OneVsOneClassifier": OneVsOneClassifier,
-    "OutputCodeClassifier": lambda m: OutputCodeClassifier(m, random_state=0),
-    "CalibratedClassifierCV": lambda m: CalibratedClassifierCV(m, cv=2),
-    "AdaBoostClassifier": lambda m: AdaBoostClassifier(
-        m, n_estimators=1, random_state=0
-    ),
-}
 
 
 def of_classes(name, model, y):
@@ -94,7 +51,7 @@ def test_labelled_rows_and_classes_that_are_meant_are_welcome(name):
 
 
 def test_a_marker_that_is_a_text():
-    y = np.where(HIDDEN, "unknown", np.array(["cut", "mix", "pour"])[TRUTH])
+    y = np.where(LABELLED, np.array(["cut", "mix", "pour"])[TRUTH], "unknown")
     model = clone(MODEL).set_params(unlabeled_label="unknown")
     (text,) = of_classes("VotingClassifier", model, y)
     assert "takes 'unknown', which marks" in text
@@ -116,9 +73,9 @@ def test_it_is_said_from_within(model):
 @pytest.mark.parametrize(
     "wrap",
     [
-        lambda m: VotingClassifier([("a", m)], voting="soft"),
+        WRAPPERS["VotingClassifier"],
         lambda m: StackingClassifier([("a", m)], cv="prefit"),
-        lambda m: CalibratedClassifierCV(m),
+        CalibratedClassifierCV,
     ],
 )
 def test_a_fitted_estimator_is_told_apart_from_its_wrapper(wrap):

@@ -3,34 +3,12 @@ from urllib.error import URLError
 
 import numpy as np
 import pytest
+from five_actions import ACTIONS, CLASSES, VECTORS, assert_stochastic
 from gensim.models import KeyedVectors
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 
 from skanticipate.priors import GloVePrior, MixturePrior
-
-# the actions (0,0), (0,1), (1,0), (1,1), (2,2) with names of verbs and nouns
-ACTIONS = {
-    0: ("cut", "pan"),
-    1: ("cut", "cup"),
-    2: ("wash", "pan"),
-    3: ("wash", "cup"),
-    4: ("open", "bin"),
-}
-CLASSES = np.arange(5)
-VECTORS = {
-    "cut": [1.0, 0.0],
-    "wash": [0.0, 1.0],
-    "open": [-1.0, 0.0],
-    "pan": [1.0, 1.0],
-    "cup": [1.0, 0.0],
-    "bin": [0.0, -1.0],
-}
-
-
-def assert_stochastic(matrix):
-    assert (matrix >= 0).all()
-    assert_allclose(matrix.sum(axis=1, dtype=np.float64), 1, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from five_actions import ACTIONS, CLASSES, VECTORS
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.naive_bayes import GaussianNB
 
@@ -11,24 +12,6 @@ from skanticipate.priors import (
     UniformPrior,
     VerbNounPrior,
 )
-
-# the actions (0,0), (0,1), (1,0), (1,1), (2,2) with names of verbs and nouns
-ACTIONS = {
-    0: ("cut", "pan"),
-    1: ("cut", "cup"),
-    2: ("wash", "pan"),
-    3: ("wash", "cup"),
-    4: ("open", "bin"),
-}
-CLASSES = np.arange(5)
-VECTORS = {
-    "cut": [1.0, 0.0],
-    "wash": [0.0, 1.0],
-    "open": [-1.0, 0.0],
-    "pan": [1.0, 1.0],
-    "cup": [1.0, 0.0],
-    "bin": [0.0, -1.0],
-}
 
 
 def test_a_mixture_is_the_weighted_mean_of_its_parts():

@@ -2,6 +2,15 @@ import pickle
 
 import numpy as np
 import pytest
+from five_actions import (
+    ACTIONS,
+    ASYMMETRIC,
+    CLASSES,
+    SEQUENCES,
+    VECTORS,
+    assert_stochastic,
+    soft_targets,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -18,26 +27,6 @@ from skanticipate.priors import (
     UniformPrior,
     VerbNounPrior,
 )
-
-# the actions (0,0), (0,1), (1,0), (1,1), (2,2) with names of verbs and nouns
-ACTIONS = {
-    0: ("cut", "pan"),
-    1: ("cut", "cup"),
-    2: ("wash", "pan"),
-    3: ("wash", "cup"),
-    4: ("open", "bin"),
-}
-CLASSES = np.arange(5)
-VECTORS = {
-    "cut": [1.0, 0.0],
-    "wash": [0.0, 1.0],
-    "open": [-1.0, 0.0],
-    "pan": [1.0, 1.0],
-    "cup": [1.0, 0.0],
-    "bin": [0.0, -1.0],
-}
-SEQUENCES = [[0, 2, 4, 2, 0], [1, 3, 1]]
-ASYMMETRIC = [[0, 1, 0, 1, 2]]
 
 
 def fitted_priors(classes, y=None, y_past=None):
@@ -62,16 +51,6 @@ def fitted_priors(classes, y=None, y_past=None):
         MixturePrior([TransitionPrior(ACTIONS), UniformPrior()], weights=[3, 1]),
     ]
     return [prior.fit(classes, y, y_past) for prior in priors]
-
-
-def soft_targets(prior, y, y_past=None):
-    terms = prior.terms(y, y_past)
-    return sum(weight * matrix[rows] for matrix, rows, weight in terms)
-
-
-def assert_stochastic(matrix):
-    assert (matrix >= 0).all()
-    assert_allclose(matrix.sum(axis=1, dtype=np.float64), 1, atol=1e-6)
 
 
 @pytest.mark.filterwarnings("ignore:TemporalPrior counted no transition")

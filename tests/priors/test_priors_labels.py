@@ -1,25 +1,10 @@
 import numpy as np
 import pytest
+from five_actions import ACTIONS, CLASSES, soft_targets
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 
 from skanticipate.priors import ArrayPrior, UniformPrior, VerbNounPrior
-
-# the actions (0,0), (0,1), (1,0), (1,1), (2,2) with names of verbs and nouns
-ACTIONS = {
-    0: ("cut", "pan"),
-    1: ("cut", "cup"),
-    2: ("wash", "pan"),
-    3: ("wash", "cup"),
-    4: ("open", "bin"),
-}
-CLASSES = np.arange(5)
-
-
-def soft_targets(prior, y, y_past=None):
-    terms = prior.terms(y, y_past)
-    return sum(weight * matrix[rows] for matrix, rows, weight in terms)
-
 
 # ------------------------------------------------------------- uniform, verb-noun
 

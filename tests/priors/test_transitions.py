@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 import numpy as np
 import pandas as pd
 import pytest
+from five_actions import ACTIONS, ASYMMETRIC, CLASSES, SEQUENCES, soft_targets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -17,17 +18,6 @@ from skanticipate.priors import (
     TransitionPrior,
 )
 
-# the actions (0,0), (0,1), (1,0), (1,1), (2,2) with names of verbs and nouns
-ACTIONS = {
-    0: ("cut", "pan"),
-    1: ("cut", "cup"),
-    2: ("wash", "pan"),
-    3: ("wash", "cup"),
-    4: ("open", "bin"),
-}
-CLASSES = np.arange(5)
-SEQUENCES = [[0, 2, 4, 2, 0], [1, 3, 1]]
-ASYMMETRIC = [[0, 1, 0, 1, 2]]
 FILLERS = [None, float("nan"), "", -1, pd.NA]
 
 
@@ -35,11 +25,6 @@ def pairs(sequences):
     """Rows (y_past, y) of sequences, the first of each with nothing seen."""
     past = [label for s in sequences for label in [-1, *s][:-1]]
     return np.array(past), np.array([label for s in sequences for label in s])
-
-
-def soft_targets(prior, y, y_past=None):
-    terms = prior.terms(y, y_past)
-    return sum(weight * matrix[rows] for matrix, rows, weight in terms)
 
 
 def naive_temporal(sequences, n, direction):
