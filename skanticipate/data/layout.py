@@ -7,7 +7,6 @@ are, and no file is read twice.
 import numpy as np
 
 from skanticipate.data.missing import missing_mask
-from skanticipate.data.stored import bits_of
 from skanticipate.data.warn import warn
 
 _N_ROWS, _N_LEAST = 200, 20
@@ -28,65 +27,18 @@ def hint_zero_padding(rows):
     if rows.dtype.kind != "f" or rows.ndim not in (3, 5):
         return
     within = tuple(range(2, rows.ndim))
-    zero = np.concatenate([(c == 0).all(axis=within) for c in _some(rows)])  # (b, T)
+    zero = np.concatenate([(c == 0).all(axis=within) for c in some_of(rows)])  # (b, T)
     n_zero = zero[~zero.all(axis=1)].sum()
-    begins, ends = _leading(zero), _leading(zero[:, ::-1])
+    begins, ends = n_leading(zero), n_leading(zero[:, ::-1])
     for verb, runs in (("begin", begins), ("end", ends)):
         at_this_end = 10 * (n_zero - runs.sum()) <= runs.sum()
-        if _vary(runs) and at_this_end and not _are_whole(rows):
+        if vary(runs) and at_this_end and not _are_whole(rows):
             warn(
-                f"Many clips of shape {_shape(rows)} {verb} with steps that are all "
+                f"Many clips of shape {shape_text(rows)} {verb} with steps that are all "
                 "zero, some with more of them than others, as if padded. Zeros are "
                 "read as features; padding is NaN, on the left: stack clips of unequal "
                 "length with pad_clips, or set leading steps that do not exist to NaN."
             )
-
-
-def hint_codes(rows):
-    """Warn of codes of labels, as `HistoryEncoder` gives them, that pass for features.
-
-    They are whole numbers of 32 bits, of which -1 is padding: those of actions alone,
-    or of verbs, nouns and actions, each of which has one verb and one noun. The latter
-    are told in other types of whole numbers too, where actions occur again.
-    """
-    if rows.ndim != 3 or rows.shape[-1] not in (1, 3):
-        return
-    are_plain = rows.dtype == np.int32
-    if rows.dtype.kind not in "iu" or not (are_plain or rows.shape[-1] == 3):
-        return  # floats are meant
-    codes = np.concatenate(list(_some(rows))).reshape(-1, rows.shape[-1])
-    actions, n_times = np.unique(codes[:, -1], return_counts=True)
-    if rows.shape[-1] == 1:
-        are_codes = actions[0] == -1
-    else:
-        are_codes = actions[0] >= -1 and len(np.unique(codes, axis=0)) == len(actions)
-        are_codes &= are_plain or (len(actions) > 3 and np.median(n_times) > 1)
-    if are_codes:
-        warn(
-            f"Clips of shape {_shape(rows)} hold whole numbers, read as features of "
-            "which a larger one is more. If they are codes of labels, as "
-            "HistoryEncoder gives them, set embedding= of the network, or "
-            "form='onehot' of the encoder; else pass floats."
-        )
-
-
-def hint_labels(rows):
-    """Warn of labels of past actions (n, L) that pass for features.
-
-    They are whole numbers, of which -1 stands before all others in some rows.
-    """
-    if rows.dtype.kind != "i" or rows.shape[1] < 2:
-        return
-    labels = np.concatenate(list(_some(rows)))
-    missing = labels == -1
-    before = _leading(missing)
-    no_others = missing[~missing.all(axis=1)].sum() == before.sum()
-    if _vary(before) and no_others and labels.min() == -1 and labels.max() > 1:
-        warn(
-            f"Rows of shape {_shape(rows)} hold whole numbers, read as features of "
-            "which a larger one is more, and -1 before them, as labels of past actions "
-            "do: encode these with HistoryEncoder, or pass floats."
-        )
 
 
 def hint_trailing_padding(rows, reader, *, codes=False):
@@ -98,11 +50,11 @@ def hint_trailing_padding(rows, reader, *, codes=False):
         return
     within = tuple(range(2, rows.ndim))
     padding = np.concatenate(
-        [(np.isnan(c) | (codes & (c < 0))).all(axis=within) for c in _some(rows)]
+        [(np.isnan(c) | (codes & (c < 0))).all(axis=within) for c in some_of(rows)]
     )
-    if _vary(_leading(padding[:, ::-1])):
+    if vary(n_leading(padding[:, ::-1])):
         warn(
-            f"Many clips of shape {_shape(rows)} end with steps of padding, but "
+            f"Many clips of shape {shape_text(rows)} end with steps of padding, but "
             f"{reader} goes by the place of a step, the last one next to the action: "
             "pad on the left, as pad_clips does."
         )
@@ -112,10 +64,10 @@ def hint_right_padding(histories):
     """Warn of rows of past labels (n, L) that end with missing ones.   RowView."""
     if histories.ndim != 2 or 0 in histories.shape:
         return
-    missing = np.concatenate([missing_mask(labels) for labels in _some(histories)])
-    if _vary(_leading(missing[:, ::-1])):
+    missing = np.concatenate([missing_mask(labels) for labels in some_of(histories)])
+    if vary(n_leading(missing[:, ::-1])):
         warn(
-            f"Many rows of past_actions, of shape {_shape(histories)}, end with "
+            f"Many rows of past_actions, of shape {shape_text(histories)}, end with "
             "missing labels, some with more of them than others, as if padded on the "
             "right. The last label of a row is that of the latest action: pad short "
             "histories on the left."
@@ -278,19 +230,6 @@ def _repeats_alone(past, same, n):
     return not all(np.array_equal(first, one, equal_nan=True) for one in some)
 
 
-def hint_bits(rows):
-    """Warn of whole numbers that look like the bits of features in half precision."""
-    if rows.dtype.kind not in "iu" or rows.dtype.itemsize != 2:
-        return
-    if kind := bits_of(np.concatenate(list(_some(rows)))):
-        warn(
-            f"The clips of shape {_shape(rows)} are whole numbers of 16 bits, "
-            f"{rows.dtype}, and look like the bits of {kind}: convert the features to "
-            "float32 where they were written, or pass these as float32 if they are "
-            "numbers."
-        )
-
-
 def hint_channels_first(rows, *, always_maps=False):
     """Warn of clips whose channels seem to come before other axes.
 
@@ -310,7 +249,7 @@ def hint_channels_first(rows, *, always_maps=False):
     if len(shape) > 2:
         parts = [f"maps of {last} channels", "channels"]
     warn(
-        f"Clips of shape {_shape(rows)} are read as {parts[0]}, the last axis. If the "
+        f"Clips of shape {shape_text(rows)} are read as {parts[0]}, the last axis. If the "
         f"{n} are the {parts[1]}, give np.moveaxis(X, {axis + 1}, -1)."
     )
 
@@ -347,12 +286,12 @@ def _channels_by_likeness(rows):
         return None
     n = shape[0]
     if len(shape) == 2 and n >= 384 and n % 128 == 0 and n >= 16 * last:
-        first = np.concatenate([c[:, :, 0] for c in _some(rows)]).astype(np.float64)
+        first = np.concatenate([c[:, :, 0] for c in some_of(rows)]).astype(np.float64)
         first = np.nan_to_num(first) - np.nan_to_num(first).mean()
         return 0 if likeness(first, 1) < ALIKE else None
     if _N_LEAST * _row_bytes(rows) > _COMPARED:  # as raw pictures are
         return None
-    clips = np.concatenate(list(_some(rows))).astype(np.float64)
+    clips = np.concatenate(list(some_of(rows))).astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):  # each number over the rows
         clips = np.nan_to_num((clips - clips.mean(axis=0)) / clips.std(axis=0))
     along_last = likeness(clips, -1)
@@ -369,7 +308,7 @@ def likeness(numbers, axis):
     return (numbers[1:] * numbers[:-1]).mean() / power if power > 0 else 0.0
 
 
-def _some(rows):
+def some_of(rows):
     """Rows drawn from all of them, or all where there are few, in pieces of 4 MiB."""
     n_rows = rows.shape[0]
     n = min(n_rows, _n_looked_at(rows))
@@ -387,22 +326,22 @@ def _pieces(rows, drawn):
     return (rows.take(drawn[k : k + piece]) for k in range(0, len(drawn), piece))
 
 
-def _leading(flags):
+def n_leading(flags):
     """Number of leading steps with a flag; 0 where all have it.   (b, T) -> (b,)."""
     n = np.logical_and.accumulate(flags, axis=1).sum(axis=1)
     return np.where(n == flags.shape[1], 0, n)
 
 
-def _vary(lengths):
+def vary(lengths):
     """Whether a good share of the lengths is positive, and not all are the same."""
     n = (lengths > 0).sum()
     return n >= max(2, _SHARE * len(lengths)) and len(np.unique(lengths)) > 1
 
 
 def _are_whole(rows):
-    numbers = (clips[np.isfinite(clips)] for clips in _some(rows))
+    numbers = (clips[np.isfinite(clips)] for clips in some_of(rows))
     return all((some == np.trunc(some)).all() for some in numbers)
 
 
-def _shape(rows):
+def shape_text(rows):
     return f"(n, {', '.join(map(str, rows.shape[1:]))})"

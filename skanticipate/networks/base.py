@@ -15,14 +15,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from skanticipate._typing import Shape
 from skanticipate.data.docs import filled
 from skanticipate.data.layout import (
-    hint_bits,
     hint_channels_first,
-    hint_codes,
-    hint_labels,
     hint_trailing_padding,
     hint_zero_padding,
 )
 from skanticipate.data.rows import RowView
+from skanticipate.data.whole_numbers import hint_whole_numbers
 from skanticipate.networks.inputs import code_shape
 from skanticipate.networks.output import Output as Output
 from skanticipate.networks.pretrained import WEIGHTS_PARAGRAPH, brief_where_printed
@@ -208,16 +206,13 @@ class NetworkSpec(BaseEstimator):
         """
         codes = getattr(self, "embedding", None) is not None
         shape = code_shape(rows) if codes else tuple(rows.shape[1:])
-        if not codes:
-            hint_bits(rows)
+        if not codes and rows.dtype.kind in "iu":
+            hint_whole_numbers(rows, may_embed=hasattr(self, "embedding"))
         if rows.ndim == 2:  # there are no axes that could be meant otherwise
-            hint_labels(rows)
             return shape
         if not codes:
             hint_channels_first(rows, always_maps=self._maps_only)
             hint_zero_padding(rows)
-            if hasattr(self, "embedding"):
-                hint_codes(rows)
         if self.fixed_shape or self._by_place or len(self.stage_times()) > 1:
             hint_trailing_padding(rows, type(self).__name__, codes=codes)
         return shape

@@ -12,13 +12,14 @@ from sklearn.utils import check_array, get_tags
 from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.validation import _check_n_features, check_is_fitted
 
-from skanticipate.data.layout import hint_bits, hint_zero_padding
+from skanticipate.data.layout import hint_zero_padding
 from skanticipate.data.names import check_names
 from skanticipate.data.parameters import fit_context
 from skanticipate.data.rows import RowView
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.tensors import plain_numbers
 from skanticipate.data.validation import check_as_meant, check_steps, padding_steps
+from skanticipate.data.whole_numbers import hint_bits
 
 
 class PerFrame(  # type: ignore[call-arg]  # scikit-learn has no types

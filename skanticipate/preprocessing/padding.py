@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skanticipate.data.layout import hint_bits
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.names import check_tables_alike, hint_steps
 from skanticipate.data.numbers import STEPS
@@ -16,6 +15,7 @@ from skanticipate.data.places import check_ascending
 from skanticipate.data.rows import RowView
 from skanticipate.data.stored import check_stored
 from skanticipate.data.tensors import plain_numbers
+from skanticipate.data.whole_numbers import hint_bits
 
 _LARGEST_WHOLE = {np.float32: 1 << 24, np.float64: 1 << 53}  # beyond, some are skipped
 
