@@ -34,8 +34,8 @@ def hint_zero_padding(rows):
         at_this_end = 10 * (n_zero - runs.sum()) <= runs.sum()
         if vary(runs) and at_this_end and not _are_whole(rows):
             warn(
-                f"Many clips of shape {shape_text(rows)} {verb} with steps that are all "
-                "zero, some with more of them than others, as if padded. Zeros are "
+                f"Many clips of shape {shape_text(rows)} {verb} with steps that are "
+                "all zero, some with more of them than others, as if padded. Zeros are "
                 "read as features; padding is NaN, on the left: stack clips of unequal "
                 "length with pad_clips, or set leading steps that do not exist to NaN."
             )
@@ -249,8 +249,8 @@ def hint_channels_first(rows, *, always_maps=False):
     if len(shape) > 2:
         parts = [f"maps of {last} channels", "channels"]
     warn(
-        f"Clips of shape {shape_text(rows)} are read as {parts[0]}, the last axis. If the "
-        f"{n} are the {parts[1]}, give np.moveaxis(X, {axis + 1}, -1)."
+        f"Clips of shape {shape_text(rows)} are read as {parts[0]}, the last axis. If "
+        f"the {n} are the {parts[1]}, give np.moveaxis(X, {axis + 1}, -1)."
     )
 
 
@@ -344,4 +344,5 @@ def _are_whole(rows):
 
 
 def shape_text(rows):
+    """Shape of clips as text, "(n, 8, 64)"."""
     return f"(n, {', '.join(map(str, rows.shape[1:]))})"

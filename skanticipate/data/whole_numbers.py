@@ -56,8 +56,8 @@ def _hint_codes(rows):
         are_codes &= are_plain or (len(actions) > 3 and np.median(n_times) > 1)
     if are_codes:
         warn(
-            f"Clips of shape {shape_text(rows)} hold whole numbers, read as features of "
-            "which a larger one is more. If they are codes of labels, as "
+            f"Clips of shape {shape_text(rows)} hold whole numbers, read as features "
+            "of which a larger one is more. If they are codes of labels, as "
             "HistoryEncoder gives them, set embedding= of the network, or "
             "form='onehot' of the encoder; else pass floats."
         )
