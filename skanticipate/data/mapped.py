@@ -60,6 +60,21 @@ def find_mapped_file(array, inode):
     return array.filename, root.offset + array.ctypes.data - root.ctypes.data
 
 
+def is_sent_whole(array):
+    """Whether a worker is sent what an array shows, and not other bytes of its file.
+
+    joblib sends the name of the file of a map, a place in it and strides. What was
+    written into a map of mode "c" is not in the file, and it does not know strides that
+    go back.
+    """
+    root = array
+    while isinstance(root, np.ndarray) and not isinstance(root, np.memmap):
+        root = root.base
+    if not isinstance(root, np.memmap):
+        return True
+    return root.mode != "c" and min(array.strides, default=0) >= 0
+
+
 def read_map(filename, start, array, rows):
     """Rows (m,) of a map that begins at byte `start` of its file.   -> (m, ...)."""
     if len(rows) and not 0 <= rows.min() <= rows.max() < len(array):

@@ -17,8 +17,14 @@ from skanticipate.data.axis_names import dims_of, named_axes
 from skanticipate.data.boxes import unboxed
 from skanticipate.data.device_array import DeviceArray, base_of
 from skanticipate.data.files import check_whole_map, is_mapped
-from skanticipate.data.mapped import find_mapped_file, own_inode, read_map
+from skanticipate.data.mapped import (
+    find_mapped_file,
+    is_sent_whole,
+    own_inode,
+    read_map,
+)
 from skanticipate.data.masked import refuse_masked
+from skanticipate.data.numbers import refuse_counted_mask
 from skanticipate.data.places import check_ascending, check_chosen_rows
 from skanticipate.data.reopened import (
     check_layout,
@@ -122,6 +128,8 @@ class RowView:
             raise ValueError(f"base has {trouble}")
         if rows is not None and rows.ndim == 0:
             raise IndexError(f"rows is {rows}: expected an array of row numbers.")
+        if rows is not None and rows.shape == base.shape[:1] and rows.max() <= 1:
+            refuse_counted_mask(rows, len(rows), "rows")
         if isinstance(base, RowView):
             view = base if rows is None else base[rows]
             self.base, self.rows, self._inode = view.base, view.rows, view._inode
@@ -262,7 +270,8 @@ class RowView:
         if h5py is not None and isinstance(self.base, h5py.Dataset):
             return _reopen_hdf5, (self.rows, *dataset_of(self.base))
         if isinstance(self.base, np.ndarray):
-            return RowView, (self.base, self.rows)
+            shown = self.base if is_sent_whole(self.base) else np.array(self.base)
+            return RowView, (shown, self.rows)
         if is_called_by("joblib.hashing"):
             # The name of a store, as zarr pickles, stays when what is in it changes.
             return RowView, (self.shape, self.dtype, self._digest())

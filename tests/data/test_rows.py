@@ -387,3 +387,33 @@ def test_a_file_that_was_written_again_hashes_otherwise(tmp_path):
     os.remove(path)
     np.save(path, np.ones((4, 3)))
     assert joblib.hash(RowView(np.load(path, mmap_mode="r"))) != before
+
+
+def shown(view, rows):
+    return np.asarray(view)[rows]
+
+
+@pytest.mark.parametrize("view", ["written", "turned"])
+def test_workers_see_what_a_view_of_a_map_shows(tmp_path, view):
+    """joblib sends the file of a map, and strides that do not go back."""
+    clips = np.arange(40 * 20 * 400, dtype=np.float32).reshape(40, 20, 400)
+    np.save(tmp_path / "clips.npy", clips)
+    if view == "written":
+        array = np.load(tmp_path / "clips.npy", mmap_mode="c")
+        array -= 1000
+    else:
+        array = np.load(tmp_path / "clips.npy", mmap_mode="r")[10:30, ::-1]
+    expected, rows = np.array(array), [3, 14]
+    with joblib.parallel_config("loky", n_jobs=2):
+        found = joblib.Parallel()(
+            joblib.delayed(shown)(RowView(array)[5:][:], rows) for _ in range(2)
+        )
+    for one in found:
+        assert_array_equal(one, expected[5:][rows])
+
+
+def test_rows_that_look_like_a_mask_are_refused():
+    clips = np.arange(12.0).reshape(6, 2)
+    with pytest.raises(ValueError, match="rows holds 6 numbers 0 and 1"):
+        RowView(clips, rows=np.array([0, 1, 1, 0, 0, 1]))
+    assert RowView(clips, rows=np.array([0, 1, 1, 0])).shape == (4, 2)
