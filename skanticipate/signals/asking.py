@@ -18,6 +18,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from skanticipate._typing import Labels
 from skanticipate.data.leaks import warn_ungrouped
+from skanticipate.data.markers import unlabeled_mask
 from skanticipate.data.missing import as_list, label_codes
 from skanticipate.data.names import check_label_names
 from skanticipate.data.parameters import nested_estimators
@@ -51,6 +52,32 @@ def seeded(teacher, seed):
     return teacher
 
 
+def reading_all(teacher, labels):
+    """Let all parts of a teacher take -1 for a class where it is among its labels.
+
+    A teacher is shown labelled rows only, so that it marks none of them. A part whose
+    `unlabeled_label` or `classes` is set keeps it.
+
+    Parameters
+    ----------
+    teacher : estimator
+        Changed in place, and returned.
+    labels : ndarray of shape (n,)
+        What it is shown.
+    """
+    if not unlabeled_mask(labels, -1).any():
+        return teacher
+    params, auto = teacher.get_params(), []
+    for name, value in params.items():
+        before, _, own = name.rpartition("__")
+        is_auto = isinstance(value, str) and value == "auto"
+        classes = f"{before}__classes" if before else "classes"
+        if own == "unlabeled_label" and is_auto and params.get(classes) is None:
+            auto.append(name)
+    teacher.set_params(**dict.fromkeys(auto))
+    return teacher
+
+
 def fit_teacher(teacher, clips, y, *, groups=None, sample_weight=None):
     """Fit a clone of a teacher on labelled clips.
 
@@ -77,7 +104,21 @@ def fitted_teacher(lesson):
     given = {name: s for name, s in named if s is not None}
     with _threads_of(fitted):
         fit_with_signals(fitted, as_given(clips), y, given, y_of_steps=y)
+    _warn_of_unread(fitted, y, given.get("sample_weight"))
     return fitted
+
+
+def _warn_of_unread(fitted, y, weights):
+    """Warn of labels that a teacher was shown, and none of its classes are."""
+    shown = np.unique(y if weights is None else y[np.asarray(weights) > 0])
+    unread = shown[label_codes(shown, getattr(fitted, "classes_", shown)) < 0]
+    if len(unread):
+        warn(
+            f"{type(fitted).__name__} was shown rows of {unread.tolist()[0]!r}, but "
+            "this is none of its classes_, so that it answers 0 for it: it may take it "
+            "for a marker of rows without a label, or drop rows. Use a teacher that "
+            "learns all that it is shown."
+        )
 
 
 class Lesson(NamedTuple):
