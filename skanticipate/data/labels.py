@@ -36,7 +36,7 @@ from skanticipate.data.warn import warn
 _ELSEWHERE = frozenset(
     {"na", "n/a", "#n/a", "null", "nan", "?", "unlabeled", "unlabelled"}
 )
-_ALL_ARE_LABELS = ContextVar("whoever shows the labels has left out the rest")
+_ALL_ARE_LABELS: ContextVar[bool] = ContextVar("the labels shown are classes")
 
 
 class Labels(NamedTuple):

@@ -331,7 +331,7 @@ def ask(teacher, clips, classes):
     if isinstance(clips, Candidates):
         histories, owner = clips.one_by_one()
         return mean_of_candidates(ask(teacher, histories, classes), owner)
-    columns = _columns(teacher, classes)
+    columns = columns_of(teacher, classes)
     answers = asked(teacher.predict_proba, clips)
     name, n_rows = "predict_proba of the teacher", clips.shape[0]
     if type(answers) is not np.ndarray:  # which names no columns
@@ -348,7 +348,8 @@ def ask(teacher, clips, classes):
     return check_probabilities(proba, name)
 
 
-def _columns(teacher, classes):
+def columns_of(teacher, classes):
+    """Which of the student's classes those of a teacher are.   -> (C_k,)."""
     known = getattr(teacher, "classes_", None)
     if known is None or not hasattr(teacher, "predict_proba"):
         raise ValueError(

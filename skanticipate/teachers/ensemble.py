@@ -42,8 +42,8 @@ from skanticipate.data.validation import (
 from skanticipate.data.warn import warn
 from skanticipate.estimator.saving import SaveMixin
 from skanticipate.estimator.state import describe
-from skanticipate.signals.asking import Lesson, ask, fit_teachers, reading_all, seeded
-from skanticipate.signals.mean import mean_proba
+from skanticipate.signals.asking import Lesson, fit_teachers, reading_all, seeded
+from skanticipate.signals.mean import ask_in_batches, mean_proba
 from skanticipate.teachers.labels import TeacherMixin
 
 
@@ -227,7 +227,8 @@ class TeacherEnsemble(SaveMixin, TeacherMixin, BaseEstimator):
         check_is_fitted(self)
         check_used(self)
         rows = self._check_rows(X, reset=False)
-        asks = [partial(ask, member, rows, self.classes_) for member in self.teachers_]
+        seen = rows, self.classes_
+        asks = [partial(ask_in_batches, member, *seen) for member in self.teachers_]
         return mean_proba(asks, self.average)
 
     @takes_tensors
