@@ -230,11 +230,14 @@ def refuse_labels(texts, labels, writer):
     Raises
     ------
     ValueError
-        If all texts are labels, and one of them is not its own text.
+        If most texts are labels, of classes or in a table, and not their own texts.
     """
-    said = sorted(set(texts) - {""})
+    distinct, known = set(texts) - {""}, set(as_list(labels))
     lookup = action_lookup(writer.actions)
-    if not said or not set(said) <= set(as_list(labels)) or None in map(lookup, said):
+    if writer.actions is not None:  # else each text of two words has verb and noun
+        known |= distinct
+    said = sorted(t for t in distinct & known if lookup(t) is not None)
+    if 2 * len(said) <= len(distinct):
         return
     written = writer.transform([[label] for label in said]).tolist()
     if written != said:

@@ -732,6 +732,14 @@ def test_labels_of_one_axis_are_no_texts(model):
         ValueError, match=r"which fit has read as '\w+ <v> .*\[:, None\]"
     ):
         teacher.predict_proba(rows[:, -1])
+    # Some of these labels follow no history, so that they are none of the classes.
+    few = quick(model).fit(PAST[-24:], Y[-24:])
+    assert not set(PAST[:, -1]) <= set(few.classes_)
+    named = quick(model, actions={label: tuple(label.split()) for label in LABELS})
+    for other in (few, named.fit(PAST[-24:], Y[-24:])):
+        with pytest.raises(ValueError, match="holds labels such as"):
+            other.predict_proba(PAST[:, -1])
+    assert len(few.predict_proba(["cut the onion", "wash pan", "open <v> pan"])) == 3
     texts = [label.replace(" ", " <v> ") for label in rows[:, -1]]
     assert_array_equal(teacher.predict_proba(texts), expected)
     plain = quick(model, template="{verb} {noun}").fit(PAST, Y)
