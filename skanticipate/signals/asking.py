@@ -109,15 +109,16 @@ def fitted_teacher(lesson):
 
 
 def _warn_of_unread(fitted, y, weights):
-    """Warn of labels that a teacher was shown, and none of its classes are."""
-    shown = np.unique(y if weights is None else y[np.asarray(weights) > 0])
-    unread = shown[label_codes(shown, getattr(fitted, "classes_", shown)) < 0]
-    if len(unread):
+    """Warn if -1, a class that a teacher was shown, is none of its classes."""
+    shown = y if weights is None else y[np.asarray(weights) > 0]
+    known = getattr(fitted, "classes_", None)
+    if known is None or not unlabeled_mask(shown, -1).any():
+        return
+    if label_codes([-1], known)[0] < 0:
         warn(
-            f"{type(fitted).__name__} was shown rows of {unread.tolist()[0]!r}, but "
-            "this is none of its classes_, so that it answers 0 for it: it may take it "
-            "for a marker of rows without a label, or drop rows. Use a teacher that "
-            "learns all that it is shown."
+            f"{type(fitted).__name__} was shown rows of -1, a class of the student, "
+            "but takes it for the marker of rows without a label, so that it answers 0 "
+            "for it: use a teacher that learns it too, or number the classes from 0."
         )
 
 

@@ -222,10 +222,10 @@ def test_a_part_that_is_told_what_marks_a_row_keeps_it():
     assert reading_all(clone(TEACHER), CODES).unlabeled_label == "auto"
 
 
-def test_labels_that_a_teacher_was_shown_and_does_not_know_are_told_of():
+def test_a_teacher_that_takes_a_class_for_the_marker_is_told_of():
     fusion = LateFusion([("all", LogisticRegression(), (0, None))])
     student = DistilledAnticipator(MLP(4), teacher=fusion, max_epochs=1)
-    with pytest.warns(UserWarning, match="LateFusion was shown rows of -1, but this"):
+    with pytest.warns(UserWarning, match="LateFusion was shown rows of -1, a class"):
         student.set_params(unlabeled_label=None).fit(CLIPS, SIGNED, CLIPS)
     assert_array_equal(student.teacher_.classes_, [0, 1, 2])
 
