@@ -49,7 +49,7 @@ ESTIMATORS = {  # what it is, what it reads, of which labels
     "smoothed": (MEMBER, X, Y),
     "distilled": (DistilledAnticipator(MLP(4), **QUICK), X, HALF),
     "teacher": (RecognitionTeacher(MLP(4), **QUICK), X, Y),
-    "ensemble": (TeacherEnsemble([MEMBER] * 2, random_state=0), X, Y),
+    "ensemble": (TeacherEnsemble([MEMBER, clone(MEMBER).set_params(lr=0.01)]), X, Y),
     "fusion": (LateFusion([("a", MEMBER, (0, 2)), ("b", MEMBER, (2, 4))]), X, Y),
     "replicas": (ReplicaEnsemble(MEMBER, n_replicas=2, random_state=0), X, Y),
     "grid": (BatchedGridSearchCV(MEMBER, GRID, cv=2), X, Y),

@@ -86,6 +86,9 @@ ESTIMATORS = [
         combine="log_proba",
     ),
     ReplicaEnsemble(MEMBER, n_replicas=2, random_state=0),
+    ReplicaEnsemble(
+        LateFusion([("all", MEMBER, (0, None))]), n_replicas=2, random_state=0
+    ),
     HistoryTeacher(n_networks=1, hidden_size=8, max_epochs=2),
     LanguageTeacher(BERT, AnyAction(), verb_weight=0, noun_weight=0, max_epochs=2),
     # What a fit raises is what the checks ask for, not that all fits failed.

@@ -123,7 +123,12 @@ THREADED = {
         {"X_future_unlabeled": KITCHEN.X_future},
     ),
     "ensemble": (
-        TeacherEnsemble([SmoothedAnticipator(MLP(16), **STUDENT)] * 2, random_state=0),
+        TeacherEnsemble(
+            [
+                SmoothedAnticipator(MLP(16), **{**STUDENT, "random_state": k})
+                for k in (0, 1)
+            ]
+        ),
         None,
     ),
 }

@@ -26,6 +26,7 @@ from skanticipate.estimator.given import FitMixin
 from skanticipate.estimator.saving import SaveMixin
 from skanticipate.metrics import labelled_scorer
 from skanticipate.signals.asking import split_transforms
+from skanticipate.signals.mean import answer_of
 
 
 class JointAnswers(FitMixin, SaveMixin, ClassifierMixin):
@@ -76,9 +77,7 @@ class JointAnswers(FitMixin, SaveMixin, ClassifierMixin):
             If the clips are not of the kind seen in fit, here and in all that predicts.
         """
         seen = self._seen(X)
-        return self._mean(
-            [partial(asked.predict_proba, clips) for asked, clips in seen]
-        )
+        return self._mean([partial(answer_of, asked, clips) for asked, clips in seen])
 
     @answers_in_kind
     def predict_log_proba(self, X: ArrayLike) -> np.ndarray:

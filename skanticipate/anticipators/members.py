@@ -1,5 +1,6 @@
 """The members of a LateFusion: which are welcome, and what each is shown."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -28,6 +29,7 @@ from skanticipate.signals.asking import (
     last_step,
     split_transforms,
 )
+from skanticipate.signals.mean import Batches, in_order
 
 
 def check_members(estimators):
@@ -255,13 +257,10 @@ def aligned_answer(ask, member, classes):
     """What a member answers, in the order of `classes`, 0 where it has none."""
     answer = ask()
     codes = label_codes(member.classes_, classes)
+    if isinstance(answer, Batches):
+        return answer.mapped(partial(in_order, codes=codes, n_classes=len(classes)))
     check_label_names(answer, as_list(member.classes_), name="what a member answers")
-    answer = np.asarray(answer)
-    if np.array_equal(codes, np.arange(len(classes))):
-        return answer
-    aligned = np.zeros((len(answer), len(classes)), dtype=answer.dtype)
-    aligned[:, codes] = answer
-    return aligned
+    return in_order(np.asarray(answer), codes, len(classes))
 
 
 def check_times_alike(members):

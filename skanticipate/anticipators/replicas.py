@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Literal
 
@@ -33,6 +34,7 @@ from skanticipate.data.names import check_columns_alike, column_names
 from skanticipate.data.numbers import N_JOBS, SIZE
 from skanticipate.data.parameters import check_nested, nested_estimators
 from skanticipate.data.rows_alike import check_rows_alike
+from skanticipate.data.warn import warn
 from skanticipate.estimator.wanted import fit_many
 from skanticipate.signals.asking import last_step
 from skanticipate.signals.mean import mean_proba
@@ -177,6 +179,7 @@ class ReplicaEnsemble(MetaEstimatorMixin, JointAnswers, BaseEstimator):
                 f"{type(self.estimator).__name__} has no random_state, so that its "
                 "replicas would be alike: fit it alone."
             )
+        _warn_of_searched_seeds(self.estimator, names)
         random_state = check_random_state(self.random_state)
         size = (int(self.n_replicas), len(names))
         seeds = random_state.randint(np.iinfo(np.int32).max, size=size).tolist()
@@ -227,6 +230,21 @@ class ReplicaEnsemble(MetaEstimatorMixin, JointAnswers, BaseEstimator):
     def _members(self):
         """Whose labels these are, for a fusion that the ensemble stands in."""
         return [("estimator", self.estimator)]
+
+
+def _warn_of_searched_seeds(estimator, names):
+    """Warn of a search that tries seeds, in place of all that replicas differ in."""
+    grids = getattr(estimator, "param_grid", None)
+    if not isinstance(estimator, BaseSearchCV) or grids is None:
+        return
+    grids = [grids] if isinstance(grids, Mapping) else grids
+    searched = [{f"estimator__{name}" for name in grid} for grid in grids]
+    if all(own.issuperset(names) for own in searched):
+        warn(
+            f"{type(estimator).__name__} tries seeds of its own, {names[0]} among them,"
+            " so that it will find the same for each replica, and the mean of all is "
+            "one of them: leave random_state out of param_grid."
+        )
 
 
 def seeds_within(estimator):

@@ -1,5 +1,8 @@
 """The one door for labels: what is a class, what is missing, what is unlabelled."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import NamedTuple
 
 import numpy as np
@@ -35,6 +38,7 @@ _ELSEWHERE = frozenset(
 )
 # What losses of torch ignore, and what NaN becomes in whole numbers of 32 and 64 bits.
 _NUMBERS_ELSEWHERE = {-100, -(2**31), -(2**63)}
+_ALL_ARE_LABELS: ContextVar[bool] = ContextVar("the labels shown are classes")
 
 
 class Labels(NamedTuple):
@@ -123,6 +127,7 @@ def labelled_rows(y, unlabeled_label, classes=None, *, estimator, name="y"):
     if not _are_whole(labels):
         assert_all_finite(labels, input_name=name, estimator_name=title(estimator))
     said = classes is not None or (unlabeled_label is None and _has_marker(estimator))
+    said = said or _ALL_ARE_LABELS.get(False)
     if not (said or is_auto) and resolve_marker(labels, "auto") == -1:
         warn(
             f"{name} holds -1, which here is a class like any other: leave these rows "
@@ -149,8 +154,23 @@ def warn_of_marks_of_past(past, name):
         )
 
 
+@contextmanager
+def all_are_labels() -> Iterator[None]:
+    """Region in which teachers are shown what their student has found to be classes.
+
+    What looks like a marker there is none: it has told of it, or was told so.
+    """
+    token = _ALL_ARE_LABELS.set(True)
+    try:
+        yield
+    finally:
+        _ALL_ARE_LABELS.reset(token)
+
+
 def hint_markers(labels):
     """Warn of a label that elsewhere says that there is none.   (m,)."""
+    if _ALL_ARE_LABELS.get(False):
+        return
     if strange := _marks_elsewhere(labels):
         warn(
             f"y holds {strange[0]!r}, which is a class like any other: if it marks "

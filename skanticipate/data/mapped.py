@@ -60,8 +60,8 @@ def find_mapped_file(array, inode):
     return array.filename, root.offset + array.ctypes.data - root.ctypes.data
 
 
-def is_sent_whole(array):
-    """Whether a worker is sent what an array shows, and not other bytes of its file.
+def as_sent(array):
+    """The array, or a copy where a worker would be sent other bytes of its file.
 
     joblib sends the name of the file of a map, a place in it and strides. What was
     written into a map of mode "c" is not in the file, and it does not know strides that
@@ -70,9 +70,8 @@ def is_sent_whole(array):
     root = array
     while isinstance(root, np.ndarray) and not isinstance(root, np.memmap):
         root = root.base
-    if not isinstance(root, np.memmap):
-        return True
-    return root.mode != "c" and min(array.strides, default=0) >= 0
+    is_whole = not isinstance(root, np.memmap) or root.mode != "c"
+    return array if is_whole and min(array.strides, default=0) >= 0 else np.array(array)
 
 
 def read_map(filename, start, array, rows):

@@ -18,8 +18,8 @@ from skanticipate.data.boxes import unboxed
 from skanticipate.data.device_array import DeviceArray, base_of
 from skanticipate.data.files import check_whole_map, is_mapped
 from skanticipate.data.mapped import (
+    as_sent,
     find_mapped_file,
-    is_sent_whole,
     own_inode,
     read_map,
 )
@@ -270,8 +270,7 @@ class RowView:
         if h5py is not None and isinstance(self.base, h5py.Dataset):
             return _reopen_hdf5, (self.rows, *dataset_of(self.base))
         if isinstance(self.base, np.ndarray):
-            shown = self.base if is_sent_whole(self.base) else np.array(self.base)
-            return RowView, (shown, self.rows)
+            return RowView, (as_sent(self.base), self.rows)
         if is_called_by("joblib.hashing"):
             # The name of a store, as zarr pickles, stays when what is in it changes.
             return RowView, (self.shape, self.dtype, self._digest())

@@ -233,6 +233,19 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
 
         return self._predict(X, part)
 
+    def _tell_proba(self, X, told):
+        """Tell `predict_proba` a batch at a time: `told(rows, part)`, a slice, (b, C).
+
+        What is told need not be kept, so that no answer (n, C) is made.
+        """
+
+        def part(output, samples):
+            proba = torch.softmax(self._scores(self._answers(output), samples), -1)
+            told(slice(samples[0], samples[-1] + 1), proba.numpy())
+            return proba[:, :0]
+
+        self._predict(X, part)
+
     def _answers(self, output):
         """Scores of the stage that answers.   -> (B, C)."""
         logits = output.logits

@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike
 from sklearn import get_config
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
-from sklearn.utils import _safe_indexing
-from sklearn.utils.validation import _num_samples, check_consistent_length
+from sklearn.utils import _safe_indexing, indexable
+from sklearn.utils.validation import _num_samples
 
 from skanticipate._typing import Labels
 from skanticipate.data.masked import refuse_masked
@@ -23,6 +23,7 @@ from skanticipate.data.places import check_chosen_rows
 from skanticipate.data.rows import RowView
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.tensors import takes_tensors
+from skanticipate.data.validation import check_same_length
 from skanticipate.data.warn import warn
 from skanticipate.estimator.base import BaseAnticipator
 from skanticipate.estimator.given import Given
@@ -236,7 +237,7 @@ def wanted_jobs(estimators, given, train):
         rows = None if rows is None else _numbers_of_rows(rows, by_row, k)
         key = None if rows is None else rows.tobytes()
         if not isinstance(estimator, BaseAnticipator):  # may write into its input
-            rows = np.arange(_num_samples(by_row["X_past"])) if rows is None else rows
+            rows = np.arange(_n_rows(by_row)) if rows is None else rows
             key = k
         if key not in parts:
             parts[key] = _cut(by_row, rows)
@@ -261,7 +262,7 @@ def _listed_rows(train):
 
 def _numbers_of_rows(rows, by_row, k):
     """Indices or a mask of rows as indices (m,) of int64; those of estimator k."""
-    check_consistent_length(*by_row.values())
+    n = _n_rows(by_row)
     refuse_masked(rows, f"train[{k}]", "Leave these rows out.")
     check_chosen_rows(rows, by_row.values(), name=f"train[{k}]")
     try:
@@ -271,7 +272,6 @@ def _numbers_of_rows(rows, by_row, k):
             f"train[{k}] must hold numbers of rows, or be a mask, got arrays of "
             "unequal length: of (train, test) of a splitter pass train."
         ) from error
-    n = _num_samples(by_row["X_past"])
     if numbers.shape == (n,) and numbers.dtype == bool:
         return np.flatnonzero(numbers)
     whole = numbers.ndim == 1 and numbers.dtype.kind in "iu" and len(numbers) > 0
@@ -282,6 +282,13 @@ def _numbers_of_rows(rows, by_row, k):
         )
     refuse_counted_mask(numbers, n, f"train[{k}]")
     return numbers.astype(np.int64)
+
+
+def _n_rows(by_row):
+    """Number of rows of all, of which some are to be cut out.   -> int."""
+    n_rows = _num_samples(by_row["X_past"])
+    check_same_length(n_rows, **{k: v for k, v in by_row.items() if k != "X_past"})
+    return n_rows
 
 
 def _cut(by_row, rows):
@@ -307,9 +314,11 @@ def _rows_of(values, rows):
         isinstance(values, np.ndarray)
         and not isinstance(values, np.ma.MaskedArray)
         and values.ndim > 1
+        and values.size > 0
         and values.dtype.kind in "fiu"
     ):
         return RowView(values)[rows]
+    (values,) = indexable(values)
     return _safe_indexing(values, rows)
 
 

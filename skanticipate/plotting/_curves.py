@@ -7,6 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 from skanticipate.data.labels import check_label_array, labelled_rows
 from skanticipate.data.markers import unlabeled_rows
 from skanticipate.data.rows_alike import check_rows_alike
+from skanticipate.data.warn import warn
 from skanticipate.metrics import top_k_accuracy
 
 
@@ -39,10 +40,32 @@ def curves_of_estimators(estimators, X, y, k):
         for name, own in estimators.items()
     }
     rows = rows_of_all([run for own in runs.values() for run in own], y)
-    return {
+    curves = {
         name: [_curve_of_estimator(run, X, y, rows, k, name) for run in own]
         for name, own in runs.items()
     }
+    _warn_of_other_ends(runs)
+    return curves
+
+
+def _warn_of_other_ends(runs):
+    """Warn of networks that read the same clips and say that these end elsewhere.
+
+    What a Pipeline shows its last step may end earlier.
+    """
+    ends = {}
+    for name, own in runs.items():
+        for run in own:
+            model = getattr(run, "best_estimator_", run)
+            if hasattr(model, "network_spec_"):
+                ends[name] = float(min(model.anticipation_times_))
+    if len({round(end, 6) for end in ends.values()}) > 1:
+        told = ", ".join(f"{name!r} {end:.4g} s" for name, end in ends.items())
+        warn(
+            "The same clips end at several times before the action, by what their "
+            f"networks say: {told}. Accuracies of the same moment then stand at "
+            "several times: give all networks the time_step of the clips."
+        )
 
 
 def rows_of_all(estimators, y):

@@ -13,7 +13,8 @@ from skanticipate._typing import Actions, Labels
 from skanticipate.data.actions import (
     action_lookup,
     refuse_ids,
-    verbs_and_nouns,
+    verb_noun_pairs,
+    warn_of_long_names,
     words,
 )
 from skanticipate.data.after_fit import check_used
@@ -168,14 +169,16 @@ class HistoryText(  # type: ignore[call-arg]  # scikit-learn has no types
     def _phrases(self, labels):
         """Text of each distinct label, None for padding."""
         seen = [label for label in labels if label is not None]
-        verbs, nouns = verbs_and_nouns(seen, self.actions)
-        refuse_ids(verbs, nouns)
+        pairs = verb_noun_pairs(seen, self.actions)  # names alike are one as words
+        if self.actions is None:
+            warn_of_long_names(seen)
+        refuse_ids(*([pair[k] for pair in pairs] for k in range(2)))
         head_first = self.noun_order == "head_first"
         phrase_of = {
             label: self.template.format(
                 verb=spell(verb), noun=spell(noun, head_first=head_first)
             )
-            for label, verb, noun in zip(seen, verbs, nouns, strict=True)
+            for label, (verb, noun) in zip(seen, pairs, strict=True)
         }
         return [phrase_of.get(label) for label in labels]
 
@@ -227,11 +230,14 @@ def refuse_labels(texts, labels, writer):
     Raises
     ------
     ValueError
-        If all texts are labels, and one of them is not its own text.
+        If most texts are labels, of classes or in a table, and not their own texts.
     """
-    said = sorted(set(texts) - {""})
+    distinct, known = set(texts) - {""}, set(as_list(labels))
     lookup = action_lookup(writer.actions)
-    if not said or not set(said) <= set(as_list(labels)) or None in map(lookup, said):
+    if writer.actions is not None:  # else each text of two words has verb and noun
+        known |= distinct
+    said = sorted(t for t in distinct & known if lookup(t) is not None)
+    if 2 * len(said) <= len(distinct):
         return
     written = writer.transform([[label] for label in said]).tolist()
     if written != said:

@@ -18,6 +18,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from skanticipate._typing import Labels
 from skanticipate.data.leaks import warn_ungrouped
+from skanticipate.data.markers import unlabeled_mask
 from skanticipate.data.missing import as_list, label_codes
 from skanticipate.data.names import check_label_names
 from skanticipate.data.parameters import nested_estimators
@@ -51,6 +52,32 @@ def seeded(teacher, seed):
     return teacher
 
 
+def reading_all(teacher, labels):
+    """Let all parts of a teacher take -1 for a class where it is among its labels.
+
+    A teacher is shown labelled rows only, so that it marks none of them. A part whose
+    `unlabeled_label` or `classes` is set keeps it.
+
+    Parameters
+    ----------
+    teacher : estimator
+        Changed in place, and returned.
+    labels : ndarray of shape (n,)
+        What it is shown.
+    """
+    if not unlabeled_mask(labels, -1).any():
+        return teacher
+    params, auto = teacher.get_params(), []
+    for name, value in params.items():
+        before, _, own = name.rpartition("__")
+        is_auto = isinstance(value, str) and value == "auto"
+        classes = f"{before}__classes" if before else "classes"
+        if own == "unlabeled_label" and is_auto and params.get(classes) is None:
+            auto.append(name)
+    teacher.set_params(**dict.fromkeys(auto))
+    return teacher
+
+
 def fit_teacher(teacher, clips, y, *, groups=None, sample_weight=None):
     """Fit a clone of a teacher on labelled clips.
 
@@ -77,7 +104,22 @@ def fitted_teacher(lesson):
     given = {name: s for name, s in named if s is not None}
     with _threads_of(fitted):
         fit_with_signals(fitted, as_given(clips), y, given, y_of_steps=y)
+    _warn_of_unread(fitted, y, given.get("sample_weight"))
     return fitted
+
+
+def _warn_of_unread(fitted, y, weights):
+    """Warn if -1, a class that a teacher was shown, is none of its classes."""
+    shown = y if weights is None else y[np.asarray(weights) > 0]
+    known = getattr(fitted, "classes_", None)
+    if known is None or not unlabeled_mask(shown, -1).any():
+        return
+    if label_codes([-1], known)[0] < 0:
+        warn(
+            f"{type(fitted).__name__} was shown rows of -1, a class of the student, "
+            "but takes it for the marker of rows without a label, so that it answers 0 "
+            "for it: use a teacher that learns it too, or number the classes from 0."
+        )
 
 
 class Lesson(NamedTuple):
@@ -290,7 +332,7 @@ def ask(teacher, clips, classes):
     if isinstance(clips, Candidates):
         histories, owner = clips.one_by_one()
         return mean_of_candidates(ask(teacher, histories, classes), owner)
-    columns = _columns(teacher, classes)
+    columns = columns_of(teacher, classes)
     answers = asked(teacher.predict_proba, clips)
     name, n_rows = "predict_proba of the teacher", clips.shape[0]
     if type(answers) is not np.ndarray:  # which names no columns
@@ -307,7 +349,8 @@ def ask(teacher, clips, classes):
     return check_probabilities(proba, name)
 
 
-def _columns(teacher, classes):
+def columns_of(teacher, classes):
+    """Which of the student's classes those of a teacher are.   -> (C_k,)."""
     known = getattr(teacher, "classes_", None)
     if known is None or not hasattr(teacher, "predict_proba"):
         raise ValueError(

@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 
+from skanticipate.data.labels import all_are_labels
 from skanticipate.data.rows import RowView
 from skanticipate.data.warn import warn
 from skanticipate.estimator.sharing import once
@@ -22,6 +23,7 @@ from skanticipate.signals.asking import (
     Lesson,
     ask,
     fitted_teacher,
+    reading_all,
     seeded,
     split_transforms,
 )
@@ -256,7 +258,7 @@ class TeacherSignal(Signal):
         """Fit the teacher and ask it about all that it sees, where that counts."""
         self.labels = classes
         if self.asks(samples):
-            with within(self.whose):
+            with within(self.whose), all_are_labels():
                 self.taught = self._teach(samples, seeds[self.parameter], shared)
 
     def _teach(self, samples, seed, shared):
@@ -270,6 +272,7 @@ class TeacherSignal(Signal):
             if (codes < 0).all():
                 raise ValueError(self.nothing_to_learn)
             teacher = seeded(teacher, seed)
+            teacher = reading_all(teacher, self.labels[codes[codes >= 0]])
         if not cross_fit:  # no folds to shuffle: students of all seeds ask alike
             seed = None
         beside = {

@@ -16,6 +16,7 @@ from sklearn.utils.validation import _check_n_features, check_is_fitted
 from skanticipate._typing import Labels, Seed
 from skanticipate.data.after_fit import check_used
 from skanticipate.data.labels import (
+    all_are_labels,
     check_label_array,
     check_label_kind,
     hint_markers,
@@ -38,9 +39,11 @@ from skanticipate.data.validation import (
     check_as_meant,
     refuse_sparse,
 )
+from skanticipate.data.warn import warn
 from skanticipate.estimator.saving import SaveMixin
-from skanticipate.signals.asking import Lesson, ask, fit_teachers, seeded
-from skanticipate.signals.mean import mean_proba
+from skanticipate.estimator.state import describe
+from skanticipate.signals.asking import Lesson, fit_teachers, reading_all, seeded
+from skanticipate.signals.mean import ask_in_batches, mean_proba
 from skanticipate.teachers.labels import TeacherMixin
 
 
@@ -53,7 +56,8 @@ class TeacherEnsemble(SaveMixin, TeacherMixin, BaseEstimator):
     Parameters
     ----------
     teachers : sequence of classifiers
-        Each is cloned and fitted; the same object may stand there several times.
+        Each is cloned and fitted; the same object may stand there several times, with
+        a `random_state` of None: members of equal parameters and seeds are told of.
         Columns are aligned by label.
     average : {"log_proba", "proba", "max", "attention"}, default="log_proba"
         How the answers become one; it may be changed after `fit`:
@@ -187,10 +191,12 @@ class TeacherEnsemble(SaveMixin, TeacherMixin, BaseEstimator):
         lessons = []
         for k, teacher in enumerate(self.teachers, start=1):
             seed = random_state.randint(np.iinfo(np.int32).max)
-            member = seeded(teacher, seed)
+            member = reading_all(seeded(teacher, seed), y)
             name = f"member {k} of {len(self.teachers)}"
             lessons.append(Lesson(member, rows, y, groups, sample_weight, name))
-        self.teachers_ = fit_teachers(lessons)
+        _warn_of_twins([lesson.teacher for lesson in lessons])
+        with all_are_labels():
+            self.teachers_ = fit_teachers(lessons)
         self.classes_ = self._known_classes(y)
         return self
 
@@ -221,7 +227,8 @@ class TeacherEnsemble(SaveMixin, TeacherMixin, BaseEstimator):
         check_is_fitted(self)
         check_used(self)
         rows = self._check_rows(X, reset=False)
-        asks = [partial(ask, member, rows, self.classes_) for member in self.teachers_]
+        seen = rows, self.classes_
+        asks = [partial(ask_in_batches, member, *seen) for member in self.teachers_]
         return mean_proba(asks, self.average)
 
     @takes_tensors
@@ -251,6 +258,26 @@ class TeacherEnsemble(SaveMixin, TeacherMixin, BaseEstimator):
         if features and rows.ndim == 2:
             _check_n_features(self, X, reset=reset)
         return rows
+
+
+def _warn_of_twins(members):
+    """Warn of members that are alike, their seeds too: they will say the same."""
+    seen = set()
+    for k, member in enumerate(members, start=1):
+        seeds = [name for name in member.get_params() if name.endswith("random_state")]
+        try:
+            told = describe(member)
+        except TypeError:  # holds what only its user could compare
+            continue
+        if seeds and told in seen:
+            warn(
+                f"Member {k} of {len(members)} has the parameters of another one, "
+                f"{seeds[0]} too, so that both learn the same and answer as one that "
+                "counts twice: leave it None in the members, and give random_state to "
+                "the ensemble."
+            )
+            return
+        seen.add(told)
 
 
 def _rows(X):

@@ -291,6 +291,24 @@ def test_no_replicas_and_no_stages():
         ensemble.staged_predict_proba(X)
 
 
+@pytest.mark.parametrize("kind", [GridSearchCV, BatchedGridSearchCV])
+def test_a_search_among_seeds_finds_the_same_for_all_replicas(kind):
+    labelled = Y >= 0
+
+    def fitted(*grids):
+        search = kind(smoothed(), list(grids), cv=2)
+        model = ReplicaEnsemble(search, n_replicas=2, random_state=3)
+        model.fit(X[labelled], Y[labelled])
+        return [replica.predict_proba(X) for replica in model.estimators_]
+
+    with pytest.warns(UserWarning, match="GridSearchCV tries seeds of its own"):
+        one, other = fitted({"random_state": [0, 1]})
+    assert_array_equal(one, other)
+    one, other = fitted({"lr": [0.01]})  # nothing to tell
+    assert np.abs(one - other).max() > 1e-3
+    fitted({"random_state": [0]}, {"lr": [0.01]})  # it depends
+
+
 @pytest.mark.parametrize("kind", [RandomizedSearchCV, BatchedRandomizedSearchCV])
 def test_a_search_that_draws_its_settings_trains_each_replica_from_another_seed(kind):
     folds = [(np.arange(0, 60), np.arange(60, 120))]

@@ -153,7 +153,7 @@ def test_many_fits_and_searches():
 MEMBER = SmoothedAnticipator(MLP(4), **QUICK)
 OTHERS = {
     "fusion": LateFusion([("a", MEMBER, (0, 2)), ("b", MEMBER, (2, 4))]),
-    "ensemble": TeacherEnsemble([MEMBER] * 2, random_state=0),
+    "ensemble": TeacherEnsemble([MEMBER, clone(MEMBER).set_params(lr=0.01)]),
     "replicas": ReplicaEnsemble(MEMBER, n_replicas=2, random_state=0),
     "teacher": RecognitionTeacher(MLP(4), **QUICK),
     "pipeline": make_pipeline(StandardScaler(), MEMBER),

@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from together import (
@@ -36,9 +37,11 @@ from skanticipate import (
     DistilledAnticipator,
     FeatureMapNet,
     HistoryTeacher,
+    LateFusion,
     NetworkSpec,
     Output,
     RecognitionTeacher,
+    ReplicaEnsemble,
     RowView,
     SmoothedAnticipator,
     TransitionPrior,
@@ -668,6 +671,25 @@ def test_arrays_of_another_length(name, train, n):
         given[name] = np.ones((n, D))
     with pytest.raises(ValueError, match=f"{n}"):
         fit_many(rates(0.01, 0.02), **given, train=train)
+
+
+FOREIGN = {  # of what is fitted alone, rows are cut out
+    "classifier": LogisticRegression(),
+    "pipeline": make_pipeline(StandardScaler(), smoothed()),
+    "fusion": LateFusion([("all", smoothed(), (0, None))]),
+    "search": GridSearchCV(smoothed(), {"lr": [0.01]}, cv=2),
+}
+
+
+@pytest.mark.parametrize("name", ["y", "sample_weight"])
+@pytest.mark.parametrize("n", [N - 1, N + 1])
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_arrays_of_another_length_for_what_is_no_anticipator(kind, name, n):
+    given = {"X_past": X, "y": Y, name: np.arange(n) % 3 + 1}
+    with pytest.raises(ValueError, match=f"{name} has {n} rows but X_past has {N}"):
+        fit_many([FOREIGN[kind]], **given)
+    with pytest.raises(ValueError, match=f"{name} has {n} rows but X_past has {N}"):
+        ReplicaEnsemble(FOREIGN[kind], n_replicas=1).fit(**given)
 
 
 def test_labels_of_one_class():

@@ -39,6 +39,22 @@ def test_a_list_is_neither_runs_nor_models():
     assert table.splitlines()[2:] == expected
 
 
+def test_networks_that_place_the_end_of_the_same_clips_elsewhere_are_told_of():
+    clips = np.random.default_rng(0).normal(size=(12, 3, 2)).astype(np.float32)
+    y = np.tile(CLASSES, 4)
+
+    def fitted(time_step, n_steps=1):
+        spec = LSTM(4, time_step=time_step, anticipation_steps=n_steps)
+        return SmoothedAnticipator(spec, max_epochs=1, random_state=0).fit(clips, y)
+
+    with pytest.warns(UserWarning, match="'a' 0.25 s, 'b' 1 s"):
+        table = results_table({"a": fitted(0.25), "b": fitted(1.0)}, clips, y, k=1)
+    assert table.splitlines()[0].count(" s |") == 2  # the same moment, twice
+    alike = {"a": fitted(0.25), "b": fitted(0.25, n_steps=2)}
+    half = make_pipeline(FunctionTransformer(lambda X: X[:, ::2]), fitted(0.5))
+    results_table({**alike, "every other": half}, clips, y, k=1)
+
+
 class Staged(ClassifierMixin, BaseEstimator):
     """Right on the first `n_right` rows at each time, wrong on all others."""
 

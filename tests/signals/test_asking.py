@@ -1,19 +1,30 @@
+import warnings
+
 import numpy as np
 import pytest
 import sklearn
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
-from toy_teachers import CLASSES, CLIPS, ROWS, Answering, Signalled, Y
+from toy_teachers import CLASSES, CLIPS, CODES, ROWS, Answering, Signalled, Y
 
-from skanticipate import MLP, DistilledAnticipator, RecognitionTeacher, RowView
-from skanticipate.signals.asking import ask, fit_teacher, seeded
+from skanticipate import (
+    MLP,
+    DistilledAnticipator,
+    LateFusion,
+    RecognitionTeacher,
+    ReplicaEnsemble,
+    RowView,
+    TeacherEnsemble,
+)
+from skanticipate.signals.asking import ask, fit_teacher, reading_all, seeded
 
 
 def answers_of(answers, labels=None, n=2):
@@ -173,6 +184,68 @@ def test_open_seeds_are_set_and_others_kept():
     assert once[1].random_state == again[1].random_state != other[1].random_state
     assert once[1].random_state != once[2].random_state
     assert pipe[1].random_state is None
+
+
+SIGNED = CODES - 1  # -1 is a class here
+TEACHER = RecognitionTeacher(MLP(4), max_epochs=2, random_state=0)
+
+
+@pytest.mark.parametrize(
+    "teacher",
+    [
+        TEACHER,
+        make_pipeline(StandardScaler(), TEACHER),
+        GridSearchCV(TEACHER, {"lr": [0.01]}, cv=2),
+        TeacherEnsemble([TEACHER, LogisticRegression()], average="proba"),
+        LateFusion([("all", TEACHER, (0, None))]),
+        ReplicaEnsemble(TEACHER, n_replicas=2, random_state=0),
+    ],
+    ids=lambda teacher: type(teacher).__name__,
+)
+@pytest.mark.parametrize("said", [{"unlabeled_label": None}, {"classes": range(-1, 3)}])
+def test_minus_one_is_a_class_to_a_teacher_as_to_its_student(teacher, said):
+    student = DistilledAnticipator(MLP(4), teacher=teacher, max_epochs=1, **said)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "classes holds -1")
+        student.set_params(random_state=0).fit(CLIPS, SIGNED, CLIPS)
+    # The same labels by other names, of which none looks like a marker.
+    named = clone(student).set_params(unlabeled_label="auto", classes=None)
+    named.fit(CLIPS, CODES, CLIPS)
+    assert_array_equal(student.teacher_.classes_, [-1, 0, 1, 2])
+    found, expected = (m.teacher_.predict_proba(CLIPS) for m in (student, named))
+    assert_allclose(found, expected, atol=1e-7)
+
+
+def test_a_part_that_is_told_what_marks_a_row_keeps_it():
+    teacher = clone(TEACHER).set_params(unlabeled_label=-1)
+    assert reading_all(teacher, SIGNED).unlabeled_label == -1
+    assert reading_all(clone(TEACHER), CODES).unlabeled_label == "auto"
+
+
+def test_a_teacher_that_takes_a_class_for_the_marker_is_told_of():
+    fusion = LateFusion([("all", LogisticRegression(), (0, None))])
+    student = DistilledAnticipator(MLP(4), teacher=fusion, max_epochs=1)
+    with pytest.warns(UserWarning, match="LateFusion was shown rows of -1, a class"):
+        student.set_params(unlabeled_label=None).fit(CLIPS, SIGNED, CLIPS)
+    assert_array_equal(student.teacher_.classes_, [0, 1, 2])
+
+
+@pytest.mark.parametrize(
+    "teacher",
+    [
+        TEACHER,
+        TeacherEnsemble([TEACHER, LogisticRegression()]),
+        ReplicaEnsemble(LogisticRegression(random_state=0), n_replicas=1),
+    ],
+    ids=lambda teacher: type(teacher).__name__,
+)
+def test_a_teacher_says_nothing_of_labels_that_its_student_knows(teacher):
+    y = np.array(["NA", "cut", "open", "wash"])[CODES]
+    student = DistilledAnticipator(MLP(4), teacher=teacher, max_epochs=1)
+    student.set_params(classes=np.unique(y)).fit(CLIPS, y, CLIPS)  # without a warning
+    with pytest.warns(UserWarning) as told:
+        student.set_params(classes=None).fit(CLIPS, y, CLIPS)
+    assert ["which is a class like any other" in str(w.message) for w in told] == [True]
 
 
 def test_a_frozen_estimator_has_no_seeds():

@@ -4,8 +4,15 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from skanticipate import (
+    MLP,
+    LateFusion,
+    ReplicaEnsemble,
+    SmoothedAnticipator,
+    TeacherEnsemble,
+)
 from skanticipate.signals import mean
-from skanticipate.signals.mean import mean_proba
+from skanticipate.signals.mean import Batches, mean_proba
 
 C = 7
 
@@ -48,6 +55,61 @@ def test_bits_are_those_of_the_mean_of_all(
     assert_array_equal(found, expected)
     assert found.dtype == expected.dtype
     assert_array_equal(given, kept)
+
+
+@pytest.mark.parametrize("weights", [None, [2, 1, 0.5]])
+@pytest.mark.parametrize("average", ["proba", "log_proba"])
+def test_answers_may_come_a_batch_at_a_time(average, weights):
+    given = answers(23, "f4", "f4", "f4")
+
+    def in_batches(own, n_rows):
+        def tell(told):
+            for start in range(0, len(own), n_rows):
+                told(slice(start, start + n_rows), own[start : start + n_rows].copy())
+
+        return Batches(len(own), tell)
+
+    asks = [
+        lambda: in_batches(given[0], 5),
+        lambda: given[1],
+        lambda: in_batches(given[2], 23),
+    ]
+    found = mean_proba(asks, average, weights)
+    assert_array_equal(found, naive(given, average, weights))
+    assert_array_equal(mean_proba(asks[:1], average), given[0])
+    with pytest.raises(ValueError, match=r"\(22, 7\) probabilities, and another with"):
+        mean_proba([asks[0], lambda: in_batches(given[2][1:], 5)], average)
+
+
+@pytest.mark.parametrize("kind", ["fusion", "fusion of one", "replicas", "ensemble"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("adjustment", [0.0, 1.0])
+def test_bits_are_those_of_answers_that_networks_give_at_once(kind, dtype, adjustment):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(1100, 4)), np.arange(1100) % C  # more than two batches
+    some = {"max_epochs": 1, "dtype": dtype, "logit_adjustment": adjustment}
+    models = [
+        SmoothedAnticipator(MLP(4), classes=range(C + k), random_state=k, **some)
+        for k in range(3)
+    ]
+    alike = models[0].set_params(classes=None)
+    if kind == "replicas":
+        model = ReplicaEnsemble(alike, n_replicas=3, random_state=0)
+        members, average = model.fit(X, y).estimators_, "proba"
+    elif kind == "ensemble":
+        model = TeacherEnsemble(models)  # they know more classes than there are labels
+        members, average = model.fit(X, y).teachers_, "log_proba"
+    else:
+        named = [("a", alike, (0, None)), ("b", models[0], (0, None))]
+        weights = [1, 0] if kind == "fusion of one" else None
+        model = LateFusion(named, weights=weights, combine="log_proba")
+        members, average = model.fit(X, y).estimators_, "log_proba"
+        members = members[: 1 if weights else 2]
+    given = [np.zeros((len(X), len(model.classes_)), dtype) for _ in members]
+    for own, member in zip(given, members, strict=True):
+        own[:, : len(member.classes_)] = member.predict_proba(X)
+    expected = given[0] if len(given) == 1 else naive(given, average, None)
+    assert_array_equal(model.predict_proba(X), expected)
 
 
 @pytest.mark.parametrize("kinds", [("f4", "f4", "f8"), ("f8", "f4", "f4")])

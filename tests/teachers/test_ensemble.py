@@ -7,6 +7,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from toy_teachers import CLASSES, CLIPS, CODES, Answering, Signalled, Y
@@ -181,8 +182,23 @@ def test_a_class_that_only_members_know_is_one_of_the_ensemble():
     expected[:, [1, 3]] += plain.fit(clips, y).predict_proba(clips) / 2
     assert_allclose(ensemble.predict_proba(clips), expected, rtol=1e-6)
     student = DistilledAnticipator(MLP(4), classes=range(5), max_epochs=1)
-    student.set_params(teacher=TeacherEnsemble([member] * 2)).fit(clips, y, clips)
+    two = TeacherEnsemble([member, clone(member).set_params(random_state=1)])
+    student.set_params(teacher=two).fit(clips, y, clips)
     assert_array_equal(student.teacher_.classes_, range(5))
+
+
+def test_members_that_are_alike_with_their_seeds_are_told_of():
+    def member(seed, **params):
+        return RecognitionTeacher(MLP(4), max_epochs=1, random_state=seed, **params)
+
+    twins = TeacherEnsemble([member(3), member(4), member(3)], average="proba")
+    with pytest.warns(UserWarning, match="Member 3 of 3 has the parameters of another"):
+        twins.fit(CLIPS, Y)
+    one, _, other = (teacher.predict_proba(CLIPS) for teacher in twins.teachers_)
+    assert_array_equal(one, other)
+    # Those that differ in anything, or have no seed, are said nothing of.
+    others = [member(3), member(3, lr=0.01), member(None), member(None)]
+    TeacherEnsemble([*others, GaussianNB(), GaussianNB()]).fit(CLIPS, Y)
 
 
 def test_a_frozen_member_that_knows_labels_of_another_type_is_refused():

@@ -3,9 +3,11 @@
 import copy
 import hashlib
 import inspect
+import multiprocessing
 import os
 import pickle
 import shutil
+import threading
 from pathlib import Path
 
 import joblib
@@ -730,6 +732,14 @@ def test_labels_of_one_axis_are_no_texts(model):
         ValueError, match=r"which fit has read as '\w+ <v> .*\[:, None\]"
     ):
         teacher.predict_proba(rows[:, -1])
+    # Some of these labels follow no history, so that they are none of the classes.
+    few = quick(model).fit(PAST[-24:], Y[-24:])
+    assert not set(PAST[:, -1]) <= set(few.classes_)
+    named = quick(model, actions={label: tuple(label.split()) for label in LABELS})
+    for other in (few, named.fit(PAST[-24:], Y[-24:])):
+        with pytest.raises(ValueError, match="holds labels such as"):
+            other.predict_proba(PAST[:, -1])
+    assert len(few.predict_proba(["cut the onion", "wash pan", "open <v> pan"])) == 3
     texts = [label.replace(" ", " <v> ") for label in rows[:, -1]]
     assert_array_equal(teacher.predict_proba(texts), expected)
     plain = quick(model, template="{verb} {noun}").fit(PAST, Y)
@@ -737,6 +747,44 @@ def test_labels_of_one_axis_are_no_texts(model):
     assert_array_equal(found, plain.predict_proba(rows[:, -1:]))
     texts = quick(model).fit(PAST[:, -1], Y)
     assert len(texts.predict_proba(rows[:, -1])) == 8
+
+
+def test_names_that_are_one_as_words_are_not_said_to_count_as_two(model):
+    titled = PAST.copy()
+    titled[::2] = [[cell and cell.title() for cell in row] for row in PAST[::2]]
+    expected = quick(model).fit(PAST, Y).predict_proba(PAST)
+    found = quick(model).fit(titled, Y).predict_proba(titled)  # without a warning
+    assert_array_equal(found, expected)
+
+
+def test_a_score_tells_of_marks_that_count_as_misses(model):
+    fitted = quick(model).fit(PAST, Y)
+    with pytest.warns(UserWarning, match="y holds 'NA', which is none of classes"):
+        fitted.score(PAST, np.where(np.arange(len(Y)) % 3, Y, "NA"))
+
+
+def test_a_forked_child_reads_whatever_another_thread_of_its_parent_did(model):
+    fitted = quick(model).fit(PAST, Y)
+    held, done = threading.Event(), threading.Event()
+
+    def hold():
+        with quiet():
+            held.set()
+            done.wait()
+
+    other = threading.Thread(target=hold)
+    other.start()
+    held.wait()
+    process = multiprocessing.get_context("fork").Process(
+        target=fitted.predict, args=(PAST,)
+    )
+    process.start()
+    process.join(timeout=60)
+    is_over = process.exitcode == 0
+    process.kill()
+    done.set()
+    other.join()
+    assert is_over
 
 
 def test_words_that_the_tokenizer_does_not_know_are_told_of(model):

@@ -17,6 +17,16 @@ _WEIGHTS = ".safetensors"
 _READ = (_WEIGHTS, ".json", ".txt", ".model", ".codes", ".spm", ".tokenizer")
 
 
+def _start_in_child():
+    """Forget what another thread of the parent held when it forked."""
+    global _SETTINGS
+    _SETTINGS = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_in_child)
+
+
 def load_encoder(model):
     """Tokenizer and network of a text encoder.
 
