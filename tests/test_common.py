@@ -90,7 +90,7 @@ ESTIMATORS = [
         LateFusion([("all", MEMBER, (0, None))]), n_replicas=2, random_state=0
     ),
     HistoryTeacher(n_networks=1, hidden_size=8, max_epochs=2),
-    LanguageTeacher(BERT, AnyAction(), verb_weight=0, noun_weight=0, max_epochs=2),
+    LanguageTeacher(BERT, AnyAction(), verb_weight=0, noun_weight=0),
     # What a fit raises is what the checks ask for, not that all fits failed.
     BatchedGridSearchCV(MEMBER, {"smoothing": [0.0, 0.1]}, cv=2, error_score="raise"),
     BatchedGridSearchCV(

@@ -133,12 +133,12 @@ class HistoryTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator):
     --------
     >>> from skanticipate import HistoryTeacher
     >>> from skanticipate.datasets import make_kitchen
-    >>> kitchen = make_kitchen(random_state=0)
+    >>> kitchen = make_kitchen(20, random_state=0)
     >>> teacher = HistoryTeacher(kitchen.actions, random_state=0)
-    >>> teacher.fit(kitchen.past_actions[:480], kitchen.y[:480])
+    >>> teacher.fit(kitchen.past_actions[:200], kitchen.y[:200])
     HistoryTeacher(...)
-    >>> teacher.predict_proba(kitchen.past_actions[480:]).shape
-    (120, 20)
+    >>> teacher.predict_proba(kitchen.past_actions[200:]).shape
+    (100, 20)
     """
 
     classes_: np.ndarray
