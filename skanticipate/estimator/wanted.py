@@ -23,7 +23,7 @@ from skanticipate.data.places import check_chosen_rows
 from skanticipate.data.rows import RowView
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.tensors import takes_tensors
-from skanticipate.data.validation import check_same_length
+from skanticipate.data.validation import check_aligned
 from skanticipate.data.warn import warn
 from skanticipate.estimator.base import BaseAnticipator
 from skanticipate.estimator.given import Given
@@ -287,7 +287,7 @@ def _numbers_of_rows(rows, by_row, k):
 def _n_rows(by_row):
     """Number of rows of all, of which some are to be cut out.   -> int."""
     n_rows = _num_samples(by_row["X_past"])
-    check_same_length(n_rows, **{k: v for k, v in by_row.items() if k != "X_past"})
+    check_aligned(n_rows, **{k: v for k, v in by_row.items() if k != "X_past"})
     return n_rows
 
 
