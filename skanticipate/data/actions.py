@@ -132,15 +132,7 @@ def _pairs(labels, actions):
 
 
 def warn_of_first_twins(*columns, where="in actions= or the labels"):
-    """Warn of labels that look like one; or of verbs, or of nouns, where none do.
-
-    Parameters
-    ----------
-    columns : iterables
-        Labels, verbs, nouns; fewer where there are none.
-    where : str
-        As in `warn_of_twins`.
-    """
+    """`warn_of_twins` of labels, or, where there are none, of their verbs, or nouns."""
     kinds = zip(("label", "verb", "noun"), columns, strict=False)
     any(warn_of_twins(kind, names, where) for kind, names in kinds)
 
@@ -160,7 +152,6 @@ def warn_of_twins(kind, names, where="in actions= or the labels"):
     Returns
     -------
     bool
-        Whether there are some.
     """
     seen = {}
     for name in dict.fromkeys(name for name in names if isinstance(name, str)):
