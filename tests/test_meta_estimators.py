@@ -27,6 +27,7 @@ from sklearn.model_selection import (
     cross_val_score,
     cross_validate,
     learning_curve,
+    permutation_test_score,
     validation_curve,
 )
 from sklearn.multiclass import (
@@ -232,6 +233,14 @@ ROWS = {
             lambda scoring: validation_curve(
                 MODEL, X, Y, cv=2, scoring=scoring, param_name="lr", param_range=[0.02]
             )[1]
+        ),
+    ),
+    "permutation_test_score": (
+        "by name no",
+        lambda: scores(
+            lambda scoring: permutation_test_score(
+                MODEL, X, Y, cv=2, scoring=scoring, n_permutations=1
+            )[0]
         ),
     ),
     "permutation_importance": (

@@ -7,7 +7,6 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import assert_all_finite
 
-from skanticipate.data.actions import warn_of_twins
 from skanticipate.data.boxes import unboxed
 from skanticipate.data.markers import (
     resolve_marker,
@@ -17,22 +16,20 @@ from skanticipate.data.markers import (
 from skanticipate.data.missing import (
     as_array,
     as_column,
+    as_list,
     check_label_list,
     holds_missing,
     is_missing,
+    is_missing_elsewhere,
     is_never_a_name,
     label_codes,
     missing_label_mask,
     missing_mask,
     of_one_kind,
 )
+from skanticipate.data.twins import warn_of_twins
 from skanticipate.data.validation import title
 from skanticipate.data.warn import warn
-
-# What other tools call a missing label; here a class may be called so.
-_ELSEWHERE = frozenset(
-    {"na", "n/a", "#n/a", "null", "nan", "?", "unlabeled", "unlabelled"}
-)
 
 
 class Labels(NamedTuple):
@@ -55,8 +52,7 @@ def check_labels(y, *, classes, unlabeled_label, estimator):
     check_label_kind(labels)
     found, inverse = np.unique(labels, return_inverse=True)
     classes = found if fixed is None else fixed
-    if classes.dtype.kind in "UO":
-        warn_of_twins("label", classes.tolist())
+    hint_twins(classes)
     is_auto = _is_auto(unlabeled_label)
     if fixed is None and (is_auto or not _has_marker(estimator)):
         hint_markers(found)
@@ -153,13 +149,27 @@ def hint_markers(labels):
         )
 
 
-def warn_of_marks(y, classes, name):
-    """Warn of a label that is no class, and elsewhere says that there is none.
+def hint_labels(labels):
+    """Warn of labels (m,) that elsewhere say that there is none, or look alike."""
+    hint_markers(labels)
+    hint_twins(labels)
+
+
+def hint_twins(labels):
+    """Warn of labels (m,) that look alike, and count as two."""
+    if labels.dtype.kind in "UO":
+        warn_of_twins("label", labels.tolist())
+
+
+def warn_of_strangers(y, classes, name):
+    """Warn of a label that is no class, but looks like one, or as if there were none.
 
     It counts as a miss, whatever is answered.
     """
     strangers = y[label_codes(y, classes) < 0]
     marks = _marks_elsewhere(strangers)
+    known = as_list(classes) if len(strangers) else []
+    warn_of_twins("label", strangers.tolist(), f"in {name} and classes", known)
     if unlabeled_mask(strangers, -1).any():
         marks = [-1]
     if marks:
@@ -176,8 +186,7 @@ def _marks_elsewhere(labels):
         return [last] if set(labels[labels >= last - 1].tolist()) == {last} else []
     if labels.dtype.kind in "if":  # what losses of torch ignore
         return [-100] if set(labels[labels < -1].tolist()) == {-100} else []
-    texts = [v for v in labels.tolist() if isinstance(v, str)]
-    return [text for text in texts if text.strip().casefold() in _ELSEWHERE]
+    return list(filter(is_missing_elsewhere, labels.tolist()))
 
 
 def _hint_marker_among(classes, labels):

@@ -32,7 +32,11 @@ from skanticipate.data.validation import (
 from skanticipate.estimator.blueprint import default_network
 from skanticipate.estimator.fit_key import check_can_go_on
 from skanticipate.estimator.nested import warn_if_reencoded
-from skanticipate.estimator.unaware import warn_if_class, warn_if_scored
+from skanticipate.estimator.unaware import (
+    hint_labels_of_wrappers,
+    warn_if_class,
+    warn_if_scored,
+)
 from skanticipate.estimator.watching import check_watched
 from skanticipate.training.runtime import seeds_of
 from skanticipate.training.schedules import warn_of_warm_up
@@ -112,6 +116,7 @@ class FitChecks:
         )
         warn_if_reencoded(self, labels.classes, y_past=y_past, y_val=y_val)
         warn_if_class(self.unlabeled_label)
+        hint_labels_of_wrappers()
         if (labels.codes < 0).any():
             warn_if_scored(labels.marker, labels.classes)
         return labels

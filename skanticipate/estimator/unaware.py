@@ -9,9 +9,10 @@ from inspect import unwrap
 import numpy as np
 from sklearn.utils import _safe_indexing
 
+from skanticipate.data.labels import hint_labels
 from skanticipate.data.markers import unlabeled_mask, unlabeled_rows
-from skanticipate.data.missing import as_column
-from skanticipate.data.warn import callers, calling_module, warn
+from skanticipate.data.missing import as_column, missing_label_mask
+from skanticipate.data.warn import callers, warn
 from skanticipate.metrics.scorers import metric_of_all_rows
 
 _WITH_CLASSES = frozenset(
@@ -23,7 +24,7 @@ _WITH_CLASSES = frozenset(
 )
 _BOOSTING = "sklearn.ensemble._weight_boosting", "fit"
 _PREDICTS_FOLDS = "sklearn.model_selection._validation", "cross_val_predict"
-_SCORES_A_FOLD = "sklearn.model_selection._validation", "_fit_and_score"
+_OF_A_FOLD = {"scorer", "y", "test"}  # what a function knows that scores a fold
 
 
 def warn_if_class(unlabeled_label):
@@ -34,8 +35,7 @@ def warn_if_class(unlabeled_label):
     unlabeled_label : object
         The parameter of the estimator that fits or predicts.
     """
-    by_sklearn = str(calling_module()).startswith("sklearn.")  # quick to tell
-    if unlabeled_label is None or not by_sklearn:
+    if unlabeled_label is None:
         return
     for who, labels in _labels_of_wrappers():
         marker, marked = unlabeled_rows(labels, unlabeled_label)
@@ -47,6 +47,22 @@ def warn_if_class(unlabeled_label):
                 "unlabeled_label=None if it is a class."
             )
             return
+
+
+def hint_labels_of_wrappers():
+    """Say of the labels that a wrapper has what a fit says that is shown them.
+
+    It may be shown their numbers, in which nothing is to be seen.
+    """
+    for who, labels in _labels_of_wrappers():
+        missing = missing_label_mask(labels)
+        if missing.any():
+            warn(
+                f"{who} takes {labels[missing].tolist()[0]!r}, a missing label, for a "
+                "label like any other: leave these rows out of what it is given."
+            )
+        hint_labels(labels[~missing])
+        return
 
 
 def _labels_of_wrappers():
@@ -84,8 +100,8 @@ def warn_if_scored(marker, classes):
     if marker is None:
         return
     for frame in callers():
-        place = frame.f_globals.get("__name__"), frame.f_code.co_name
-        if place == _SCORES_A_FOLD:
+        module = str(frame.f_globals.get("__name__"))
+        if module.startswith("sklearn.") and _OF_A_FOLD <= frame.f_locals.keys():
             _warn_of_metric(frame.f_locals, marker, classes)
             return
 
@@ -96,7 +112,7 @@ def _warn_of_metric(told, marker, classes):
     Parameters
     ----------
     told : dict
-        Arguments of `_fit_and_score` of scikit-learn.
+        Variables of a function of scikit-learn that fits on a fold and scores it.
     """
     scorers = getattr(told["scorer"], "_scorers", told["scorer"])
     scorers = scorers.values() if isinstance(scorers, dict) else [scorers]
@@ -109,7 +125,7 @@ def _warn_of_metric(told, marker, classes):
         return
     unlabelled = unlabeled_mask(y, marker, classes)
     parts = {"test": told["test"]}
-    if told["return_train_score"]:
+    if told.get("return_train_score"):
         parts["training"] = told["train"]
     for part, rows in parts.items():
         if _safe_indexing(unlabelled, rows).any():

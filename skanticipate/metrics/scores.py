@@ -23,6 +23,7 @@ from skanticipate.metrics.hits import (
     check_distinct,
     check_hits,
     recalls,
+    warn_of_other_labels,
     warn_of_sure_hits,
 )
 
@@ -126,12 +127,14 @@ def per_class_top_k_recall(
     result = {"labels": present, "recall": recall, "support": support}
     if labels is None:
         return Bunch(**result)
-    kept = label_mask(present, label_list(labels, "labels", ordered=False))
+    labels = label_list(labels, "labels", ordered=False)
+    kept = label_mask(present, labels)
     if not kept.any():
         raise ValueError(
             f"None of the {len(kept)} classes of y_true is among labels, so there is "
             "nothing to average: pass labels of the same type as y_true."
         )
+    warn_of_other_labels(labels, present)
     return Bunch(**{name: column[kept] for name, column in result.items()})
 
 

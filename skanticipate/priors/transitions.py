@@ -17,7 +17,6 @@ from skanticipate.data.actions import (
     action_lookup,
     verb_noun_pairs,
     warn_of_long_names,
-    warn_of_twins,
 )
 from skanticipate.data.after_fit import keep, kept
 from skanticipate.data.labels import warn_of_marks_of_past
@@ -30,6 +29,7 @@ from skanticipate.data.missing import (
 )
 from skanticipate.data.numbers import Interval
 from skanticipate.data.rows_alike import check_rows_alike
+from skanticipate.data.twins import warn_of_twins
 from skanticipate.data.warn import warn
 from skanticipate.priors.base import BasePrior, class_codes, normalize_rows
 from skanticipate.priors.sequences import checked_sequences
@@ -71,8 +71,8 @@ class TemporalPrior(BasePrior):
     Warns
     -----
     UserWarning
-        If no transition between two of the classes was counted; if two labels differ in
-        nothing but case, spaces and how Unicode composes letters.
+        If no transition between two of the classes was counted; if two labels look
+        alike, as "cut" and "Cut" do.
 
     Notes
     -----
@@ -119,7 +119,7 @@ class TemporalPrior(BasePrior):
         self.include_self = include_self
 
     def _fit_matrix(self, classes, y, y_past, sample_weight=None):
-        before, after = _observed_pairs(y, y_past, self.sequences)
+        before, after = _observed_pairs(classes, y, y_past, self.sequences)
         weights = _weights_of(after, sample_weight, self.sequences)
         before, after = label_codes(before, classes), label_codes(after, classes)
         counted = (before >= 0) & (after >= 0)
@@ -188,8 +188,8 @@ class TransitionPrior(BasePrior):
     -----
     UserWarning
         If no label of the classes was counted; if `actions` is None and a past action
-        has more than two words; if two labels, verbs or nouns differ in nothing but
-        case, spaces and how Unicode composes letters.
+        has more than two words; if two labels, verbs or nouns look alike, as "cut" and
+        "Cut" do.
 
     Notes
     -----
@@ -274,7 +274,7 @@ class TransitionPrior(BasePrior):
         return rows[codes_of_past]
 
     def _fit_matrix(self, classes, y, y_past, sample_weight=None):
-        past, following = _observed_pairs(y, y_past, self.sequences)
+        past, following = _observed_pairs(classes, y, y_past, self.sequences)
         weights = _weights_of(following, sample_weight, self.sequences)
         codes = label_codes(following, classes)
         # the filler -1 is an action where the user made it a class
@@ -333,7 +333,7 @@ def _coarse_level(last, codes, weights, unigram, strength, names):
     return known, name_of_action, matrix
 
 
-def _observed_pairs(y, y_past, sequences):
+def _observed_pairs(classes, y, y_past, sequences):
     """Return what was seen last and what followed, as two lists of labels."""
     if sequences is None:
         following, past = _checked_pairs(y, y_past)
@@ -342,7 +342,8 @@ def _observed_pairs(y, y_past, sequences):
         sequences = checked_sequences(sequences)
         following = [label for sequence in sequences for label in sequence]
         past = [label for sequence in sequences for label in [None, *sequence][:-1]]
-    warn_of_twins("label", [*past, *following], "in y, y_past and sequences")
+    known = classes.tolist()
+    warn_of_twins("label", [*past, *following, *known], "in y, y_past and sequences")
     return past, following
 
 

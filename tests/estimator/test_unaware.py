@@ -14,6 +14,7 @@ from sklearn.ensemble import (
 )
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import make_scorer
 from sklearn.model_selection import (
     GridSearchCV,
@@ -22,6 +23,7 @@ from sklearn.model_selection import (
     cross_val_score,
     cross_validate,
     learning_curve,
+    permutation_test_score,
     validation_curve,
 )
 from sklearn.multiclass import (
@@ -29,13 +31,14 @@ from sklearn.multiclass import (
     OneVsRestClassifier,
     OutputCodeClassifier,
 )
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skanticipate import (
     MLP,
     BatchedGridSearchCV,
     LateFusion,
+    ReplicaEnsemble,
     SemiSupervisedSplit,
     SmoothedAnticipator,
 )
@@ -106,11 +109,36 @@ def test_a_marker_that_is_a_text():
     [
         make_pipeline(StandardScaler(), MODEL),
         LateFusion([("a", MODEL, (0, 2)), ("b", MODEL, (2, 4))]),
+        ReplicaEnsemble(MODEL, n_replicas=2),
+        LateFusion([("a", LogisticRegression(), (0, None))]),
+        ReplicaEnsemble(LogisticRegression(), n_replicas=2),
     ],
-    ids=["pipeline", "fusion"],
+    ids=["pipeline", "fusion", "replicas", "fusion of others", "replicas of others"],
 )
 def test_it_is_said_from_within(model):
-    assert len(of_classes("BaggingClassifier", model, Y)) == 1
+    names = ["BaggingClassifier", "AdaBoostClassifier"]
+    takes_weights = not isinstance(model, Pipeline)
+    for name in names[: 1 + takes_weights]:
+        assert len(of_classes(name, model, Y)) == 1
+
+
+@pytest.mark.parametrize("name", ["VotingClassifier", "BaggingClassifier"])
+@pytest.mark.parametrize(
+    "strange, what",
+    [
+        ("nan", "takes 'nan', a missing label, for"),
+        ("NA", "y holds 'NA', which is a class like any other"),
+        ("Cut", "The labels 'Cut' and 'cut' differ in nothing but"),
+    ],
+)
+def test_labels_that_a_fit_alone_would_speak_of(name, strange, what):
+    """A wrapper shows it numbers, in which nothing is to be seen."""
+    names = np.array(["cut", "mix", "pour"])[TRUTH]
+    wrapper = WRAPPERS[name](MODEL)
+    assert (
+        len(said(lambda: wrapper.fit(X, np.where(HIDDEN, strange, names)), what)) == 1
+    )
+    assert not said(lambda: wrapper.fit(X, names), "label")
 
 
 @pytest.mark.parametrize(
@@ -170,6 +198,9 @@ def own(y, found):
         lambda: BatchedGridSearchCV(
             MODEL, GRID, cv=2, scoring=["accuracy"], refit="accuracy"
         ).fit(X, Y),
+        lambda: permutation_test_score(
+            MODEL, X, Y, cv=2, n_permutations=1, scoring="accuracy"
+        ),
     ],
 )
 def test_a_score_by_name_counts_unlabelled_rows(run):
@@ -184,6 +215,15 @@ def test_scores_that_leave_them_out(search):
         assert not counted(lambda s=found: s.fit(X, Y))
     found = search(MODEL, GRID, cv=SPLIT, scoring="accuracy")
     assert not counted(lambda: found.fit(X, Y))
+
+
+def test_permutations_that_leave_them_out():
+    for scoring in (None, labelled_scorer("accuracy")):
+        assert not counted(
+            lambda s=scoring: permutation_test_score(
+                MODEL, X, Y, cv=2, n_permutations=1, scoring=s
+            )
+        )
 
 
 @pytest.mark.parametrize(
