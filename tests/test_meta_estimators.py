@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import (
@@ -502,6 +503,64 @@ def test_weights_of_some_labels_that_nobody_numbers():
         warnings.simplefilter("error")
         _weighing({1: 5.0}).fit(X, TRUTH)
         cross_val_score(_weighing({1: 5.0}), X, TRUTH, cv=2)
+
+
+def test_weights_of_labels_that_are_their_own_numbers():
+    """A wrapper is seen to show labels as they are, or this label by itself."""
+    for labels in ([0, 1, 2], [0, 3, 9]):
+        y, model = np.array(labels)[TRUTH], _weighing({0: 5.0})
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            voting = VotingClassifier([("a", model)], voting="soft").fit(X, y)
+        alone = clone(model).fit(X, y).predict_proba(X)
+        np.testing.assert_array_equal(voting.predict_proba(X), alone)
+
+
+def test_a_frozen_teacher_in_a_wrapper_that_numbers_labels():
+    """It knows 1 and 2, to the student of three labels the second and the third."""
+    few = NUMBERS < 3
+    teacher = FrozenEstimator(clone(PLAIN).fit(X[few], NUMBERS[few]))
+    model = clone(MODEL).set_params(teacher=teacher, teacher_weight=1.0)
+    model.set_params(max_epochs=1)
+
+    def texts(labels):
+        with warnings.catch_warnings(record=True) as record:
+            warnings.simplefilter("always")
+            with config_context(enable_metadata_routing=True):
+                VotingClassifier([("a", model)]).fit(X, labels, **FUTURES)
+        return [t for w in record if "is frozen" in (t := str(w.message))]
+
+    (text,) = texts(NUMBERS)
+    assert "but SmoothedAnticipator, which is frozen, has learned [1, 2]" in text
+    assert not texts(TRUTH)  # which are the numbers
+    teacher = FrozenEstimator(clone(PLAIN).fit(X[TRUTH < 2], TRUTH[TRUTH < 2]))
+    model.set_params(teacher=teacher)
+    assert not texts(np.array([0, 1, 9])[TRUTH])  # it knows 0 and 1, which they are
+
+
+def test_actions_of_the_past_are_not_numbered():
+    """A table that names them by their labels is right, and stays so."""
+    actions = {k: (f"verb{k % 2}", f"noun{k}") for k in (1, 2, 3)}
+    prior = TransitionPrior(actions, strength=1.0)
+    model = SmoothedAnticipator(MLP(4), prior=prior, max_epochs=1, random_state=0)
+    everything = [(np.arange(120), np.arange(120))]
+    past = {"y_past": BEFORE}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        proba = cross_val_predict(
+            model, X, NUMBERS, cv=everything, method="predict_proba", params=past
+        )
+        texts = cross_val_predict(
+            clone(model).set_params(prior__actions=None),
+            X,
+            NUMBERS.astype(str),
+            cv=everything,
+            method="predict_proba",
+            params={"y_past": BEFORE.astype(str)},
+        )
+    alone = clone(model).fit(X, NUMBERS, **past).predict_proba(X)
+    np.testing.assert_allclose(proba, alone, rtol=0, atol=1e-6)
+    assert texts.shape == proba.shape
 
 
 # ----------------------------------------- texts, sorted otherwise than their table

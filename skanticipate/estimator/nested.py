@@ -15,7 +15,7 @@ from skanticipate.data.parameters import inner_estimators, nested_estimators
 from skanticipate.data.validation import title
 from skanticipate.data.warn import callers, is_called_by, warn
 from skanticipate.priors.sequences import checked_sequences
-from skanticipate.priors.transitions import TemporalPrior
+from skanticipate.priors.transitions import TemporalPrior, TransitionPrior
 
 _NUMBER_LABELS = (  # modules, and a function, that fit on numbers of labels
     ("sklearn.ensemble._base",),
@@ -84,7 +84,11 @@ def warn_if_reencoded(estimator, classes, *, y_past=None, y_val=None):
     """
     if classes.dtype.kind not in "iu":
         return
-    labels = _numbered_labels()
+    shown = _labels_of_wrapper()
+    are_numbers = shown is None or shown.tolist() == list(range(len(shown)))
+    labels = None if are_numbers else shown
+    if labels is not None:
+        _warn_of_frozen(estimator, labels)
     if getattr(estimator, "classes", None) is not None:
         if is_called_by("sklearn.multiclass"):
             _warn_of_other_classes(estimator, classes, 2)
@@ -94,7 +98,7 @@ def warn_if_reencoded(estimator, classes, *, y_past=None, y_val=None):
     n_classes = len(classes) if labels is None else len(labels)
     if labels is None and (classes != np.arange(n_classes)).any():
         return
-    _warn_of_class_weight(estimator, n_classes)
+    _warn_of_class_weight(estimator, n_classes, shown)
     if labels is not None:
         _warn_of_other_order(estimator, labels.tolist(), y_past)
     marker = getattr(estimator, "unlabeled_label", None)
@@ -132,14 +136,39 @@ def _warn_of_other_classes(estimator, classes, n):
         )
 
 
-def _warn_of_class_weight(estimator, n_classes):
+def _are_numbers(keys, labels):
+    """Whether keys mean the same as labels and as the numbers that stand for these."""
+    numbers = {label: k for k, label in enumerate(labels.tolist())}
+    return all(numbers.get(key) == key for key in keys)
+
+
+def _warn_of_frozen(estimator, labels):
+    """Warn of parts that were fitted before a wrapper showed numbers for labels."""
+    n = len(labels)
+    wholes = [estimator, *nested_estimators(estimator)]
+    for part in chain(*map(inner_estimators, wholes)):
+        known = as_list(getattr(part, "classes_", range(n)))
+        numbers = known == list(range(n)) or _are_numbers(known, labels)
+        if isinstance(part, FrozenEstimator) and not numbers:
+            warn(
+                f"{title(estimator)} is shown the numbers 0 to {n - 1} in place of "
+                f"labels, but {title(part.estimator)}, which is frozen, has learned "
+                f"{known[:3]}...: fit it on these numbers, or use LateFusion, which "
+                "shows the labels."
+            )
+
+
+def _warn_of_class_weight(estimator, n_classes, shown):
     """Warn of weights of some labels, where a wrapper seems to number the labels.
 
-    Its numbers and the labels may be the same, so that nothing but the caller tells;
-    weights of all numbers say that they are.
+    Its numbers and the labels may be the same, as those that are `shown` tell; weights
+    of all numbers say that they are.
     """
     weights = getattr(estimator, "class_weight", None)
     if not isinstance(weights, Mapping) or len(weights) == n_classes:
+        return
+    by_two = is_called_by("sklearn.multiclass")
+    if shown is not None and not by_two and _are_numbers(weights, shown):
         return
     if any(is_called_by(*caller) for caller in _NUMBER_LABELS):
         warn(
@@ -177,8 +206,8 @@ def _warn_of_other_order(estimator, labels, y_past):
                 return
 
 
-def _numbered_labels():
-    """Labels that the outermost caller shows an estimator as other numbers, or None."""
+def _labels_of_wrapper():
+    """Labels that the outermost caller shows an estimator as numbers, or None."""
     found = None
     for frame in callers():
         module, told = frame.f_globals.get("__name__", ""), None
@@ -187,10 +216,8 @@ def _numbered_labels():
         elif module in _NUMBERING_ENSEMBLES:
             told = frame.f_locals.get("self")
         found = getattr(told, "classes_", found)
-    is_array = isinstance(found, np.ndarray)  # of several columns there is a list
-    if not is_array or found.tolist() == list(range(len(found))):
-        return None
-    return found
+    # of several columns there is a list
+    return found if isinstance(found, np.ndarray) else None
 
 
 def _labels_meant(labels, actions):
@@ -210,7 +237,8 @@ def _tables_of_labels(estimator, y_past):
     """Yield what is keyed by labels, and the labels it names."""
     for part in (estimator, *nested_estimators(estimator)):
         actions = getattr(part, "actions", None)
-        if actions is not None and says_labels(actions):
+        of_past = isinstance(part, TransitionPrior)  # whose labels nobody numbers
+        if actions is not None and says_labels(actions) and not of_past:
             yield "actions", as_mapping(actions)
         if hasattr(part, "matrix"):
             yield "classes", as_list(part.classes)

@@ -34,6 +34,8 @@ from skanticipate.data.warn import warn
 from skanticipate.priors.base import BasePrior, class_codes, normalize_rows
 from skanticipate.priors.sequences import checked_sequences
 
+_WHERE = "in y, y_past and sequences"  # labels are to be written alike
+
 
 class TemporalPrior(BasePrior):
     """More probability for the actions that precede (or follow) the label.
@@ -119,7 +121,8 @@ class TemporalPrior(BasePrior):
         self.include_self = include_self
 
     def _fit_matrix(self, classes, y, y_past, sample_weight=None):
-        before, after = _observed_pairs(classes, y, y_past, self.sequences)
+        before, after = _observed_pairs(y, y_past, self.sequences)
+        warn_of_twins("label", [*before, *after, *classes.tolist()], _WHERE)
         weights = _weights_of(after, sample_weight, self.sequences)
         before, after = label_codes(before, classes), label_codes(after, classes)
         counted = (before >= 0) & (after >= 0)
@@ -274,7 +277,9 @@ class TransitionPrior(BasePrior):
         return rows[codes_of_past]
 
     def _fit_matrix(self, classes, y, y_past, sample_weight=None):
-        past, following = _observed_pairs(classes, y, y_past, self.sequences)
+        past, following = _observed_pairs(y, y_past, self.sequences)
+        warn_of_twins("label", past, _WHERE)
+        warn_of_twins("label", [*following, *classes.tolist()], _WHERE)
         weights = _weights_of(following, sample_weight, self.sequences)
         codes = label_codes(following, classes)
         # the filler -1 is an action where the user made it a class
@@ -333,7 +338,7 @@ def _coarse_level(last, codes, weights, unigram, strength, names):
     return known, name_of_action, matrix
 
 
-def _observed_pairs(classes, y, y_past, sequences):
+def _observed_pairs(y, y_past, sequences):
     """Return what was seen last and what followed, as two lists of labels."""
     if sequences is None:
         following, past = _checked_pairs(y, y_past)
@@ -342,8 +347,6 @@ def _observed_pairs(classes, y, y_past, sequences):
         sequences = checked_sequences(sequences)
         following = [label for sequence in sequences for label in sequence]
         past = [label for sequence in sequences for label in [None, *sequence][:-1]]
-    known = classes.tolist()
-    warn_of_twins("label", [*past, *following, *known], "in y, y_past and sequences")
     return past, following
 
 
