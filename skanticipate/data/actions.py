@@ -25,7 +25,8 @@ _ID_COLUMNS = {"label": "label", "verb": "verb_id", "noun": "noun_id"}
 _CAMEL_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 # Second words of verbs, which say nothing of a thing.
 _PARTICLES = frozenset({"up", "down", "on", "off", "in", "out", "away", "over", "back"})
-_SEPARATORS = re.compile(r"[-_:/\s]+")
+_SEPARATORS = re.compile(r"[-\u2010-\u2015_:/\s]+")  # dashes of all lengths
+_UNSEEN = dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff"))  # of no word
 
 
 def words(name):
@@ -39,7 +40,7 @@ def words(name):
     ['board', 'cutting']
     """
     composed = unicodedata.normalize("NFC", str(name))  # as lists of words have it
-    spaced = _CAMEL_HUMP.sub(" ", composed)
+    spaced = _CAMEL_HUMP.sub(" ", composed.translate(_UNSEEN))
     return [word.lower() for word in _SEPARATORS.split(spaced) if word]
 
 

@@ -52,11 +52,10 @@ def check_labels(y, *, classes, unlabeled_label, estimator):
     check_label_kind(labels)
     found, inverse = np.unique(labels, return_inverse=True)
     classes = found if fixed is None else fixed
-    hint_twins(classes)
-    is_auto = _is_auto(unlabeled_label)
-    if fixed is None and (is_auto or not _has_marker(estimator)):
+    hint_twins(classes, marker)
+    if fixed is None and not (unlabeled_label is None and _has_marker(estimator)):
         hint_markers(found)
-    if fixed is not None and is_auto:
+    if fixed is not None and _is_auto(unlabeled_label):
         _hint_marker_among(fixed, found)
     codes = np.full(len(y), -1, dtype=np.intp)
     codes[labelled] = encode(found, classes, name="y")[inverse]
@@ -145,7 +144,7 @@ def hint_markers(labels):
         warn(
             f"y holds {strange[0]!r}, which is a class like any other: if it marks "
             "rows without a label, leave these rows out, or, in an estimator that has "
-            "unlabeled_label=, replace it by -1."
+            "unlabeled_label=, replace it by that value, which is -1 by default."
         )
 
 
@@ -155,10 +154,11 @@ def hint_labels(labels):
     hint_twins(labels)
 
 
-def hint_twins(labels):
-    """Warn of labels (m,) that look alike, and count as two."""
+def hint_twins(labels, marker=None):
+    """Warn of labels (m,) that look alike, or like the marker, and count as two."""
     if labels.dtype.kind in "UO":
-        warn_of_twins("label", labels.tolist())
+        marks = [marker] if isinstance(marker, str) else []
+        warn_of_twins("label", [*marks, *labels.tolist()])
 
 
 def warn_of_strangers(y, classes, name):

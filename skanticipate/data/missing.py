@@ -19,7 +19,7 @@ _NEVER_NAMES = frozenset({"", "nan", "NaN", "<NA>", "NaT", "--"})
 _SELDOM_NAMES = frozenset({"None", "-1", "-1.0"})
 # What other tools call a missing label; here a class may be called so.
 _NAMES_ELSEWHERE = frozenset(
-    {"na", "n/a", "#n/a", "null", "nan", "?", "unlabeled", "unlabelled"}
+    {"na", "n/a", "#n/a", "null", "<null>", "nan", "?", "-", "unlabeled", "unlabelled"}
 )
 
 

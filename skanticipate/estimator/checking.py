@@ -116,7 +116,8 @@ class FitChecks:
         )
         warn_if_reencoded(self, labels.classes, y_past=y_past, y_val=y_val)
         warn_if_class(self.unlabeled_label)
-        hint_labels_of_wrappers()
+        if self.classes is None and self.unlabeled_label is not None:
+            hint_labels_of_wrappers()
         if (labels.codes < 0).any():
             warn_if_scored(labels.marker, labels.classes)
         return labels

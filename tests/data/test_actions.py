@@ -41,6 +41,17 @@ def test_words_are_lower_case_and_split_at_separators(name, expected):
     assert words(name) == expected
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["\ufeffput-down cup", "put-\u200bdown cu\u00adp", "put\u2011down cup"]
+    + ["put\u2013down cup", "put\u2014Down\u2060 cup"],
+    ids=ascii,
+)
+def test_what_is_not_seen_is_of_no_word(name):
+    """The mark of a file's beginning, soft hyphens, and dashes of other lengths."""
+    assert words(name) == ["put", "down", "cup"]
+
+
 @pytest.mark.parametrize("space", [" ", "  ", "\t", " \n"])
 def test_names_are_split_after_the_first_word(space):
     labels = [f"cut{space}onion", f" wash{space}pan{space}"]

@@ -141,6 +141,17 @@ def test_labels_that_a_fit_alone_would_speak_of(name, strange, what):
     assert not said(lambda: wrapper.fit(X, names), "label")
 
 
+def test_labels_that_are_meant_are_welcome_in_a_wrapper():
+    y = np.array(["cut", "NA", "pour"])[TRUTH]
+    meant = [{"unlabeled_label": None}, {"classes": ["NA", "cut", "pour"]}]
+    for params in meant:
+        model = clone(MODEL).set_params(**params)
+        wrapper = CalibratedClassifierCV(model, cv=2)  # which shows labels
+        assert not said(lambda w=wrapper: w.fit(X, y), "NA")
+    voting = VotingClassifier([("a", clone(MODEL).set_params(unlabeled_label=None))])
+    assert not said(lambda: voting.fit(X, y), "NA")
+
+
 @pytest.mark.parametrize(
     "wrap",
     [
