@@ -59,6 +59,8 @@ ALIKE = [
     ("put-down cup", "put\u2013down cup"),
     ("caf\u00e9", "cafe\u0301"),
     ("cut onion", "Cut  onion "),
+    ("0,2", "0, 2"),
+    ("put-down:cup", "put - down: cup"),
     ("1", "01"),
     ("2", "2.0"),
     ("7", 7),
@@ -80,6 +82,7 @@ def test_names_that_look_alike_are_told(names):
         ("2", "-2", "20", "2.5"),
         (1, 1.0, True),  # which are equal, and count as one
         ("P1", "P10"),
+        ("set up", "setup"),
         ("\u5207", "\u5200"),
         (None, float("nan"), np.nan, "nan", "NaN", "", " "),
         ("0", "00:10"),

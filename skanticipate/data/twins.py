@@ -1,11 +1,14 @@
 """Names that look alike, and count as two."""
 
+import re
 import unicodedata
 from numbers import Real
 
 from skanticipate.data.missing import is_missing
 from skanticipate.data.numbered import name_of
 from skanticipate.data.warn import warn
+
+_AROUND = re.compile(r" ?([^\w\s]) ?")  # spaces around commas and the like
 
 
 def warn_of_twins(kind, names, where="in actions= or the labels", known=()):
@@ -29,6 +32,7 @@ def warn_of_twins(kind, names, where="in actions= or the labels", known=()):
     --------
     >>> import warnings
     >>> with warnings.catch_warnings(record=True) as told:
+    ...     warnings.simplefilter("always")
     ...     warn_of_twins("label", ["cut", "mix"], known=["Cut"])
     >>> str(told[0].message)[:52]
     "The labels 'Cut' and 'cut' differ in nothing but cas"
@@ -66,7 +70,7 @@ def _look_of(name):
     text = str(name)
     if not text.isascii():
         text = "".join(map(_as_seen, unicodedata.normalize("NFKC", text)))
-    text = name_of(" ".join(text.split())).casefold()
+    text = _AROUND.sub(r"\1", name_of(" ".join(text.split()))).casefold()
     return (text.lstrip("0") or "0") if text.isdecimal() else text
 
 

@@ -326,7 +326,7 @@ def _inside(estimator):
 def _has_classes(part, classes):
     """Whether a part of an estimator is a classifier of the same classes."""
     known = getattr(part, "classes_", None)
-    return known is not None and as_list(known) == as_list(classes)
+    return isinstance(known, np.ndarray) and np.array_equal(known, classes)
 
 
 def _class_scores(estimator, X):

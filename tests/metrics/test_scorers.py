@@ -30,7 +30,7 @@ from sklearn.model_selection import (
 )
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.naive_bayes import GaussianNB
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import SelfTrainingClassifier
 from sklearn.svm import SVC, LinearSVC
@@ -223,7 +223,7 @@ class OfMine(ClassifierMixin, BaseEstimator):
         self.estimator = estimator
 
     def fit(self, X, y):
-        self.inner = clone(self.estimator).fit(X, y)
+        self.kind, self.inner = Pipeline, clone(self.estimator).fit(X, y)
         self.classes_ = self.inner.classes_
         return self
 
