@@ -516,6 +516,16 @@ def test_weights_of_labels_that_are_their_own_numbers():
         np.testing.assert_array_equal(voting.predict_proba(X), alone)
 
 
+@pytest.mark.parametrize("name", ["voting", "stacking", "bagging", "cross_val_predict"])
+def test_a_marker_that_is_the_number_of_a_label(name):
+    """Of the labels 1, 2 and 3 the wrapper shows the first as 0, which marks no row."""
+    fit, model = WRAPPERS[name], clone(PLAIN).set_params(unlabeled_label=0)
+    with pytest.raises(ValueError, match="0 would mark the rows of the label 1, in wh"):
+        fit(model, NUMBERS)
+    for marker, labels in ((-1, NUMBERS), (9, NUMBERS)):
+        fit(clone(model).set_params(unlabeled_label=marker), labels)
+
+
 def test_a_frozen_teacher_in_a_wrapper_that_numbers_labels():
     """It knows 1 and 2, to the student of three labels the second and the third."""
     few = NUMBERS < 3

@@ -81,6 +81,11 @@ def warn_if_reencoded(estimator, classes, *, y_past=None, y_val=None):
     y_past, y_val : array-like or None
         Other labels that `fit` was given; the first matter to a `TemporalPrior` and to
         a network with a positive `past_weight` only.
+
+    Raises
+    ------
+    ValueError
+        If the marker of unlabelled rows is the number of a label.
     """
     if classes.dtype.kind not in "iu":
         return
@@ -88,6 +93,7 @@ def warn_if_reencoded(estimator, classes, *, y_past=None, y_val=None):
     are_numbers = shown is None or shown.tolist() == list(range(len(shown)))
     labels = None if are_numbers else shown
     if labels is not None:
+        _refuse_marked_number(estimator, labels)
         _warn_of_frozen(estimator, labels)
     if getattr(estimator, "classes", None) is not None:
         if is_called_by("sklearn.multiclass"):
@@ -140,6 +146,19 @@ def _are_numbers(keys, labels):
     """Whether keys mean the same as labels and as the numbers that stand for these."""
     numbers = {label: k for k, label in enumerate(labels.tolist())}
     return all(numbers.get(key) == key for key in keys)
+
+
+def _refuse_marked_number(estimator, labels):
+    """Refuse a marker of unlabelled rows that is the number of a label, not its own."""
+    marker = getattr(estimator, "unlabeled_label", None)
+    is_number = isinstance(marker, Real) and marker in range(len(labels))
+    if is_number and labels.tolist()[int(marker)] != marker:
+        raise ValueError(
+            f"unlabeled_label={marker!r} would mark the rows of the label "
+            f"{labels.tolist()[int(marker)]!r}, in whose place {title(estimator)} is "
+            "shown this number: set unlabeled_label=-1, where all rows have a label, "
+            "or use LateFusion, which shows the labels."
+        )
 
 
 def _warn_of_frozen(estimator, labels):
