@@ -36,6 +36,7 @@ from skanticipate.estimator.unaware import (
     hint_labels_of_wrappers,
     warn_if_class,
     warn_if_scored,
+    warn_of_steps,
 )
 from skanticipate.estimator.watching import check_watched
 from skanticipate.training.runtime import seeds_of
@@ -120,6 +121,7 @@ class FitChecks:
             hint_labels_of_wrappers()
         if (labels.codes < 0).any():
             warn_if_scored(labels.marker, labels.classes)
+            warn_of_steps(labels.marker)
         return labels
 
     def _check_samples(self, rows, labels, signals, given):

@@ -7,11 +7,14 @@ scorers take the rows for wrong answers. Whom they call can find them, and says 
 from inspect import unwrap
 
 import numpy as np
-from sklearn.utils import _safe_indexing
+from sklearn.base import is_classifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import _safe_indexing, get_tags
 
 from skanticipate.data.labels import hint_labels
 from skanticipate.data.markers import unlabeled_mask, unlabeled_rows
 from skanticipate.data.missing import as_column, missing_label_mask
+from skanticipate.data.parameters import nested_estimators
 from skanticipate.data.warn import callers, warn
 from skanticipate.metrics.scorers import metric_of_all_rows
 
@@ -23,6 +26,7 @@ _WITH_CLASSES = frozenset(
     )
 )
 _BOOSTING = "sklearn.ensemble._weight_boosting", "fit"
+_FITS_STEPS = "sklearn.pipeline", "fit"
 _PREDICTS_FOLDS = "sklearn.model_selection._validation", "cross_val_predict"
 _OF_A_FOLD = {"scorer", "y", "test"}  # what a function knows that scores a fold
 
@@ -86,6 +90,41 @@ def _labels_of_wrappers():
 
 def _classes(wrapper):
     return getattr(wrapper, "classes_", None)
+
+
+def warn_of_steps(marker):
+    """Warn if a step of a Pipeline around this fit has learned the marker as a label.
+
+    Parameters
+    ----------
+    marker : object
+        What marks a row without a label; None where nothing does.
+    """
+    if marker is None:
+        return
+    for frame in callers():
+        place = frame.f_globals.get("__name__"), frame.f_code.co_name
+        if place == _FITS_STEPS:
+            for name, step in frame.f_locals["self"].steps[:-1]:
+                if _learns_labels(step):
+                    warn(
+                        f"The step {name!r} of a Pipeline takes {marker!r}, which "
+                        "marks rows without a label, for a label like any other: fit "
+                        "it on labelled rows before, and put FrozenEstimator(step) in "
+                        "its place."
+                    )
+
+
+def _learns_labels(step):
+    """Whether a transformer, or one in it, learns from labels."""
+    if isinstance(step, FrozenEstimator) or not hasattr(step, "get_params"):
+        return False
+    return any(
+        is_classifier(part)
+        or hasattr(part, "score_func")  # by which SelectKBest and the like select
+        or (hasattr(part, "transform") and get_tags(part).target_tags.required)
+        for part in (step, *nested_estimators(step))
+    )
 
 
 def warn_if_scored(marker, classes):

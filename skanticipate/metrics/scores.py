@@ -38,7 +38,8 @@ def top_k_accuracy(
     y_true : array-like of shape (n,)
         The labels. One that is not in `classes` counts as a miss: nobody can score a
         class that was never seen. Drop unlabelled rows first: what is no class, and
-        elsewhere marks them, is warned of (-1, -100, "?", "unlabeled").
+        elsewhere marks them, is warned of (-1, -100, "?", "unlabeled"), and so is what
+        looks like a class ("Cut " beside "cut").
     y_score : array-like of shape (n, C)
         Probabilities, logits or any other scores; the order is all that counts. Equal
         scores rank in the order of the columns (a stable sort). A table must not name

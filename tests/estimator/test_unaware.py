@@ -6,15 +6,21 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import (
     AdaBoostClassifier,
     BaggingClassifier,
     StackingClassifier,
     VotingClassifier,
 )
-from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.experimental import (
+    enable_halving_search_cv,  # noqa: F401
+    enable_iterative_imputer,  # noqa: F401
+)
+from sklearn.feature_selection import SelectFromModel, SelectKBest
 from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import LogisticRegression
+from sklearn.impute import IterativeImputer
+from sklearn.linear_model import BayesianRidge, LogisticRegression
 from sklearn.metrics import make_scorer
 from sklearn.model_selection import (
     GridSearchCV,
@@ -31,7 +37,7 @@ from sklearn.multiclass import (
     OneVsRestClassifier,
     OutputCodeClassifier,
 )
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skanticipate import (
@@ -182,6 +188,39 @@ def test_probabilities_of_folds():
     (text,) = predict("predict_proba")
     assert text.startswith("cross_val_predict takes -1")
     assert not predict("predict")
+
+
+# -------------------------------------------------------- steps of a Pipeline
+
+SELECTS = SelectKBest(k=2)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        SELECTS,
+        LinearDiscriminantAnalysis(),
+        SelectFromModel(LogisticRegression()),
+        FeatureUnion([("a", StandardScaler()), ("b", SELECTS)]),
+    ],
+    ids=lambda step: type(step).__name__,
+)
+def test_a_step_that_learns_the_marker_is_named(step):
+    pipeline = Pipeline([("first", step), ("model", MODEL)])
+    for run in (pipeline, GridSearchCV(pipeline, {"model__lr": [0.01]}, cv=2)):
+        (text,) = said(lambda run=run: run.fit(X, Y), "of a Pipeline takes")
+        assert text.startswith("The step 'first' of a Pipeline takes -1, which marks")
+    assert not said(lambda: pipeline.fit(X, TRUTH), "of a Pipeline takes")
+
+
+def test_steps_that_learn_no_marker_are_welcome():
+    frozen = FrozenEstimator(clone(SELECTS).fit(X[~HIDDEN], Y[~HIDDEN]))
+    imputer = IterativeImputer(BayesianRidge(), max_iter=1)  # knows no labels
+    pipeline = make_pipeline(frozen, imputer, StandardScaler(), "passthrough", MODEL)
+    assert not said(lambda: pipeline.fit(X, Y), "of a Pipeline takes")
+    signed = np.where(TRUTH == 0, -1, 1)
+    pipeline = make_pipeline(SELECTS, MODEL)
+    assert not said(lambda: pipeline.fit(X, signed), "of a Pipeline takes")
 
 
 # ------------------------------------------------- scores that count such rows
