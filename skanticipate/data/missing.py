@@ -17,6 +17,10 @@ from skanticipate.data.counts import refuse_counts
 # What str() and tables make of a missing label, and of the marker -1.
 _NEVER_NAMES = frozenset({"", "nan", "NaN", "<NA>", "NaT", "--"})
 _SELDOM_NAMES = frozenset({"None", "-1", "-1.0"})
+# What other tools call a missing label; here a class may be called so.
+_NAMES_ELSEWHERE = frozenset(
+    {"na", "n/a", "#n/a", "null", "<null>", "nan", "?", "-", "unlabeled", "unlabelled"}
+)
 
 
 def as_list(labels):
@@ -263,6 +267,17 @@ def is_never_a_name(label):
         return True
     # pd.NA goes by its name: pandas is optional, and no comparison with NA has a truth
     return type(label).__name__ == "NAType" or label != label
+
+
+def is_missing_elsewhere(label):
+    """Whether a label is a text that to other tools says that there is none.
+
+    Examples
+    --------
+    >>> [is_missing_elsewhere(label) for label in ("NA", "?", "none", None)]
+    [True, True, False, False]
+    """
+    return isinstance(label, str) and label.strip().casefold() in _NAMES_ELSEWHERE
 
 
 def holds_missing(labels):

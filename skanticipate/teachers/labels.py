@@ -7,7 +7,12 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from skanticipate._typing import Labels
-from skanticipate.data.labels import check_label_array, check_labels, labelled_rows
+from skanticipate.data.labels import (
+    check_label_array,
+    check_labels,
+    labelled_rows,
+    warn_of_strangers,
+)
 from skanticipate.data.markers import unlabeled_mask
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.missing import label_codes
@@ -84,4 +89,5 @@ def _all_labelled(y, teacher):
             "y holds -1, which is none of the classes: leave these rows out, "
             f"{type(teacher).__name__} has no unlabelled rows."
         )
+    warn_of_strangers(y, teacher.classes_, "y")
     return y
