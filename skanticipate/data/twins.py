@@ -2,10 +2,11 @@
 
 import re
 import unicodedata
+from itertools import compress
 from numbers import Real
 
-from skanticipate.data.missing import is_missing
-from skanticipate.data.numbered import name_of
+from skanticipate.data.missing import missing_label_mask
+from skanticipate.data.numbered import names_of
 from skanticipate.data.warn import warn
 
 _AROUND = re.compile(r" ?([^\w\s]) ?")  # spaces around commas and the like
@@ -45,9 +46,9 @@ def warn_of_twins(kind, names, where="in actions= or the labels", known=()):
     names, known = _with_look(names), _with_look(known)
     if not any(isinstance(name, str) for name in (*names, *known)):
         return False
-    seen = {_look_of(name): name for name in known}
-    for name in names:
-        twin = seen.setdefault(_look_of(name), name)
+    seen = dict(zip(_looks_of(known), known, strict=True))
+    for name, look in zip(names, _looks_of(names), strict=True):
+        twin = seen.setdefault(look, name)
         if twin != name:
             warn(
                 f"The {kind}s {_told(twin)} and {_told(name)} differ in nothing but "
@@ -68,18 +69,20 @@ def _with_look(names):
     names = list(names)
     kinds = {kind for kind in set(map(type, names)) if issubclass(kind, str | Real)}
     found = dict.fromkeys(name for name in names if type(name) in kinds)
-    return [name for name in found if not is_missing(name)]
+    return list(compress(found, ~missing_label_mask(list(found))))
 
 
-def _look_of(name):
-    """What a name looks like; that of a number is the number.   -> str."""
-    text = str(name)
-    if not text.isascii():
-        text = "".join(map(_as_seen, unicodedata.normalize("NFKC", text)))
-    text = _AROUND.sub(r"\1", name_of(" ".join(text.split()))).casefold()
-    return (text.lstrip("0") or "0") if text.isdecimal() else text
+def _looks_of(names):
+    """What names look like; that of a number is the number.   -> list of str."""
+    texts = [str(name) for name in names]
+    texts = [text if text.isascii() else _as_seen(text) for text in texts]
+    texts = names_of(" ".join(text.split()) for text in texts)
+    texts = [_AROUND.sub(r"\1", text).casefold() for text in texts]
+    return [(t.lstrip("0") or "0") if t.isdecimal() else t for t in texts]
 
 
-def _as_seen(character):
-    """A character as it is seen: "" if it is not, and "-" for each kind of dash."""
-    return {"Cf": "", "Pd": "-"}.get(unicodedata.category(character), character)
+def _as_seen(text):
+    """A text without characters that are not seen, and with "-" for all dashes."""
+    kinds = {"Cf": "", "Pd": "-"}
+    seen = unicodedata.normalize("NFKC", text)
+    return "".join(kinds.get(unicodedata.category(c), c) for c in seen)
