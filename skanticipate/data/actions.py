@@ -10,8 +10,8 @@ import numpy as np
 from skanticipate.data.boxes import unboxed
 from skanticipate.data.missing import (
     as_list,
-    is_missing_elsewhere,
     label_list,
+    missing_elsewhere,
     missing_mask,
 )
 from skanticipate.data.names import column_names
@@ -149,7 +149,7 @@ def warn_of_first_twins(*columns):
 
 def _warn_of_shared_marks(kind, names):
     """Warn of a verb or noun of several labels that elsewhere is a missing one."""
-    marks = [name for name in names if is_missing_elsewhere(name)]
+    marks = missing_elsewhere(names)
     if len(set(marks)) < len(marks):
         warn(
             f"Several labels have the {kind} {marks[0]!r}, which so is one that they "

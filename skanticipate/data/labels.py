@@ -20,9 +20,9 @@ from skanticipate.data.missing import (
     check_label_list,
     holds_missing,
     is_missing,
-    is_missing_elsewhere,
     is_never_a_name,
     label_codes,
+    missing_elsewhere,
     missing_label_mask,
     missing_mask,
     of_one_kind,
@@ -186,7 +186,7 @@ def _marks_elsewhere(labels):
         return [last] if set(labels[labels >= last - 1].tolist()) == {last} else []
     if labels.dtype.kind in "if":  # what losses of torch ignore
         return [-100] if set(labels[labels < -1].tolist()) == {-100} else []
-    return list(filter(is_missing_elsewhere, labels.tolist()))
+    return missing_elsewhere(labels.tolist())
 
 
 def _hint_marker_among(classes, labels):

@@ -269,15 +269,16 @@ def is_never_a_name(label):
     return type(label).__name__ == "NAType" or label != label
 
 
-def is_missing_elsewhere(label):
-    """Whether a label is a text that to other tools says that there is none.
+def missing_elsewhere(labels):
+    """Those of some labels that are texts which to other tools say that there is none.
 
     Examples
     --------
-    >>> [is_missing_elsewhere(label) for label in ("NA", "?", "none", None)]
-    [True, True, False, False]
+    >>> missing_elsewhere(["NA", "?", "none", None])
+    ['NA', '?']
     """
-    return isinstance(label, str) and label.strip().casefold() in _NAMES_ELSEWHERE
+    texts = (label for label in labels if isinstance(label, str))
+    return [text for text in texts if text.strip().casefold() in _NAMES_ELSEWHERE]
 
 
 def holds_missing(labels):

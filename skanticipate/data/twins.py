@@ -76,7 +76,7 @@ def _looks_of(names):
     """What names look like; that of a number is the number.   -> list of str."""
     texts = [str(name) for name in names]
     texts = [text if text.isascii() else _as_seen(text) for text in texts]
-    texts = names_of(" ".join(text.split()) for text in texts)
+    texts = names_of([" ".join(text.split()) for text in texts])
     texts = [_AROUND.sub(r"\1", text).casefold() for text in texts]
     return [(t.lstrip("0") or "0") if t.isdecimal() else t for t in texts]
 
