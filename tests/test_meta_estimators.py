@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import (
@@ -26,6 +27,7 @@ from sklearn.model_selection import (
     cross_val_score,
     cross_validate,
     learning_curve,
+    permutation_test_score,
     validation_curve,
 )
 from sklearn.multiclass import (
@@ -228,6 +230,14 @@ ROWS = {
             lambda scoring: validation_curve(
                 MODEL, X, Y, cv=2, scoring=scoring, param_name="lr", param_range=[0.02]
             )[1]
+        ),
+    ),
+    "permutation_test_score": (
+        "by name no",
+        lambda: scores(
+            lambda scoring: permutation_test_score(
+                MODEL, X, Y, cv=2, scoring=scoring, n_permutations=1
+            )[0]
         ),
     ),
     "permutation_importance": (
@@ -484,6 +494,74 @@ def test_weights_of_some_labels_that_nobody_numbers():
         warnings.simplefilter("error")
         _weighing({1: 5.0}).fit(X, TRUTH)
         cross_val_score(_weighing({1: 5.0}), X, TRUTH, cv=2)
+
+
+def test_weights_of_labels_that_are_their_own_numbers():
+    """A wrapper is seen to show labels as they are, or this label by itself."""
+    for labels in ([0, 1, 2], [0, 3, 9]):
+        y, model = np.array(labels)[TRUTH], _weighing({0: 5.0})
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            voting = VotingClassifier([("a", model)], voting="soft").fit(X, y)
+        alone = clone(model).fit(X, y).predict_proba(X)
+        np.testing.assert_array_equal(voting.predict_proba(X), alone)
+
+
+@pytest.mark.parametrize("name", ["voting", "stacking", "bagging", "cross_val_predict"])
+def test_a_marker_that_is_the_number_of_a_label(name):
+    """Of the labels 1, 2 and 3 the wrapper shows the first as 0, which marks no row."""
+    fit, model = WRAPPERS[name], clone(PLAIN).set_params(unlabeled_label=0)
+    with pytest.raises(ValueError, match="0 would mark the rows of the label 1, in wh"):
+        fit(model, NUMBERS)
+    for marker, labels in ((-1, NUMBERS), (9, NUMBERS)):
+        fit(clone(model).set_params(unlabeled_label=marker), labels)
+
+
+def test_a_frozen_teacher_in_a_wrapper_that_numbers_labels():
+    """It knows 1 and 2, to the student of three labels the second and the third."""
+    few = NUMBERS < 3
+    teacher = FrozenEstimator(clone(PLAIN).fit(X[few], NUMBERS[few]))
+    model = clone(MODEL).set_params(teacher=teacher, teacher_weight=1.0)
+    model.set_params(max_epochs=1)
+
+    def texts(labels):
+        with warnings.catch_warnings(record=True) as record:
+            warnings.simplefilter("always")
+            with config_context(enable_metadata_routing=True):
+                VotingClassifier([("a", model)]).fit(X, labels, **FUTURES)
+        return [t for w in record if "is frozen" in (t := str(w.message))]
+
+    (text,) = texts(NUMBERS)
+    assert "but SmoothedAnticipator, which is frozen, has learned [1, 2]" in text
+    assert not texts(TRUTH)  # which are the numbers
+    teacher = FrozenEstimator(clone(PLAIN).fit(X[TRUTH < 2], TRUTH[TRUTH < 2]))
+    model.set_params(teacher=teacher)
+    assert not texts(np.array([0, 1, 9])[TRUTH])  # it knows 0 and 1, which they are
+
+
+def test_actions_of_the_past_are_not_numbered():
+    """A table that names them by their labels is right, and stays so."""
+    actions = {k: (f"verb{k % 2}", f"noun{k}") for k in (1, 2, 3)}
+    prior = TransitionPrior(actions, strength=1.0)
+    model = SmoothedAnticipator(MLP(4), prior=prior, max_epochs=1, random_state=0)
+    everything = [(np.arange(120), np.arange(120))]
+    past = {"y_past": BEFORE}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        proba = cross_val_predict(
+            model, X, NUMBERS, cv=everything, method="predict_proba", params=past
+        )
+        texts = cross_val_predict(
+            clone(model).set_params(prior__actions=None),
+            X,
+            NUMBERS.astype(str),
+            cv=everything,
+            method="predict_proba",
+            params={"y_past": BEFORE.astype(str)},
+        )
+    alone = clone(model).fit(X, NUMBERS, **past).predict_proba(X)
+    np.testing.assert_allclose(proba, alone, rtol=0, atol=1e-6)
+    assert texts.shape == proba.shape
 
 
 # ----------------------------------------- texts, sorted otherwise than their table

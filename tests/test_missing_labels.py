@@ -663,6 +663,31 @@ def test_what_marks_a_missing_label_elsewhere_is_a_class_that_is_told(y):
 
 
 @pytest.mark.parametrize(
+    ("y", "marker", "mark"),
+    [
+        (np.array([0, 1, -1]).astype(np.uint8), -1, 255),  # which -1 was once
+        ([0, 1, -100, -1], -1, -100),
+        (objects(["a", "b", None, "NA"]), NAN, "NA"),
+        (["a", "b", "-", "x"], "x", "-"),
+    ],
+    ids=repr,
+)
+def test_marks_are_told_beside_a_marker_of_ones_own(y, marker, mark):
+    says = f"y holds {mark!r}, which is a class like any other"
+    with pytest.warns(UserWarning, match=says):
+        labels_of(y, unlabeled_label=marker)
+
+
+@pytest.mark.parametrize("marker", ["unknown", "unknown "])
+def test_a_class_that_looks_like_the_marker_is_told(marker):
+    with pytest.warns(UserWarning, match=f"labels '{marker}' and 'Unknown' differ in"):
+        labels_of(["a", "b", "Unknown"], unlabeled_label=marker)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        labels_of(["a", "b", marker], unlabeled_label=marker)
+
+
+@pytest.mark.parametrize(
     ("y", "params"),
     [
         (["a", "b", "NA"], {"classes": ["NA", "a", "b"]}),

@@ -8,10 +8,16 @@ from numbers import Integral
 import numpy as np
 
 from skanticipate.data.boxes import unboxed
-from skanticipate.data.missing import as_list, label_list, missing_mask
+from skanticipate.data.missing import (
+    as_list,
+    label_list,
+    missing_elsewhere,
+    missing_mask,
+)
 from skanticipate.data.names import column_names
 from skanticipate.data.numbered import is_number
 from skanticipate.data.rows_alike import check_rows_alike
+from skanticipate.data.twins import warn_of_twins
 from skanticipate.data.warn import warn
 
 _TABLE_COLUMNS = ("label", "verb", "noun")
@@ -19,7 +25,8 @@ _ID_COLUMNS = {"label": "label", "verb": "verb_id", "noun": "noun_id"}
 _CAMEL_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 # Second words of verbs, which say nothing of a thing.
 _PARTICLES = frozenset({"up", "down", "on", "off", "in", "out", "away", "over", "back"})
-_SEPARATORS = re.compile(r"[-_:/\s]+")
+_SEPARATORS = re.compile(r"[-\u2010-\u2015_:/\s]+")  # dashes of all lengths
+_UNSEEN = dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff"))  # of no word
 
 
 def words(name):
@@ -33,7 +40,7 @@ def words(name):
     ['board', 'cutting']
     """
     composed = unicodedata.normalize("NFC", str(name))  # as lists of words have it
-    spaced = _CAMEL_HUMP.sub(" ", composed)
+    spaced = _CAMEL_HUMP.sub(" ", composed.translate(_UNSEEN))
     return [word.lower() for word in _SEPARATORS.split(spaced) if word]
 
 
@@ -73,8 +80,8 @@ def verbs_and_nouns(labels, actions=None):
     -----
     UserWarning
         If `actions` is None and a label has more than two words, or a second one such
-        as "down", which is no noun; if two verbs or two nouns differ in nothing but
-        case, spaces and how Unicode composes letters.
+        as "down", which is no noun; if two verbs or two nouns look alike, as "cut" and
+        "Cut" do (`warn_of_twins`); if labels share one such as "NA".
 
     Examples
     --------
@@ -87,7 +94,10 @@ def verbs_and_nouns(labels, actions=None):
     """
     labels = as_list(labels)
     pairs = _pairs(labels, actions)
-    warn_of_first_twins(labels, *zip(*pairs, strict=True))
+    columns = (labels, *zip(*pairs, strict=True))
+    warn_of_first_twins(*columns)
+    for kind, names in zip(("verb", "noun"), columns[1:], strict=False):
+        _warn_of_shared_marks(kind, names)
     if actions is None:
         warn_of_long_names(labels)
     table = np.empty((len(pairs), 2), dtype=object)
@@ -131,49 +141,21 @@ def _pairs(labels, actions):
     return pairs
 
 
-def warn_of_first_twins(*columns, where="in actions= or the labels"):
-    """Warn of labels that look like one; or of verbs, or of nouns, where none do.
-
-    Parameters
-    ----------
-    columns : iterables
-        Labels, verbs, nouns; fewer where there are none.
-    where : str
-        As in `warn_of_twins`.
-    """
+def warn_of_first_twins(*columns):
+    """`warn_of_twins` of labels, or, where there are none, of their verbs, or nouns."""
     kinds = zip(("label", "verb", "noun"), columns, strict=False)
-    any(warn_of_twins(kind, names, where) for kind, names in kinds)
+    any(warn_of_twins(kind, names) for kind, names in kinds)
 
 
-def warn_of_twins(kind, names, where="in actions= or the labels"):
-    """Warn of names that look like one, as "Cut" and "cut " do, but count as two.
-
-    Parameters
-    ----------
-    kind : str
-        What a name is of.
-    names : iterable
-        Of these only texts are looked at.
-    where : str
-        Where to mend them.
-
-    Returns
-    -------
-    bool
-        Whether there are some.
-    """
-    seen = {}
-    for name in dict.fromkeys(name for name in names if isinstance(name, str)):
-        plain = unicodedata.normalize("NFKC", " ".join(name.split())).casefold()
-        twin = seen.setdefault(plain, name)
-        if twin != name:
-            warn(
-                f"The {kind}s {ascii(twin)} and {ascii(name)} differ in nothing but "
-                "case, spaces and how Unicode composes letters, and count as two: "
-                f"write them alike {where}, unless they are two."
-            )
-            return True
-    return False
+def _warn_of_shared_marks(kind, names):
+    """Warn of a verb or noun of several labels that elsewhere is a missing one."""
+    marks = missing_elsewhere(names)
+    if len(set(marks)) < len(marks):
+        warn(
+            f"Several labels have the {kind} {marks[0]!r}, which so is one that they "
+            "share: if it says that there is none, write for instance a verb without "
+            "an object as ('walk', 'walk')."
+        )
 
 
 def warn_of_long_names(labels):

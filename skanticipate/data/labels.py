@@ -10,7 +10,6 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import assert_all_finite
 
-from skanticipate.data.actions import warn_of_twins
 from skanticipate.data.boxes import unboxed
 from skanticipate.data.markers import (
     resolve_marker,
@@ -20,22 +19,21 @@ from skanticipate.data.markers import (
 from skanticipate.data.missing import (
     as_array,
     as_column,
+    as_list,
     check_label_list,
     holds_missing,
     is_missing,
     is_never_a_name,
     label_codes,
+    missing_elsewhere,
     missing_label_mask,
     missing_mask,
     of_one_kind,
 )
+from skanticipate.data.twins import warn_of_twins
 from skanticipate.data.validation import title
 from skanticipate.data.warn import warn
 
-# What other tools call a missing label; here a class may be called so.
-_ELSEWHERE = frozenset(
-    {"na", "n/a", "#n/a", "null", "nan", "?", "unlabeled", "unlabelled"}
-)
 # What losses of torch ignore, and what NaN becomes in whole numbers of 32 and 64 bits.
 _NUMBERS_ELSEWHERE = {-100, -(2**31), -(2**63)}
 _ALL_ARE_LABELS: ContextVar[bool] = ContextVar("the labels shown are classes")
@@ -61,12 +59,10 @@ def check_labels(y, *, classes, unlabeled_label, estimator):
     check_label_kind(labels)
     found, inverse = np.unique(labels, return_inverse=True)
     classes = found if fixed is None else fixed
-    if classes.dtype.kind in "UO":
-        warn_of_twins("label", classes.tolist())
-    is_auto = _is_auto(unlabeled_label)
-    if fixed is None and (is_auto or not _has_marker(estimator)):
+    hint_twins(classes, marker)
+    if fixed is None and not (unlabeled_label is None and _has_marker(estimator)):
         hint_markers(found)
-    if fixed is not None and is_auto:
+    if fixed is not None and _is_auto(unlabeled_label):
         _hint_marker_among(fixed, found)
     codes = np.full(len(y), -1, dtype=np.intp)
     codes[labelled] = encode(found, classes, name="y")[inverse]
@@ -175,17 +171,32 @@ def hint_markers(labels):
         warn(
             f"y holds {strange[0]!r}, which is a class like any other: if it marks "
             "rows without a label, leave these rows out, or, in an estimator that has "
-            "unlabeled_label=, replace it by -1."
+            "unlabeled_label=, replace it by that value, which is -1 by default."
         )
 
 
-def warn_of_marks(y, classes, name):
-    """Warn of a label that is no class, and elsewhere says that there is none.
+def hint_labels(labels):
+    """Warn of labels (m,) that elsewhere say that there is none, or look alike."""
+    hint_markers(labels)
+    hint_twins(labels)
+
+
+def hint_twins(labels, marker=None):
+    """Warn of labels (m,) that look alike, or like the marker, and count as two."""
+    if labels.dtype.kind in "UO":
+        marks = [marker] if isinstance(marker, str) else []
+        warn_of_twins("label", [*marks, *labels.tolist()])
+
+
+def warn_of_strangers(y, classes, name):
+    """Warn of a label that is no class, but looks like one, or as if there were none.
 
     It counts as a miss, whatever is answered.
     """
     strangers = y[label_codes(y, classes) < 0]
     marks = _marks_elsewhere(strangers)
+    known = as_list(classes) if len(strangers) else []
+    warn_of_twins("label", strangers.tolist(), f"in {name} and classes", known)
     if unlabeled_mask(strangers, -1).any():
         marks = [-1]
     if marks:
@@ -203,8 +214,7 @@ def _marks_elsewhere(labels):
     if labels.dtype.kind in "if":
         below = set(labels[labels < -1].tolist())
         return list(below) if len(below) == 1 and below <= _NUMBERS_ELSEWHERE else []
-    texts = [v for v in labels.tolist() if isinstance(v, str)]
-    return [text for text in texts if text.strip().casefold() in _ELSEWHERE]
+    return missing_elsewhere(labels.tolist())
 
 
 def _hint_marker_among(classes, labels):

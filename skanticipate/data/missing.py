@@ -19,6 +19,10 @@ from skanticipate.data.stored import check_stored
 _UNFILLED = "Write -1, or what else marks a row without label, in its place."
 _NEVER_NAMES = frozenset({"", "nan", "NaN", "<NA>", "NaT", "--"})
 _SELDOM_NAMES = frozenset({"None", "-1", "-1.0"})
+# What other tools call a missing label; here a class may be called so.
+_NAMES_ELSEWHERE = frozenset(
+    {"na", "n/a", "#n/a", "null", "<null>", "nan", "?", "-", "unlabeled", "unlabelled"}
+)
 
 
 def as_list(labels):
@@ -267,6 +271,18 @@ def is_never_a_name(label):
         return True
     # pd.NA goes by its name: pandas is optional, and no comparison with NA has a truth
     return type(label).__name__ == "NAType" or label != label
+
+
+def missing_elsewhere(labels):
+    """Those of some labels that are texts which to other tools say that there is none.
+
+    Examples
+    --------
+    >>> missing_elsewhere(["NA", "?", "none", None])
+    ['NA', '?']
+    """
+    texts = (label for label in labels if isinstance(label, str))
+    return [text for text in texts if text.strip().casefold() in _NAMES_ELSEWHERE]
 
 
 def holds_missing(labels):

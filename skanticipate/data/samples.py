@@ -9,13 +9,13 @@ from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 from sklearn.utils import column_or_1d, compute_class_weight
 from sklearn.utils.validation import _check_sample_weight
 
-from skanticipate.data.actions import warn_of_twins
 from skanticipate.data.boxes import plain_column, refuse_identical, unboxed
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.missing import holds_missing
 from skanticipate.data.numbers import Interval
 from skanticipate.data.rows import RowView
 from skanticipate.data.tensors import plain_numbers
+from skanticipate.data.twins import warn_of_twins
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ import numpy as np
 from sklearn.utils._param_validation import StrOptions
 
 from skanticipate._typing import Columns, Rate
-from skanticipate.data.actions import warn_of_twins
 from skanticipate.data.boxes import unboxed_columns
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.missing import as_list, is_never_a_name
 from skanticipate.data.numbers import SECONDS, STEPS
 from skanticipate.data.parameters import validate_params
 from skanticipate.data.rows_alike import check_rows_alike
+from skanticipate.data.twins import warn_of_twins
 from skanticipate.datasets._columns import check_table
 from skanticipate.datasets._names import check_names
 from skanticipate.datasets._repeats import hint_repeats

@@ -18,7 +18,7 @@ from skanticipate.data.labels import (
     check_label_array,
     encode,
     labelled_rows,
-    warn_of_marks,
+    warn_of_strangers,
 )
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.rows_alike import check_rows_alike
@@ -209,7 +209,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         labelled, y = self._check_labels_like_fit(y, "y")
         if len(y) == 0:
             raise ValueError("y has no labelled rows, so there is nothing to score.")
-        warn_of_marks(y, self.classes_, "y")
+        warn_of_strangers(y, self.classes_, "y")
         if len(y) < len(labelled):
             rows = np.flatnonzero(labelled)
             X = _safe_indexing(X, rows)
@@ -315,7 +315,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         check_aligned(len(rows), "X_val", X_val=X_val, y_val=y_val)
         codes = np.full(len(rows), -1, dtype=np.intp)
         codes[labelled] = encode(labels, self.classes_, name="y_val", unknown="mark")
-        warn_of_marks(labels, self.classes_, "y_val")
+        warn_of_strangers(labels, self.classes_, "y_val")
         if (codes < 0).all():
             raise ValueError(
                 "y_val has no row whose label is one of the classes "

@@ -1,12 +1,15 @@
 """Labels and scores, checked, and which labels are among the best scored."""
 
+from itertools import compress
+
 import numpy as np
 from sklearn.utils import check_array, column_or_1d
 
-from skanticipate.data.labels import warn_of_marks
+from skanticipate.data.labels import warn_of_strangers
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.missing import (
     as_column,
+    as_list,
     check_hashable,
     check_same_kind,
     label_codes,
@@ -18,6 +21,7 @@ from skanticipate.data.names import check_label_names
 from skanticipate.data.numbers import check_count
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.tensors import plain_numbers
+from skanticipate.data.twins import warn_of_twins
 from skanticipate.data.warn import calling_module, warn
 
 
@@ -62,8 +66,14 @@ def check_hits(y_true, y_score, k, classes):
         _check_one_column_a_class(columns, scores.shape[1])
         codes = label_codes(y_true, classes)
         check_same_kind(y_true, columns, "y_true", "classes")
-        warn_of_marks(y_true, classes, "y_true")
+        warn_of_strangers(y_true, classes, "y_true")
     return y_true, (codes >= 0) & (ranks(scores, codes) < k)
+
+
+def warn_of_other_labels(labels, y_true):
+    """Warn of labels to average over that do not occur, but look like one that does."""
+    others = compress(labels, label_codes(labels, y_true) < 0)
+    warn_of_twins("label", others, "in y_true and labels", as_list(y_true))
 
 
 def recalls(y_true, hits):

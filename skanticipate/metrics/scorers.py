@@ -17,7 +17,7 @@ from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import _check_method_params
 
 from skanticipate._typing import Labels, Scorer
-from skanticipate.data.labels import warn_of_marks
+from skanticipate.data.labels import warn_of_strangers
 from skanticipate.data.markers import unlabeled_mask
 from skanticipate.data.missing import (
     as_column,
@@ -33,6 +33,7 @@ from skanticipate.data.names import check_label_names
 from skanticipate.data.numbers import check_count
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.tensors import takes_tensors
+from skanticipate.metrics.hits import warn_of_other_labels
 from skanticipate.metrics.scores import (
     mean_top_k_recall_score,
     top_k_accuracy,
@@ -207,7 +208,7 @@ class _LabelledScorer(_BaseScorer):
         _refuse_unknown(self, estimator, y)
         known = getattr(estimator, "classes_", None)
         if known is not None and not isinstance(self._scorer, _Ranking):  # which tells
-            warn_of_marks(y, known, "y")
+            warn_of_strangers(y, known, "y")
         return self._scorer(estimator, X, y, **metadata)
 
     def _score(self, method_caller, estimator, X, y_true, **metadata):
@@ -234,6 +235,7 @@ class _Ranking:
         if self.labels is not None:
             check_same_kind(self.labels, y, "labels", "y")
             # Rows of other classes do not enter the mean, so they need no prediction.
+            warn_of_other_labels(self.labels, y)
             rows = np.flatnonzero(label_mask(y, self.labels))
             if rows.size == 0:
                 return float("nan")
@@ -303,7 +305,10 @@ def _markers(estimator):
 
 
 def _inside(estimator):
-    """Fitted classifiers that were shown the labels which an estimator was shown."""
+    """Fitted classifiers that were shown the labels which an estimator was shown.
+
+    Of a wrapper that nobody knows these are parts with its classes.
+    """
     if isinstance(estimator, Pipeline):
         return [estimator[-1]]
     # All of them: a fold without unlabelled rows teaches its classifier no marker.
@@ -312,9 +317,16 @@ def _inside(estimator):
     if hasattr(estimator, "estimators_"):
         return []  # bagging, voting, stacking, one-vs-rest: members see codes
     for name in ("best_estimator_", "estimator_", "estimator"):
-        if hasattr(estimator, name):
+        if hasattr(getattr(estimator, name, None), "classes_"):
             return [getattr(estimator, name)]
-    return []
+    parts = vars(estimator).values() if hasattr(estimator, "classes_") else ()
+    return [part for part in parts if _has_classes(part, estimator.classes_)]
+
+
+def _has_classes(part, classes):
+    """Whether a part of an estimator is a classifier of the same classes."""
+    known = getattr(part, "classes_", None)
+    return isinstance(known, np.ndarray) and np.array_equal(known, classes)
 
 
 def _class_scores(estimator, X):

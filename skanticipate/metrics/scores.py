@@ -23,6 +23,7 @@ from skanticipate.metrics.hits import (
     check_distinct,
     check_hits,
     recalls,
+    warn_of_other_labels,
     warn_of_sure_hits,
 )
 
@@ -37,7 +38,8 @@ def top_k_accuracy(
     y_true : array-like of shape (n,)
         The labels. One that is not in `classes` counts as a miss: nobody can score a
         class that was never seen. Drop unlabelled rows first: what is no class, and
-        elsewhere marks them, is warned of (-1, -100, "?", "unlabeled").
+        elsewhere marks them, is warned of (-1, -100, "?", "unlabeled"), and so is what
+        looks like a class ("Cut " beside "cut").
     y_score : array-like of shape (n, C)
         Probabilities, logits or any other scores; the order is all that counts. Equal
         scores rank in the order of the columns (a stable sort). A table must not name
@@ -126,12 +128,14 @@ def per_class_top_k_recall(
     result = {"labels": present, "recall": recall, "support": support}
     if labels is None:
         return Bunch(**result)
-    kept = label_mask(present, label_list(labels, "labels", ordered=False))
+    labels = label_list(labels, "labels", ordered=False)
+    kept = label_mask(present, labels)
     if not kept.any():
         raise ValueError(
             f"None of the {len(kept)} classes of y_true is among labels, so there is "
             "nothing to average: pass labels of the same type as y_true."
         )
+    warn_of_other_labels(labels, present)
     return Bunch(**{name: column[kept] for name, column in result.items()})
 
 

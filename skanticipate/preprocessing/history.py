@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import compress
 from typing import Literal, Self
 
 import numpy as np
@@ -31,6 +32,7 @@ from skanticipate.data.parameters import fit_context
 from skanticipate.data.places import check_step_names
 from skanticipate.data.rows import RowView
 from skanticipate.data.rows_alike import check_rows_alike
+from skanticipate.data.twins import warn_of_twins
 from skanticipate.data.validation import refuse_sparse
 
 
@@ -225,9 +227,17 @@ class HistoryEncoder(  # type: ignore[call-arg]  # scikit-learn has no types
             pairs = [(None, None) if pair is None else pair for pair in pairs]
             columns["verb"], columns["noun"] = zip(*pairs, strict=True)
         codes = np.empty((len(labels), len(self.vocabulary_)), dtype=np.int32)
-        for column, (name, names) in enumerate(self.vocabulary_.items()):
-            codes[:, column] = label_codes(columns[name], names) + 1
+        for column, name in enumerate(self.vocabulary_):
+            codes[:, column] = self._codes_of_names(name, columns[name])
         codes[[label is None for label in labels]] = -1
+        return codes
+
+    def _codes_of_names(self, kind, names):
+        """Code of each verb, noun or action, 0 if it is unknown.   (m,) -> (m,)."""
+        known = self.vocabulary_[kind]
+        codes = label_codes(names, known) + 1
+        unknown = compress(names, codes == 0)
+        warn_of_twins(kind, unknown, "in all histories and labels", known.tolist())
         return codes
 
     def _one_hot(self, codes):

@@ -18,7 +18,6 @@ from skanticipate.data.actions import (
     verb_noun_pairs,
     warn_of_first_twins,
     warn_of_long_names,
-    warn_of_twins,
 )
 from skanticipate.data.after_fit import keep, kept
 from skanticipate.data.labels import warn_of_marks_of_past
@@ -31,9 +30,12 @@ from skanticipate.data.missing import (
 )
 from skanticipate.data.numbers import Interval
 from skanticipate.data.rows_alike import check_rows_alike
+from skanticipate.data.twins import warn_of_twins
 from skanticipate.data.warn import warn
 from skanticipate.priors.base import BasePrior, class_codes, normalize_rows
 from skanticipate.priors.sequences import checked_sequences
+
+_WHERE = "in y, y_past and sequences"  # labels are to be written alike
 
 
 class TemporalPrior(BasePrior):
@@ -72,8 +74,8 @@ class TemporalPrior(BasePrior):
     Warns
     -----
     UserWarning
-        If no transition between two of the classes was counted; if two labels differ in
-        nothing but case, spaces and how Unicode composes letters.
+        If no transition between two of the classes was counted; if two labels look
+        alike, as "cut" and "Cut" do.
 
     Notes
     -----
@@ -121,7 +123,7 @@ class TemporalPrior(BasePrior):
 
     def _fit_matrix(self, classes, y, y_past, sample_weight=None):
         before, after = _observed_pairs(y, y_past, self.sequences)
-        warn_of_twins("label", [*before, *after], "in y, y_past and sequences")
+        warn_of_twins("label", [*before, *after, *classes.tolist()], _WHERE)
         weights = _weights_of(after, sample_weight, self.sequences)
         before, after = label_codes(before, classes), label_codes(after, classes)
         counted = (before >= 0) & (after >= 0)
@@ -190,8 +192,8 @@ class TransitionPrior(BasePrior):
     -----
     UserWarning
         If no label of the classes was counted; if `actions` is None and a past action
-        has more than two words; if two labels, verbs or nouns differ in nothing but
-        case, spaces and how Unicode composes letters.
+        has more than two words; if two labels, verbs or nouns look alike, as "cut" and
+        "Cut" do.
 
     Notes
     -----
@@ -277,6 +279,9 @@ class TransitionPrior(BasePrior):
 
     def _fit_matrix(self, classes, y, y_past, sample_weight=None):
         past, following = _observed_pairs(y, y_past, self.sequences)
+        are_alike = warn_of_twins("label", past, _WHERE) or warn_of_twins(
+            "label", [*following, *classes.tolist()], _WHERE
+        )
         weights = _weights_of(following, sample_weight, self.sequences)
         codes = label_codes(following, classes)
         # the filler -1 is an action where the user made it a class
@@ -288,8 +293,8 @@ class TransitionPrior(BasePrior):
         else:
             verb_noun_pairs(actions, self.actions)  # an incomplete table is an error
         verbs, nouns = _verbs_and_nouns(actions, self.actions)
-        names = [*past, *following], verbs, nouns
-        warn_of_first_twins(*names, where="in actions=, y, y_past and sequences")
+        if not are_alike:
+            warn_of_first_twins((), verbs, nouns)
 
         uniform = np.full((1, len(classes)), 1 / len(classes), dtype=np.float32)
         known = codes >= 0

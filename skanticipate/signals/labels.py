@@ -12,6 +12,7 @@ from skanticipate.data.missing import (
 )
 from skanticipate.data.names import check_tables_alike
 from skanticipate.data.places import check_step_names
+from skanticipate.data.twins import warn_of_twins
 from skanticipate.data.warn import warn
 from skanticipate.estimator.sharing import once
 from skanticipate.networks.inputs import padding_of
@@ -166,6 +167,7 @@ def codes_of_steps(labels, classes, past, spec):
     """Codes of the labels of real steps, -1 for all that is no class.   (n, T)."""
     present = labels[~missing_mask(labels)].tolist()
     check_same_kind(present, classes, "y_past", "the classes of y")
+    warn_of_twins("label", present, "in y_past and y", classes.tolist())
     codes = label_codes(labels.ravel(), classes).reshape(labels.shape)
     codes[padding_of(past, spec)] = -1
     if (codes < 0).all():

@@ -19,7 +19,7 @@ from skanticipate.data.labels import (
     all_are_labels,
     check_label_array,
     check_label_kind,
-    hint_markers,
+    hint_labels,
     labelled_rows,
 )
 from skanticipate.data.missing import as_array, check_same_kind, label_codes
@@ -186,7 +186,7 @@ class TeacherEnsemble(SaveMixin, TeacherMixin, BaseEstimator):
         y = check_label_array(y, estimator=self)
         _, y, _ = labelled_rows(y, None, estimator=self)
         check_label_kind(y)
-        hint_markers(y)
+        hint_labels(y)
         random_state = check_random_state(self.random_state)
         lessons = []
         for k, teacher in enumerate(self.teachers, start=1):

@@ -11,7 +11,7 @@ from skanticipate.data.labels import (
     check_label_array,
     check_labels,
     labelled_rows,
-    warn_of_marks,
+    warn_of_strangers,
 )
 from skanticipate.data.markers import unlabeled_mask
 from skanticipate.data.masked import refuse_masked
@@ -89,5 +89,5 @@ def _all_labelled(y, teacher):
             "y holds -1, which is none of the classes: leave these rows out, "
             f"{type(teacher).__name__} has no unlabelled rows."
         )
-    warn_of_marks(y, teacher.classes_, "y")
+    warn_of_strangers(y, teacher.classes_, "y")
     return y

@@ -41,6 +41,17 @@ def test_words_are_lower_case_and_split_at_separators(name, expected):
     assert words(name) == expected
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["\ufeffput-down cup", "put-\u200bdown cu\u00adp", "put\u2011down cup"]
+    + ["put\u2013down cup", "put\u2014Down\u2060 cup"],
+    ids=ascii,
+)
+def test_what_is_not_seen_is_of_no_word(name):
+    """The mark of a file's beginning, soft hyphens, and dashes of other lengths."""
+    assert words(name) == ["put", "down", "cup"]
+
+
 @pytest.mark.parametrize("space", [" ", "  ", "\t", " \n"])
 def test_names_are_split_after_the_first_word(space):
     labels = [f"cut{space}onion", f" wash{space}pan{space}"]
@@ -330,7 +341,7 @@ def test_names_of_other_words_and_ids_are_no_twins():
 def test_letters_that_are_composed_otherwise_make_no_other_word():
     composed, apart = "jalape\u00f1o", "jalapen\u0303o"
     assert words(apart) == words(composed) == [composed]
-    with pytest.warns(UserWarning, match="how Unicode composes letters"):
+    with pytest.warns(UserWarning, match="jalape.* differ in nothing but"):
         verbs_and_nouns([f"cut {composed}", f"wash {apart}"])
     vectors = {"cut": [1.0, 0.0], "wash": [0.5, 0.5], composed: [0.0, 1.0]}
     actions = {0: ("cut", apart), 1: ("wash", apart)}

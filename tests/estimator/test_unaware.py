@@ -4,9 +4,19 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.ensemble import StackingClassifier
-from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.ensemble import (
+    StackingClassifier,
+    VotingClassifier,
+)
+from sklearn.experimental import (
+    enable_halving_search_cv,  # noqa: F401
+    enable_iterative_imputer,  # noqa: F401
+)
+from sklearn.feature_selection import SelectFromModel, SelectKBest
 from sklearn.frozen import FrozenEstimator
+from sklearn.impute import IterativeImputer
+from sklearn.linear_model import BayesianRidge, LogisticRegression
 from sklearn.metrics import make_scorer
 from sklearn.model_selection import (
     GridSearchCV,
@@ -15,15 +25,23 @@ from sklearn.model_selection import (
     cross_val_score,
     cross_validate,
     learning_curve,
+    permutation_test_score,
     validation_curve,
 )
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from unlabelled import LABELLED, SPLIT, TRUTH, WRAPPERS, X, Y, said
 
-from skanticipate import MLP, BatchedGridSearchCV, LateFusion, SmoothedAnticipator
+from skanticipate import (
+    MLP,
+    BatchedGridSearchCV,
+    LateFusion,
+    ReplicaEnsemble,
+    SmoothedAnticipator,
+)
 from skanticipate.metrics import labelled_scorer
 
+HIDDEN = Y == -1
 MODEL = SmoothedAnticipator(MLP(4), max_epochs=9, lr=0.03, random_state=0)
 GRID = {"lr": [0.01]}
 
@@ -63,11 +81,47 @@ def test_a_marker_that_is_a_text():
     [
         make_pipeline(StandardScaler(), MODEL),
         LateFusion([("a", MODEL, (0, 2)), ("b", MODEL, (2, 4))]),
+        ReplicaEnsemble(MODEL, n_replicas=2),
+        LateFusion([("a", LogisticRegression(), (0, None))]),
+        ReplicaEnsemble(LogisticRegression(), n_replicas=2),
     ],
-    ids=["pipeline", "fusion"],
+    ids=["pipeline", "fusion", "replicas", "fusion of others", "replicas of others"],
 )
 def test_it_is_said_from_within(model):
-    assert len(of_classes("BaggingClassifier", model, Y)) == 1
+    names = ["BaggingClassifier", "AdaBoostClassifier"]
+    takes_weights = not isinstance(model, Pipeline)
+    for name in names[: 1 + takes_weights]:
+        assert len(of_classes(name, model, Y)) == 1
+
+
+@pytest.mark.parametrize("name", ["VotingClassifier", "BaggingClassifier"])
+@pytest.mark.parametrize(
+    "strange, what",
+    [
+        ("nan", "takes 'nan', a missing label, for"),
+        ("NA", "y holds 'NA', which is a class like any other"),
+        ("Cut", "The labels 'Cut' and 'cut' differ in nothing but"),
+    ],
+)
+def test_labels_that_a_fit_alone_would_speak_of(name, strange, what):
+    """A wrapper shows it numbers, in which nothing is to be seen."""
+    names = np.array(["cut", "mix", "pour"])[TRUTH]
+    wrapper = WRAPPERS[name](MODEL)
+    assert (
+        len(said(lambda: wrapper.fit(X, np.where(HIDDEN, strange, names)), what)) == 1
+    )
+    assert not said(lambda: wrapper.fit(X, names), "label")
+
+
+def test_labels_that_are_meant_are_welcome_in_a_wrapper():
+    y = np.array(["cut", "NA", "pour"])[TRUTH]
+    meant = [{"unlabeled_label": None}, {"classes": ["NA", "cut", "pour"]}]
+    for params in meant:
+        model = clone(MODEL).set_params(**params)
+        wrapper = CalibratedClassifierCV(model, cv=2)  # which shows labels
+        assert not said(lambda w=wrapper: w.fit(X, y), "NA")
+    voting = VotingClassifier([("a", clone(MODEL).set_params(unlabeled_label=None))])
+    assert not said(lambda: voting.fit(X, y), "NA")
 
 
 @pytest.mark.parametrize(
@@ -102,6 +156,39 @@ def test_probabilities_of_folds():
     assert not predict("predict")
 
 
+# -------------------------------------------------------- steps of a Pipeline
+
+SELECTS = SelectKBest(k=2)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        SELECTS,
+        LinearDiscriminantAnalysis(),
+        SelectFromModel(LogisticRegression()),
+        FeatureUnion([("a", StandardScaler()), ("b", SELECTS)]),
+    ],
+    ids=lambda step: type(step).__name__,
+)
+def test_a_step_that_learns_the_marker_is_named(step):
+    pipeline = Pipeline([("first", step), ("model", MODEL)])
+    for run in (pipeline, GridSearchCV(pipeline, {"model__lr": [0.01]}, cv=2)):
+        (text,) = said(lambda run=run: run.fit(X, Y), "of a Pipeline takes")
+        assert text.startswith("The step 'first' of a Pipeline takes -1, which marks")
+    assert not said(lambda: pipeline.fit(X, TRUTH), "of a Pipeline takes")
+
+
+def test_steps_that_learn_no_marker_are_welcome():
+    frozen = FrozenEstimator(clone(SELECTS).fit(X[~HIDDEN], Y[~HIDDEN]))
+    imputer = IterativeImputer(BayesianRidge(), max_iter=1)  # knows no labels
+    pipeline = make_pipeline(frozen, imputer, StandardScaler(), "passthrough", MODEL)
+    assert not said(lambda: pipeline.fit(X, Y), "of a Pipeline takes")
+    signed = np.where(TRUTH == 0, -1, 1)
+    pipeline = make_pipeline(SELECTS, MODEL)
+    assert not said(lambda: pipeline.fit(X, signed), "of a Pipeline takes")
+
+
 # ------------------------------------------------- scores that count such rows
 
 
@@ -127,6 +214,9 @@ def own(y, found):
         lambda: BatchedGridSearchCV(
             MODEL, GRID, cv=2, scoring=["accuracy"], refit="accuracy"
         ).fit(X, Y),
+        lambda: permutation_test_score(
+            MODEL, X, Y, cv=2, n_permutations=1, scoring="accuracy"
+        ),
     ],
 )
 def test_a_score_by_name_counts_unlabelled_rows(run):
@@ -141,6 +231,15 @@ def test_scores_that_leave_them_out(search):
         assert not counted(lambda s=found: s.fit(X, Y))
     found = search(MODEL, GRID, cv=SPLIT, scoring="accuracy")
     assert not counted(lambda: found.fit(X, Y))
+
+
+def test_permutations_that_leave_them_out():
+    for scoring in (None, labelled_scorer("accuracy")):
+        assert not counted(
+            lambda s=scoring: permutation_test_score(
+                MODEL, X, Y, cv=2, n_permutations=1, scoring=s
+            )
+        )
 
 
 @pytest.mark.parametrize(

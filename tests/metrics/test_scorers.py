@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 from sklearn import config_context, metrics
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import make_blobs
 from sklearn.ensemble import (
@@ -30,7 +30,7 @@ from sklearn.model_selection import (
 )
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.naive_bayes import GaussianNB
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import SelfTrainingClassifier
 from sklearn.svm import SVC, LinearSVC
@@ -216,7 +216,23 @@ def test_a_fold_without_labelled_rows_scores_nan():
     assert np.isnan(fails(MODEL, X[:3], [None, np.nan, ""]))
 
 
+class OfMine(ClassifierMixin, BaseEstimator):
+    """A wrapper that nobody knows, as of another library."""
+
+    def __init__(self, estimator):
+        self.estimator = estimator
+
+    def fit(self, X, y):
+        self.kind, self.inner = Pipeline, clone(self.estimator).fit(X, y)
+        self.classes_ = self.inner.classes_
+        return self
+
+    def predict(self, X):
+        return self.inner.predict(X)
+
+
 WRAPPERS = {
+    "own": OfMine,
     "pipeline": lambda model: make_pipeline(StandardScaler(), model),
     "search": lambda model: GridSearchCV(model, {"lr": [0.01]}, cv=KFold(2)),
     "frozen": lambda model: FrozenEstimator(model.fit(X, NINES)),

@@ -282,7 +282,8 @@ def test_sequences_of_another_type_than_the_labels_are_told():
         prior = TransitionPrior(sequences=[[f"a {t}" for t in s] for s in texts])
         prior.fit(CLASSES)
     assert_allclose(prior.matrix_, 0.2)
-    with pytest.warns(UserWarning, match="TemporalPrior counted no transition"):
+    nothing = pytest.warns(UserWarning, match="TemporalPrior counted no transition")
+    with nothing, pytest.warns(UserWarning, match="differ in nothing but"):
         TemporalPrior(sequences=texts).fit(CLASSES)
 
 

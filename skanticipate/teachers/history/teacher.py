@@ -18,7 +18,7 @@ from skanticipate._typing import Actions, Labels, Seed
 from skanticipate.data.actions import verbs_and_nouns
 from skanticipate.data.after_fit import check_used, keep, kept
 from skanticipate.data.leaks import warn_ungrouped
-from skanticipate.data.missing import label_codes, number_names
+from skanticipate.data.missing import number_names
 from skanticipate.data.numbers import EPOCHS, FACTOR, N_THREADS, SIZE, STEPS, Interval
 from skanticipate.data.parameters import fit_context
 from skanticipate.data.rows import RowView
@@ -326,8 +326,7 @@ class HistoryTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator):
     def _names_of_classes(self):
         """Number of the verb of each class, and code of its noun in histories."""
         verbs, nouns = verbs_and_nouns(self.classes_, self.actions)
-        known = self.encoder_.vocabulary_["noun"]
-        return number_names(verbs)[0], label_codes(nouns, known) + 1
+        return number_names(verbs)[0], self.encoder_._codes_of_names("noun", nouns)
 
     def _network(self, n_rows, seed):
         """Recurrent network, unfitted."""
