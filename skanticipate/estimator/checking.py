@@ -119,8 +119,9 @@ class FitChecks:
         warn_if_class(self.unlabeled_label)
         if self.classes is None and self.unlabeled_label is not None:
             hint_labels_of_wrappers()
+        marker = self.unlabeled_label if labels.marker is None else labels.marker
+        warn_if_scored(marker, labels.classes)
         if (labels.codes < 0).any():
-            warn_if_scored(labels.marker, labels.classes)
             warn_of_steps(labels.marker)
         return labels
 

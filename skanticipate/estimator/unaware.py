@@ -13,7 +13,7 @@ from sklearn.utils import _safe_indexing, get_tags
 
 from skanticipate.data.labels import hint_labels
 from skanticipate.data.markers import unlabeled_mask, unlabeled_rows
-from skanticipate.data.missing import as_column, missing_label_mask
+from skanticipate.data.missing import as_column, label_codes, missing_label_mask
 from skanticipate.data.parameters import nested_estimators
 from skanticipate.data.warn import callers, warn
 from skanticipate.metrics.scorers import metric_of_all_rows
@@ -133,9 +133,12 @@ def warn_if_scored(marker, classes):
     Parameters
     ----------
     marker : object
-        What marks a row without a label; None where nothing does.
+        What marks a row without a label; None where nothing does. "auto" where no row
+        of the fit had it, those that are scored may: -1, unless it is a class.
     classes : ndarray of shape (C,)
     """
+    if isinstance(marker, str) and marker == "auto":
+        marker = -1 if label_codes([-1], classes)[0] < 0 else None
     if marker is None:
         return
     for frame in callers():
