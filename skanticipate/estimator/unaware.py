@@ -14,10 +14,7 @@ from sklearn.utils import _safe_indexing, get_tags
 
 from skanticipate.data.labels import hint_labels
 from skanticipate.data.markers import unlabeled_mask, unlabeled_rows
-from skanticipate.data.missing import (
-    as_column,
-    missing_label_mask,
-)
+from skanticipate.data.missing import as_column, label_codes, missing_label_mask
 from skanticipate.data.parameters import nested_estimators
 from skanticipate.data.warn import callers, warn
 from skanticipate.estimator.renumbered import (
@@ -73,8 +70,9 @@ def warn_of_wrappers(estimator, labels, *, y_past=None, y_val=None):
         )
     if unlabeled_label is not None and estimator.classes is None:
         _hint_labels(wrappers)
+    marker = unlabeled_label if labels.marker is None else labels.marker
+    warn_if_scored(around, marker, labels.classes)
     if labels.marker is not None and (labels.codes < 0).any():
-        warn_if_scored(around, labels.marker, labels.classes)
         _warn_of_steps(around, labels.marker)
 
 
@@ -193,10 +191,13 @@ def warn_if_scored(around, marker, classes):
     around : list of frames
         From `callers`.
     marker : object
-        What marks a row without a label.
+        What marks a row without a label; None where nothing does. "auto" where no row
+        of the fit had it, those that are scored may: -1, unless it is a class.
     classes : ndarray of shape (C,)
     """
-    for frame in around:
+    if isinstance(marker, str) and marker == "auto":
+        marker = -1 if label_codes([-1], classes)[0] < 0 else None
+    for frame in around if marker is not None else ():
         is_sklearns = _place(frame)[0].startswith("sklearn.")
         if is_sklearns and _OF_A_FOLD <= frame.f_locals.keys():
             _warn_of_metric(frame.f_locals, marker, classes)

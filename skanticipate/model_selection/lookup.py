@@ -17,6 +17,7 @@ from sklearn.utils.validation import _num_samples
 from skanticipate.data.warn import callers
 from skanticipate.estimator.unaware import warn_if_scored
 from skanticipate.metrics.scorers import marker_of
+from skanticipate.signals.asking import last_step
 
 # No name of a parameter, so it is no other's.
 _CANDIDATE = "candidate no."
@@ -94,6 +95,8 @@ class Lookup(BaseEstimator):
     def _warn_if_scored(self):
         """Say what the fit, which nobody waited for, could not."""
         marker = marker_of(self.fitted_)
+        if marker is None:  # of rows of a fold that all have a label
+            marker = getattr(last_step(self.fitted_), "unlabeled_label", None)
         if marker is not None:
             warn_if_scored(callers(), marker, self.fitted_.classes_)
 

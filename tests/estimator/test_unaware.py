@@ -13,7 +13,7 @@ from sklearn.experimental import (
     enable_halving_search_cv,  # noqa: F401
     enable_iterative_imputer,  # noqa: F401
 )
-from sklearn.feature_selection import SelectFromModel, SelectKBest
+from sklearn.feature_selection import RFECV, SelectFromModel, SelectKBest
 from sklearn.frozen import FrozenEstimator
 from sklearn.impute import IterativeImputer
 from sklearn.linear_model import BayesianRidge, LogisticRegression
@@ -231,6 +231,56 @@ def test_scores_that_leave_them_out(search):
         assert not counted(lambda s=found: s.fit(X, Y))
     found = search(MODEL, GRID, cv=SPLIT, scoring="accuracy")
     assert not counted(lambda: found.fit(X, Y))
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda folds, **scoring: cross_val_score(MODEL, X, Y, cv=folds, **scoring),
+        lambda folds, **scoring: GridSearchCV(MODEL, GRID, cv=folds, **scoring).fit(
+            X, Y
+        ),
+        lambda folds, **scoring: BatchedGridSearchCV(
+            make_pipeline(StandardScaler(), MODEL),
+            {"smoothedanticipator__lr": [0.01]},
+            cv=folds,
+            **scoring,
+        ).fit(X, Y),
+    ],
+)
+def test_unlabelled_rows_that_are_in_the_test_fold_alone(run):
+    """A fit has learned no marker from its rows, but those that are scored have it."""
+    folds = [(np.flatnonzero(~HIDDEN), np.arange(60))]
+    (text,) = counted(lambda: run(folds, scoring="accuracy"))
+    assert of_rows("test")(text)
+    assert not counted(lambda: run(folds, scoring=labelled_scorer("accuracy")))
+    assert not counted(lambda: run([(folds[0][0],) * 2], scoring="accuracy"))
+
+
+def test_signed_labels_of_a_test_fold_are_labels():
+    y = np.where(TRUTH == 0, -1, 1)
+    run = {"cv": 2, "scoring": "accuracy"}
+    assert not counted(lambda: cross_val_score(MODEL, X, y, **run))
+    meant = clone(MODEL).set_params(unlabeled_label=None)
+    folds = [(np.flatnonzero(~HIDDEN), np.arange(60))]
+    assert not counted(
+        lambda: cross_val_score(meant, X, Y, cv=folds, scoring="accuracy")
+    )
+
+
+def test_rfecv_counts_them_too():
+    def run(scoring):
+        RFECV(
+            MODEL,
+            importance_getter=lambda e: np.arange(1.0, 1 + e.n_features_in_),
+            min_features_to_select=3,
+            cv=2,
+            scoring=scoring,
+        ).fit(X, Y)
+
+    (text,) = counted(lambda: run("accuracy"))
+    assert of_rows("test")(text)
+    assert not counted(lambda: run(labelled_scorer("accuracy")))
 
 
 def test_permutations_that_leave_them_out():
