@@ -171,7 +171,7 @@ def unlabeled_pairs(
             "action another number."
         )
     spans, held_out = _spans_of_videos(train), {}
-    if avoid is not None:
+    if avoid is not None and not _is_empty(avoid):
         away = _columns(avoid, "avoid", fps, labels=False)
         check_same_kind(away.video, train.video, "video of avoid", "that of segments")
         held_out = _spans_of_videos(away)
@@ -183,6 +183,12 @@ def unlabeled_pairs(
     video = np.array(list(spans), dtype=train.video.dtype)[number]
     pairs = _table_of_pairs(train, video, start, length, gap)
     return Bunch(**pairs, fps=np.full(len(pairs.y), float(fps)))
+
+
+def _is_empty(table):
+    """Whether a table has a column of videos, and no row."""
+    table = unboxed_columns(table)
+    return "video" in table and len(table["video"]) == 0
 
 
 def _columns(table, name, fps, *, labels=True):

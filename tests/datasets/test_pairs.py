@@ -354,3 +354,12 @@ def test_segments_to_avoid_need_no_labels():
             unlabeled_pairs(example(), 10**6, avoid=table)
         count[name] = str(error.value)
     assert count["labels"] == count["none"]
+
+
+def test_nothing_to_avoid_is_no_error():
+    nothing = {name: [] for name in example()}
+    expected = unlabeled_pairs(example(), 9, random_state=0)
+    found = unlabeled_pairs(example(), 9, avoid=nothing, random_state=0)
+    assert_array_equal(found.past_start, expected.past_start)
+    with pytest.raises(ValueError, match="avoid cannot be read"):
+        unlabeled_pairs(example(), 9, avoid={"start": []})
