@@ -507,10 +507,23 @@ def test_weights_of_labels_that_are_their_own_numbers():
         np.testing.assert_array_equal(voting.predict_proba(X), alone)
 
 
-@pytest.mark.parametrize("name", ["voting", "stacking", "bagging", "cross_val_predict"])
-def test_a_marker_that_is_the_number_of_a_label(name):
+def _wrapped(name):
+    return lambda model, y: WRAPPERS[name](model).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    "fit",
+    [
+        _wrapped("VotingClassifier"),
+        _wrapped("StackingClassifier"),
+        _wrapped("BaggingClassifier"),
+        lambda m, y: cross_val_predict(m, X, y, cv=2, method="predict_proba"),
+    ],
+    ids=["voting", "stacking", "bagging", "cross_val_predict"],
+)
+def test_a_marker_that_is_the_number_of_a_label(fit):
     """Of the labels 1, 2 and 3 the wrapper shows the first as 0, which marks no row."""
-    fit, model = WRAPPERS[name], clone(PLAIN).set_params(unlabeled_label=0)
+    model = clone(PLAIN).set_params(unlabeled_label=0)
     with pytest.raises(ValueError, match="0 would mark the rows of the label 1, in wh"):
         fit(model, NUMBERS)
     for marker, labels in ((-1, NUMBERS), (9, NUMBERS)):

@@ -23,7 +23,7 @@ from skanticipate.data.names import (
 from skanticipate.data.numbers import weights_of
 from skanticipate.data.parameters import nested_estimators
 from skanticipate.estimator.nested import names_of_axes, names_of_columns
-from skanticipate.estimator.unaware import hint_labels_of_wrappers, warn_if_class
+from skanticipate.estimator.unaware import warn_of_labels_of_wrappers
 from skanticipate.preprocessing.slices import LastAxisSlice, keep_channels
 from skanticipate.signals.asking import (
     fit_with_signals,
@@ -128,8 +128,7 @@ def check_labels_alike(fusion, y):
         for reader in _readers(member)
     ]
     if not readings:
-        warn_if_class("auto")
-        hint_labels_of_wrappers()
+        warn_of_labels_of_wrappers()
         return check_labels(y, classes=None, unlabeled_label="auto", estimator=fusion)
     (first_name, first), *others = readings
     for name, other in others:

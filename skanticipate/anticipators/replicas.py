@@ -35,7 +35,7 @@ from skanticipate.data.numbers import N_JOBS, SIZE
 from skanticipate.data.parameters import check_nested, nested_estimators
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.warn import warn
-from skanticipate.estimator.unaware import hint_labels_of_wrappers, warn_if_class
+from skanticipate.estimator.unaware import warn_of_labels_of_wrappers
 from skanticipate.estimator.wanted import fit_many
 from skanticipate.signals.asking import last_step
 from skanticipate.signals.mean import mean_proba
@@ -197,8 +197,7 @@ class ReplicaEnsemble(MetaEstimatorMixin, JointAnswers, BaseEstimator):
         inside = [self.estimator, *nested_estimators(self.estimator)]
         if any(map(reads_unlabelled, inside)):
             return y, None, None
-        warn_if_class("auto")
-        hint_labels_of_wrappers()
+        warn_of_labels_of_wrappers()
         given = check_label_array(y, estimator=self)
         labelled, labels, marker = labelled_rows(given, "auto", estimator=self)
         hint_labels(labels)

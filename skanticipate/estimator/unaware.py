@@ -6,6 +6,7 @@ answers. Whom they call can find them, and says so.
 """
 
 from inspect import unwrap
+from itertools import chain
 
 import numpy as np
 from sklearn.base import is_classifier
@@ -68,8 +69,8 @@ def warn_of_wrappers(estimator, labels, *, y_past=None, y_val=None):
             y_past=y_past,
             y_val=y_val,
         )
-    if unlabeled_label is not None and estimator.classes is None:
-        _hint_labels(wrappers)
+        if unlabeled_label is not None and estimator.classes is None:
+            _hint_labels(wrappers)
     marker = unlabeled_label if labels.marker is None else labels.marker
     warn_if_scored(around, marker, labels.classes)
     if labels.marker is not None and (labels.codes < 0).any():
@@ -110,36 +111,37 @@ def _classes(wrapper):
 
 
 def warn_if_class(unlabeled_label):
-    """Warn if a wrapper around this fit, or prediction, takes the marker for a label.
+    """Warn if a wrapper around this prediction takes the marker for a label.
 
     Parameters
     ----------
     unlabeled_label : object
-        The parameter of the estimator that fits or predicts.
+        The parameter of the estimator that predicts.
     """
     if unlabeled_label is not None:
         _warn_of_marker(_wrappers(callers()), unlabeled_label)
 
 
-def hint_labels_of_wrappers():
-    """Say of the labels that a wrapper has what a fit says that is shown them.
-
-    It may be shown their numbers, in which nothing is to be seen.
-    """
-    _hint_labels(_wrappers(callers()))
+def warn_of_labels_of_wrappers():
+    """Warn of what a wrapper around a fit makes of labels that nothing in it marks."""
+    wrappers = list(_wrappers(callers()))
+    if not _warn_of_marker(wrappers, "auto"):
+        _hint_labels(wrappers)
 
 
 def _hint_labels(wrappers):
-    who, labels, _ = next(iter(wrappers), (None, None, False))
-    if who is None:
-        return
-    missing = missing_label_mask(labels)
-    if missing.any():
-        warn(
-            f"{who} takes {labels[missing].tolist()[0]!r}, a missing label, for a "
-            "label like any other: leave these rows out of what it is given."
-        )
-    hint_labels(labels[~missing])
+    """Say of the labels of the innermost wrapper what a fit says that is shown them.
+
+    It may be shown their numbers, in which nothing is to be seen.
+    """
+    for who, labels, _ in wrappers[:1]:
+        missing = missing_label_mask(labels)
+        if missing.any():
+            warn(
+                f"{who} takes {labels[missing].tolist()[0]!r}, a missing label, for a "
+                "label like any other: leave these rows out of what it is given."
+            )
+        hint_labels(labels[~missing])
 
 
 def _warn_of_marker(wrappers, unlabeled_label):
@@ -161,8 +163,9 @@ def _warn_of_marker(wrappers, unlabeled_label):
 
 def _warn_of_steps(around, marker):
     """Warn if a step of a Pipeline around this fit has learned the marker."""
-    pipelines = [f.f_locals["self"] for f in around if _place(f) == _FITS_STEPS]
-    for name, step in [step for whole in pipelines for step in whole.steps[:-1]]:
+    fits = [frame.f_locals["self"] for frame in around if _place(frame) == _FITS_STEPS]
+    # a FeatureUnion has none
+    for name, step in chain(*(getattr(whole, "steps", [])[:-1] for whole in fits)):
         if _learns_labels(step):
             warn(
                 f"The step {name!r} of a Pipeline takes {marker!r}, which marks rows "
@@ -199,7 +202,7 @@ def warn_if_scored(around, marker, classes):
         marker = -1 if label_codes([-1], classes)[0] < 0 else None
     for frame in around if marker is not None else ():
         is_sklearns = _place(frame)[0].startswith("sklearn.")
-        if is_sklearns and _OF_A_FOLD <= frame.f_locals.keys():
+        if is_sklearns and _OF_A_FOLD.issubset(frame.f_locals):
             _warn_of_metric(frame.f_locals, marker, classes)
             return
 

@@ -189,6 +189,17 @@ def test_steps_that_learn_no_marker_are_welcome():
     assert not said(lambda: pipeline.fit(X, signed), "of a Pipeline takes")
 
 
+def test_a_union_of_transformers_has_no_steps():
+    selects = SelectFromModel(MODEL, importance_getter=lambda _: np.ones(4))
+    assert not said(lambda: FeatureUnion([("a", selects)]).fit(X, Y), "of a Pipeline")
+
+
+def test_a_missing_label_that_is_the_marker_is_told_of_once():
+    voting = VotingClassifier([("a", clone(MODEL).set_params(unlabeled_label=np.nan))])
+    names = np.where(HIDDEN, "nan", np.array(["cut", "mix", "pour"])[TRUTH])
+    assert len(said(lambda: voting.fit(X, names), "VotingClassifier takes")) == 1
+
+
 # ------------------------------------------------- scores that count such rows
 
 
