@@ -44,7 +44,7 @@ def fit(X_past=X, **signals):
 
 
 def fit_with_answers(proba):
-    model = DistilledAnticipator(MLP(2), classes=[0, 1, 2], **MODEL)
+    model = DistilledAnticipator(MLP(2), classes=[0, 1, 2], teacher_weight=1.0, **MODEL)
     return model.fit(X, Y, teacher_proba=proba)
 
 

@@ -9,6 +9,7 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.preprocessing import StandardScaler
 
@@ -156,6 +157,7 @@ def test_labels_of_steps_are_in_the_order_of_the_steps(named):
 
 def test_answers_name_their_labels(named):
     model = DistilledAnticipator(MLP(4), max_epochs=1, classes=[0, 1, 2])
+    model.set_params(teacher_weight=1.0)
     proba = RNG.dirichlet(np.ones(3), N)
     model.fit(CLIPS[:, 0], Y, teacher_proba=named(proba, ["c", "k"], {"k": [0, 1, 2]}))
     with pytest.raises(ValueError, match=f"columns of teacher_proba {REFUSED}"):
@@ -243,11 +245,12 @@ def test_rows_are_the_first_axis_of_all_that_is_given(named):
     labels = np.arange(N) % 3 + np.zeros((N, N), dtype=int)
     proba = RNG.dirichlet(np.ones(N), N)
     model = DistilledAnticipator(MLP(4), max_epochs=1, classes=list(range(N)))
+    taught = clone(model).set_params(teacher_weight=1.0)
     for dims in (["k", "clip"], ["clip", "k"]):
         refused = pytest.raises(ValueError, match=r"axes of .* \(k, clip\)")
         wrong = dims[0] == "k"
         with refused if wrong else nullcontext():
-            model.fit(X, Y, teacher_proba=named(proba, dims, {}))
+            taught.fit(X, Y, teacher_proba=named(proba, dims, {}))
         with refused if wrong else nullcontext():
             model.fit(X, Y, past_actions=named(labels, dims, {}))
         with refused if wrong else nullcontext():

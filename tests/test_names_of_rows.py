@@ -177,8 +177,8 @@ def test_searches_cut_all_rows_alike():
     search = GridSearchCV(student(), {"lr": [0.1]}, cv=3).fit(X, Y)
     assert len(scores) == 3
     assert search.best_estimator_.score(X, Y) >= 0
-    teacher = LogisticRegression()
-    assert student(teacher=teacher).fit(X, Y, X + 1).teacher_.n_features_in_ == 3
+    taught = student(teacher=LogisticRegression(), teacher_weight=1.0)
+    assert taught.fit(X, Y, X + 1).teacher_.n_features_in_ == 3
 
 
 @pytest.mark.filterwarnings("ignore:HistoryTeacher holds rows out:UserWarning")

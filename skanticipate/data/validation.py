@@ -327,6 +327,7 @@ def check_aligned(n_rows, whose="X_past", /, **signals):
             continue
         if name == "X_future_unlabeled":
             _check_are_clips(signal)
+        refuse_sparse(signal)
         if isinstance(signal, Mapping | Set):
             raise ValueError(
                 f"{name} must have one entry for each row of {whose}, in their order, "

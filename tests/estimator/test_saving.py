@@ -303,7 +303,9 @@ def test_a_teacher_that_asks_for_weights_can_be_kept(tmp_path):
         model = DistilledAnticipator(
             MLP(4), teacher=teacher, max_epochs=1, teacher_cache=tmp_path / "cache"
         )
-        model.set_params(checkpoint=tmp_path / "checkpoint", random_state=0)
+        model.set_params(
+            teacher_weight=1.0, checkpoint=tmp_path / "checkpoint", random_state=0
+        )
         given = {"X_future_unlabeled": X, "sample_weight": np.arange(len(Y)) + 1.0}
         fits = [clone(model).fit(X, Y, **given) for _ in range(2)]
     names = [path.name for path in (tmp_path / "cache").iterdir()]

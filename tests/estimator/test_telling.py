@@ -32,6 +32,8 @@ PAST_ACTIONS = (Y[:, None] + np.arange(2)) % 3
 
 def student(**options):
     options = {"max_epochs": 2, "random_state": 0, "classes": range(3)} | options
+    if "teacher" in options:  # else it has the student's network, and starts it
+        options["teacher_weight"] = 1.0
     return DistilledAnticipator(MLP(4), **options)
 
 
@@ -251,7 +253,7 @@ def test_a_kept_teacher_is_told_of(tmp_path):
 
 
 def test_answers_alone_need_no_teacher():
-    told = heard(student(), teacher_proba=np.eye(3)[Y])
+    told = heard(student(teacher_weight=1.0), teacher_proba=np.eye(3)[Y])
     assert told == {"fit": 1, "fit/epoch": 2}
 
 

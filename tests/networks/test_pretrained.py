@@ -689,6 +689,7 @@ def test_pretrained_weights_are_kept_from_a_teacher_that_had_none(init_from_teac
             MLP(8, weights=weights),
             teacher=RecognitionTeacher(teacher, max_epochs=1),
             init_from_teacher=init_from_teacher,
+            teacher_weight=1.0,
             **still_so,
         ).fit(X, Y, X[::-1].copy())
         assert model.started_from_teacher_ is not own

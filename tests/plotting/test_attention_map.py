@@ -77,8 +77,8 @@ def fitted(past, future=None, spec=None, teacher=None):
         model = SmoothedAnticipator(network, max_epochs=1, random_state=0)
         return model.fit(past, Y)
     model = DistilledAnticipator(
-        network, teacher=teacher, max_epochs=1, random_state=0, feature_weight=0
-    )
+        network, teacher=teacher, teacher_weight=1.0, max_epochs=1, random_state=0
+    ).set_params(feature_weight=0)
     return model.fit(past, Y, future)
 
 

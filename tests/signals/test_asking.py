@@ -187,6 +187,7 @@ def test_open_seeds_are_set_and_others_kept():
 
 
 SIGNED = CODES - 1  # -1 is a class here
+ASKS = {"teacher_weight": 1.0, "max_epochs": 1}
 TEACHER = RecognitionTeacher(MLP(4), max_epochs=2, random_state=0)
 
 
@@ -204,7 +205,7 @@ TEACHER = RecognitionTeacher(MLP(4), max_epochs=2, random_state=0)
 )
 @pytest.mark.parametrize("said", [{"unlabeled_label": None}, {"classes": range(-1, 3)}])
 def test_minus_one_is_a_class_to_a_teacher_as_to_its_student(teacher, said):
-    student = DistilledAnticipator(MLP(4), teacher=teacher, max_epochs=1, **said)
+    student = DistilledAnticipator(MLP(4), teacher=teacher, **ASKS, **said)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "classes holds -1")
         student.set_params(random_state=0).fit(CLIPS, SIGNED, CLIPS)
@@ -224,7 +225,7 @@ def test_a_part_that_is_told_what_marks_a_row_keeps_it():
 
 def test_a_teacher_that_takes_a_class_for_the_marker_is_told_of():
     fusion = LateFusion([("all", LogisticRegression(), (0, None))])
-    student = DistilledAnticipator(MLP(4), teacher=fusion, max_epochs=1)
+    student = DistilledAnticipator(MLP(4), teacher=fusion, **ASKS)
     with pytest.warns(UserWarning, match="LateFusion was shown rows of -1, a class"):
         student.set_params(unlabeled_label=None).fit(CLIPS, SIGNED, CLIPS)
     assert_array_equal(student.teacher_.classes_, [0, 1, 2])
@@ -241,7 +242,7 @@ def test_a_teacher_that_takes_a_class_for_the_marker_is_told_of():
 )
 def test_a_teacher_says_nothing_of_labels_that_its_student_knows(teacher):
     y = np.array(["NA", "cut", "open", "wash"])[CODES]
-    student = DistilledAnticipator(MLP(4), teacher=teacher, max_epochs=1)
+    student = DistilledAnticipator(MLP(4), teacher=teacher, **ASKS)
     student.set_params(classes=np.unique(y)).fit(CLIPS, y, CLIPS)  # without a warning
     with pytest.warns(UserWarning) as told:
         student.set_params(classes=None).fit(CLIPS, y, CLIPS)
