@@ -188,7 +188,8 @@ def unlabeled_pairs(
 def _is_empty(table):
     """Whether a table has a column of videos, and no row."""
     table = unboxed_columns(table)
-    return "video" in table and len(table["video"]) == 0
+    is_table = isinstance(table, Mapping) or hasattr(table, "columns")
+    return is_table and "video" in table and len(table["video"]) == 0
 
 
 def _columns(table, name, fps, *, labels=True):
