@@ -118,7 +118,11 @@ def _fills(data):
     if getattr(getattr(data, "dtype", None), "kind", "") == "f":
         found |= {k: getattr(data, k) for k in _OWN_FILL if getattr(data, k, None)}
     fills = {name: np.asarray(_as_number(fill)) for name, fill in found.items()}
-    return {name: fill for name, fill in fills.items() if fill.dtype.kind in "fiu"}
+    return {  # NaN stands for a missing number anyway
+        name: fill
+        for name, fill in fills.items()
+        if fill.dtype.kind in "fiu" and not np.isnan(fill).all()
+    }
 
 
 def _as_number(fill):
