@@ -24,6 +24,7 @@ from skanticipate.data.tensors import (
 from skanticipate.data.warn import warn
 from skanticipate.estimator.given import FitMixin
 from skanticipate.estimator.saving import SaveMixin
+from skanticipate.estimator.unaware import warn_if_scored
 from skanticipate.metrics import labelled_scorer
 from skanticipate.signals.asking import split_transforms
 from skanticipate.signals.mean import answer_of
@@ -77,6 +78,7 @@ class JointAnswers(FitMixin, SaveMixin, ClassifierMixin):
             If the clips are not of the kind seen in fit, here and in all that predicts.
         """
         seen = self._seen(X)
+        warn_if_scored(self.classes_)  # members of other libraries do not say so
         return self._mean([partial(answer_of, asked, clips) for asked, clips in seen])
 
     @answers_in_kind

@@ -37,7 +37,7 @@ from skanticipate.estimator.blueprint import Blueprint
 from skanticipate.estimator.memory import name_memory_of_answers
 from skanticipate.estimator.saving import SaveMixin
 from skanticipate.estimator.stream import Stream
-from skanticipate.estimator.unaware import warn_if_class
+from skanticipate.estimator.unaware import warn_of_answers
 from skanticipate.networks.bare import first_weight
 from skanticipate.networks.inputs import check_codes
 from skanticipate.training.batches import ClipReader
@@ -276,7 +276,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         try:
             rows = self._check_like_fit(X, "X")
             if rows.shape[0] > 1:  # to look who waits takes long beside one row
-                warn_if_class(self.unlabeled_label)  # of a wrapper that did not fit it
+                warn_of_answers(self)
             with torch_threads(self.n_threads, self.network_):
                 network = self._placed_network()
                 some = first_weight(network)

@@ -11,7 +11,7 @@ from itertools import chain
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import _safe_indexing, get_tags
+from sklearn.utils import get_tags
 
 from skanticipate.data.labels import hint_labels
 from skanticipate.data.markers import unlabeled_mask, unlabeled_rows
@@ -32,7 +32,12 @@ _WITH_CLASSES = _NUMBERING_ENSEMBLES | {"sklearn.multiclass", "sklearn.calibrati
 _BOOSTING = "sklearn.ensemble._weight_boosting", "fit"
 _PREDICTS_FOLDS = _VALIDATION, "cross_val_predict"
 _FITS_STEPS = "sklearn.pipeline", "fit"
-_OF_A_FOLD = {"scorer", "y", "test"}  # what a function knows that scores a fold
+_SCORERS = "sklearn.metrics._scorer"
+# Whose members answer with other labels than those of the rows.
+_NUMBERING = _NUMBERING_ENSEMBLES | {
+    "sklearn.multiclass",
+    "sklearn.ensemble._weight_boosting",
+}
 
 
 def warn_of_wrappers(estimator, labels, *, y_past=None, y_val=None):
@@ -71,8 +76,6 @@ def warn_of_wrappers(estimator, labels, *, y_past=None, y_val=None):
         )
         if unlabeled_label is not None and estimator.classes is None:
             _hint_labels(wrappers)
-    marker = unlabeled_label if labels.marker is None else labels.marker
-    warn_if_scored(around, marker, labels.classes)
     if labels.marker is not None and (labels.codes < 0).any():
         _warn_of_steps(around, labels.marker)
 
@@ -110,16 +113,32 @@ def _classes(wrapper):
 # ------------------------------------------------------------ rows without a label
 
 
-def warn_if_class(unlabeled_label):
-    """Warn if a wrapper around this prediction takes the marker for a label.
+def warn_of_answers(estimator):
+    """Warn of what a wrapper or a metric makes of rows without a label.
 
     Parameters
     ----------
-    unlabeled_label : object
-        The parameter of the estimator that predicts.
+    estimator : estimator
+        A fitted anticipator that answers.
     """
-    if unlabeled_label is not None:
-        _warn_of_marker(_wrappers(callers()), unlabeled_label)
+    if estimator.unlabeled_label is not None:
+        around = callers()
+        _warn_of_marker(_wrappers(around), estimator.unlabeled_label)
+        marker = estimator.unlabeled_label_
+        _warn_of_metric(
+            around, "auto" if marker is None else marker, estimator.classes_
+        )
+
+
+def warn_if_scored(classes):
+    """Warn of a metric that asks members of any kind about rows of -1.
+
+    Parameters
+    ----------
+    classes : ndarray of shape (C,)
+        Of which -1 may be one.
+    """
+    _warn_of_metric(callers(), "auto", classes)
 
 
 def warn_of_labels_of_wrappers():
@@ -186,53 +205,29 @@ def _learns_labels(step):
     )
 
 
-def warn_if_scored(around, marker, classes):
-    """Warn if a search around a fit scores rows without a label by a metric.
+def _warn_of_metric(around, marker, classes):
+    """Warn if a scorer that waits has rows without a label, which its metric counts.
 
-    Parameters
-    ----------
-    around : list of frames
-        From `callers`.
-    marker : object
-        What marks a row without a label; None where nothing does. "auto" where no row
-        of the fit had it, those that are scored may: -1, unless it is a class.
-    classes : ndarray of shape (C,)
+    Of several scorers the one that asked first waits; all of them have the rows.
     """
-    if isinstance(marker, str) and marker == "auto":
+    if isinstance(marker, str) and marker == "auto":  # no row of the fit had it
         marker = -1 if label_codes([-1], classes)[0] < 0 else None
     for frame in around if marker is not None else ():
-        is_sklearns = _place(frame)[0].startswith("sklearn.")
-        if is_sklearns and _OF_A_FOLD.issubset(frame.f_locals):
-            _warn_of_metric(frame.f_locals, marker, classes)
+        own, (module, _) = frame.f_locals, _place(frame)
+        scorer, args = own.get("self"), own.get("args", ())
+        if module in _NUMBERING:
             return
-
-
-def _warn_of_metric(told, marker, classes):
-    """Warn if a fold has rows without a label among those that a metric scores.
-
-    Parameters
-    ----------
-    told : dict
-        Variables of a function of scikit-learn that fits on a fold and scores it.
-    """
-    scorers = getattr(told["scorer"], "_scorers", told["scorer"])
-    scorers = scorers.values() if isinstance(scorers, dict) else [scorers]
-    metrics = filter(None, (metric_of_all_rows(unwrap(s)) for s in scorers))
-    metric = next(metrics, None)
-    if metric is None:
-        return
-    y = as_column(told["y"])
-    if y.ndim != 1:
-        return
-    unlabelled = unlabeled_mask(y, marker, classes)
-    parts = {"test": told["test"]}
-    if told.get("return_train_score"):
-        parts["training"] = told["train"]
-    for part, rows in parts.items():
-        if _safe_indexing(unlabelled, rows).any():
+        if module != _SCORERS or not ("y_true" in own or len(args) > 1):
+            continue
+        scorers = getattr(scorer, "_scorers", {"": scorer}).values()
+        metrics = filter(None, map(metric_of_all_rows, map(unwrap, scorers)))
+        y = as_column(own["y_true"] if "y_true" in own else args[1])
+        if y.ndim != 1 or (metric := next(metrics, None)) is None:
+            continue
+        if unlabeled_mask(y, marker, classes).any():
             warn(
-                f"{metric.__name__} is asked about {part} rows without a label, and "
-                "counts them as wrong: pass scoring=labelled_scorer(...), from "
+                f"{metric.__name__} is asked about rows without a label, and counts "
+                "them as wrong: pass scoring=labelled_scorer(...), from "
                 "skanticipate.metrics, with the name of the score; or none, for the "
                 "accuracy of labelled rows."
             )

@@ -14,11 +14,6 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils import get_tags
 from sklearn.utils.validation import _num_samples
 
-from skanticipate.data.warn import callers
-from skanticipate.estimator.unaware import warn_if_scored
-from skanticipate.metrics.scorers import marker_of
-from skanticipate.signals.asking import last_step
-
 # No name of a parameter, so it is no other's.
 _CANDIDATE = "candidate no."
 
@@ -89,16 +84,7 @@ class Lookup(BaseEstimator):
             raise outcome.error
         if outcome is not None:
             self.fitted_ = outcome.estimator
-            self._warn_if_scored()
         return self
-
-    def _warn_if_scored(self):
-        """Say what the fit, which nobody waited for, could not."""
-        marker = marker_of(self.fitted_)
-        if marker is None:  # of rows of a fold that all have a label
-            marker = getattr(last_step(self.fitted_), "unlabeled_label", None)
-        if marker is not None:
-            warn_if_scored(callers(), marker, self.fitted_.classes_)
 
     def __getattr__(self, name):
         if name.startswith("_") or "fitted_" not in vars(self):

@@ -16,8 +16,9 @@ from sklearn.experimental import (
 from sklearn.feature_selection import RFECV, SelectFromModel, SelectKBest
 from sklearn.frozen import FrozenEstimator
 from sklearn.impute import IterativeImputer
+from sklearn.inspection import permutation_importance
 from sklearn.linear_model import BayesianRidge, LogisticRegression
-from sklearn.metrics import make_scorer
+from sklearn.metrics import get_scorer, make_scorer
 from sklearn.model_selection import (
     GridSearchCV,
     HalvingGridSearchCV,
@@ -207,8 +208,7 @@ def counted(run):
     return said(run, "rows without a label, and counts them")
 
 
-def of_rows(part, metric="accuracy_score"):
-    return lambda text: text.startswith(f"{metric} is asked about {part} rows")
+TOLD = "accuracy_score is asked about rows without a label"
 
 
 def own(y, found):
@@ -232,7 +232,7 @@ def own(y, found):
 )
 def test_a_score_by_name_counts_unlabelled_rows(run):
     (text,) = counted(run)
-    assert of_rows("test")(text) and "labelled_scorer" in text
+    assert text.startswith(TOLD) and "labelled_scorer" in text
 
 
 @pytest.mark.parametrize("search", [GridSearchCV, BatchedGridSearchCV])
@@ -263,9 +263,46 @@ def test_unlabelled_rows_that_are_in_the_test_fold_alone(run):
     """A fit has learned no marker from its rows, but those that are scored have it."""
     folds = [(np.flatnonzero(~HIDDEN), np.arange(60))]
     (text,) = counted(lambda: run(folds, scoring="accuracy"))
-    assert of_rows("test")(text)
+    assert text.startswith(TOLD)
     assert not counted(lambda: run(folds, scoring=labelled_scorer("accuracy")))
     assert not counted(lambda: run([(folds[0][0],) * 2], scoring="accuracy"))
+
+
+FITTED = clone(MODEL).fit(X[~HIDDEN], Y[~HIDDEN])
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda s: GridSearchCV(MODEL, GRID, cv=2, scoring=s).fit(X, TRUTH).score(X, Y),
+        lambda s: cross_val_score(FrozenEstimator(FITTED), X, Y, cv=2, scoring=s),
+        lambda s: permutation_importance(FITTED, X, Y, n_repeats=1, scoring=s),
+        lambda s: get_scorer(s)(FITTED, X, Y),
+        lambda s: get_scorer(s)(
+            CalibratedClassifierCV(FrozenEstimator(FITTED)).fit(X, TRUTH), X, Y
+        ),
+        lambda s: cross_val_score(
+            LateFusion([("all", LogisticRegression(), (0, None))]),
+            *(X, Y),
+            cv=2,
+            scoring=s,
+        ),
+    ],
+)
+def test_whoever_asks_a_metric_is_told(run):
+    (text,) = counted(lambda: run("accuracy"))
+    assert text.startswith(TOLD)
+    assert not counted(lambda: run(labelled_scorer("accuracy")))
+
+
+def test_one_of_several_scorers_counts_them():
+    def run(**scoring):
+        return lambda: cross_validate(MODEL, X, Y, cv=2, scoring=scoring)
+
+    own = labelled_scorer("accuracy")
+    for scorers in ({"own": own, "all": "accuracy"}, {"all": "accuracy", "own": own}):
+        assert [text[:50] for text in counted(run(**scorers))] == [TOLD[:50]]
+    assert not counted(run(own=own, too=labelled_scorer("neg_log_loss")))
 
 
 def test_signed_labels_of_a_test_fold_are_labels():
@@ -290,7 +327,7 @@ def test_rfecv_counts_them_too():
         ).fit(X, Y)
 
     (text,) = counted(lambda: run("accuracy"))
-    assert of_rows("test")(text)
+    assert text.startswith(TOLD)
     assert not counted(lambda: run(labelled_scorer("accuracy")))
 
 
@@ -323,6 +360,6 @@ def test_permutations_that_leave_them_out():
 )
 def test_training_rows_of_a_split_that_tests_labelled_ones(run):
     (text,) = counted(lambda: run(scoring="accuracy"))
-    assert of_rows("training")(text)
+    assert text.startswith(TOLD)
     assert not counted(lambda: run(scoring=labelled_scorer("accuracy")))
     assert not counted(lambda: run())
