@@ -304,7 +304,7 @@ def _channels_by_likeness(rows):
 def likeness(numbers, axis):
     """How alike neighbours along an axis are, about from -1 to 1; numbers of mean 0."""
     numbers = np.moveaxis(numbers, axis, 0)
-    power = (numbers**2).mean()
+    power = (numbers**2).mean() if len(numbers) > 1 else 0  # one has no neighbour
     return (numbers[1:] * numbers[:-1]).mean() / power if power > 0 else 0.0
 
 

@@ -124,7 +124,7 @@ def hint_steps(tables, name):
 
     Parameters
     ----------
-    tables : list or dict
+    tables : list, dict or array of shape (n, T, ..., d)
         Of tables or arrays (T, ..., d); of the first one its columns are looked at.
     name : str
         What they are called.
@@ -134,9 +134,10 @@ def hint_steps(tables, name):
     UserWarning
         If a column numbers the rows, or axes are called otherwise than they are read.
     """
-    tables = [*tables.values()] if isinstance(tables, dict) else list(tables)
+    tables = [*tables.values()] if isinstance(tables, dict) else tables
     hint_axes(axis_names(tables) or [], name)
-    hint_index(tables, name)
+    if isinstance(tables, list | tuple):
+        hint_index(tables, name)
 
 
 def hint_index(table, name):

@@ -28,6 +28,7 @@ from skanticipate.datasets._segments import (
     check_names,
     check_videos,
 )
+from skanticipate.datasets._turned import warn_if_turned
 from skanticipate.preprocessing.padding import pad_clips
 
 _PAIR_COLUMNS = (
@@ -210,6 +211,8 @@ def _checked_features(features, names, rate):
                 f"or (n_steps, ..., d), and steps of shape {expected} as in "
                 f"features[{names[0]!r}]."
             )
+    if isinstance(first := arrays[names[0]], np.ndarray):  # a file is not read
+        warn_if_turned(names[0], first, "transpose the arrays")
     return arrays
 
 

@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skanticipate.data.layout import hint_zero_padding
+from skanticipate.data.layout import hint_channels_first, hint_zero_padding
 from skanticipate.data.numbers import Interval
 from skanticipate.data.parameters import validate_params
 from skanticipate.data.rows import RowView
-from skanticipate.preprocessing.padding import pad_clips
+from skanticipate.preprocessing.padding import pad_clips, padded
 
 
 class EarlyClips(NamedTuple):
@@ -121,7 +121,7 @@ def first_fraction(
         # Rounded, or 7 % of 100 would be 7.000000000000001 steps, and 8.
         seen = max(1, math.ceil(round(fraction * len(steps), 6)))
         parts.append(steps[:seen])
-    return EarlyClips(pad_clips(parts), pad_clips(clips, n_steps=whole.shape[1]))
+    return EarlyClips(padded(parts), padded(clips, whole.shape[1]))
 
 
 def steps_of_clips(whole):
@@ -135,9 +135,11 @@ def steps_of_clips(whole):
     Warns
     -----
     UserWarning
-        If clips look padded with zeros, which count as steps.
+        If clips look padded with zeros, which count as steps, or channels seem to stand
+        before the steps.
     """
     hint_zero_padding(RowView(whole))
+    hint_channels_first(RowView(whole))
     padded = np.isnan(whole).all(axis=tuple(range(2, whole.ndim)))  # (n, T)
     empty = np.flatnonzero(padded.all(axis=1))
     if empty.size:

@@ -22,7 +22,7 @@ from skanticipate.data.parameters import validate_params
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.samples import check_groups
 from skanticipate.datasets._fraction import steps_of_clips
-from skanticipate.preprocessing.padding import pad_clips
+from skanticipate.preprocessing.padding import pad_clips, padded
 
 
 @validate_params(
@@ -160,8 +160,8 @@ def trimmed_pairs(
             futures.append(clip[future : future + n_steps])
             owner.append(number)
     return Bunch(
-        X_past=pad_clips(pasts, n_steps=n_steps),
-        X_future=pad_clips(futures, n_steps=n_steps),
+        X_past=padded(pasts, n_steps),
+        X_future=padded(futures, n_steps),
         y=y[owner],
         groups=groups[owner],
     )

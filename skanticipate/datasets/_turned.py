@@ -11,8 +11,7 @@ _MOST = 2000  # frames that are looked at
 def hint_turned(features):
     """Warn of frames whose features are alike, as frames are, where these are not.
 
-    Features change little from frame to frame, and are in no order of their own. Only
-    the first video is looked at.
+    Only the first video is looked at.
 
     Parameters
     ----------
@@ -23,21 +22,32 @@ def hint_turned(features):
     features : FeatureTable
         The same.
     """
-    frames = np.asarray(features[features.videos[0]][:_MOST], dtype=np.float64)
+    video = str(features.videos[0])
+    warn_if_turned(video, features[video], "pass the other time_axis")
+    return features
+
+
+def warn_if_turned(video, frames, remedy):
+    """Warn if frames (n_frames, ..., d) seem to have been exchanged with features.
+
+    Features change little from frame to frame, and are in no order of their own.
+    """
+    n_frames, *places, d = frames.shape
+    if places:
+        return
+    frames = np.asarray(frames[:_MOST], dtype=np.float64)
     frames = frames[~np.isnan(frames[:, 0])]  # not those that stand for padding
     if min(frames.shape) < WIDE:
-        return features
+        return
     over_time, over_features = (
         likeness(_standard(frames, axis), axis) for axis in (0, 1)
     )
     if over_features >= ALIKE and over_time < over_features / 4:
-        video, d = str(features.videos[0]), frames.shape[1]
         warn(
-            f"Features of {video!r} are read as {len(features[video])} frames of {d} "
-            "features, of which neighbours are alike, unlike neighbouring frames: pass "
-            f"the other time_axis if the {d} are the frames."
+            f"Features of {video!r} are read as {n_frames} frames of {d} features, of "
+            f"which neighbours are alike, unlike neighbouring frames: {remedy} if the "
+            f"{d} are the frames."
         )
-    return features
 
 
 def _standard(frames, axis):

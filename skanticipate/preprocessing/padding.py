@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from skanticipate.data.layout import hint_channels_first
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.names import check_tables_alike, hint_steps
 from skanticipate.data.numbers import STEPS
@@ -17,6 +18,7 @@ from skanticipate.data.stored import check_stored
 from skanticipate.data.tensors import plain_numbers
 from skanticipate.data.whole_numbers import hint_bits
 
+_N_LOOKED_AT = 200
 _LARGEST_WHOLE = {np.float32: 1 << 24, np.float64: 1 << 53}  # beyond, some are skipped
 
 
@@ -98,15 +100,26 @@ def pad_clips(
             f"clips must be a list of clips, got a {type(clips).__name__}: pass the "
             "clips alone, in the order of the rows, as list(clips.values()) of a dict."
         )
+    if hasattr(clips, "shape"):  # of which a file may say more than of its parts
+        check_stored(clips, "clips")
+    else:
+        clips = list(clips)
+    hint_steps(clips, "clips")
     clips = list(clips)
     check_tables_alike(clips, "clips")
-    hint_steps(clips, "clips")
     arrays = [_as_clip(clip, number) for number, clip in enumerate(clips)]
     if not arrays:
         raise ValueError("clips is empty: expected at least one clip (T, d).")
     _check_same_step(arrays)
     if arrays[0].dtype.itemsize == 2:
         hint_bits(RowView(np.concatenate(arrays)))
+    if n_steps is not None and len(set(map(len, arrays))) == 1:
+        hint_channels_first(RowView(np.stack(arrays[:_N_LOOKED_AT])))
+    return padded(arrays, n_steps)
+
+
+def padded(arrays: Sequence[np.ndarray], n_steps: int | None = None) -> np.ndarray:
+    """Stack checked clips, as `pad_clips` does.   n (T_i, ..., d) -> (n, T, ..., d)."""
     n_steps = max(map(len, arrays)) if n_steps is None else n_steps
     if not n_steps:
         raise ValueError(

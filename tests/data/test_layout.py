@@ -621,3 +621,8 @@ def test_codes_that_pass_for_features_are_warned_of(network, padded):
 def test_whole_numbers_that_are_no_codes(width):
     counts = RNG.integers(0, 9, (N, 4, width)).astype(np.int32)
     assert said(model(LSTM(4)), counts, Y) == []
+
+
+def test_clips_of_one_feature_have_no_neighbours():
+    X = RNG.normal(size=(N, 40, 1)).cumsum(axis=1)
+    assert said(model(LSTM(3)), X, Y) == []

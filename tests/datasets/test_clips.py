@@ -314,3 +314,14 @@ def test_pairs_are_not_cut_at_another_rate_than_they_were_drawn_at(kind):
     without = {name: pairs[name] for name in pairs if name != "fps"}
     again = cut_pairs(without, features, feature_rate=15, fps=15)
     assert_array_equal(again.X_future, data.X_future)
+
+
+def test_features_that_stand_in_the_place_of_steps_are_told_of():
+    pairs = unlabeled_pairs(example(), 9, clip_duration=1.0, random_state=0)
+    rng = np.random.default_rng(0)
+    arrays = {name: rng.normal(size=(440, 460)).cumsum(axis=0) for name in "ab"}
+    with pytest.warns(UserWarning, match="460 frames of 440 features.* transpose"):
+        cut_pairs(pairs, {n: a.T for n, a in arrays.items()}, feature_rate=25)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cut_pairs(pairs, arrays, feature_rate=25)

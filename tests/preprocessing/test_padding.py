@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.preprocessing import StandardScaler
 
 from skanticipate import SmoothedAnticipator
+from skanticipate.datasets import first_fraction, trimmed_pairs
 from skanticipate.preprocessing import PerFrame, pad_clips
 
 NAN = np.nan
@@ -145,3 +148,39 @@ def test_tables_do_not_run_backwards():
     model = SmoothedAnticipator(max_epochs=1)
     with pytest.raises(ValueError, match=r"index of X_past\[1\] does not rise"):
         model.fit(backwards, [0, 1])
+
+
+def smooth_clips():
+    """Steps that are alike, features that are not.   (30, 20, 64)."""
+    steps = np.random.default_rng(0).normal(size=(30, 20, 64)).cumsum(axis=1)
+    return steps + np.random.default_rng(1).normal(size=64) * 9
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        lambda clips: pad_clips(clips, n_steps=10),
+        lambda clips: first_fraction(clips, 0.2),
+        lambda clips: trimmed_pairs(clips, n_steps=4, gap=2, random_state=0),
+    ],
+    ids=["pad_clips", "first_fraction", "trimmed_pairs"],
+)
+def test_channels_that_would_be_cut_for_steps_are_told_of(cut):
+    clips = smooth_clips()
+    with pytest.warns(UserWarning, match=r"\(n, 64, 20\) are read as 64 steps of 20"):
+        cut(np.moveaxis(clips, 1, 2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cut(clips)
+        cut(clips[:, :, :1])
+
+
+def test_a_whole_dataset_says_what_its_numbers_are(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "clips.h5", "w") as file:
+        file["clips"] = np.arange(24, dtype=np.int16).reshape(4, 3, 2)
+        assert pad_clips(file["clips"]).shape == (4, 3, 2)
+        file["clips"].attrs["scale_factor"] = 0.5
+        for cut in (pad_clips, lambda clips: first_fraction(clips, 0.5)):
+            with pytest.raises(ValueError, match="clips has numbers packed by scale_f"):
+                cut(file["clips"])
