@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal, Self
 
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils import Bunch
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
@@ -236,7 +237,18 @@ class LateFusion(JointAnswers, _BaseComposition):
         return self._get_params("_members", deep=deep)
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters, those of members too (`rgb__lr`), or a member (`rgb`)."""
+        """Set parameters, those of members too (`rgb__lr`), or a member (`rgb`).
+
+        An estimator that stands for several members is cloned before one of these gets
+        parameters of its own.
+        """
         if "estimators" in params:  # before the parameters of its members
             self.estimators = params.pop("estimators")
+        given = {key.partition("__")[0] for key in params if "__" in key}
+        if given:
+            times = Counter(id(member) for _, member in self._members)
+            self._members = [
+                (name, clone(own) if name in given and times[id(own)] > 1 else own)
+                for name, own in self._members
+            ]
         return self._set_params("_members", **params)

@@ -10,6 +10,7 @@ import torch
 from scipy.sparse import issparse
 
 from skanticipate.data.device_array import DeviceArray, base_of
+from skanticipate.data.stored import check_stored
 
 PLAIN = frozenset({str, int, float, bool, NoneType})
 BYTES = "Labels are bytes: decode them, as np.char.decode(y) does."
@@ -137,6 +138,7 @@ def plain_column(column):
     >>> plain_column([np.array("P01"), "P02"])
     ['P01', 'P02']
     """
+    check_stored(column, "A column")
     if type(column) is np.ndarray and column.dtype == object:
         values = column.tolist()
         found = unboxed(values)

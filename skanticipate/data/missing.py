@@ -16,7 +16,6 @@ from skanticipate.data.counts import refuse_counts
 from skanticipate.data.stored import check_stored
 
 # What str() and tables make of a missing label, and of the marker -1.
-_UNFILLED = "Write -1, or what else marks a row without label, in its place."
 _NEVER_NAMES = frozenset({"", "nan", "NaN", "<NA>", "NaT", "--"})
 _SELDOM_NAMES = frozenset({"None", "-1", "-1.0"})
 # What other tools call a missing label; here a class may be called so.
@@ -134,7 +133,7 @@ def as_array(labels):
     elif isinstance(labels, list | tuple):
         labels = unboxed(_shown(labels))
     elif type(labels) is not np.ndarray:
-        check_stored(labels, "A column", _UNFILLED)
+        check_stored(labels, "A column")
         (labels,) = unboxed([labels])  # a tensor
     if not hasattr(labels, "__array__"):
         # numpy would write None, NaN and -1 among strings as strings

@@ -15,13 +15,15 @@ _OWN_FILL = "fillvalue", "fill_value"  # of datasets of h5py, of zarr
 # Bits of features without their sign: of 1e-7 to 2e4, and of 6e-5 to 32.
 _BFLOAT16, _FLOAT16 = (0x33D6, 0x469C), (0x0400, 0x5000)
 _FEWEST = 64  # different words
+_BLOCK = 1 << 24  # bytes
 OF_FILLED = (
-    "Write NaN where whole steps or futures are missing, and impute the others; or "
-    "delete the attribute, or write another fill value, if these are numbers."
+    "Write what marks a missing one in its place, NaN for whole steps and futures, and "
+    "impute other features; or delete the attribute, or write another fill value, if "
+    "these are numbers."
 )
 
 
-def check_stored(data, name, remedy=OF_FILLED):
+def check_stored(data, name):
     """Refuse numbers of a dataset that stand for others, or for none.
 
     Of a list all datasets are looked at, those of h5py, zarr and xarray.
@@ -34,12 +36,22 @@ def check_stored(data, name, remedy=OF_FILLED):
     if isinstance(data, list | tuple):
         for k, part in enumerate(data):
             if hasattr(part, "attrs"):
-                check_stored(part, f"{name}[{k}]", remedy)
+                check_stored(part, f"{name}[{k}]")
     elif hasattr(data, "attrs"):
         if trouble := not_as_stored(data) or not_there(data):
             raise ValueError(f"{name} has {trouble}")
-        if may_be_filled(data) and (trouble := filled(np.asarray(data), data)):
-            raise ValueError(f"{name} has numbers of which {trouble}. {remedy}")
+        if may_be_filled(data) and (trouble := _filled_anywhere(data)):
+            raise ValueError(f"{name} has numbers of which {trouble}. {OF_FILLED}")
+
+
+def _filled_anywhere(data):
+    """`filled` of all numbers of a dataset, which may be larger than memory."""
+    if not data.shape:
+        return filled(np.asarray(data), data)
+    size = max(1, _BLOCK // max(1, data.dtype.itemsize * prod(data.shape[1:])))
+    blocks = (data[k : k + size] for k in range(0, data.shape[0], size))
+    troubles = (filled(np.asarray(block), data) for block in blocks)
+    return next(filter(None, troubles), None)
 
 
 def not_as_stored(data):
@@ -118,10 +130,10 @@ def _fills(data):
     if getattr(getattr(data, "dtype", None), "kind", "") == "f":
         found |= {k: getattr(data, k) for k in _OWN_FILL if getattr(data, k, None)}
     fills = {name: np.asarray(_as_number(fill)) for name, fill in found.items()}
-    return {  # NaN stands for a missing number anyway
+    return {  # NaN stands for a missing number here too, and -1 for a missing label
         name: fill
         for name, fill in fills.items()
-        if fill.dtype.kind in "fiu" and not np.isnan(fill).all()
+        if fill.dtype.kind in "fiu" and not (np.isnan(fill) | (fill == -1)).all()
     }
 
 

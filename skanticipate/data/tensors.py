@@ -11,6 +11,7 @@ from skanticipate.data.boxes import of_numpy, of_rows, refuse_named, unboxed
 from skanticipate.data.device_array import DeviceArray, base_of
 from skanticipate.data.parameters import Function
 from skanticipate.data.rows import RowView
+from skanticipate.data.stored import check_stored
 
 _OWN = ("self", "cls")
 _CLIPS = ("X", "X_past", "X_future_unlabeled", "X_val")
@@ -20,11 +21,13 @@ def without_tensor(values, name):
     """A tensor as an array, or as a view where clips stay on their device.
 
     What stands in boxes in a list is taken out, and numbers of a type that NumPy does
-    not know itself become such that it knows. Anything else is given as it is.
+    not know itself become such that it knows. Anything else is given as it is; datasets
+    whose numbers stand for others are refused.
     """
     if type(values) is np.ndarray and values.dtype.isbuiltin == 1:  # as mostly
         return values
     if not isinstance(values, torch.Tensor):
+        check_stored(values, name)
         return unboxed(of_rows(of_numpy(values)))
     base = base_of(values, name)
     if not isinstance(base, DeviceArray):

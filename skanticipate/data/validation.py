@@ -33,7 +33,6 @@ from skanticipate.data.names import (
 from skanticipate.data.places import check_ascending
 from skanticipate.data.rows import RowView
 from skanticipate.data.rows_alike import check_rows_alike
-from skanticipate.data.stored import check_stored
 from skanticipate.data.tensors import plain_numbers, without_tensor
 
 _CHUNK_BYTES = 1 << 22
@@ -192,7 +191,6 @@ def check_as_meant(X, name):
             check_ascending(part, f"{name}[{k}]")
     if getattr(X, "ndim", 0) > 2:
         check_ascending(X, name, axis=1)
-    check_stored(X, name)
 
 
 def refuse_sparse(X):

@@ -19,7 +19,6 @@ from skanticipate.data.numbers import RATE, STEPS
 from skanticipate.data.parameters import validate_params
 from skanticipate.data.places import check_even, hint_clock
 from skanticipate.data.rows_alike import check_rows_alike
-from skanticipate.data.stored import check_stored
 from skanticipate.data.tensors import plain_numbers
 from skanticipate.datasets._columns import check_table
 from skanticipate.datasets._features import FeatureTable
@@ -204,7 +203,6 @@ def _checked_features(features, names, rate):
     }
     expected = arrays[names[0]].shape[1:]
     for name, array in arrays.items():
-        check_stored(tables[name], f"features[{name!r}]")
         if len(array.shape) < 2 or array.shape[1:] != expected:
             raise ValueError(
                 f"features[{name!r}] has shape {array.shape}: expected (n_steps, d) "
@@ -259,4 +257,4 @@ def _steps(features, video, first, last):
             f"A clip begins at step {first} of the video {video!r}, which has "
             f"{n_steps} steps: check feature_rate and fps."
         )
-    return features[video][max(first, 0) : max(last, 0)]
+    return np.asarray(features[video][max(first, 0) : max(last, 0)])

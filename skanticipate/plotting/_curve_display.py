@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skanticipate.data.axes import index_of
+from skanticipate.data.masked import refuse_masked
 from skanticipate.data.missing import as_list
 from skanticipate.data.names import check_row_names, column_names
 from skanticipate.data.numbered import names_of
@@ -163,6 +164,7 @@ class CurveDisplay:
 
 def _fractions(scores, what):
     """Accuracies as an array; those in per cent would be a hundred times as large."""
+    refuse_masked(scores, what, "Pass .filled(np.nan) where a run has no score.")
     scores = np.asarray(scores, dtype=float)
     wrong = scores[(scores < 0) | (scores > 1)]  # never NaN, where a run has none
     if wrong.size:

@@ -16,6 +16,7 @@ from sklearn.utils.validation import has_fit_parameter
 from skanticipate._typing import Labels, Scorer
 from skanticipate.data.labels import check_label_array, labelled_rows
 from skanticipate.data.markers import resolve_marker, unlabeled_mask
+from skanticipate.data.masked import refuse_masked
 from skanticipate.data.names import check_row_names
 from skanticipate.data.numbers import Interval, check_count
 from skanticipate.data.rows_alike import check_rows_alike
@@ -232,6 +233,7 @@ class LabelFractionDisplay:
         for k, (name, scores) in enumerate(self.scores.items(), start=n_before):
             what = f"the scores of {name!r}"
             check_row_names(scores, list(self.fractions), name=what)
+            refuse_masked(scores, what, "Leave out repeats that have no score.")
             scores = np.asarray(scores, dtype=float)
             if scores.ndim != 2 or len(scores) != len(percent):
                 raise ValueError(

@@ -12,7 +12,7 @@ from sklearn.utils import check_array, get_tags
 from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.validation import _check_n_features, check_is_fitted
 
-from skanticipate.data.layout import hint_zero_padding
+from skanticipate.data.layout import hint_channels_first, hint_zero_padding
 from skanticipate.data.names import check_names
 from skanticipate.data.parameters import fit_context
 from skanticipate.data.rows import RowView
@@ -116,6 +116,8 @@ class PerFrame(  # type: ignore[call-arg]  # scikit-learn has no types
         hint_bits(RowView(clips))
         self.transformer_ = clone(self.transformer).fit(frames)
         self._n_channels_out = self._transform_frames(frames[:1]).shape[1]
+        if self._n_channels_out != clips.shape[-1]:  # else who reads them can tell
+            hint_channels_first(RowView(clips))
         if self._takes_nan():
             holed = frames[np.isnan(frames).any(axis=1)]
             self._check_filled(self._transform_frames(holed), clips)

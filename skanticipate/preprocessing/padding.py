@@ -143,7 +143,6 @@ def _as_clip(clip: ArrayLike, number: int) -> np.ndarray:
         "Pass .filled(np.nan), of floats, if whole steps are hidden: they are padding.",
     )
     check_ascending(clip, f"clips[{number}]")
-    check_stored(clip, f"clips[{number}]")
     clip = plain_numbers(clip, f"clips[{number}]")
     try:
         array = np.asarray(clip)

@@ -34,7 +34,6 @@ from skanticipate.data.parameters import check_nested, fit_context
 from skanticipate.data.places import check_series_ascend, check_step_names
 from skanticipate.data.rows import RowView
 from skanticipate.data.rows_alike import check_rows_alike
-from skanticipate.data.stored import check_stored
 from skanticipate.data.tensors import answers_in_kind, takes_tensors
 from skanticipate.data.validation import (
     check_as_meant,
@@ -245,7 +244,6 @@ class TeacherEnsemble(SaveMixin, TeacherMixin, BaseEstimator):
     def _check_rows(self, X, reset):
         """What the members see, who check it.   -> RowView (n, ...)."""
         refuse_sparse(X)
-        check_stored(X, "X")
         check_tables_alike(X, "X")
         if reset:
             forget_names(self)

@@ -896,3 +896,15 @@ class LogisticRegressionOfClips(LogisticRegression):
 
     def predict_proba(self, X):
         return super().predict_proba(X.reshape(len(X), -1))
+
+
+def test_an_estimator_that_stands_for_two_members_is_set_for_one():
+    branch = SmoothedAnticipator(MLP(8), max_epochs=1)
+    fusion = LateFusion([("rgb", branch, (0, 2)), ("flow", branch, (2, 4))])
+    fusion.set_params(rgb__network__hidden_size=16)
+    sizes = [member.network.hidden_size for _, member, _ in fusion.estimators]
+    assert sizes == [16, 8]
+    assert branch.network.hidden_size == 8
+    assert fusion.estimators[1][1] is branch
+    fusion.set_params(rgb__lr=0.5, flow__lr=0.1)
+    assert [member.lr for _, member, _ in fusion.estimators] == [0.5, 0.1]

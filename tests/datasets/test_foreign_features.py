@@ -18,7 +18,15 @@ import h5py
 import lmdb
 from feature_files import numbered, write_lmdb
 
-from skanticipate import LSTM, MLP, PerFrame, RowView, SmoothedAnticipator, pad_clips
+from skanticipate import (
+    LSTM,
+    MLP,
+    PerFrame,
+    RowView,
+    SmoothedAnticipator,
+    TeacherEnsemble,
+    pad_clips,
+)
 from skanticipate.datasets import (
     FeatureTable,
     cut_clips,
@@ -34,6 +42,8 @@ from skanticipate.datasets import (
 )
 from skanticipate.datasets._folder import room_for
 from skanticipate.datasets._hdf5 import convert
+from skanticipate.metrics import top_k_accuracy
+from skanticipate.plotting import TopPredictionsDisplay
 
 RNG = np.random.default_rng(0)
 NORMAL = RNG.normal(size=(40, 16))
@@ -799,12 +809,43 @@ def test_labels_that_a_file_says_are_missing(tmp_path):
         model = SmoothedAnticipator(MLP(2), max_epochs=1)
         assert model.fit(X, file["y"]).classes_.tolist() == [-9, 0, 1, 2]
         file["y"].attrs["_FillValue"] = -9
-        with pytest.raises(ValueError, match=r"some are -9, .*_FillValue.* Write -1"):
+        with pytest.raises(ValueError, match=r"some are -9, .*_FillValue.* Write what"):
             model.fit(X, file["y"])
         del file["y"].attrs["_FillValue"]
         file["y"].attrs["scale_factor"] = 0.5
         with pytest.raises(ValueError, match="packed by scale_factor"):
             model.fit(X, file["y"])
+
+
+def test_packed_numbers_are_refused_wherever_numbers_come_in(tmp_path):
+    X, y = np.random.default_rng(0).normal(size=(6, 2)), np.array([0, 1] * 3)
+    model = SmoothedAnticipator(MLP(2), max_epochs=1).fit(X, y)
+    with h5py.File(tmp_path / "numbers.h5", "w") as file:
+        file["scores"], file["rows"], file["X"] = np.eye(2)[y], np.arange(6) + 1, X
+        for data in file.values():
+            data.attrs["scale_factor"] = 0.5
+        scores, rows = file["scores"], file["rows"]
+        segments = {"video": list("aaaaaa"), "action": y}
+        for read in (
+            lambda: top_k_accuracy(y, scores, k=1),
+            lambda: model.fit(X, y, sample_weight=rows),
+            lambda: model.fit(X, y, groups=rows),
+            lambda: label_history(segments | {"start_frame": rows, "stop_frame": rows}),
+            lambda: TopPredictionsDisplay.from_estimator(model, file["X"], y),
+            lambda: TeacherEnsemble([model]).fit(file["X"], y),
+        ):
+            with pytest.raises(ValueError, match="packed by scale_factor"):
+                read()
+
+
+def test_a_fill_value_of_the_marker_marks_rows(tmp_path):
+    X, y = np.random.default_rng(0).normal(size=(6, 2)), np.array([0, 1, -1] * 2)
+    with h5py.File(tmp_path / "labels.h5", "w") as file:
+        file["y"] = y
+        file["y"].attrs["_FillValue"] = -1
+        with pytest.warns(UserWarning, match="2 rows with y == -1 are unlabelled"):
+            model = SmoothedAnticipator(MLP(2), max_epochs=1).fit(X, file["y"])
+    assert model.classes_.tolist() == [0, 1]
 
 
 def test_bits_of_halves_are_told_of_before_they_are_floats():

@@ -13,7 +13,11 @@ from sklearn.preprocessing import FunctionTransformer
 
 from skanticipate import LSTM, MLP, SmoothedAnticipator
 from skanticipate.metrics import time_to_action
-from skanticipate.plotting import AnticipationCurveDisplay, results_table
+from skanticipate.plotting import (
+    AnticipationCurveDisplay,
+    LabelFractionDisplay,
+    results_table,
+)
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
@@ -480,3 +484,13 @@ def test_scores_in_per_cent_are_refused(score):
             draw()
     known = AnticipationCurveDisplay({"a": [[0.0], [1.0], [np.nan]]}, [1.5, 1.0, 0.5])
     assert "| a | 0.00 | 100.00 |  |" in known.to_markdown()
+
+
+def test_hidden_scores_are_refused():
+    hidden = np.ma.array([[0.5, 0.6]], mask=[[False, True]])
+    for display in (
+        AnticipationCurveDisplay({"a": hidden}, [1.0]),
+        LabelFractionDisplay({"a": hidden}, [0.5]),
+    ):
+        with pytest.raises(ValueError, match="scores of 'a' is a masked array"):
+            display.plot()

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
 from skanticipate import SmoothedAnticipator
@@ -173,6 +174,15 @@ def test_channels_that_would_be_cut_for_steps_are_told_of(cut):
         warnings.simplefilter("error")
         cut(clips)
         cut(clips[:, :, :1])
+
+
+def test_channels_that_a_transformer_would_mix_for_features_are_told_of():
+    clips = smooth_clips()
+    with pytest.warns(UserWarning, match=r"\(n, 64, 20\) are read as 64 steps of 20"):
+        PerFrame(PCA(5)).fit(np.moveaxis(clips, 1, 2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        PerFrame(PCA(5)).fit(clips)
 
 
 def test_a_whole_dataset_says_what_its_numbers_are(tmp_path):
