@@ -437,6 +437,16 @@ def test_classes_that_a_wrapper_numbers_are_told_apart_from_its_numbers():
     assert not record
 
 
+def test_a_fold_that_lacks_the_last_class_is_told_to_name_all():
+    actions = {k: (f"verb{k % 2}", f"noun{k // 2}") for k in range(4)}
+    model = clone(PLAIN).set_params(prior=VerbNounPrior(actions), max_epochs=1)
+    with pytest.warns(UserWarning, match="pass all your labels as classes="):
+        model.fit(X, TRUTH)  # 0 to 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.set_params(classes=range(4)).fit(X, TRUTH)
+
+
 def test_classes_of_a_part_that_are_those_of_a_fold_are_not_told():
     """Its networks are given the classes of the teacher, which nobody has set."""
     histories = np.random.default_rng(0).integers(0, 4, (len(TRUTH), 2))

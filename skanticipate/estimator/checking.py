@@ -190,7 +190,9 @@ class FitChecks:
             return samples, validation
         if self.early_stopping:
             if samples.groups is None:
-                warn_ungrouped("early_stopping holds rows out")
+                warn_ungrouped(
+                    f"early_stopping of {type(self).__name__} holds rows out"
+                )
             return hold_out(samples, self.validation_fraction, seed)
         return samples, None
 

@@ -58,16 +58,24 @@ def warn_if_renumbered(places, shown, estimator, classes, *, y_past, y_val):
         )
     if trouble is not None:
         name, told = trouble
+        yours = f"pass classes=range({n})"
+        if shown is None and not _are_numbered(places):
+            yours = "pass all your labels as classes=, also those that a fold lacks"
         warn(
             f"{title(estimator)} learns the labels 0 to {n - 1}, but {told}. "
             "VotingClassifier, StackingClassifier, BaggingClassifier, "
             "OneVsRestClassifier and the like, and cross_val_predict with "
             "method='predict_proba', show an estimator 0, 1, ... in place of the "
             "labels in sorted order, and what it knows of labels is then that of "
-            f"others. Write {name} with these numbers and pass classes=range({n}), "
+            f"others. Write {name} with these numbers and {yours}, "
             "where there is this parameter, which says too that these are your labels; "
             "or use LateFusion, which shows the labels."
         )
+
+
+def _are_numbered(places):
+    """Whether somebody waits who fits on numbers of labels, in this process or not."""
+    return any(place[0] in _NUMBER_LABELS or place == _FITS_A_FOLD for place in places)
 
 
 def _are_numbers(keys, labels):
@@ -118,7 +126,7 @@ def _few_weights(places, estimator, n, shown):
     by_two = any(module == "sklearn.multiclass" for module, _ in places)
     if shown is not None and not by_two and _are_numbers(weights, shown):
         return None
-    if any(place[0] in _NUMBER_LABELS or place == _FITS_A_FOLD for place in places):
+    if _are_numbered(places):
         return "class_weight", f"class_weight={weights} names some of them only"
     return None
 

@@ -282,7 +282,7 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator)
         seeds = seeds_of(self.random_state, ("split", "init", "shuffle", "dropout"))
         if self.early_stopping:
             if groups is None:
-                warn_ungrouped("early_stopping holds rows out")
+                warn_ungrouped("early_stopping of LanguageTeacher holds rows out")
             held_out = self.validation_fraction, seeds["split"]
             samples, validation = hold_out(samples, *held_out)
         samples = weigh_classes(samples, self.class_weight, self.classes_)
