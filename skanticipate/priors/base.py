@@ -24,6 +24,7 @@ from skanticipate.data.missing import (
 from skanticipate.data.parameters import fit_context
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.samples import check_weights
+from skanticipate.data.validation import check_probabilities
 
 
 class BasePrior(BaseEstimator):
@@ -90,8 +91,8 @@ class BasePrior(BaseEstimator):
         ------
         ValueError
             If `classes` is no 1-D array of distinct labels, `y` and `y_past` name the
-            same rows in different orders, or the prior cannot be computed from what
-            was passed.
+            same rows in different orders, the prior cannot be computed from what was
+            passed, or a row of its matrix holds no probabilities.
         """
         classes = check_classes(classes)
         if y_past is not None or sample_weight is not None:
@@ -99,7 +100,11 @@ class BasePrior(BaseEstimator):
         y, y_past, weights = counted_rows(y, y_past, sample_weight)
         counts = "sample_weight" in signature(self._fit_matrix).parameters
         weights = {"sample_weight": weights} if counts else {}
-        self.matrix_ = self._fit_matrix(classes, y, y_past, **weights)
+        matrix = self._fit_matrix(classes, y, y_past, **weights)
+        sums = matrix.sum(axis=1, dtype=np.float64)
+        if matrix.min() < 0 or not np.allclose(sums, 1, atol=1e-3):
+            check_probabilities(matrix, f"The matrix of {type(self).__name__}")
+        self.matrix_ = matrix
         self.classes_ = classes
         return self
 

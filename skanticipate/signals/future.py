@@ -85,7 +85,7 @@ class FutureSignal(TeacherSignal):
         if given.teacher_proba is not None:
             answers = check_teacher_proba(given.teacher_proba, classes, self.classes)
             found |= {"answers": answers, "has_answer": ~np.isnan(answers[:, 0])}
-            self._warn_if_replaced()
+            self._warn_if_replaced(found, given.past_actions is not None)
         elif not np.any(found.get("has_future", False)):
             warn_of_silence(
                 "neither a row with a future in X_future_unlabeled nor teacher_proba: "
@@ -103,15 +103,22 @@ class FutureSignal(TeacherSignal):
         warn_of_weights_of_zero(estimator)
         return found
 
-    def _warn_if_replaced(self):
+    def _warn_if_replaced(self, found, others_divide):
         """Warn of a teacher that is not asked, since answers are given."""
-        if not (self.feature_weight or self.init_from_teacher is True):
-            warn_of_silence(
-                "teacher_proba in place of its answers, and neither a feature_weight "
-                "nor init_from_teacher=True, which want its maps or its weights: it "
-                "is not fitted, and not asked.",
-                teacher=self.asked.teacher is not None,
-            )
+        starts = self.init_from_teacher is True
+        lacks = "neither a feature_weight nor init_from_teacher=True, which want"
+        if self.feature_weight or starts:
+            if np.any(found.get("has_future", False)):
+                return
+            lacks = "no row with a future in X_future_unlabeled for"
+        warn_of_silence(
+            f"teacher_proba in place of its answers, and {lacks} its maps or its "
+            "weights: it is not fitted, and not asked.",
+            teacher=self.asked.teacher is not None,
+            feature_weight=bool(self.feature_weight),
+            init_from_teacher=starts,
+            cross_fit=bool(self.asked.cross_fit) and not others_divide,
+        )
 
     def has(self, samples):
         """Samples that have an answer, or a future that somebody looks at."""

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils.validation import _num_samples
 
+from skanticipate.data.validation import check_probabilities, title
 from skanticipate.estimator.prediction import PredictionMixin
 from skanticipate.signals.asking import as_given, ask, columns_of
 from skanticipate.signals.candidates import Candidates, log_of, normalised
@@ -48,10 +49,17 @@ def tells_batches(member):
 
 
 def answer_of(member, clips):
-    """What `predict_proba` of a member says.   -> Batches, or ndarray (n, C)."""
+    """What `predict_proba` of a member says.   -> Batches, or ndarray (n, C).
+
+    Raises
+    ------
+    ValueError
+        If a member that is no network of ours answers with something else.
+    """
     if tells_batches(member):
         return Batches(_num_samples(clips), partial(member._tell_proba, clips))
-    return member.predict_proba(clips)
+    answer = np.asarray(member.predict_proba(clips))
+    return check_probabilities(answer, f"predict_proba of {title(member)}")
 
 
 def ask_in_batches(teacher, clips, classes):

@@ -399,6 +399,21 @@ def test_a_teacher_whose_answers_count_nowhere_is_warned_of(
     assert fit(LABELS, teacher_weight=0.5)[1] == fit(some)[1] == []
 
 
+@pytest.mark.parametrize(
+    "params",
+    [{"feature_weight": 1.0}, {"init_from_teacher": True}, {"cross_fit": 3}],
+)
+def test_what_wants_a_teacher_where_answers_are_given_is_warned_of(params):
+    model = anticipator(**params, teacher_weight=1.0)
+    [message] = warned_of(model, PAST, LABELS, teacher_proba=ANSWERS)
+    assert message.startswith(*params)
+    assert "teacher_proba in place of its answers" in message
+    futures = anticipator(**params, teacher_weight=1.0)
+    given = {"teacher_proba": ANSWERS, "groups": np.arange(N)}
+    told = warned_of(futures, PAST, LABELS, FUTURE, **given)
+    assert told == [] or (list(params) == ["cross_fit"] and len(told) == 1)
+
+
 def test_futures_that_are_all_missing_are_warned_of():
     model = anticipator()
     [message] = warned_of(model, PAST, LABELS, MISSING)

@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import VotingClassifier
 from sklearn.feature_selection import SelectKBest
 from sklearn.frozen import FrozenEstimator
@@ -908,3 +909,23 @@ def test_an_estimator_that_stands_for_two_members_is_set_for_one():
     assert fusion.estimators[1][1] is branch
     fusion.set_params(rgb__lr=0.5, flow__lr=0.1)
     assert [member.lr for _, member, _ in fusion.estimators] == [0.5, 0.1]
+
+
+class Scoring(DummyClassifier):
+    """Answers with something else than probabilities."""
+
+    def __init__(self, answer=7.0):
+        super().__init__()
+        self.answer = answer
+
+    def predict_proba(self, X):
+        return np.full((len(X), len(self.classes_)), self.answer)
+
+
+@pytest.mark.parametrize("answer", [7.0, -1.0, np.nan])
+def test_members_that_answer_no_probabilities_are_refused(answer):
+    X, y = np.random.default_rng(0).normal(size=(12, 4)), np.arange(12) % 3
+    members = [("a", SmoothedAnticipator(MLP(2), max_epochs=1), (0, 2))]
+    fusion = LateFusion([*members, ("b", Scoring(answer), (2, 4))]).fit(X, y)
+    with pytest.raises(ValueError, match="predict_proba of Scoring must hold probab"):
+        fusion.predict_proba(X)

@@ -20,6 +20,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 
 from skanticipate.priors import (
     ArrayPrior,
+    BasePrior,
     GloVePrior,
     MixturePrior,
     TemporalPrior,
@@ -138,3 +139,22 @@ def test_a_failed_fit_leaves_the_prior_as_it_was():
         prior.fit([0, 9])
     assert prior.matrix_ is before
     assert_array_equal(prior.classes_, CLASSES)
+
+
+class Counts(BasePrior):
+    """A prior of one's own whose rows are no probabilities."""
+
+    def __init__(self, matrix=None):
+        self.matrix = matrix
+
+    def _fit_matrix(self, classes, y, y_past):
+        return np.asarray(self.matrix, dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    "matrix", [[[3, 1], [1, 1]], [[1.5, -0.5], [0.5, 0.5]], [[np.nan, 1], [0, 1]]]
+)
+def test_rows_of_a_prior_of_ones_own_are_probabilities(matrix):
+    with pytest.raises(ValueError, match="matrix of Counts must hold probabilities"):
+        Counts(matrix).fit(["a", "b"])
+    assert Counts(np.eye(2)).fit(["a", "b"]).matrix_.tolist() == [[1, 0], [0, 1]]
