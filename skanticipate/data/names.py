@@ -357,20 +357,6 @@ def is_counted(names):
 # ------------------------------------------------------------------------ rows
 
 
-def check_row_names(table, ids, *, name):
-    """Refuse a table whose rows have names among `ids`, but not in their order."""
-    found = row_names(table)
-    if found is None or len(found) != len(ids):
-        return
-    names, wanted = names_of(found), names_of(ids)
-    if names != wanted and not set(names).isdisjoint(wanted):
-        k = next(k for k, text in enumerate(names) if text != wanted[k])
-        raise ValueError(
-            f"Row {k} of {name} is named {found[k]!r}, but is read as that of "
-            f"{ids[k]!r}: put the rows into this order, as table.loc[ids] does."
-        )
-
-
 def check_entry_names(values, names, *, name, whose):
     """Refuse a Series whose entries are named otherwise than what they stand for.
 

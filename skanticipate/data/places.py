@@ -210,6 +210,23 @@ def check_steps_alike(clips, labels, name):
         )
 
 
+def check_row_names(table, ids, *, name):
+    """Refuse a table whose rows have names among `ids`, but not in their order."""
+    found = row_names(table)
+    if found is None or len(found) != len(ids):
+        return
+    names, wanted = names_of(found), names_of(ids)
+    numbers, read = as_numbers(found), as_numbers(ids)
+    if numbers is not None and read is not None:  # "0.5 s" is 0.5
+        names, wanted = numbers.tolist(), read.tolist()
+    if names != wanted and not set(names).isdisjoint(wanted):
+        k = next(k for k, text in enumerate(names) if text != wanted[k])
+        raise ValueError(
+            f"Row {k} of {name} is named {found[k]!r}, but is read as that of "
+            f"{ids[k]!r}: put the rows into this order, as table.loc[ids] does."
+        )
+
+
 def check_even(table, name):
     """Refuse a table of whose steps some are missing by its index, or out of order.
 

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike
 from skanticipate._typing import Actions, FilePath, Labels
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.missing import label_list
-from skanticipate.data.names import check_label_names, check_row_names
+from skanticipate.data.names import check_label_names
+from skanticipate.data.places import check_row_names
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.tensors import plain_numbers
 from skanticipate.data.warn import warn

@@ -15,7 +15,8 @@ from skanticipate._typing import Actions, Labels
 from skanticipate.data.actions import verbs_and_nouns
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.missing import label_codes, label_list, label_mask
-from skanticipate.data.names import check_label_names, check_row_names
+from skanticipate.data.names import check_label_names
+from skanticipate.data.places import check_row_names
 from skanticipate.data.rows_alike import RowsAlike
 from skanticipate.data.tensors import plain_numbers
 from skanticipate.data.validation import check_probabilities

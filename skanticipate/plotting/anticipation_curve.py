@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 
 from skanticipate._typing import Labels
-from skanticipate.data.names import check_row_names
+from skanticipate.data.places import check_row_names
 from skanticipate.data.rows_alike import RowsAlike
 from skanticipate.data.tensors import takes_tensors
 from skanticipate.plotting._curve_display import CurveDisplay

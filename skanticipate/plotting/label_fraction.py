@@ -17,8 +17,8 @@ from skanticipate._typing import Labels, Scorer
 from skanticipate.data.labels import check_label_array, labelled_rows
 from skanticipate.data.markers import resolve_marker, unlabeled_mask
 from skanticipate.data.masked import refuse_masked
-from skanticipate.data.names import check_row_names
 from skanticipate.data.numbers import Interval, check_count
+from skanticipate.data.places import check_row_names
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.tensors import takes_tensors
 from skanticipate.data.validation import check_aligned
@@ -230,36 +230,36 @@ class LabelFractionDisplay:
         self.lines_, self.bands_ = [], []
         n_before = len(ax.lines)  # of another display, perhaps
         percent = 100 * np.asarray(self.fractions, dtype=float)
+        order = np.argsort(percent)
         for k, (name, scores) in enumerate(self.scores.items(), start=n_before):
-            what = f"the scores of {name!r}"
-            check_row_names(scores, list(self.fractions), name=what)
-            refuse_masked(scores, what, "Leave out repeats that have no score.")
-            scores = np.asarray(scores, dtype=float)
-            if scores.ndim != 2 or len(scores) != len(percent):
-                raise ValueError(
-                    f"The scores of {name!r} have shape {scores.shape}: expected "
-                    f"({len(percent)}, R), one row for each fraction and one column "
-                    "for each of R repeats."
-                )
+            scores = self._checked(scores, name)[order]
             mean = scores.mean(axis=1)
             options = {**line_style(k), "label": name, **kwargs}
-            (line,) = ax.plot(percent, mean, **options)
+            (line,) = ax.plot(percent[order], mean, **options)
             self.lines_.append(line)
             if scores.shape[1] > 1:
                 spread = scores.std(axis=1, ddof=1)
-                band = ax.fill_between(
-                    percent,
-                    mean - spread,
-                    mean + spread,
-                    color=line.get_color(),
-                    alpha=0.15,
-                    linewidth=0,
-                )
+                low, high = mean - spread, mean + spread
+                shade = {"color": line.get_color(), "alpha": 0.15, "linewidth": 0}
+                band = ax.fill_between(percent[order], low, high, **shade)
                 self.bands_.append(band)
         self._name_axes(percent)
         if legend:
             legend_beside(ax)
         return self
+
+    def _checked(self, scores, name):
+        """Scores of one estimator.   -> (F, R)."""
+        what, n = f"the scores of {name!r}", len(self.fractions)
+        check_row_names(scores, [*self.fractions], name=what)
+        refuse_masked(scores, what, "Leave out repeats that have no score.")
+        scores = np.asarray(scores, dtype=float)
+        if scores.ndim != 2 or len(scores) != n:
+            raise ValueError(
+                f"The scores of {name!r} have shape {scores.shape}: expected ({n}, R), "
+                "a row for each fraction and a column for each of R repeats."
+            )
+        return scores
 
     def _name_axes(self, percent):
         """Equal ratios of labels are equally far apart, and ticks stand at them."""

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skanticipate._typing import Labels
 from skanticipate.data.labels import check_label_array, labelled_rows
-from skanticipate.data.names import check_row_names
+from skanticipate.data.places import check_row_names
 from skanticipate.data.rows_alike import RowsAlike, check_rows_alike
 from skanticipate.data.tensors import takes_tensors
 from skanticipate.datasets import first_fraction

@@ -10,7 +10,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from skanticipate._typing import Labels
 from skanticipate.data.missing import as_list, label_list
-from skanticipate.data.names import check_label_names, check_row_names
+from skanticipate.data.names import check_label_names
+from skanticipate.data.places import check_row_names
 from skanticipate.plotting._pyplot import Axes, Colormap, import_pyplot
 from skanticipate.priors.base import BasePrior
 

@@ -8,10 +8,10 @@ import pytest
 from skanticipate.data.names import (
     check_column_order,
     check_label_names,
-    check_row_names,
     check_tables_alike,
 )
 from skanticipate.data.numbered import name_of
+from skanticipate.data.places import check_row_names
 from skanticipate.data.rows_alike import check_rows_alike
 
 pd = pytest.importorskip("pandas")

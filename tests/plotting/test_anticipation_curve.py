@@ -486,6 +486,14 @@ def test_scores_in_per_cent_are_refused(score):
     assert "| a | 0.00 | 100.00 |  |" in known.to_markdown()
 
 
+def test_rows_of_scores_may_name_times_in_words():
+    pd = pytest.importorskip("pandas")
+    scores = pd.DataFrame([[0.5], [0.6]], index=["1.0 s", "0.5 s"])
+    AnticipationCurveDisplay({"a": scores}, [1.0, 0.5]).plot()
+    with pytest.raises(ValueError, match="Row 0 of the scores of 'a' is named '0.5 s'"):
+        AnticipationCurveDisplay({"a": scores[::-1]}, [1.0, 0.5]).plot()
+
+
 def test_hidden_scores_are_refused():
     hidden = np.ma.array([[0.5, 0.6]], mask=[[False, True]])
     for display in (

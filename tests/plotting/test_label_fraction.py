@@ -503,3 +503,15 @@ def test_fractions_in_per_cent_are_refused():
     display = LabelFractionDisplay({"a": [[0.2], [0.5]]}, fractions=[20, 100])
     with pytest.raises(ValueError, match=r"shares of the labels in \(0, 1\]"):
         display.plot()
+
+
+def test_fractions_in_any_order_are_drawn_in_theirs():
+    display = LabelFractionDisplay(
+        {"a": [[0.9, 0.7], [0.1, 0.3], [0.5, 0.5]]},
+        [1.0, 0.1, 0.5],
+        n_labeled=[9, 1, 4],
+    ).plot()
+    assert_allclose(display.lines_[0].get_xdata(), [10, 50, 100])
+    assert_allclose(display.lines_[0].get_ydata(), [0.2, 0.5, 0.8])
+    labels = {t.get_text().split("\n")[0] for t in display.ax_.get_xticklabels()}
+    assert labels == {"10", "50", "100"}
