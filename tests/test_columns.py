@@ -323,6 +323,14 @@ TIMES = ["t-3", "t-2", "t-1"]
 LONG = pd.DataFrame([["cut pan", "wash pan", "dry cup"]] * 12, columns=TIMES)
 
 
+@pytest.mark.parametrize("names", ["t-{}", "n-{}", "action_k-{}", "lag_{}"])
+def test_columns_that_count_back_have_the_latest_last(names):
+    columns = [names.format(k) for k in (3, 2, 1)]
+    HistoryEncoder().fit(LONG.set_axis(columns, axis=1))
+    with pytest.raises(ValueError, match="the latest last"):
+        HistoryEncoder().fit(LONG.set_axis(columns[::-1], axis=1))
+
+
 @pytest.mark.parametrize(
     "reader",
     [

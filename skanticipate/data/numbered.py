@@ -11,14 +11,14 @@ from skanticipate.data.missing import as_list
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _WHOLE = re.compile(r"(-?\d+)\.0+")
 _TRUTHS = {"True": "1", "False": "0"}  # as numpy and Python compare them
-# The last number of a name. A sign counts alone, or in "t-2"; in "step-2", "P01-2" and
-# dates there is none.
+# The last number of a name. A sign counts alone, or in "t-2" and "n-2"; in "step-2",
+# "P01-2" and dates there is none.
 _WITHIN = re.compile(r"(.*?)(-?\d+(?:\.\d+)?)(\D*)", re.DOTALL)
 _AGO = re.compile(  # counts back, as words, unlike "village"
     r"(?<![a-z])(lag(s|ged)?|ago|prev(ious)?|minus|back|before|earlier)(?![a-z])",
     re.IGNORECASE,
 )
-_SIGNED = re.compile(r"(.*[^a-zA-Z0-9])?[tT]?", re.DOTALL)
+_SIGNED = re.compile(r"(.*[^a-zA-Z0-9])?[kntKNT]?", re.DOTALL)
 
 
 def name_of(label):

@@ -304,7 +304,8 @@ def check_teacher_proba(proba, classes, given_classes):
 def check_probabilities(proba, name):
     """Rows of probabilities.   (n, C) -> (n, C)."""
     sums = proba.sum(axis=1, dtype=np.float64)
-    wrong = ~(np.isclose(sums, 1, atol=1e-3) & (proba >= 0).all(axis=1))
+    # bfloat16 rounds each number by up to 2**-9 of it.
+    wrong = ~(np.isclose(sums, 1, atol=4e-3) & (proba >= 0).all(axis=1))
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise ValueError(

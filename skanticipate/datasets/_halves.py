@@ -4,6 +4,7 @@ import re
 from collections import Counter
 
 _LONGEST = 300  # characters of an action
+_MOST_ROUNDS = 10
 
 
 def halves(file, name, *ids):
@@ -60,7 +61,38 @@ def halves(file, name, *ids):
         )  # the first of them
         for row_ids, row_splits in zip(ids, splits, strict=True)
     ]
-    return tuple(zip(*best, strict=True))
+    return tuple(zip(*_agreed(ids, splits, best), strict=True))
+
+
+def _agreed(ids, splits, chosen):
+    """Halves of texts that agree with those which the other texts have got.
+
+    What a text could have does not always tell, as of "turn on tap" and "turn on door".
+    One text after the other takes others, until none does.
+    """
+    of_id, of_any = Counter(), Counter()
+
+    def count(row, split, sign):
+        for kind, identifier, word in _named(ids[row], split):
+            of_id[kind, identifier, word] += sign
+            of_any[kind, word] += sign
+
+    def agreement(row, split):
+        parts = _named(ids[row], split)
+        return sum(2 * of_id[part] - of_any[part[0], part[2]] for part in parts)
+
+    for row, split in enumerate(chosen):
+        count(row, split, 1)
+    for _ in range(_MOST_ROUNDS):
+        before = list(chosen)
+        for row, split in enumerate(before):
+            count(row, split, -1)
+            # that which it has, where others are no better
+            chosen[row] = max((split, *splits[row]), key=lambda s: agreement(row, s))
+            count(row, chosen[row], 1)
+        if chosen == before:
+            break
+    return chosen
 
 
 def _splits(text):

@@ -211,7 +211,7 @@ class FutureSignal(TeacherSignal):
         if not (has & (samples.codes < 0)).any():
             warn_of_silence(
                 "no unlabelled row, and a weight of 0 for answers and maps: what the "
-                "teacher says has no effect. Set teacher_weight, or init_from_teacher.",
+                "teacher says has no effect. Set teacher_weight.",
                 teacher=self.taught is not None and self.asked.teacher is not None,
                 X_future_unlabeled=self.taught is not None,
                 teacher_proba=self.answers is not None,

@@ -58,8 +58,9 @@ def answer_of(member, clips):
     """
     if tells_batches(member):
         return Batches(_num_samples(clips), partial(member._tell_proba, clips))
-    answer = np.asarray(member.predict_proba(clips))
-    return check_probabilities(answer, f"predict_proba of {title(member)}")
+    answer = member.predict_proba(clips)  # a table names its columns
+    check_probabilities(np.asarray(answer), f"predict_proba of {title(member)}")
+    return answer
 
 
 def ask_in_batches(teacher, clips, classes):

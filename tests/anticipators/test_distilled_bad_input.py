@@ -3,6 +3,7 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_array_equal
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
@@ -412,6 +413,13 @@ def test_what_wants_a_teacher_where_answers_are_given_is_warned_of(params):
     given = {"teacher_proba": ANSWERS, "groups": np.arange(N)}
     told = warned_of(futures, PAST, LABELS, FUTURE, **given)
     assert told == [] or (list(params) == ["cross_fit"] and len(told) == 1)
+
+
+def test_answers_in_bfloat16_are_probabilities():
+    proba = torch.softmax(torch.randn(N, C, generator=torch.Generator()), -1).bfloat16()
+    sums = proba.double().sum(1)
+    assert (sums - 1).abs().max() > 1e-3
+    anticipator(teacher_weight=1.0).fit(PAST, LABELS, teacher_proba=proba)
 
 
 def test_futures_that_are_all_missing_are_warned_of():

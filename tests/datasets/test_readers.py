@@ -215,6 +215,7 @@ def test_ids_keep_verbs_of_two_words(write):
         [("cut", "red onion"), ("cut", "red pepper"), ("wash", "red onion")],
         [("put down", "tap"), ("put", "tap"), ("put down", "hot tap"), ("put", "pan")],
         [("turn on", "tap"), ("turn off", "tap"), ("open", "hot tap")],
+        [("turn on", "light switch"), ("turn on", "door"), ("put", "light switch")],
     ],
 )
 def test_ids_say_which_words_are_the_verb(write, rows, sign):
