@@ -210,20 +210,21 @@ def _warn_of_metric(around, marker, classes):
 
     Of several scorers the one that asked first waits; all of them have the rows.
     """
-    if isinstance(marker, str) and marker == "auto":  # no row of the fit had it
-        marker = -1 if label_codes([-1], classes)[0] < 0 else None
-    for frame in around if marker is not None else ():
-        own, (module, _) = frame.f_locals, _place(frame)
-        scorer, args = own.get("self"), own.get("args", ())
+    for frame in around:
+        module, _ = _place(frame)
         if module in _NUMBERING:
             return
-        if module != _SCORERS or not ("y_true" in own or len(args) > 1):
+        own = frame.f_locals if module == _SCORERS else {}
+        scorer, args = own.get("self"), own.get("args", ())
+        if "y_true" not in own and len(args) < 2:
             continue
         scorers = getattr(scorer, "_scorers", {"": scorer}).values()
         metrics = filter(None, map(metric_of_all_rows, map(unwrap, scorers)))
         y = as_column(own["y_true"] if "y_true" in own else args[1])
         if y.ndim != 1 or (metric := next(metrics, None)) is None:
             continue
+        if isinstance(marker, str) and marker == "auto":  # no row of the fit had it
+            marker = -1 if label_codes([-1], classes)[0] < 0 else None
         if unlabeled_mask(y, marker, classes).any():
             warn(
                 f"{metric.__name__} is asked about rows without a label, and counts "
