@@ -240,8 +240,8 @@ class LabelFractionDisplay:
             if scores.shape[1] > 1:
                 spread = scores.std(axis=1, ddof=1)
                 low, high = mean - spread, mean + spread
-                shade = {"color": line.get_color(), "alpha": 0.15, "linewidth": 0}
-                band = ax.fill_between(percent[order], low, high, **shade)
+                band = ax.fill_between(percent[order], low, high, alpha=0.15)
+                band.set(color=line.get_color(), linewidth=0)
                 self.bands_.append(band)
         self._name_axes(percent)
         if legend:
