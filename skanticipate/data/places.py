@@ -19,7 +19,6 @@ from skanticipate.data.names import (
 )
 from skanticipate.data.numbered import as_numbers, names_of
 from skanticipate.data.numbers import refuse_counted_mask
-from skanticipate.data.stored import check_stored
 from skanticipate.data.warn import warn
 
 
@@ -320,7 +319,6 @@ def check_frames_by_place(tables, name, first_frame):
             table, what, "Pass .filled(np.nan) where whole frames are hidden."
         )
         check_even(table, what)
-        check_stored(table, what)
         _check_frame_numbers(row_names(table), what, first_frame)
         _check_late_start(table, what, first_frame)
 

@@ -40,12 +40,14 @@ def check_stored(data, name):
     elif hasattr(data, "attrs"):
         if trouble := not_as_stored(data) or not_there(data):
             raise ValueError(f"{name} has {trouble}")
-        if may_be_filled(data) and (trouble := _filled_anywhere(data)):
+        if trouble := _filled_anywhere(data):
             raise ValueError(f"{name} has numbers of which {trouble}. {OF_FILLED}")
 
 
 def _filled_anywhere(data):
     """`filled` of all numbers of a dataset, which may be larger than memory."""
+    if not _fills(data):  # else nothing is read
+        return None
     if not data.shape:
         return filled(np.asarray(data), data)
     size = max(1, _BLOCK // max(1, data.dtype.itemsize * prod(data.shape[1:])))
@@ -114,11 +116,6 @@ def filled(block, data):
         if np.isin(block, fill).any():
             return f"some are {fill}, which stands for a missing number ({name})"
     return None
-
-
-def may_be_filled(data):
-    """Whether `filled` may find some."""
-    return bool(_fills(data))
 
 
 def _fills(data):

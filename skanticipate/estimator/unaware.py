@@ -41,7 +41,7 @@ _NUMBERING = _NUMBERING_ENSEMBLES | {
 
 
 def warn_of_wrappers(estimator, labels, *, y_past=None, y_val=None):
-    """Warn of what a wrapper, or a search, around this fit makes of its labels.
+    """Warn of what a wrapper around this fit makes of its labels.
 
     Parameters
     ----------
