@@ -13,7 +13,6 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 
 from skanticipate._typing import Labels
-from skanticipate.data.after_fit import check_set_after_fit
 from skanticipate.data.labels import (
     check_label_array,
     encode,
@@ -21,6 +20,7 @@ from skanticipate.data.labels import (
     warn_of_strangers,
 )
 from skanticipate.data.masked import refuse_masked
+from skanticipate.data.parameters import check_set_after_fit
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.samples import Samples
 from skanticipate.data.tensors import (

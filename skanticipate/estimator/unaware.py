@@ -152,8 +152,9 @@ def _warn_if_renumbered(places, shown, estimator, classes, others):
     nothing is said where nobody who numbers labels is found to wait in this process:
     they look like the labels of a long tail that are its own.
     """
-    waits = any(p[0] in _FITS_ON_NUMBERS or p == _FITS_A_FOLD for p in places)
-    by_two = any(module == "sklearn.multiclass" for module, _ in places)
+    modules = [module for module, _ in places]
+    waits = not _FITS_ON_NUMBERS.isdisjoint(modules) or _FITS_A_FOLD in places
+    by_two = "sklearn.multiclass" in modules
     labels = None if shown is None or _are_numbers(shown, shown) else shown
     n = len(classes if labels is None else labels)
     found = ()
