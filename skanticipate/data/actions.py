@@ -210,7 +210,7 @@ def as_mapping(actions):
     if is_table:
         return _of_table(actions)
     labels, pairs = list(actions), list(actions.values())
-    found = unboxed(labels), unboxed(pairs)
+    found = unboxed((labels, pairs))
     if any(map(_has_names, set(map(type, found[1])))):
         found = found[0], list(map(_as_pair, *found))
     if found[0] is labels and found[1] is pairs:

@@ -9,10 +9,10 @@ from skanticipate.data.boxes import (
     PLAIN,
     of_numpy,
     refuse_bytes,
+    refuse_counts,
     refuse_identical,
     unboxed,
 )
-from skanticipate.data.counts import refuse_counts
 from skanticipate.data.stored import check_stored
 
 # What str() and tables make of a missing label, and of the marker -1.
