@@ -27,10 +27,9 @@ from skanticipate.anticipators.members import (
     shown_to,
     weights_of_members,
 )
-from skanticipate.data.after_fit import check_used
 from skanticipate.data.labels import check_label_array
 from skanticipate.data.leaks import whole_validation
-from skanticipate.data.parameters import check_nested
+from skanticipate.data.parameters import check_nested, check_used
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.validation import (
     check_aligned,

@@ -21,7 +21,6 @@ from skanticipate.anticipators.members import (
     common_stages,
     reads_unlabelled,
 )
-from skanticipate.data.after_fit import check_used
 from skanticipate.data.axes import check_axes
 from skanticipate.data.labels import (
     check_label_array,
@@ -32,7 +31,7 @@ from skanticipate.data.labels import (
 from skanticipate.data.leaves import first_table
 from skanticipate.data.names import check_columns_alike, column_names
 from skanticipate.data.numbers import N_JOBS, SIZE
-from skanticipate.data.parameters import check_nested, nested_estimators
+from skanticipate.data.parameters import check_nested, check_used, nested_estimators
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.warn import warn
 from skanticipate.estimator.unaware import warn_of_labels_of_wrappers

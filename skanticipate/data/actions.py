@@ -17,7 +17,7 @@ from skanticipate.data.missing import (
 from skanticipate.data.names import column_names
 from skanticipate.data.numbered import is_number
 from skanticipate.data.rows_alike import check_rows_alike
-from skanticipate.data.twins import warn_of_twins
+from skanticipate.data.twins import warn_of_first_twins
 from skanticipate.data.warn import warn
 
 _TABLE_COLUMNS = ("label", "verb", "noun")
@@ -141,12 +141,6 @@ def _pairs(labels, actions):
     return pairs
 
 
-def warn_of_first_twins(*columns):
-    """`warn_of_twins` of labels, or, where there are none, of their verbs, or nouns."""
-    kinds = zip(("label", "verb", "noun"), columns, strict=False)
-    any(warn_of_twins(kind, names) for kind, names in kinds)
-
-
 def _warn_of_shared_marks(kind, names):
     """Warn of a verb or noun of several labels that elsewhere is a missing one."""
     marks = missing_elsewhere(names)
@@ -216,8 +210,8 @@ def as_mapping(actions):
     if is_table:
         return _of_table(actions)
     labels, pairs = list(actions), list(actions.values())
-    found = unboxed(labels), unboxed(pairs)
-    if any(map(_has_names, found[1])):
+    found = unboxed((labels, pairs))
+    if any(map(_has_names, set(map(type, found[1])))):
         found = found[0], list(map(_as_pair, *found))
     if found[0] is labels and found[1] is pairs:
         return actions
@@ -267,7 +261,7 @@ def _is_series(actions):
 
 
 def _has_names(pair):
-    """Whether a pair names its parts, which then come in any order.
+    """Whether a pair, or its type, names its parts, which then come in any order.
 
     A mapping or a Series does, and a named tuple of a verb and a noun.
     """

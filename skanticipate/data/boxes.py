@@ -181,6 +181,33 @@ def refuse_identical(labels, name="A list of labels"):
             )
 
 
+def refuse_counts(labels, name):
+    """Refuse what `value_counts` or `groupby(...).size()` of pandas gave for labels.
+
+    Parameters
+    ----------
+    labels : object
+        Only a Series that has the name of counts, or none beside a named index.
+    name : str
+        What the labels are called.
+
+    Raises
+    ------
+    ValueError
+        If its values are counts.
+    """
+    index = getattr(labels, "index", None)
+    if not hasattr(index, "names") or hasattr(labels, "columns"):
+        return
+    by_name = labels.name in ("count", "proportion")
+    if by_name or (labels.name is None and index.name is not None):
+        raise ValueError(
+            f"{name} must be a list of labels, got a Series of counts, whose labels "
+            f"are its index: pass list({name}.index); or list({name}), if its values "
+            "are the labels."
+        )
+
+
 def refuse_named(values, name):
     """Refuse numbers that are named rather than in order: mappings, or records.
 

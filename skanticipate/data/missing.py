@@ -9,15 +9,15 @@ from skanticipate.data.boxes import (
     PLAIN,
     of_numpy,
     refuse_bytes,
+    refuse_counts,
     refuse_identical,
     unboxed,
 )
-from skanticipate.data.counts import refuse_counts
 from skanticipate.data.stored import check_stored
 
 # What str() and tables make of a missing label, and of the marker -1.
 _NEVER_NAMES = frozenset({"", "nan", "NaN", "<NA>", "NaT", "--"})
-_SELDOM_NAMES = frozenset({"None", "-1", "-1.0"})
+_MISSING_TEXTS = _NEVER_NAMES | {"None", "-1", "-1.0"}  # the last three may be names
 # What other tools call a missing label; here a class may be called so.
 _NAMES_ELSEWHERE = frozenset(
     {"na", "n/a", "#n/a", "null", "<null>", "nan", "?", "-", "unlabeled", "unlabelled"}
@@ -245,7 +245,10 @@ def _mask(labels, holds):
     labels = as_array(labels)
     if labels.dtype.kind in "biuf":
         return np.isnan(labels) | (holds(-1) & (labels == -1))
-    found = (holds(label) for label in labels.ravel().tolist())
+    values = labels.ravel().tolist()
+    if set(map(type, values)) <= PLAIN:  # each of them once, for speed
+        holds = {label: holds(label) for label in set(values)}.__getitem__
+    found = map(holds, values)
     return np.fromiter(found, bool, labels.size).reshape(labels.shape)
 
 
@@ -258,7 +261,7 @@ def is_missing(label):
     [True, True, True, True, False, False]
     """
     if isinstance(label, str):
-        return label.strip() in _SELDOM_NAMES or is_never_a_name(label)
+        return label.strip() in _MISSING_TEXTS
     return is_never_a_name(label)
 
 
@@ -282,6 +285,11 @@ def missing_elsewhere(labels):
     """
     texts = (label for label in labels if isinstance(label, str))
     return [text for text in texts if text.strip().casefold() in _NAMES_ELSEWHERE]
+
+
+def without_missing(labels):
+    """Those of some labels that are not missing.   -> list."""
+    return [label for label in labels if not is_missing(label)]
 
 
 def holds_missing(labels):

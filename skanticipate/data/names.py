@@ -15,7 +15,8 @@ from skanticipate.data.axes import (
 )
 from skanticipate.data.leaves import first_leaf, first_table, leaves
 from skanticipate.data.missing import as_list
-from skanticipate.data.numbered import is_number, names_of, of_one_level
+from skanticipate.data.numbered import is_number, of_one_level
+from skanticipate.data.twins import names_of
 from skanticipate.data.warn import warn
 
 _INDEX = re.compile(r"|Unnamed: 0(\.\d+)*|__index_level_0__")  # "" in polars

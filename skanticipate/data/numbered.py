@@ -1,16 +1,13 @@
-"""Names that are numbers, or hold one: which are equal, and in which order they are."""
+"""Names that are numbers, or hold one, and in which order they so are."""
 
 import re
 from datetime import date, timedelta
-from numbers import Real
 
 import numpy as np
 
 from skanticipate.data.missing import as_list
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
-_WHOLE = re.compile(r"(-?\d+)\.0+")
-_TRUTHS = {"True": "1", "False": "0"}  # as numpy and Python compare them
 # The last number of a name. A sign counts alone, or in "t-2" and "n-2"; in "step-2",
 # "P01-2" and dates there is none.
 _WITHIN = re.compile(r"(.*?)(-?\d+(?:\.\d+)?)(\D*)", re.DOTALL)
@@ -19,26 +16,6 @@ _AGO = re.compile(  # counts back, as words, unlike "village"
     re.IGNORECASE,
 )
 _SIGNED = re.compile(r"(.*[^a-zA-Z0-9])?[kntKNT]?", re.DOTALL)
-
-
-def name_of(label):
-    """A label as a name: equal numbers have one name, as text of a file too.
-
-    Examples
-    --------
-    >>> [name_of(label) for label in (2, 2.0, "2", "2.0", "cut onion")]
-    ['2', '2', '2', '2', 'cut onion']
-    """
-    if isinstance(label, Real) and label == label // 1:
-        return str(int(label))
-    text = str(label)
-    whole = _WHOLE.fullmatch(text)
-    return whole[1] if whole else _TRUTHS.get(text, text)
-
-
-def names_of(labels):
-    """Names of some labels.   -> list of str."""
-    return [name_of(label) for label in labels]
 
 
 def is_number(label):

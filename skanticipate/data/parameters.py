@@ -1,17 +1,23 @@
-"""What parameters may be, and how they are checked, nested ones too."""
+"""What parameters may be, before a fit and after it, and how they are checked."""
 
 import os
 from collections.abc import Callable
+from copy import deepcopy
 from fractions import Fraction
-from numbers import Integral, Real
+from functools import lru_cache
+from numbers import Integral, Number, Real
 from typing import Any, TypeVar
 
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import _param_validation
 
+from skanticipate.data.boxes import PLAIN
+from skanticipate.data.warn import warn
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 _LARGEST = 2**63 - 1  # whole number that torch multiplies by
+_VALUES = Number, str, type(None)
 
 
 class Interval(_param_validation.Interval):
@@ -115,3 +121,100 @@ def inner_estimators(estimator):
                 if isinstance(item, BaseEstimator):
                     found.append(item)
     return found
+
+
+# ------------------------------------------------- those that are set after a fit
+
+
+def check_set_after_fit(estimator):
+    """`check_used` of an anticipator, and a warning of what has no effect now."""
+    check_used(estimator)
+    if changed := changed_network(estimator):
+        warn(f"{changed} It has no effect before another fit.")
+
+
+def check_used(estimator):
+    """Refuse wrong values of parameters that predictions use, as they are now.
+
+    A class names them in `_used_after_fit`: they may be set after `fit`, and count at
+    once. All others belong to `fit`, and predictions do not read them: what they need
+    is a fitted attribute, or a parameter that `fit` has kept by `keep`.
+    """
+    kind = type(estimator)
+    for name in estimator._used_after_fit:
+        value = getattr(estimator, name)
+        check = _check_once if type(value) in PLAIN else _check
+        check(kind, name, value)
+
+
+def _check(kind, name, value):
+    _param_validation.validate_parameter_constraints(
+        {name: kind._parameter_constraints[name]}, {name: value}, kind.__name__
+    )
+
+
+# What was found to be right is so again, as in each of many predictions.
+_check_once = lru_cache(maxsize=1024, typed=True)(_check)
+
+
+def changed_network(estimator):
+    """What to say of parameters of `network` that were set after the fit, or ""."""
+    if estimator.network is None:
+        return ""
+    names = _changed_parameters(estimator.network, estimator.network_spec_)
+    if not names:
+        return ""
+    return (
+        f"{', '.join(sorted(names))} of network was changed after the fit, whose "
+        "network is network_spec_."
+    )
+
+
+def _changed_parameters(spec, fitted):
+    """Names of parameters of a spec that are not those of the spec of a fit.
+
+    Numbers, texts and None are compared, those of branches and heads too; tables and
+    arrays are not, nor what predictions do not depend on. Quick: predictions ask.
+
+    Parameters
+    ----------
+    spec, fitted : NetworkSpec
+
+    Returns
+    -------
+    list of str
+    """
+    if type(spec) is not type(fitted):
+        return ["network"]
+    own, theirs = (getattr(one, "__dict__", {}) for one in (spec, fitted))
+    aside = getattr(spec, "_only_for_fit", ())
+    return [
+        name
+        for name, value in own.items()
+        if value is not theirs.get(name, value)
+        and not name.endswith("_")
+        and name not in aside
+        and _differ(value, theirs[name])
+    ]
+
+
+def _differ(one, other):
+    if one is other:
+        return False
+    if isinstance(one, _VALUES) and isinstance(other, _VALUES):
+        return one != other and not (one != one and other != other)  # NaN
+    if isinstance(one, BaseEstimator) and isinstance(other, BaseEstimator):
+        return bool(_changed_parameters(one, other))
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) != len(other) or any(map(_differ, one, other))
+    return one is None or other is None
+
+
+def keep(estimator, *names):
+    """Let a fit keep parameters for its predictions, which read them by `kept`."""
+    estimator._kept = {name: deepcopy(getattr(estimator, name)) for name in names}
+
+
+def kept(estimator, name):
+    """Value that a parameter had in the fit; in a file that has none, as it is now."""
+    return getattr(estimator, "_kept", {}).get(name, getattr(estimator, name))

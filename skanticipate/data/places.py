@@ -17,8 +17,9 @@ from skanticipate.data.names import (
     is_counted,
     row_names,
 )
-from skanticipate.data.numbered import as_numbers, names_of
+from skanticipate.data.numbered import as_numbers
 from skanticipate.data.numbers import refuse_counted_mask
+from skanticipate.data.twins import names_of
 from skanticipate.data.warn import warn
 
 

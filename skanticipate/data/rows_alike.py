@@ -6,7 +6,8 @@ import numpy as np
 
 from skanticipate.data.axes import axis_names, check_axes_in_order
 from skanticipate.data.names import check_order, row_names
-from skanticipate.data.numbered import as_numbers, names_of, split_number
+from skanticipate.data.numbered import as_numbers, split_number
+from skanticipate.data.twins import names_of
 
 
 class RowsAlike:

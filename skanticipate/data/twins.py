@@ -1,15 +1,35 @@
-"""Names that look alike, and count as two."""
+"""Which names are one, and which look alike but count as two."""
 
 import re
 import unicodedata
-from itertools import compress
 from numbers import Real
 
-from skanticipate.data.missing import missing_label_mask
-from skanticipate.data.numbered import names_of
+from skanticipate.data.missing import without_missing
 from skanticipate.data.warn import warn
 
+_WHOLE = re.compile(r"(-?\d+)\.0+")
+_TRUTHS = {"True": "1", "False": "0"}  # as numpy and Python compare them
 _AROUND = re.compile(r" ?([^\w\s]) ?")  # spaces around commas and the like
+
+
+def name_of(label):
+    """A label as a name: equal numbers have one name, as text of a file too.
+
+    Examples
+    --------
+    >>> [name_of(label) for label in (2, 2.0, "2", "2.0", "cut onion")]
+    ['2', '2', '2', '2', 'cut onion']
+    """
+    if isinstance(label, Real) and label == label // 1:
+        return str(int(label))
+    text = str(label)
+    whole = _WHOLE.fullmatch(text)
+    return whole[1] if whole else _TRUTHS.get(text, text)
+
+
+def names_of(labels):
+    """Names of some labels.   -> list of str."""
+    return [name_of(label) for label in labels]
 
 
 def warn_of_twins(kind, names, where="in actions= or the labels", known=()):
@@ -60,6 +80,12 @@ def warn_of_twins(kind, names, where="in actions= or the labels", known=()):
     return False
 
 
+def warn_of_first_twins(*columns):
+    """`warn_of_twins` of labels, or, where there are none, of their verbs, or nouns."""
+    kinds = zip(("label", "verb", "noun"), columns, strict=False)
+    any(warn_of_twins(kind, names) for kind, names in kinds)
+
+
 def _told(name):
     return ascii(str(name) if isinstance(name, str) else name)
 
@@ -69,7 +95,7 @@ def _with_look(names):
     names = list(names)
     kinds = {kind for kind in set(map(type, names)) if issubclass(kind, str | Real)}
     found = dict.fromkeys(name for name in names if type(name) in kinds)
-    return list(compress(found, ~missing_label_mask(list(found))))
+    return without_missing(found)
 
 
 def _looks_of(names):

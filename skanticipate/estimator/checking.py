@@ -5,7 +5,6 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.base import clone
 
-from skanticipate.data.after_fit import changed_network
 from skanticipate.data.labels import check_labels, warn_dropped
 from skanticipate.data.layout import hint_unscaled_validation
 from skanticipate.data.leaks import (
@@ -14,6 +13,7 @@ from skanticipate.data.leaks import (
     warn_ungrouped,
     whole_validation,
 )
+from skanticipate.data.parameters import changed_network
 from skanticipate.data.places import check_steps_alike
 from skanticipate.data.samples import (
     Samples,

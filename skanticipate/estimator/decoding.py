@@ -7,15 +7,20 @@ promises is compared with what there is before memory is taken.
 
 import math
 import re
+from numbers import Integral
 
 import numpy as np
+import torch
 from sklearn.base import BaseEstimator
+from torch.overrides import TorchFunctionMode
 
 from skanticipate.data.tensor_header import damaged
-from skanticipate.estimator.bounded import BoundedTensors
 from skanticipate.estimator.encoding import not_finite, widest
 from skanticipate.estimator.registry import class_of
 
+_LEAST = 2**14  # what a tensor counts at least: many small ones take time
+_SLACK = 2**26  # numbers that a network may have beside its weights, such as masks
+_MAKES = (torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn)
 _NAME = re.compile(r"[<>|][fiubcUSOMm]\d*(\[\w+\])?", re.ASCII)  # as of dtype.str
 
 
@@ -152,7 +157,7 @@ class _Decoder:
             if "_metadata_request" in state:
                 told = state["_metadata_request"]
                 state["_metadata_request"] = _requests(estimator, told)
-            with BoundedTensors(self.tensors.values()):
+            with _BoundedTensors(self.tensors.values()):
                 estimator.__setstate__(state)
         except (ImportError, OSError):
             raise
@@ -209,3 +214,39 @@ _DECODERS = {
     frozenset({"array", "dtype", "shape"}): _Decoder.array,
     frozenset({"class", "state"}): _Decoder.estimator,
 }
+
+
+# ---------------------------------------------------------- what a network may be
+
+
+class _BoundedTensors(TorchFunctionMode):
+    """Refuses new tensors, before they are made, where they become too many.
+
+    A file with weights for a hundred units may say that there are a billion.
+
+    Parameters
+    ----------
+    stored : iterable of ndarray
+        What is in the file: tensors may have some times as many numbers.
+    """
+
+    def __init__(self, stored):
+        super().__init__()
+        self.left = _SLACK + 4 * sum(max(array.size, _LEAST) for array in stored)
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        """Count what a function is about to make."""
+        kwargs = kwargs or {}
+        if func in _MAKES:
+            made = _numbers(kwargs["size"] if "size" in kwargs else args)
+            self.left -= max(made, _LEAST)
+            if self.left < 0:
+                raise ValueError("it says that its network is much larger than it is")
+        return func(*args, **kwargs)
+
+
+def _numbers(size):
+    """How many numbers a tensor has, of sizes that stand alone or in a tuple."""
+    if size and isinstance(size[0], tuple | list):
+        size = size[0]
+    return math.prod(n for n in size if isinstance(n, Integral))

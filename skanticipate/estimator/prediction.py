@@ -13,7 +13,6 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 
 from skanticipate._typing import Labels
-from skanticipate.data.after_fit import check_set_after_fit
 from skanticipate.data.labels import (
     check_label_array,
     encode,
@@ -21,6 +20,7 @@ from skanticipate.data.labels import (
     warn_of_strangers,
 )
 from skanticipate.data.masked import refuse_masked
+from skanticipate.data.parameters import check_set_after_fit
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.samples import Samples
 from skanticipate.data.tensors import (
@@ -38,7 +38,6 @@ from skanticipate.estimator.memory import name_memory_of_answers
 from skanticipate.estimator.saving import SaveMixin
 from skanticipate.estimator.stream import Stream
 from skanticipate.estimator.unaware import warn_of_answers
-from skanticipate.networks.bare import first_weight
 from skanticipate.networks.inputs import check_codes
 from skanticipate.training.batches import ClipReader
 from skanticipate.training.runtime import Compute, resolve_device, torch_threads
@@ -279,7 +278,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
                 warn_of_answers(self)
             with torch_threads(self.n_threads, self.network_):
                 network = self._placed_network()
-                some = first_weight(network)
+                some = _first_weight(network)
                 take = ClipReader(rows, Compute(some.device, some.dtype))
                 found = predict_batches(network, take, part)
         except (MemoryError, RuntimeError) as error:
@@ -349,3 +348,14 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         if weights is not None:
             with torch_threads(None):
                 self.network_ = Blueprint.of(self).load(weights)
+
+
+def _first_weight(module):
+    """As `next(module.parameters())`, which takes as long as the product of a row."""
+    for weight in module._parameters.values():
+        if weight is not None:
+            return weight
+    for part in module._modules.values():
+        if part is not None and (weight := _first_weight(part)) is not None:
+            return weight
+    return None

@@ -16,9 +16,9 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from skanticipate.data.after_fit import check_used
 from skanticipate.data.names import forget_names
 from skanticipate.data.numbers import SIZE
+from skanticipate.data.parameters import check_used
 from skanticipate.data.places import places_of
 from skanticipate.data.tensors import without_tensor
 from skanticipate.data.validation import are_finite, check_as_meant

@@ -17,8 +17,7 @@ from skanticipate.data.actions import (
     says_labels,
     verbs_and_nouns,
 )
-from skanticipate.data.boxes import plain_column, unboxed
-from skanticipate.data.counts import refuse_counts
+from skanticipate.data.boxes import plain_column, refuse_counts, unboxed
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.missing import check_same_kind, label_list, label_mask
 from skanticipate.data.names import check_label_names

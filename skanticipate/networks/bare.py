@@ -32,14 +32,3 @@ def classifier(spec, width, n_classes):
             "build(), as the estimators do."
         )
     return spec.head_.build(width)
-
-
-def first_weight(module):
-    """As `next(module.parameters())`, which takes as long as the product of a row."""
-    for weight in module._parameters.values():
-        if weight is not None:
-            return weight
-    for part in module._modules.values():
-        if part is not None and (weight := first_weight(part)) is not None:
-            return weight
-    return None

@@ -12,8 +12,8 @@ from skanticipate.data.axes import index_of
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.missing import as_list
 from skanticipate.data.names import column_names
-from skanticipate.data.numbered import names_of
 from skanticipate.data.places import check_row_names
+from skanticipate.data.twins import names_of
 from skanticipate.plotting._look import legend_beside, line_style, wrapped
 from skanticipate.plotting._pyplot import Axes, import_pyplot
 

@@ -17,7 +17,6 @@ from skanticipate.data.actions import (
     verb_noun_pairs,
     verbs_and_nouns,
 )
-from skanticipate.data.after_fit import check_used, keep, kept
 from skanticipate.data.labels import warn_of_marks_of_past
 from skanticipate.data.layout import hint_right_padding
 from skanticipate.data.missing import (
@@ -28,7 +27,7 @@ from skanticipate.data.missing import (
     number_names,
 )
 from skanticipate.data.names import check_history_columns, check_tables_alike
-from skanticipate.data.parameters import fit_context
+from skanticipate.data.parameters import check_used, fit_context, keep, kept
 from skanticipate.data.places import check_step_names
 from skanticipate.data.rows import RowView
 from skanticipate.data.rows_alike import check_rows_alike

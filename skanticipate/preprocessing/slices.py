@@ -10,9 +10,8 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
-from skanticipate.data.after_fit import check_used
 from skanticipate.data.numbers import Interval
-from skanticipate.data.parameters import fit_context
+from skanticipate.data.parameters import check_used, fit_context
 from skanticipate.data.rows import RowView
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.validation import check_clips

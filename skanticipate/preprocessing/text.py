@@ -17,9 +17,8 @@ from skanticipate.data.actions import (
     warn_of_long_names,
     words,
 )
-from skanticipate.data.after_fit import check_used
 from skanticipate.data.missing import as_array, as_list, missing_mask
-from skanticipate.data.parameters import fit_context
+from skanticipate.data.parameters import check_used, fit_context
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.validation import refuse_sparse
 from skanticipate.preprocessing.history import (

@@ -16,10 +16,8 @@ from skanticipate._typing import Actions, Labels
 from skanticipate.data.actions import (
     action_lookup,
     verb_noun_pairs,
-    warn_of_first_twins,
     warn_of_long_names,
 )
-from skanticipate.data.after_fit import keep, kept
 from skanticipate.data.labels import warn_of_marks_of_past
 from skanticipate.data.missing import (
     check_same_kind,
@@ -29,8 +27,9 @@ from skanticipate.data.missing import (
     number_names,
 )
 from skanticipate.data.numbers import Interval
+from skanticipate.data.parameters import keep, kept
 from skanticipate.data.rows_alike import check_rows_alike
-from skanticipate.data.twins import warn_of_twins
+from skanticipate.data.twins import warn_of_first_twins, warn_of_twins
 from skanticipate.data.warn import warn
 from skanticipate.priors.base import BasePrior, class_codes, normalize_rows
 from skanticipate.priors.sequences import checked_sequences

@@ -14,7 +14,6 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import _check_n_features, check_is_fitted
 
 from skanticipate._typing import Labels, Seed
-from skanticipate.data.after_fit import check_used
 from skanticipate.data.labels import (
     all_are_labels,
     check_label_array,
@@ -30,7 +29,7 @@ from skanticipate.data.names import (
     forget_names,
 )
 from skanticipate.data.numbers import SIZE
-from skanticipate.data.parameters import check_nested, fit_context
+from skanticipate.data.parameters import check_nested, check_used, fit_context
 from skanticipate.data.places import check_series_ascend, check_step_names
 from skanticipate.data.rows import RowView
 from skanticipate.data.rows_alike import check_rows_alike

@@ -4,8 +4,7 @@ import numpy as np
 import torch
 
 from skanticipate.losses import soft_cross_entropy
-from skanticipate.terms.joined import Joined
-from skanticipate.terms.labels import Part
+from skanticipate.terms.labels import Joined, Part
 from skanticipate.terms.objective import Term, joined_weights, taken
 
 

@@ -12,8 +12,7 @@ import torch
 
 from skanticipate.terms.objective import Objective
 from skanticipate.training.batches import Batch
-from skanticipate.training.step import GradientStep
-from skanticipate.training.sums import Diverged
+from skanticipate.training.step import Diverged, GradientStep
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from skanticipate.networks.base import lend_generator
 from skanticipate.training.checkpoint import Checkpoint
 from skanticipate.training.divided import divided
 from skanticipate.training.runtime import current_ranks
-from skanticipate.training.sums import Diverged, EpochSums, diverged
+from skanticipate.training.step import Diverged, EpochSums, diverged
 
 
 @dataclass

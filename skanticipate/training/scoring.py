@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from skanticipate.metrics.hits import ranks
-from skanticipate.training.sums import diverged
+from skanticipate.training.step import diverged
 
 WATCHED = ("loss", "accuracy", "top_5_accuracy")
 _PREDICT_BYTES = 1 << 22

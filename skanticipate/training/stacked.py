@@ -21,8 +21,13 @@ from skanticipate.training.loop import end_epoch, set_lr
 from skanticipate.training.stackable import an_epoch
 from skanticipate.training.stacked_batches import StackedReader, runs_of
 from skanticipate.training.stacked_checkpoint import checkpoint_of
-from skanticipate.training.step import clipped, gradients_of, max_norms_of
-from skanticipate.training.sums import Diverged, StackedSums
+from skanticipate.training.step import (
+    Diverged,
+    StackedSums,
+    clipped,
+    gradients_of,
+    max_norms_of,
+)
 
 
 def run_together(trainings):

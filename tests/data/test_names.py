@@ -10,9 +10,9 @@ from skanticipate.data.names import (
     check_label_names,
     check_tables_alike,
 )
-from skanticipate.data.numbered import name_of
 from skanticipate.data.places import check_row_names
 from skanticipate.data.rows_alike import check_rows_alike
+from skanticipate.data.twins import name_of
 
 pd = pytest.importorskip("pandas")
 

@@ -12,8 +12,7 @@ from skanticipate.networks import Output
 from skanticipate.signals.maps import MapsInMemory
 from skanticipate.terms.answers import AnswerTerm, answer_part
 from skanticipate.terms.features import FeatureTerm, projection
-from skanticipate.terms.joined import Joined
-from skanticipate.terms.labels import LabelTerm, Part, label_parts, stack_parts
+from skanticipate.terms.labels import Joined, LabelTerm, Part, label_parts, stack_parts
 from skanticipate.terms.marginals import MarginalTerm
 from skanticipate.terms.objective import Objective
 from skanticipate.training.batches import Batch

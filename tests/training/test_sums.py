@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skanticipate.training.sums import EpochSums, StackedSums
+from skanticipate.training.step import EpochSums, StackedSums
 
 
 def put_all(steps):

@@ -16,11 +16,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from skanticipate._typing import Actions, Labels, Seed
 from skanticipate.data.actions import verbs_and_nouns
-from skanticipate.data.after_fit import check_used, keep, kept
 from skanticipate.data.leaks import warn_ungrouped
 from skanticipate.data.missing import number_names
 from skanticipate.data.numbers import EPOCHS, FACTOR, N_THREADS, SIZE, STEPS, Interval
-from skanticipate.data.parameters import fit_context
+from skanticipate.data.parameters import check_used, fit_context, keep, kept
 from skanticipate.data.rows import RowView
 from skanticipate.data.samples import Samples, hold_out
 from skanticipate.estimator.many import fit_jobs, fitted_of

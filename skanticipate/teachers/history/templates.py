@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from skanticipate.data.after_fit import keep, kept
+from skanticipate.data.parameters import keep, kept
 from skanticipate.teachers.history.ngrams import BackOffNGrams, latest_first
 
 

@@ -10,6 +10,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from skanticipate.data.warn import warn
 from skanticipate.teachers.language.encoder import load_encoder, longest_text, quiet
+from skanticipate.training.runtime import resolve_device
 
 _ROWS = 64  # in a batch of `embed`
 _FEW = 0.1  # of the texts, of which nothing is said
@@ -63,19 +64,19 @@ class TextReader:
         As in `TextEncoder`.
     max_length : int or None
         Tokens of a text that are read; None means all that the model can read.
-    device : torch.device
-        Where the encoder computes.
+    device : str or torch.device
+        Where the encoder computes, as in `resolve_device`.
     weights : dict of str to ndarray, default=None
         Weights of the encoder; None means those of the folder.
     """
 
     def __init__(self, model, *, pooling, max_length, device, weights=None):
+        self.device = resolve_device(device)
         self.tokenizer, network = load_encoder(model)
         self.max_length = check_length(max_length, self.tokenizer, network)
         if weights is not None:
             _put(weights, network, model)
-        self.device = device
-        self.encoder = TextEncoder(network, pooling).to(device)
+        self.encoder = TextEncoder(network, pooling).to(self.device)
 
     def tokenize(self, texts):
         """Token ids of each of some distinct texts, and how many texts were cut."""

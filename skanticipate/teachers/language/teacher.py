@@ -14,11 +14,17 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from skanticipate._typing import Actions, FilePath, Labels, Seed
-from skanticipate.data.after_fit import check_used, keep, kept
 from skanticipate.data.leaks import warn_ungrouped
 from skanticipate.data.missing import as_array, number_names
 from skanticipate.data.numbers import N_THREADS, Interval
-from skanticipate.data.parameters import PATH, check_nested, fit_context
+from skanticipate.data.parameters import (
+    PATH,
+    check_nested,
+    check_used,
+    fit_context,
+    keep,
+    kept,
+)
 from skanticipate.data.rows import RowView
 from skanticipate.data.samples import Samples, hold_out, weigh_classes
 from skanticipate.estimator.provenance import versions
@@ -35,12 +41,7 @@ from skanticipate.teachers.language.heads import (
     read_texts,
     train_heads,
 )
-from skanticipate.training.runtime import (
-    all_or_nothing,
-    resolve_device,
-    seeds_of,
-    torch_threads,
-)
+from skanticipate.training.runtime import all_or_nothing, seeds_of, torch_threads
 from skanticipate.training.schedules import Schedule
 
 
@@ -394,6 +395,6 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator)
                 self.model,
                 pooling=kept(self, "pooling"),
                 max_length=kept(self, "max_length"),
-                device=resolve_device(self.device),
+                device=self.device,
                 weights=weights,
             )
