@@ -11,7 +11,7 @@ from skanticipate.data.actions import as_mapping, says_labels
 from skanticipate.data.missing import as_array, as_list
 from skanticipate.data.parameters import inner_estimators, nested_estimators
 from skanticipate.data.validation import title
-from skanticipate.data.warn import warn
+from skanticipate.data.warn import is_called_by, warn
 from skanticipate.priors.sequences import checked_sequences
 from skanticipate.priors.transitions import TemporalPrior, TransitionPrior
 
@@ -19,6 +19,7 @@ from skanticipate.priors.transitions import TemporalPrior, TransitionPrior
 _NUMBER_LABELS = frozenset(
     {"sklearn.ensemble._base", "sklearn.ensemble._bagging", "sklearn.multiclass"}
 )
+_ASKS_TEACHERS = "skanticipate.signals.signal", "ask"
 _FITS_A_FOLD = "sklearn.model_selection._validation", "_fit_and_predict"
 
 
@@ -57,20 +58,33 @@ def warn_if_renumbered(places, shown, estimator, classes, *, y_past, y_val):
             or _other_numbers(estimator, n, y_past, y_val)
         )
     if trouble is not None:
-        name, told = trouble
-        yours = f"pass classes=range({n})"
-        if shown is None and not _are_numbered(places):
-            yours = "pass all your labels as classes=, also those that a fold lacks"
-        warn(
-            f"{title(estimator)} learns the labels 0 to {n - 1}, but {told}. "
-            "VotingClassifier, StackingClassifier, BaggingClassifier, "
-            "OneVsRestClassifier and the like, and cross_val_predict with "
-            "method='predict_proba', show an estimator 0, 1, ... in place of the "
-            "labels in sorted order, and what it knows of labels is then that of "
-            f"others. Write {name} with these numbers and {yours}, "
-            "where there is this parameter, which says too that these are your labels; "
-            "or use LateFusion, which shows the labels."
-        )
+        is_known = shown is not None or _are_numbered(places)
+        _tell(estimator, n, *trouble, by_wrapper=is_known)
+
+
+def _tell(estimator, n, name, told, *, by_wrapper):
+    """Warn of what is keyed by other labels than 0 to n - 1, and of who may do that."""
+    found = f"{title(estimator)} learns the labels 0 to {n - 1}, but {told}. "
+    if not by_wrapper:
+        if not is_called_by(*_ASKS_TEACHERS):  # whose student has looked
+            known = "pass all of them as classes=, or "
+            known *= hasattr(estimator, "classes")
+            warn(
+                f"{found}If these rows lack labels that {name} has, {known}leave "
+                "them out of it. If the labels were numbered anew, as LabelEncoder "
+                "does, or VotingClassifier and the like in another process, it is "
+                "that of others: write it with the new numbers."
+            )
+        return
+    warn(
+        f"{found}VotingClassifier, StackingClassifier, BaggingClassifier, "
+        "OneVsRestClassifier and the like, and cross_val_predict with "
+        "method='predict_proba', show an estimator 0, 1, ... in place of the "
+        "labels in sorted order, and what it knows of labels is then that of "
+        f"others. Write {name} with these numbers and pass classes=range({n}), "
+        "where there is this parameter, which says too that these are your labels; "
+        "or use LateFusion, which shows the labels."
+    )
 
 
 def _are_numbered(places):
