@@ -84,7 +84,7 @@ print("same answers as without a cut:", (answers[0] == answers[1]).all())
 # no more than three hundredths of the time: some epochs may be done twice.
 fig, axes = plt.subplots(1, 2, figsize=(6.5, 3.5), layout="constrained", sharey=True)
 for when, style in (("before", "o-"), ("after", "s--")):
-    lines = list(csv.DictReader(open(path / f"{when}.csv")))
+    lines = list(csv.DictReader((path / f"{when}.csv").read_text().splitlines()))
     for ax, who in zip(axes, ("teacher", "student"), strict=True):
         own = [line for line in lines if line["who"] == who]
         epochs = [int(line["epoch"]) for line in own]

@@ -78,6 +78,8 @@ def score(heard, seed):
         model.set_params(prior=None, smoothing=0.0)
     if "text" in heard:
         model.set_params(text_teacher=reader)
+    else:
+        model.set_params(text_weight=1.0)  # the default: there is nobody to weigh
     if "future" not in heard:
         longer = np.ceil(len(annotated) / 128) / np.ceil(annotated.sum() / 128)
         model.set_params(max_epochs=round(longer * model.max_epochs))

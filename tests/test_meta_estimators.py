@@ -440,11 +440,27 @@ def test_classes_that_a_wrapper_numbers_are_told_apart_from_its_numbers():
 def test_a_fold_that_lacks_the_last_class_is_told_to_name_all():
     actions = {k: (f"verb{k % 2}", f"noun{k // 2}") for k in range(4)}
     model = clone(PLAIN).set_params(prior=VerbNounPrior(actions), max_epochs=1)
-    with pytest.warns(UserWarning, match="pass all your labels as classes="):
+    with pytest.warns(UserWarning, match="pass all of them as classes="):
         model.fit(X, TRUTH)  # 0 to 2
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model.set_params(classes=range(4)).fit(X, TRUTH)
+
+
+def test_a_table_of_more_labels_is_told_once_with_what_can_be_set():
+    actions = {k: (f"verb{k % 2}", f"noun{k // 2}") for k in range(4)}
+    teacher, before = HistoryTeacher(actions, n_networks=0), TRUTH[:, None]
+    (text,) = told_of_numbers(lambda: teacher.fit(before, TRUTH, groups=GROUPS))
+    assert "has, leave them out of it." in text and "classes=" not in text
+    student = clone(MODEL).set_params(text_teacher=teacher, max_epochs=1)
+    (text,) = told_of_numbers(
+        lambda: student.fit(X, TRUTH, past_actions=before, groups=GROUPS)
+    )
+    assert text.startswith("DistilledAnticipator learns the labels 0 to 2")
+    student.set_params(classes=range(4))
+    assert not told_of_numbers(
+        lambda: student.fit(X, TRUTH, past_actions=before, groups=GROUPS)
+    )
 
 
 def test_classes_of_a_part_that_are_those_of_a_fold_are_not_told():

@@ -136,9 +136,9 @@ def print_table(found, y, classes, groups):
 def opponents(arm):
     """What a row is compared with: (column, figure, scale, other row).
 
-    Plain students are two, the one chosen by accuracy and the one by log loss: each is
-    the opponent where it is the better one. A taught student is compared with its
-    control, one with a loss of maps with that without.
+    Plain students are two: accuracies are compared with that of the one chosen by
+    accuracy, log losses with that of the one chosen by log loss. A taught student is
+    compared with its control, one with a loss of maps with that without.
     """
     if arm in PLAIN or arm.startswith("("):
         return []

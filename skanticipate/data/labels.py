@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from typing import NamedTuple
 
 import numpy as np
+from sklearn.exceptions import DataConversionWarning
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import assert_all_finite
@@ -85,7 +86,17 @@ def check_label_array(y, *, estimator, name="y"):
             f"{title(estimator)} requires {name} to be passed, but the target {name} "
             "is None"
         )
-    return y if _are_whole(y) else column_or_1d(as_column(y), warn=True)
+    if _are_whole(y):
+        return y
+    column = as_column(y)
+    labels = column_or_1d(column)
+    if np.ndim(column) > 1:  # in the words of scikit-learn, which would name this line
+        warn(
+            f"A column-vector {name} was passed when a 1d array was expected. Please "
+            f"change the shape of {name} to (n_samples, ), for example using ravel().",
+            DataConversionWarning,
+        )
+    return labels
 
 
 def _are_whole(y):

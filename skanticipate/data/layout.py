@@ -171,7 +171,8 @@ def hint_filled_rows(past, others, has, name):
     """Warn of rows that seem missing and filled: zeros, or one row many times.
 
     Samples that stand there several times have equal pasts too, and where other rows
-    repeat nearly as often all stand there for a reason, as the ends of videos do.
+    repeat nearly as often all stand there for a reason, as the ends of videos do. So
+    do zeros where pasts have them as well, as of objects that are seldom seen.
 
     Parameters
     ----------
@@ -195,7 +196,8 @@ def hint_filled_rows(past, others, has, name):
     told = [(hash(r.tobytes()), r.any()) for rs in _pieces(others, drawn) for r in rs]
     hashes, zero = np.array([h for h, _ in told]), ~np.array([any_ for _, any_ in told])
     trouble = ""
-    if not zero.all() and zero.sum() >= max(2, _SHARE * len(zero)):
+    many = not zero.all() and zero.sum() >= max(2, _SHARE * len(zero))
+    if many and _share_of_zeros(past, drawn[~zero]) < zero.mean() / 2:
         trouble = "all zero, and"
     elif _repeats_alone(past, _most_alike(others, drawn, hashes), len(drawn)):
         trouble = (
@@ -208,6 +210,11 @@ def hint_filled_rows(past, others, has, name):
             "missing is all NaN, and stays so in PerFrame(imputer)."
         )
     return bool(trouble)
+
+
+def _share_of_zeros(rows, drawn):
+    """Share of some rows that are all zero."""
+    return np.mean([not row.any() for rs in _pieces(rows, drawn) for row in rs])
 
 
 def _most_alike(rows, drawn, hashes):

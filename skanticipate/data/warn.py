@@ -55,8 +55,9 @@ def callers():
 
 
 def is_one_of_many():
-    """Whether a search, a cross-validation or `fit_many` waits for what calls this."""
-    names = ("sklearn.model_selection._validation", f"{_PACKAGE}.estimator.many")
+    """Whether a search, a validation, `fit_many` or a display of many fits waits."""
+    ours = f"{_PACKAGE}.estimator.many", f"{_PACKAGE}.plotting.label_fraction"
+    names = ("sklearn.model_selection._validation", *ours)
     return any(map(is_called_by, names))
 
 

@@ -1,10 +1,11 @@
-"""What the fitted parts of an estimator noted of what they are shown."""
+"""What the parts of an estimator learn from, and noted of what they are shown."""
 
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_classifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
+from sklearn.utils import get_tags
 
-from skanticipate.data.parameters import inner_estimators
+from skanticipate.data.parameters import inner_estimators, nested_estimators
 
 
 def names_of_columns(estimator):
@@ -35,3 +36,15 @@ def _noted(estimator, attributes, fitted):
     elif not fitted and isinstance(estimator, BaseEstimator):
         for part in inner_estimators(estimator):
             yield from _noted(part, attributes, fitted=False)
+
+
+def learns_labels(step):
+    """Whether a transformer, or one in it, learns from labels."""
+    if isinstance(step, FrozenEstimator) or not hasattr(step, "get_params"):
+        return False
+    return any(
+        is_classifier(part)
+        or hasattr(part, "score_func")  # by which SelectKBest and the like select
+        or (hasattr(part, "transform") and get_tags(part).target_tags.required)
+        for part in (step, *nested_estimators(step))
+    )

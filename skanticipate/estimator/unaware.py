@@ -11,9 +11,7 @@ from itertools import chain, islice
 from numbers import Real
 
 import numpy as np
-from sklearn.base import is_classifier
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import get_tags
 
 from skanticipate.data.actions import as_mapping, says_labels
 from skanticipate.data.labels import hint_labels
@@ -27,7 +25,8 @@ from skanticipate.data.missing import (
 )
 from skanticipate.data.parameters import inner_estimators, nested_estimators
 from skanticipate.data.validation import title
-from skanticipate.data.warn import callers, warn
+from skanticipate.data.warn import callers, is_called_by, warn
+from skanticipate.estimator.nested import learns_labels
 from skanticipate.metrics.scorers import metric_of_all_rows
 from skanticipate.priors.sequences import checked_sequences
 from skanticipate.priors.transitions import TemporalPrior, TransitionPrior
@@ -56,6 +55,7 @@ _FITS_ON_NUMBERS = frozenset(
     {"sklearn.ensemble._base", "sklearn.ensemble._bagging", "sklearn.multiclass"}
 )
 _FITS_A_FOLD = _VALIDATION, "_fit_and_predict"
+_ASKS_TEACHERS = "skanticipate.signals.signal", "ask"
 
 
 def warn_of_wrappers(estimator, labels, *, y_past=None, y_val=None):
@@ -168,16 +168,28 @@ def _warn_if_renumbered(places, shown, estimator, classes, others):
         weights = _few_weights(estimator, n, None if by_two else shown)
         found = chain(weights if waits else (), _misread(estimator, n, labels, others))
     frozen = () if labels is None else _frozen_parts(estimator, labels)
+    by_wrapper = waits or shown is not None
     for name, told in islice(chain(frozen, found), 1):
-        yours = f"pass classes=range({n})"
-        if shown is None and not waits:
-            yours = "pass all your labels as classes=, also those that a fold lacks"
+        _tell_misread(estimator, n, name, told, by_wrapper=by_wrapper)
+
+
+def _tell_misread(estimator, n, name, told, *, by_wrapper):
+    """Warn of what is keyed by other labels than 0 to n - 1, and of who may do that."""
+    found = f"{title(estimator)} learns the labels 0 to {n - 1}, but {told}. "
+    if by_wrapper:
         warn(
-            f"{title(estimator)} learns the labels 0 to {n - 1}, but {told}. "
-            f"{_NUMBERED}, and what it knows of labels is then that of others. Write "
-            f"{name} with these numbers and {yours}, where there is this parameter, "
-            "which says too that these are your labels; or use LateFusion, which shows "
-            "the labels."
+            f"{found}{_NUMBERED}, and what it knows of labels is then that of others. "
+            f"Write {name} with these numbers and pass classes=range({n}), where there "
+            "is this parameter, which says too that these are your labels; or use "
+            "LateFusion, which shows the labels."
+        )
+    elif not is_called_by(*_ASKS_TEACHERS):  # whose student has looked
+        known = "pass all of them as classes=, or " * hasattr(estimator, "classes")
+        warn(
+            f"{found}If these rows lack labels that {name} has, {known}leave them out "
+            "of it. If the labels were numbered anew, as LabelEncoder does, or "
+            "VotingClassifier and the like in another process, it is that of others: "
+            "write it with the new numbers."
         )
 
 
@@ -348,24 +360,12 @@ def _warn_of_steps(around, marker):
     fits = [frame.f_locals["self"] for frame in around if _place(frame) == _FITS_STEPS]
     # a FeatureUnion has none
     for name, step in chain(*(getattr(whole, "steps", [])[:-1] for whole in fits)):
-        if _learns_labels(step):
+        if learns_labels(step):
             warn(
                 f"The step {name!r} of a Pipeline takes {marker!r}, which marks rows "
                 "without a label, for a label like any other: fit it on labelled rows "
                 "before, and put FrozenEstimator(step) in its place."
             )
-
-
-def _learns_labels(step):
-    """Whether a transformer, or one in it, learns from labels."""
-    if isinstance(step, FrozenEstimator) or not hasattr(step, "get_params"):
-        return False
-    return any(
-        is_classifier(part)
-        or hasattr(part, "score_func")  # by which SelectKBest and the like select
-        or (hasattr(part, "transform") and get_tags(part).target_tags.required)
-        for part in (step, *nested_estimators(step))
-    )
 
 
 def _warn_of_metric(around, marker, classes):

@@ -67,6 +67,7 @@ def check_steps(clips, n_stages):
     """Refuse clips (B, T, ...) with fewer steps than stages."""
     if clips.shape[1] < n_stages:
         raise ValueError(
-            f"A clip of {clips.shape[1]} steps cannot be answered at {n_stages} "
-            "stages: give longer clips or fewer anticipation_steps."
+            f"Clips of {clips.shape[1]} steps cannot be answered at {n_stages} stages: "
+            "give longer clips, also futures where a teacher has this network, or "
+            "fewer anticipation_steps."
         )

@@ -211,8 +211,9 @@ def _gram_matrices(blocks, vectors):
         listed = ", ".join(str(name) for name in unknown[:5])
         rest = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
         warn(
-            f"No word vector for {len(unknown)} names, which count as a block of "
-            f"zeros: {listed}{rest}.",
+            f"No word vector for {len(unknown)} of {len(tokens)} names, which count as "
+            f"a block of zeros: {listed}{rest}. Check how they are written, or give "
+            "actions= in words that the vectors have."
         )
     return grams
 

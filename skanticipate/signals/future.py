@@ -80,7 +80,7 @@ class FutureSignal(TeacherSignal):
             )
             _compare_with_past(past, clips, has_future, teacher)
             _check_names(futures, teacher, estimator)
-            warn_of_signed_labels(classes, marker)
+            warn_of_signed_labels(classes, marker, estimator)
             found = self.found(clips, has_future)
         if given.teacher_proba is not None:
             answers = check_teacher_proba(given.teacher_proba, classes, self.classes)
@@ -334,9 +334,10 @@ def _reads_as_student(teacher):
     return transforms is None and isinstance(last, PredictionMixin)
 
 
-def warn_of_signed_labels(classes, marker):
-    """Warn if -1 is read as a class although there are futures."""
-    if marker is None and set(classes.tolist()) == {-1, 1}:
+def warn_of_signed_labels(classes, marker, estimator):
+    """Warn if -1 is read as a class, and nobody said so, although there are futures."""
+    is_said = estimator.unlabeled_label is None or estimator.classes is not None
+    if marker is None and not is_said and set(classes.tolist()) == {-1, 1}:
         warn(
             "y holds -1 and 1 only, which are read as two classes: pass "
             "unlabeled_label=-1 if -1 marks unlabelled rows.",

@@ -388,4 +388,5 @@ def _fit_and_ask(teacher, clips, codes, classes, cross_fit, seed, beside, questi
 def warn_of_silence(there_is, **wanted):
     """Warn of parameters that want a teacher where there is nothing to ask it about."""
     if names := [name for name, is_set in wanted.items() if is_set]:
-        warn(f"{' and '.join(names)} is set, but there is {there_is}")
+        are = "is" if len(names) == 1 else "are"
+        warn(f"{' and '.join(names)} {are} set, but there is {there_is}")

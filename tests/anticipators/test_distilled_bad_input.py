@@ -493,6 +493,9 @@ def test_signed_labels_with_futures_are_warned_of():
     assert warned_of(model, PAST, y) == []
     model.set_params(unlabeled_label=-1, classes=[0, 1])
     assert warned_of(model, PAST, y, FUTURE) == []
+    for said in ({"unlabeled_label": None}, {"classes": [-1, 1]}):
+        model = anticipator(**{"classes": None, **said})
+        assert warned_of(model, PAST, y, FUTURE) == []
 
 
 SHIFTED = {

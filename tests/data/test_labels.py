@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.exceptions import DataConversionWarning
 
 from skanticipate import MLP, HistoryTeacher, SmoothedAnticipator
 from skanticipate.data.labels import (
@@ -213,3 +214,10 @@ def test_labels_that_look_like_one_are_warned_of(twin):
     ):
         model.fit(X, y)
     assert len(model.classes_) == 3
+
+
+def test_a_column_of_labels_is_told_of_where_the_user_passed_it():
+    X, y = np.eye(6), np.arange(6) % 2
+    with pytest.warns(DataConversionWarning, match="column-vector y") as told:
+        SmoothedAnticipator(MLP(2), max_epochs=1).fit(X, y[:, None])
+    assert told[0].filename == __file__

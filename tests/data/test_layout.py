@@ -196,6 +196,17 @@ def test_futures_of_zeros_are_told_to_be_nan():
 SOME_GONE = np.arange(N) % 4 == 0
 
 
+def test_zeros_that_pasts_have_as_often_are_clips():
+    past, futures = RNG.normal(size=(2, N, D))
+    seldom = RNG.permutation(N)  # of objects that few clips show
+    past[seldom[: N // 4]], futures[seldom[-N // 4 :]] = 0, 0
+    assert said_of_futures(past, futures) == []
+    past[:] = RNG.normal(size=(N, D))
+    past[(futures == 0).all(axis=1)] = 0  # videos that are missing altogether
+    (text,) = said_of_futures(past, futures)
+    assert "rows of X_future_unlabeled are all zero" in text
+
+
 def test_futures_that_were_filled_are_told_once_whatever_their_scale():
     past = RNG.normal(size=(N, D))
     gone = np.arange(N) > 1

@@ -199,7 +199,7 @@ KNOWING = {
 @pytest.mark.parametrize("params", KNOWING.values(), ids=KNOWING)
 def test_labels_that_look_numbered_are_told_of(params):
     model = smoothed(**params)
-    with pytest.warns(UserWarning, match=NUMBERED):
+    with pytest.warns(UserWarning, match="numbered anew"):
         model.fit(X, Y)
     model.set_params(classes=[0, 1, 2]).fit(X, Y)  # said to be the labels
 
@@ -218,9 +218,9 @@ def test_a_table_of_just_these_labels_is_silent():
 
 def test_a_text_teacher_tells_of_it_too():
     past = EVEN.reshape(-1, 1)
-    with pytest.warns(UserWarning, match=NUMBERED):
+    with pytest.warns(UserWarning, match="numbered anew"):
         HistoryTeacher(ACTIONS, n_networks=1, max_epochs=1).fit(past, Y)
-    with pytest.warns(UserWarning, match=NUMBERED):
+    with pytest.warns(UserWarning, match="numbered anew"):
         distilled(text_teacher=HistoryTeacher(ACTIONS)).fit(X, Y, past_actions=past)
 
 

@@ -515,3 +515,15 @@ def test_fractions_in_any_order_are_drawn_in_theirs():
     assert_allclose(display.lines_[0].get_ydata(), [0.2, 0.5, 0.8])
     labels = {t.get_text().split("\n")[0] for t in display.ax_.get_xticklabels()}
     assert labels == {"10", "50", "100"}
+
+
+@pytest.mark.filterwarnings("error")
+def test_all_labels_are_one_of_the_fractions_and_no_mistake():
+    """Nobody listens to a teacher there, which a fit of its own tells."""
+    model = DistilledAnticipator(MLP(2), max_epochs=1, random_state=0)
+    model.set_params(teacher=DummyClassifier(), unlabeled_fraction=0)
+    LabelFractionDisplay.from_estimator(
+        {"m": model}, X, Y, FUTURE, X_test=X, y_test=Y, fractions=[1.0], n_repeats=1
+    )
+    with pytest.warns(UserWarning, match="teacher and X_future_unlabeled are set, but"):
+        model.fit(X, Y, FUTURE)
