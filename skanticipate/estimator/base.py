@@ -264,7 +264,10 @@ class BaseAnticipator(
         """Set the fitted attributes."""
         if self.early_stopping:
             warn_of_end(self, prepared.training.state)
-        network = prepared.training.state.network.cpu()
+        state = prepared.training.state
+        network = state.network
+        if state.generators["dropout"].device.type != "cpu":
+            network.cpu()
         vars(self).update(self._attributes(prepared, network))
 
     def _attributes(self, prepared, network):

@@ -60,14 +60,15 @@ def warn_of_wrappers(estimator, labels, *, y_past=None, y_val=None):
         If the marker of unlabelled rows is the number of a label.
     """
     around = callers()
-    wrappers = list(_wrappers(around))
+    places = [*map(_place, around)]
+    wrappers = list(_wrappers(around, places))
     unlabeled_label = getattr(estimator, "unlabeled_label", None)
     shown = next((w[1] for w in reversed(wrappers) if w[2]), None)
     if shown is not None:
         refuse_marked_number(estimator, shown)
     if not _warn_of_marker(wrappers, unlabeled_label):
         warn_if_renumbered(
-            [*map(_place, around)],
+            places,
             shown,
             estimator,
             labels.classes,
@@ -85,14 +86,14 @@ def _place(frame):
     return frame.f_globals.get("__name__", ""), frame.f_code.co_name
 
 
-def _wrappers(around):
+def _wrappers(around, places):
     """Yield name and labels of wrappers that wait, and whether they number labels.
 
     The innermost first.
     """
-    for frame in around:
-        module, function = place = _place(frame)
-        if place not in (_PREDICTS_FOLDS, _BOOSTING) and module not in _WITH_CLASSES:
+    for frame, place in zip(around, places, strict=True):
+        module, function = place
+        if module not in _WITH_CLASSES and place not in (_PREDICTS_FOLDS, _BOOSTING):
             continue
         own = frame.f_locals
         who, numbers = type(own.get("self")).__name__, module in _NUMBERING_ENSEMBLES
@@ -123,7 +124,8 @@ def warn_of_answers(estimator):
     """
     if estimator.unlabeled_label is not None:
         around = callers()
-        _warn_of_marker(_wrappers(around), estimator.unlabeled_label)
+        wrappers = _wrappers(around, [*map(_place, around)])
+        _warn_of_marker(wrappers, estimator.unlabeled_label)
         marker = estimator.unlabeled_label_
         _warn_of_metric(
             around, "auto" if marker is None else marker, estimator.classes_
@@ -143,7 +145,8 @@ def warn_if_scored(classes):
 
 def warn_of_labels_of_wrappers():
     """Warn of what a wrapper around a fit makes of labels that nothing in it marks."""
-    wrappers = list(_wrappers(callers()))
+    around = callers()
+    wrappers = list(_wrappers(around, [*map(_place, around)]))
     if not _warn_of_marker(wrappers, "auto"):
         _hint_labels(wrappers)
 

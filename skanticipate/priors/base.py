@@ -98,11 +98,10 @@ class BasePrior(BaseEstimator):
         if y_past is not None or sample_weight is not None:
             check_rows_alike(y=y, y_past=y_past, sample_weight=sample_weight)
         y, y_past, weights = counted_rows(y, y_past, sample_weight)
-        counts = "sample_weight" in signature(self._fit_matrix).parameters
-        weights = {"sample_weight": weights} if counts else {}
+        weights = {"sample_weight": weights} if _counts(self._fit_matrix) else {}
         matrix = self._fit_matrix(classes, y, y_past, **weights)
         sums = matrix.sum(axis=1, dtype=np.float64)
-        if matrix.min() < 0 or not np.allclose(sums, 1, atol=1e-3):
+        if matrix.min() < 0 or not (np.abs(sums - 1) <= 1e-3).all():
             check_probabilities(matrix, f"The matrix of {type(self).__name__}")
         self.matrix_ = matrix
         self.classes_ = classes
@@ -139,6 +138,15 @@ class BasePrior(BaseEstimator):
         if y_past is not None:
             check_rows_alike(y=y, y_past=y_past)
         return [(self.matrix_, self.rows(y, y_past), 1.0)]
+
+
+def _counts(method):
+    """Whether a method takes weights of rows."""
+    code = getattr(method, "__code__", None)
+    if code is None or hasattr(method, "__wrapped__"):
+        return "sample_weight" in signature(method).parameters
+    named = code.co_argcount + code.co_kwonlyargcount  # to read a signature takes long
+    return "sample_weight" in code.co_varnames[:named]
 
 
 def fit_prior(prior, classes, y, y_past, sample_weight):

@@ -6,6 +6,7 @@ import sys
 import threading
 from contextlib import ExitStack, contextmanager, nullcontext
 from contextvars import ContextVar
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -275,6 +276,16 @@ def of_first(value):
     return value if ranks is None else ranks.of_first(value)
 
 
+class _Own(threading.local):
+    """A stream of each thread: to seed it anew is faster than to make another."""
+
+    def __init__(self):
+        self.stream = np.random.RandomState(0)
+
+
+_OWN = _Own()
+
+
 def seeds_of(random_state, purposes):
     """One integer from `random_state`, and from it one for each purpose.
 
@@ -289,7 +300,12 @@ def seeds_of(random_state, purposes):
     dict of purpose to int
         Below 2 ** 32.
     """
-    root = check_random_state(random_state).randint(np.iinfo(np.int32).max)
+    if isinstance(random_state, Integral):
+        stream = _OWN.stream
+        stream.seed(random_state)
+    else:
+        stream = check_random_state(random_state)
+    root = stream.randint(np.iinfo(np.int32).max)
     words = np.random.SeedSequence(root).generate_state(len(purposes))
     return dict(zip(purposes, words.tolist(), strict=True))
 

@@ -36,15 +36,22 @@ class EpochSums:
         """Mean of each term; a loss that is not finite ends training."""
         means = {}
         for name, (sums, present) in self.terms.items():
-            steps = np.flatnonzero(present)
-            totals, weights = torch.as_tensor(sums).cpu()[:, steps]
-            finite = totals.isfinite()
-            if not finite.all():
-                batch = steps[int((~finite).nonzero()[0])] + 1
-                what = f"The {name} loss is {totals[~finite][0]}"
-                raise diverged(f"{what} in epoch {epoch}, batch {batch}.")
-            means[name] = float(totals.sum() / sum(weights.tolist()))
+            sums = torch.as_tensor(sums).cpu()
+            totals, weights = sums if present.all() else sums[:, present]
+            total = totals.sum()
+            if not total.isfinite():
+                _refuse_not_finite(name, totals, np.flatnonzero(present), epoch)
+            means[name] = float(total / sum(weights.tolist()))
         return means
+
+
+def _refuse_not_finite(name, totals, steps, epoch):
+    """Say at which of some steps the loss of a term is not finite, if it is at one."""
+    finite = totals.isfinite()
+    if not finite.all():
+        batch = steps[int((~finite).nonzero()[0])] + 1
+        what = f"The {name} loss is {totals[~finite][0]}"
+        raise diverged(f"{what} in epoch {epoch}, batch {batch}.")
 
 
 class StackedSums:

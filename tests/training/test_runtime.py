@@ -1,4 +1,5 @@
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -262,6 +263,10 @@ def test_seeds_are_words_of_a_sequence_that_random_state_begins():
     expected = {"init": words[0], "crop": words[1], 5: words[2]}
     assert seeds_of(7, ["init", "crop", 5]) == expected
     assert seeds_of(np.random.RandomState(7), ["init", "crop", 5]) == expected
+    seeds_of(8, ["init"])
+    assert seeds_of(np.int64(7), ["init", "crop", 5]) == expected
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(seeds_of, 7, ["init", "crop", 5]).result() == expected
 
 
 def test_further_purposes_leave_the_seeds_of_the_first():
