@@ -36,8 +36,10 @@ def resolve_marker(y, unlabeled_label, classes=None):
     if classes is not None:
         return None if -1 in as_list(classes) else -1
     values = y[~missing_label_mask(y)]
-    if values.dtype.kind in "iuf":  # each of them once, for speed
-        values = np.unique(values)
+    if values.dtype.kind in "iuf":
+        if not (values == -1).any():
+            return None
+        values = np.unique(values)  # each of them once, for speed
     values = values.tolist()
     marked = [not isinstance(v, str) and v == -1 for v in values]
     signed_binary = any(v == 1 for v in values) and all(v in (-1, 1) for v in values)

@@ -89,7 +89,30 @@ def check_parameters(estimator):
 
 def check_own(estimator):
     """Refuse wrong parameters of an estimator, whatever stands among them."""
-    BaseEstimator._validate_params(estimator)
+    constraints = estimator._parameter_constraints
+    for name, value in estimator.get_params(deep=False).items():
+        allowed = constraints.get(name, "no_validation")
+        if allowed != "no_validation" and not _is_allowed(value, allowed):
+            BaseEstimator._validate_params(estimator)  # which words the error
+
+
+def _is_allowed(value, constraints):
+    """Whether a value satisfies one of some constraints of scikit-learn.
+
+    Which makes an object of each at every call, and that takes longer than to compare.
+    """
+    for constraint in constraints:
+        if constraint is None:
+            found = value is None
+        elif isinstance(constraint, type):
+            found = isinstance(value, constraint)
+        else:
+            if not hasattr(constraint, "is_satisfied_by"):  # a word
+                constraint = _param_validation.make_constraint(constraint)
+            found = constraint.is_satisfied_by(value)
+        if found:
+            return True
+    return False
 
 
 def check_nested(estimator):
@@ -116,7 +139,9 @@ def inner_estimators(estimator):
     """List the estimators among the parameters, frozen ones too, not theirs."""
     found = []
     for value in estimator.get_params(deep=False).values():
-        for part in value if isinstance(value, list | tuple) else [value]:
+        if isinstance(value, BaseEstimator):
+            found.append(value)
+        for part in value if isinstance(value, list | tuple) else ():
             for item in part if isinstance(part, tuple) else (part,):
                 if isinstance(item, BaseEstimator):
                     found.append(item)

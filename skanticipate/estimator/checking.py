@@ -221,7 +221,7 @@ def _log_frequency(samples, learned, n_classes, earlier=None):
     if samples.weights is not None:
         weights = samples.weights[labelled] / samples.weights[labelled].mean()
     counts = np.bincount(samples.codes[labelled], weights, n_classes) + 1
-    known = np.unique(learned[learned >= 0])
+    known = np.bincount(learned[learned >= 0], minlength=n_classes) > 0
     logs = np.zeros(n_classes) if earlier is None else earlier.copy()
     logs[known] = np.log(counts[known] / counts[known].sum())
     return logs

@@ -16,9 +16,10 @@ def skip_init(kind, *args, **options):
     *args, **options : object
         Of its constructor.
     """
-    undrawn = type(kind.__name__, (kind,), {"reset_parameters": lambda self: None})
-    module = undrawn(*args, **options)
-    module.__class__ = kind
+    module = kind.__new__(kind)
+    vars(module)["reset_parameters"] = lambda: None  # of this one, in its constructor
+    module.__init__(*args, **options)
+    del vars(module)["reset_parameters"]
     return module
 
 

@@ -19,6 +19,7 @@ from skanticipate.data.layout import (
     hint_trailing_padding,
     hint_zero_padding,
 )
+from skanticipate.data.parameters import check_own
 from skanticipate.data.rows import RowView
 from skanticipate.data.whole_numbers import hint_whole_numbers
 from skanticipate.networks.inputs import code_shape
@@ -108,6 +109,9 @@ class NetworkSpec(BaseEstimator):
     def _get_param_names(cls):
         """As scikit-learn has it, which reads the signature at every call."""
         return super()._get_param_names()
+
+    def _validate_params(self):
+        check_own(self)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters of the spec.
@@ -363,7 +367,7 @@ def initialize(module, generator):
     if dtype != torch.float32:
         module.float()
     for part in module.modules():
-        if isinstance(part, nn.Linear | nn.Conv3d):
+        if isinstance(part, (nn.Linear, nn.Conv3d)):
             nn.init.kaiming_uniform_(part.weight, a=math.sqrt(5), generator=generator)
             if part.bias is not None:
                 _uniform(part.bias, part.weight[0].numel(), generator)
@@ -372,7 +376,7 @@ def initialize(module, generator):
                 _uniform(weight, part.hidden_size, generator)
         elif isinstance(part, nn.Embedding):
             nn.init.normal_(part.weight, generator=generator)
-        elif isinstance(part, nn.LayerNorm | nn.GroupNorm | _BatchNorm):
+        elif isinstance(part, (nn.LayerNorm, nn.GroupNorm, _BatchNorm)):
             part.reset_parameters()  # ones and zeros
         elif next(part.parameters(recurse=False), None) is not None:
             raise TypeError(f"No initial weights are defined for {type(part)}.")

@@ -102,7 +102,7 @@ class BasePrior(BaseEstimator):
         weights = {"sample_weight": weights} if counts else {}
         matrix = self._fit_matrix(classes, y, y_past, **weights)
         sums = matrix.sum(axis=1, dtype=np.float64)
-        if matrix.min() < 0 or not np.allclose(sums, 1, atol=1e-3):
+        if matrix.min() < 0 or not (np.abs(sums - 1) <= 1e-3).all():
             check_probabilities(matrix, f"The matrix of {type(self).__name__}")
         self.matrix_ = matrix
         self.classes_ = classes

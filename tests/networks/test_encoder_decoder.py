@@ -352,7 +352,7 @@ def test_network_needs_sequences():
 
 
 def test_clip_must_be_as_long_as_its_stages():
-    with pytest.raises(ValueError, match="A clip of 3 steps .* 4 stages: give longer"):
+    with pytest.raises(ValueError, match="Clips of 3 steps .* 4 stages: give longer"):
         built(spec())(random_clips(steps=3))
 
 

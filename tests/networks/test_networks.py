@@ -389,7 +389,7 @@ def test_more_stages_than_a_clip_has_are_refused_before_there_are_times(kind):
 
 def test_clip_must_be_as_long_as_its_stages():
     network = built(LSTM(8, anticipation_steps=4))
-    with pytest.raises(ValueError, match="A clip of 3 steps .* 4 stages: give longer"):
+    with pytest.raises(ValueError, match="Clips of 3 steps .* 4 stages: give longer"):
         network(random_clips(steps=3))
 
 

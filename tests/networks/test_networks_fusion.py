@@ -580,7 +580,7 @@ def test_network_needs_sequences():
 
 
 def test_clip_must_be_as_long_as_its_stages():
-    with pytest.raises(ValueError, match="A clip of 2 steps .* 3 stages: give longer"):
+    with pytest.raises(ValueError, match="Clips of 2 steps .* 3 stages: give longer"):
         built(two())(random_clips(steps=2))
 
 

@@ -402,7 +402,7 @@ def test_clip_must_fit_the_positions():
 
 def test_clip_must_be_as_long_as_its_stages():
     network = built(AVTHead(8, anticipation_steps=4))
-    with pytest.raises(ValueError, match="A clip of 3 steps .* 4 stages: give longer"):
+    with pytest.raises(ValueError, match="Clips of 3 steps .* 4 stages: give longer"):
         network(random_clips(2, 3, D))
 
 

@@ -13,7 +13,14 @@ from skanticipate import CosineSchedule
 from skanticipate.networks import MLP
 from skanticipate.networks.base import lend_generator
 from skanticipate.training.batches import shuffled
-from skanticipate.training.loop import EarlyStopping, Training, run, training_epochs
+from skanticipate.training.loop import (
+    EarlyStopping,
+    Training,
+    check_finite,
+    run,
+    training_epochs,
+)
+from skanticipate.training.step import Diverged
 
 
 def train(state, step, max_epochs, score=None, batch_size=16):
@@ -404,6 +411,24 @@ def test_weights_that_are_not_finite_after_the_last_step_are_an_error():
     message = "Weights are not finite after the last step of epoch 1.*Usual causes"
     with pytest.raises(ValueError, match=message):
         run(Training(state, step, shuffled(N, 16), 1), watch)
+
+
+@pytest.mark.parametrize(
+    ("weight", "is_refused"),
+    [
+        ([3e38, 3e38], False),  # their sum is beyond float32
+        ([3e38, float("inf")], True),
+        ([-float("inf"), float("inf")], True),
+        ([0.0, float("nan")], True),
+    ],
+)
+def test_only_weights_that_are_not_finite_are_refused(weight, is_refused):
+    network = nn.Linear(2, 1)
+    with torch.no_grad():
+        network.weight.copy_(torch.tensor([weight]))
+    refused = pytest.raises(Diverged) if is_refused else nullcontext()
+    with refused:
+        check_finite(network, 1)
 
 
 def test_the_network_trains_in_the_context_of_its_randomness():
