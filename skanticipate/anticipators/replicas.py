@@ -21,7 +21,7 @@ from skanticipate.anticipators.members import (
     common_stages,
     reads_unlabelled,
 )
-from skanticipate.data.after_fit import check_used
+from skanticipate.data.after_fit import check_used, keep_of_members, warn_of_members
 from skanticipate.data.axes import check_axes
 from skanticipate.data.labels import (
     check_label_array,
@@ -160,6 +160,7 @@ class ReplicaEnsemble(MetaEstimatorMixin, JointAnswers, BaseEstimator):
             train=None if train is None else [train] * len(replicas),
             n_jobs=self.n_jobs,
         )
+        keep_of_members(self, self._members)
         self._columns = column_names(first_table(X_past))
         check_axes(X_past, name="X_past", estimator=self, reset=True)
         first = self.estimators_[0]
@@ -213,6 +214,7 @@ class ReplicaEnsemble(MetaEstimatorMixin, JointAnswers, BaseEstimator):
         """Each replica, and what it sees."""
         check_is_fitted(self)
         check_used(self)
+        warn_of_members(self, self._members, [("estimator", self.estimators_[0])])
         # Replicas compare texts, those of others nothing else. Older files have none.
         columns = getattr(self, "_columns", None) or ()
         if not all(isinstance(column, str) for column in columns):

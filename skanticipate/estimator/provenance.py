@@ -70,9 +70,7 @@ def surroundings(value):
         "code": sorted(code.items()),
         "values": sorted(values_read(foreign).items()),
         "versions": versions(*_COMPUTING, *sorted(distributions)),
-        "installed": sorted(
-            {_installed(_root_of(f.__module__)) or "" for f in foreign}
-        ),
+        "installed": sorted({_installed(_root_of(f.__module__)) for f in foreign}),
         "files": sorted(_files_of(inside).items()),
         "streams": [part.get_state() for part in inside if _is_stream(part)],
         "others": [part._depends_on() for part in inside if _tells_more(part)],
@@ -119,7 +117,7 @@ def _all_distributions():
 
 @cache
 def _installed(root):
-    """Hash of the hashes of a package's files that its installer wrote, or None.
+    """Hash of the hashes of a package's files that its installer wrote, or "".
 
     Quick beside reading the files, which are hundreds in a package such as pandas.
     """
@@ -131,7 +129,7 @@ def _installed(root):
     # Not scripts, which name the place where they are installed.
     own = [n for n in lines if n.startswith((f"{root}/", f"{root}.")) and ",sha" in n]
     listed = "\n".join(sorted(own))
-    return hashlib.sha256(listed.encode()).hexdigest() if own else None
+    return hashlib.sha256(listed.encode()).hexdigest() if own else ""
 
 
 def _functions_of(inside):

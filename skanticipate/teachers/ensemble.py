@@ -14,7 +14,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import _check_n_features, check_is_fitted
 
 from skanticipate._typing import Labels, Seed
-from skanticipate.data.after_fit import check_used
+from skanticipate.data.after_fit import check_used, keep_of_members, warn_of_members
 from skanticipate.data.labels import (
     all_are_labels,
     check_label_array,
@@ -197,6 +197,7 @@ class TeacherEnsemble(SaveMixin, TeacherMixin, BaseEstimator):
         _warn_of_twins([lesson.teacher for lesson in lessons])
         with all_are_labels():
             self.teachers_ = fit_teachers(lessons)
+        keep_of_members(self, _numbered(self.teachers))
         self.classes_ = self._known_classes(y)
         return self
 
@@ -226,6 +227,7 @@ class TeacherEnsemble(SaveMixin, TeacherMixin, BaseEstimator):
         """
         check_is_fitted(self)
         check_used(self)
+        warn_of_members(self, _numbered(self.teachers), _numbered(self.teachers_))
         rows = self._check_rows(X, reset=False)
         seen = rows, self.classes_
         asks = [partial(ask_in_batches, member, *seen) for member in self.teachers_]
@@ -258,6 +260,12 @@ class TeacherEnsemble(SaveMixin, TeacherMixin, BaseEstimator):
         if features and rows.ndim == 2:
             _check_n_features(self, X, reset=reset)
         return rows
+
+
+def _numbered(teachers):
+    """Members by what they are called in messages."""
+    members = teachers if isinstance(teachers, list | tuple) else ()
+    return [(f"teachers[{k}]", member) for k, member in enumerate(members)]
 
 
 def _warn_of_twins(members):
