@@ -120,6 +120,7 @@ calls = {
     "score": lambda: fitted.score(X, y),
     "teacher": lambda: teacher.predict(past),
     "fusion": lambda: fusion.predict_proba(X),
+    "logarithms": lambda: fusion.predict_log_proba(X),
     "replicas": lambda: replicas.predict_proba(X),
     "ensemble": lambda: ensemble.predict_proba(X),
 }
@@ -169,7 +170,8 @@ def test_memory_of_a_prediction_is_that_of_its_answer(calls, name, share):
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize(
-    ("name", "share"), [("fusion", 1.2), ("replicas", 1.2), ("ensemble", 1.2)]
+    ("name", "share"),
+    [("fusion", 1.2), ("logarithms", 1.2), ("replicas", 1.2), ("ensemble", 1.2)],
 )
 def test_answers_of_members_are_not_held_beside_their_mean(calls, name, share):
     assert calls[name] < share * ANSWER

@@ -13,6 +13,8 @@ import warnings
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import _param_validation
 from tiny_bert import NOUNS, VERBS, write_tiny_bert
@@ -363,6 +365,75 @@ def test_values_that_are_refused_in_fit_are_refused_after_it(model):
             found, error = set_for_a_while(model, path, value, params[path])
             assert found is None, (path, value)
             assert path in str(error), (path, value)
+
+
+# -------------------------------------------------------------------------- of members
+
+
+def told_by(model):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.predict_proba(X)
+    return [str(warning.message) for warning in caught]
+
+
+def fusion():
+    piped = make_pipeline(LastAxisSlice(0, 2), smoothed())
+    inner = LateFusion([("a", smoothed(), (0, 1)), ("b", smoothed(5), (0, 2))])
+    frozen = FrozenEstimator(fitted(smoothed()))
+    members = {"a": smoothed(), "p": piped, "f": inner, "z": frozen}
+    return fitted(LateFusion([(k, v, (0, None)) for k, v in members.items()]))
+
+
+IN_FUSION = {
+    "a__logit_adjustment": 1.0,
+    "a__network__hidden_size": 6,
+    "a__network__anticipation_time": 0.5,
+    "a__network": RULSTM(2),
+    "p__lastaxisslice__stop": 1,
+    "p__smoothedanticipator__logit_adjustment": 1.0,
+    "f__weights": [1, 2],
+    "f__b__network__hidden_size": 6,
+}
+
+
+@pytest.mark.parametrize("path", IN_FUSION)
+def test_what_counts_of_an_estimator_alone_is_told_of_as_a_member(path):
+    model = fusion()
+    (said,) = told_by(model.set_params(**{path: IN_FUSION[path]}))
+    assert f": {path}." in said
+
+
+@pytest.mark.parametrize(
+    ("model", "path"),
+    [
+        (ReplicaEnsemble(smoothed(), n_replicas=2, random_state=0), "estimator"),
+        (TeacherEnsemble([smoothed(), smoothed(5)], random_state=0), "teachers[0]"),
+    ],
+    ids=["replicas", "teachers"],
+)
+def test_so_it_is_as_a_replica_or_a_teacher(model, path):
+    model = fitted(model)
+    assert not told_by(model)
+    member = model.teachers[0] if path != "estimator" else model.estimator
+    member.set_params(logit_adjustment=1.0, network__hidden_size=6)
+    (said,) = told_by(model)
+    assert f": {path}__logit_adjustment, {path}__network__hidden_size." in said
+
+
+def test_of_members_nothing_is_told_where_it_counts_or_is_only_for_fits(tmp_path):
+    model = fusion()
+    model.set_params(a__lr=0.5, a__random_state=3)
+    model.named_estimators_.a.set_params(logit_adjustment=1.0)
+    frozen = model.estimators[-1][1].estimator.set_params(logit_adjustment=1.0)
+    assert frozen is model.estimators_[-1].estimator
+    path = tmp_path / "fusion.safetensors"
+    model.save(path)
+    for one in (model, copy.deepcopy(model), skanticipate.load(path)):
+        assert not told_by(one)
+        (said,) = told_by(one.set_params(f__a__logit_adjustment=2.0))
+        assert ": f__a__logit_adjustment." in said
+        assert not told_by(one.set_params(f__a__logit_adjustment=0.0))
 
 
 # ---------------------------------------------------------- what the fit keeps, and how

@@ -29,7 +29,7 @@ from skanticipate.anticipators.members import (
 )
 from skanticipate.data.labels import check_label_array
 from skanticipate.data.leaks import whole_validation
-from skanticipate.data.parameters import check_nested, check_used
+from skanticipate.data.parameters import check_nested, check_used, keep_of_members, warn_of_members
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.validation import (
     check_aligned,
@@ -160,6 +160,7 @@ class LateFusion(JointAnswers, _BaseComposition):
             self.estimators_.append(member)
             named[name] = member
             check_times_alike(named)
+        keep_of_members(self, self._members)
         self.columns_ = {name: tuple(columns) for name, _, columns in self.estimators}
         self.anticipation_times_ = common_stages(self.estimators_)
         if self.anticipation_times_ is None:
@@ -194,6 +195,7 @@ class LateFusion(JointAnswers, _BaseComposition):
     def _seen(self, X):
         """Each member that is asked, and what it sees of the clips."""
         check_is_fitted(self)
+        warn_of_members(self, self._members, self.named_estimators_)
         rows = self._check_like_fit(X, "X")
         return [
             (member, shown_to(member, X, rows, channels))

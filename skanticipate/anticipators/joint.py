@@ -84,8 +84,9 @@ class JointAnswers(FitMixin, SaveMixin, ClassifierMixin):
     @answers_in_kind
     def predict_log_proba(self, X: ArrayLike) -> np.ndarray:
         """Logarithm of `predict_proba`.   (n, ..., d) -> (n, C)."""
+        answer = self.predict_proba(X)
         with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
+            return np.log(answer, out=answer)  # as large as memory may hold once
 
     def staged_predict_proba(self, X: ArrayLike) -> Iterator[np.ndarray]:
         """Probabilities at each of `anticipation_times_`, the earliest first.

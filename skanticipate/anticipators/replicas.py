@@ -31,7 +31,7 @@ from skanticipate.data.labels import (
 from skanticipate.data.leaves import first_table
 from skanticipate.data.names import check_columns_alike, column_names
 from skanticipate.data.numbers import N_JOBS, SIZE
-from skanticipate.data.parameters import check_nested, check_used, nested_estimators
+from skanticipate.data.parameters import check_nested, check_used, keep_of_members, nested_estimators, warn_of_members
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.warn import warn
 from skanticipate.estimator.unaware import warn_of_labels_of_wrappers
@@ -159,6 +159,7 @@ class ReplicaEnsemble(MetaEstimatorMixin, JointAnswers, BaseEstimator):
             train=None if train is None else [train] * len(replicas),
             n_jobs=self.n_jobs,
         )
+        keep_of_members(self, self._members)
         self._columns = column_names(first_table(X_past))
         check_axes(X_past, name="X_past", estimator=self, reset=True)
         first = self.estimators_[0]
@@ -212,6 +213,7 @@ class ReplicaEnsemble(MetaEstimatorMixin, JointAnswers, BaseEstimator):
         """Each replica, and what it sees."""
         check_is_fitted(self)
         check_used(self)
+        warn_of_members(self, self._members, [("estimator", self.estimators_[0])])
         # Replicas compare texts, those of others nothing else. Older files have none.
         columns = getattr(self, "_columns", None) or ()
         if not all(isinstance(column, str) for column in columns):

@@ -235,6 +235,70 @@ def _differ(one, other):
     return one is None or other is None
 
 
+def keep_of_members(estimator, members):
+    """Let a fit keep what predictions of its members use, as it is with the user."""
+    estimator._kept = {
+        f"{path}__{used}": deepcopy(getattr(part, used))
+        for path, part in _parts_of(members)
+        for used in part._used_after_fit
+    }
+
+
+def warn_of_members(estimator, members, fitted):
+    """Warn of parameters of members that were set after the fit, which has clones.
+
+    Of an estimator alone they would count at once, or be warned of.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Whose fit has called `keep_of_members`.
+    members : iterable of (name, estimator)
+        As the user has them now; what is none of this is passed over.
+    fitted : iterable of (name, estimator)
+        Those of the fit.
+    """
+    theirs, before = dict(_parts_of(fitted)), getattr(estimator, "_kept", {})
+    names = []
+    for path, part in _parts_of(members):
+        other = theirs.get(path)
+        if type(part) is not type(other):
+            continue
+        used = {f"{path}__{name}": getattr(part, name) for name in part._used_after_fit}
+        names += [k for k, v in used.items() if k in before and _differ(v, before[k])]
+        spec = getattr(part, "network", None)
+        if spec is not None:
+            changed = sorted(_changed_parameters(spec, other.network))
+            own = (f"{path}__network__{name}" for name in changed)
+            names += [name.removesuffix("__network") for name in own]  # of its class
+    if names:
+        warn(
+            f"Changed after the fit, whose members are clones: {', '.join(names)}. It "
+            "has no effect before another fit. What predictions use, such as "
+            "logit_adjustment, can be set of the fitted members."
+        )
+
+
+def _parts_of(members):
+    """Yield what has parameters that predictions use, by the name of each.
+
+    Members, the steps of a Pipeline, and members of members. What is frozen is no
+    clone: what is set of it counts.
+    """
+    try:
+        pairs = list(dict(members).items())
+    except (TypeError, ValueError):  # the next fit will say what is wrong
+        return
+    for path, part in pairs:
+        if isinstance(part, FrozenEstimator):
+            continue
+        if hasattr(part, "_used_after_fit"):
+            yield path, part
+        for name in ("steps", "_members"):
+            inner = getattr(part, name, ())
+            yield from ((f"{path}__{k}", v) for k, v in _parts_of(inner))
+
+
 def keep(estimator, *names):
     """Let a fit keep parameters for its predictions, which read them by `kept`."""
     estimator._kept = {name: deepcopy(getattr(estimator, name)) for name in names}

@@ -39,11 +39,12 @@ def surroundings(value):
     """What answers of an estimator depend on beside its parameters and the data.
 
     The module files of its classes that are not of this package or scikit-learn, with
-    what they import of the user's own or of the same package, and the values that they
-    read of their modules and classes; versions of those and of what else they import;
-    contents of the files it names. The same for all that `state.describe` walks
-    through. Not the device: it changes answers by rounding only. Not told are a file
-    that was edited between its import and the first call, modules that
+    what they import of the user's own, and the values that they read of their modules
+    and classes; versions of those and of what else they import, and of an installed
+    package what its installer wrote of its files; contents of the files it names. The
+    same for all that `state.describe` walks through. Not the device: it changes answers
+    by rounding only. Not told are a file that was edited between its import and the
+    first call, or where it is installed, if no class is defined there; modules that
     `importlib.import_module` finds by a text, and data files that a module of the
     user's reads when it is imported, unless a value holds what they say.
 
@@ -69,6 +70,7 @@ def surroundings(value):
         "code": sorted(code.items()),
         "values": sorted(values_read(foreign).items()),
         "versions": versions(*_COMPUTING, *sorted(distributions)),
+        "installed": sorted({_installed(_root_of(f.__module__)) for f in foreign}),
         "files": sorted(_files_of(inside).items()),
         "streams": [part.get_state() for part in inside if _is_stream(part)],
         "others": [part._depends_on() for part in inside if _tells_more(part)],
@@ -111,6 +113,23 @@ def _distributions(module):
 @cache
 def _all_distributions():
     return importlib.metadata.packages_distributions()
+
+
+@cache
+def _installed(root):
+    """Hash of the hashes of a package's files that its installer wrote, or "".
+
+    Quick beside reading the files, which are hundreds in a package such as pandas.
+    """
+    texts = [
+        importlib.metadata.distribution(name).read_text("RECORD") or ""
+        for name in _all_distributions().get(root, [])
+    ]
+    lines = [line for text in texts for line in text.splitlines()]
+    # Not scripts, which name the place where they are installed.
+    own = [n for n in lines if n.startswith((f"{root}/", f"{root}.")) and ",sha" in n]
+    listed = "\n".join(sorted(own))
+    return hashlib.sha256(listed.encode()).hexdigest() if own else ""
 
 
 def _functions_of(inside):
@@ -221,7 +240,7 @@ def _code_behind(modules):
     """Hashes of files of modules and of what they import, and names of all imports.
 
     Imports are followed into the user's own modules, and within the packages that the
-    given modules are of.
+    given modules are of, unless `_installed` tells of all files of such a package.
 
     Parameters
     ----------
@@ -242,6 +261,8 @@ def _code_behind(modules):
         path = _path_of(module)
         if path and (is_the_users(path) or _root_of(module) in packages):
             code[module] = digest = file_hash(path)
+            if not is_the_users(path) and _installed(_root_of(module)):
+                continue
             found = _imports(path, digest, _package_of(module))
             waiting |= {n for name in found for n in _with_parents(name)} - imported
     return code, imported

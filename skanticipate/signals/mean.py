@@ -94,7 +94,7 @@ def mean_proba(asks, average, weights=None):
     Returns
     -------
     ndarray of shape (n, C)
-        That of a single member as it is, without rounding.
+        A new one; that of a single member without rounding.
 
     Examples
     --------
@@ -104,7 +104,9 @@ def mean_proba(asks, average, weights=None):
     """
     if len(asks) == 1:
         answer = asks[0]()
-        return answer.whole() if isinstance(answer, Batches) else answer
+        if isinstance(answer, Batches):
+            return answer.whole()
+        return np.array(answer, np.result_type(answer, np.float32))
     weights = None if weights is None else np.asarray(weights)
     so_far = _SoFar(average)
     for k, asked in enumerate(asks):  # no name for the answer, which would keep it

@@ -29,7 +29,7 @@ from skanticipate.data.names import (
     forget_names,
 )
 from skanticipate.data.numbers import SIZE
-from skanticipate.data.parameters import check_nested, check_used, fit_context
+from skanticipate.data.parameters import check_nested, check_used, fit_context, keep_of_members, warn_of_members
 from skanticipate.data.places import check_series_ascend, check_step_names
 from skanticipate.data.rows import RowView
 from skanticipate.data.rows_alike import check_rows_alike
@@ -196,6 +196,7 @@ class TeacherEnsemble(SaveMixin, TeacherMixin, BaseEstimator):
         _warn_of_twins([lesson.teacher for lesson in lessons])
         with all_are_labels():
             self.teachers_ = fit_teachers(lessons)
+        keep_of_members(self, _numbered(self.teachers))
         self.classes_ = self._known_classes(y)
         return self
 
@@ -225,6 +226,7 @@ class TeacherEnsemble(SaveMixin, TeacherMixin, BaseEstimator):
         """
         check_is_fitted(self)
         check_used(self)
+        warn_of_members(self, _numbered(self.teachers), _numbered(self.teachers_))
         rows = self._check_rows(X, reset=False)
         seen = rows, self.classes_
         asks = [partial(ask_in_batches, member, *seen) for member in self.teachers_]
@@ -257,6 +259,12 @@ class TeacherEnsemble(SaveMixin, TeacherMixin, BaseEstimator):
         if features and rows.ndim == 2:
             _check_n_features(self, X, reset=reset)
         return rows
+
+
+def _numbered(teachers):
+    """Members by what they are called in messages."""
+    members = teachers if isinstance(teachers, list | tuple) else ()
+    return [(f"teachers[{k}]", member) for k, member in enumerate(members)]
 
 
 def _warn_of_twins(members):

@@ -461,6 +461,12 @@ def test_versions_of_what_computes_are_part_of_the_key(name, monkeypatch):
     assert key(RecognitionTeacher()) != first
 
 
+def forget_installed():
+    """Let installed distributions be looked for anew, as in another process."""
+    for name in ("_version", "_all_distributions", "_installed"):
+        getattr(provenance, name).cache_clear()
+
+
 def test_so_are_those_of_other_distributions(tmp_path, monkeypatch):
     """An installed package of which a file changes that defines no class of ours."""
     site = tmp_path / "site-packages"
@@ -476,8 +482,7 @@ def test_so_are_those_of_other_distributions(tmp_path, monkeypatch):
     (about / "top_level.txt").write_text("somebodys\n")
     (about / "RECORD").write_text("somebodys/__init__.py,,\nsomebodys/models.py,,\n")
     monkeypatch.syspath_prepend(site)
-    for cached in (provenance._version, provenance._all_distributions):
-        cached.cache_clear()
+    forget_installed()
     models = importlib.import_module("somebodys.models")
     first = key(models.Teacher())
     assert provenance.surroundings(models.Teacher())[0]["versions"]["their-dist"] == (
@@ -486,8 +491,7 @@ def test_so_are_those_of_other_distributions(tmp_path, monkeypatch):
     (about / "METADATA").write_text("Name: their-dist\nVersion: 1.1\n")
     provenance._version.cache_clear()
     assert key(models.Teacher()) != first
-    for cached in (provenance._version, provenance._all_distributions):
-        cached.cache_clear()
+    forget_installed()
     del sys.modules["somebodys.models"], sys.modules["somebodys"]
 
 
@@ -510,12 +514,9 @@ def installed(tmp_path, monkeypatch):
     (about / "top_level.txt").write_text("somebodys\n")
     monkeypatch.syspath_prepend(site)
     before = dict(sys.modules)
-    cached = (provenance._version, provenance._all_distributions)
-    for function in cached:
-        function.cache_clear()
+    forget_installed()
     yield site
-    for function in cached:
-        function.cache_clear()
+    forget_installed()
     for name in set(sys.modules) - set(before):
         del sys.modules[name]
 
@@ -538,6 +539,37 @@ def test_files_of_the_package_that_a_class_is_installed_with_are_part_of_the_key
     first = key(models.Teacher())
     edit(installed / "somebodys" / "tools.py")
     assert key(models.Teacher()) != first
+
+
+def test_an_installed_package_is_told_by_what_its_installer_wrote(installed):
+    """Not by reading its files, of which a package such as pandas has hundreds."""
+    record = installed / "their_dist-1.0.dist-info" / "RECORD"
+    lines = [
+        "somebodys/models.py,sha256=a,1",
+        "somebodys/tools.py,sha256=1,1",
+        "somebodys/tools.pyc,,",
+        "../../bin/somebodys,sha256=1,1",
+    ]
+    record.write_text("\n".join(lines))
+    models = importlib.import_module("somebodys.models")
+    teacher = models.Teacher()
+    first, _ = provenance.surroundings(teacher)
+    assert [name for name, _ in first["code"]] == ["somebodys", "somebodys.models"]
+    forget_installed()
+    record.write_text("\n".join([*lines[:3], "../../bin/somebodys,sha256=2,1"]))
+    assert provenance.surroundings(teacher) == (first, [])  # in another environment
+    edit(record, "tools.py,sha256=1", "tools.py,sha256=2")  # the same version again
+    forget_installed()
+    again, _ = provenance.surroundings(teacher)
+    assert again["versions"] == first["versions"] and again != first
+    edit(installed / "somebodys" / "models.py", "fit", "fit_")
+    assert provenance.surroundings(teacher)[1]  # not what was imported
+
+
+def test_of_a_library_that_holds_a_parameter_no_import_is_followed():
+    found, untold = provenance.surroundings(SmoothedAnticipator(prior=FRAME))
+    assert not untold and "pandas" in found["versions"]
+    assert len(found["code"]) < 30
 
 
 # ----------------------------------------------------------------- values and data
