@@ -18,7 +18,7 @@ from skanticipate.data.actions import (
     verbs_and_nouns,
 )
 from skanticipate.data.after_fit import check_used, keep, kept
-from skanticipate.data.labels import warn_of_marks_of_past
+from skanticipate.data.labels import hint_past
 from skanticipate.data.layout import hint_right_padding
 from skanticipate.data.missing import (
     as_array,
@@ -160,7 +160,7 @@ class HistoryEncoder(  # type: ignore[call-arg]  # scikit-learn has no types
         check_rows_alike(X=X, y=y)
         self._check_columns(X, reset=True)
         history = check_history(X)
-        warn_of_marks_of_past(history, "X")
+        hint_past(history, "X")
         _, labels = distinct_labels(history)
         seen = [label for label in labels if label is not None]
         known = seen if self.actions is None else list(as_mapping(self.actions))
