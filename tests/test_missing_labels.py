@@ -27,6 +27,7 @@ from skanticipate import (
     SemiSupervisedSplit,
     SmoothedAnticipator,
     TeacherEnsemble,
+    TemporalPrior,
     TransitionPrior,
     UniformPrior,
     VerbNounHead,
@@ -808,6 +809,29 @@ def test_features_in_place_of_past_actions_are_told(dtype):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         HistoryEncoder().fit(labels)
+
+
+def test_labels_in_place_of_what_was_seen_before_are_told():
+    y = np.random.default_rng(0).integers(4, size=80)
+    past = np.stack([np.roll(y, 1), y], axis=1)  # the last column is one too many
+    names = np.array(["cut leek", "cut pan", "dry pan", "dry leek"])
+    marked = np.where(np.arange(80) % 4, y, -1)  # unlabelled rows say nothing
+    classes = [0, 1, 2, 3]
+    for fit in (
+        lambda: HistoryEncoder().fit(past, y),
+        lambda: HistoryEncoder().fit(past, marked),
+        lambda: HistoryTeacher(n_networks=0).fit(names[past], names[y], groups=y),
+        lambda: TransitionPrior().fit(classes, y=y, y_past=y),
+        lambda: TemporalPrior().fit(classes, y=y, y_past=y),
+    ):
+        with pytest.warns(UserWarning, match="tell what is to be anticipated: leave"):
+            fit()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        HistoryEncoder().fit(past[:, :1], y)
+        HistoryEncoder().fit(past, np.roll(y, -1))
+        HistoryEncoder().fit(past[:10], y[:10])  # few may well be alike
+        TransitionPrior().fit(classes, y=y, y_past=np.where(y == 1, -1, y))
 
 
 def test_codes_whose_padding_lost_its_sign_are_told():

@@ -134,9 +134,20 @@ def _is_auto(unlabeled_label):
     return isinstance(unlabeled_label, str) and unlabeled_label == "auto"
 
 
-def hint_past(past, name):
-    """Warn of past actions that elsewhere say that there was none, or are features."""
-    past = as_array(past).ravel()
+def hint_past(past, name, y=None):
+    """Warn of past actions that elsewhere say that there was none, or are none.
+
+    They are features where they are no whole numbers, and what is to be anticipated
+    where all that were seen last are the labels y (n,).
+    """
+    past = as_array(past)
+    if y is not None and _are_alike(past[:, -1] if past.ndim == 2 else past, y):
+        warn(
+            f"The last actions in {name} are the labels of y, in all rows that have "
+            "one, and so tell what is to be anticipated: leave the action itself out, "
+            "and give those that were seen before it."
+        )
+    past = past.ravel()
     past = past[~missing_mask(past)]
     if past.dtype.kind == "f" and (fractions := past[past != np.trunc(past)]).size:
         warn(
@@ -149,6 +160,18 @@ def hint_past(past, name):
             f"{name} holds {strange[0]!r}, which is an action like any other: if it "
             "says that there was none, replace it by -1."
         )
+
+
+def _are_alike(last, y):
+    """Whether all of many labels (n,) are those of y (n,), of more than two classes."""
+    y = as_array(y)
+    if y.shape != last.shape:
+        return False
+    labelled = ~missing_mask(y)
+    last, y = last[labelled], y[labelled]
+    if len(y) < 20 or missing_mask(last).any() or last.tolist() != y.tolist():
+        return False
+    return len(set(y.tolist())) > 2
 
 
 @contextmanager

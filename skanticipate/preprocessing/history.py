@@ -135,7 +135,7 @@ class HistoryEncoder(  # type: ignore[call-arg]  # scikit-learn has no types
         return tags
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Labels, y: object = None) -> Self:
+    def fit(self, X: Labels, y: Labels | None = None) -> Self:
         """Learn the vocabulary.
 
         Parameters
@@ -143,8 +143,9 @@ class HistoryEncoder(  # type: ignore[call-arg]  # scikit-learn has no types
         X : array-like of shape (n, L)
             Labels of the last L actions before each clip, the latest last, left-padded
             with None, NaN, "" or -1.
-        y : None
-            Ignored, but for the names of its rows.
+        y : array-like of shape (n,), default=None
+            Labels of what follows. Nothing is learned from them: that they are not the
+            last of X is looked at, and the names of their rows.
 
         Returns
         -------
@@ -160,7 +161,7 @@ class HistoryEncoder(  # type: ignore[call-arg]  # scikit-learn has no types
         check_rows_alike(X=X, y=y)
         self._check_columns(X, reset=True)
         history = check_history(X)
-        hint_past(history, "X")
+        hint_past(history, "X", y)
         _, labels = distinct_labels(history)
         seen = [label for label in labels if label is not None]
         known = seen if self.actions is None else list(as_mapping(self.actions))

@@ -344,7 +344,7 @@ def _observed_pairs(y, y_past, sequences):
     """Return what was seen last and what followed, as two lists of labels."""
     if sequences is None:
         following, past = _checked_pairs(y, y_past)
-        hint_past(y_past, "y_past")
+        hint_past(y_past, "y_past", y)
     else:
         sequences = checked_sequences(sequences)
         following = [label for sequence in sequences for label in sequence]
