@@ -367,7 +367,7 @@ BAD = {
     ),
     "a past action without verb": (
         {"prior": TransitionPrior(FEW)},
-        {"y_past": Y},
+        {"y_past": Y[::-1]},
         ValueError,
         "add them to actions",
     ),

@@ -159,6 +159,8 @@ def test_every_public_estimator_and_transformer_is_checked():
     assert {type(estimator) for estimator in ESTIMATORS} == set(PUBLIC)
 
 
+@pytest.mark.filterwarnings("ignore:X holds .* each number is read as the label")
+@pytest.mark.filterwarnings("ignore:past_actions holds .* each number is read")
 @parametrize_with_checks(
     ESTIMATORS,
     expected_failed_checks=lambda estimator: NOT_FOR_LABELS.get(type(estimator), {}),

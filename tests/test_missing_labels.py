@@ -27,6 +27,7 @@ from skanticipate import (
     SemiSupervisedSplit,
     SmoothedAnticipator,
     TeacherEnsemble,
+    TemporalPrior,
     TransitionPrior,
     UniformPrior,
     VerbNounHead,
@@ -653,6 +654,7 @@ def test_the_remedy_for_a_class_named_none_is_one_that_there_is():
     "y",
     [["a", "b", "NA"], ["a", "b", "null"], objects(["a", "#N/A", "b"]), [0, 1, -100]]
     + [[0, 1, np.iinfo("i8").min], np.array([0, 1, np.iinfo("i4").min], dtype="i4")]
+    + [[0, 1, -2], [3.0, 2.0, -999.0]]
     + [["a", "b", "Unlabeled"], np.array([0, 1, -1]).astype(np.uint8)],
     ids=repr,
 )
@@ -694,7 +696,7 @@ def test_a_class_that_looks_like_the_marker_is_told(marker):
         (["a", "b", "NA"], {"unlabeled_label": None}),
         (["a", "b", "none"], {}),
         ([0, 1, 255], {}),
-        ([-99, 1, 100], {}),
+        ([-99, 0, 99], {}),
         ([-100, -50, 0], {}),
         (np.array([0, 254, 255], dtype=np.uint8), {}),  # all that are there, perhaps
     ],
@@ -787,6 +789,49 @@ def test_marks_of_a_past_without_actions_are_told(kind, mark):
         warnings.simplefilter("error")
         HistoryEncoder().fit(np.arange(60).reshape(20, 3).astype("u1"))
         HistoryEncoder().fit(np.arange(60).reshape(20, 3) - 9)  # signed names
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_features_in_place_of_past_actions_are_told(dtype):
+    features = np.random.default_rng(0).normal(size=(20, 3)).astype(dtype)
+    y, student = np.arange(20) % 4, DistilledAnticipator(MLP(2), max_epochs=1)
+    told = {"match": "holds .*each number is read as the label of an action"}
+    for fit in (
+        lambda: HistoryEncoder().fit(features),
+        lambda: HistoryTeacher(n_networks=0).fit(features, y, groups=y),
+        lambda: student.fit(features, y, past_actions=features),
+        lambda: TransitionPrior().fit([0, 1, 2, 3], y=y, y_past=features[:, 0]),
+    ):
+        with pytest.warns(UserWarning, **told):
+            fit()
+    labels = np.abs(np.trunc(9 * features))
+    labels[::2, 0] = np.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        HistoryEncoder().fit(labels)
+
+
+def test_labels_in_place_of_what_was_seen_before_are_told():
+    y = np.random.default_rng(0).integers(4, size=80)
+    past = np.stack([np.roll(y, 1), y], axis=1)  # the last column is one too many
+    names = np.array(["cut leek", "cut pan", "dry pan", "dry leek"])
+    marked = np.where(np.arange(80) % 4, y, -1)  # unlabelled rows say nothing
+    classes = [0, 1, 2, 3]
+    for fit in (
+        lambda: HistoryEncoder().fit(past, y),
+        lambda: HistoryEncoder().fit(past, marked),
+        lambda: HistoryTeacher(n_networks=0).fit(names[past], names[y], groups=y),
+        lambda: TransitionPrior().fit(classes, y=y, y_past=y),
+        lambda: TemporalPrior().fit(classes, y=y, y_past=y),
+    ):
+        with pytest.warns(UserWarning, match="tell what is to be anticipated: leave"):
+            fit()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        HistoryEncoder().fit(past[:, :1], y)
+        HistoryEncoder().fit(past, np.roll(y, -1))
+        HistoryEncoder().fit(past[:10], y[:10])  # few may well be alike
+        TransitionPrior().fit(classes, y=y, y_past=np.where(y == 1, -1, y))
 
 
 def test_codes_whose_padding_lost_its_sign_are_told():

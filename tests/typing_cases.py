@@ -73,7 +73,7 @@ def right_uses() -> None:
         LSTM(8), text_teacher=HistoryTeacher(max_epochs=1), alignment="pooled"
     )
     student.set_params(max_epochs=1, random_state=0)
-    student.fit(X, y, X, past_actions=[[None, label] for label in y], groups=y)
+    student.fit(X, y, X, past_actions=[[None, label] for label in past], groups=y)
     plain = SmoothedAnticipator(LSTM(4), max_epochs=1, random_state=0)
     fusion = LateFusion([("all", plain, (0, None)), ("few", plain, (0, 4))])
     assert_type(fusion.fit(X, y), LateFusion)
@@ -99,7 +99,7 @@ def right_uses() -> None:
     table = FeatureTable.from_arrays({"P01": X[0]})
     assert_type(table["P01"], np.ndarray)
     logits = torch.zeros(2, 3)
-    assert_type(losses.soft_cross_entropy(logits, logits), torch.Tensor)
+    assert_type(losses.soft_cross_entropy(logits, logits.softmax(1)), torch.Tensor)
     curve = plotting.AnticipationCurveDisplay({"a": [[0.5], [0.7]]}, [0.5, 0.25], k=1)
     assert_type(curve.to_markdown(), str)
 

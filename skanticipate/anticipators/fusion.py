@@ -29,7 +29,12 @@ from skanticipate.anticipators.members import (
 )
 from skanticipate.data.labels import check_label_array
 from skanticipate.data.leaks import whole_validation
-from skanticipate.data.parameters import check_nested, check_used, keep_of_members, warn_of_members
+from skanticipate.data.parameters import (
+    check_nested,
+    check_used,
+    keep_of_members,
+    warn_of_members,
+)
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.validation import (
     check_aligned,

@@ -31,7 +31,13 @@ from skanticipate.data.labels import (
 from skanticipate.data.leaves import first_table
 from skanticipate.data.names import check_columns_alike, column_names
 from skanticipate.data.numbers import N_JOBS, SIZE
-from skanticipate.data.parameters import check_nested, check_used, keep_of_members, nested_estimators, warn_of_members
+from skanticipate.data.parameters import (
+    check_nested,
+    check_used,
+    keep_of_members,
+    nested_estimators,
+    warn_of_members,
+)
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.warn import warn
 from skanticipate.estimator.unaware import warn_of_labels_of_wrappers

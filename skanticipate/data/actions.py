@@ -24,7 +24,11 @@ _TABLE_COLUMNS = ("label", "verb", "noun")
 _ID_COLUMNS = {"label": "label", "verb": "verb_id", "noun": "noun_id"}
 _CAMEL_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 # Second words of verbs, which say nothing of a thing.
-_PARTICLES = frozenset({"up", "down", "on", "off", "in", "out", "away", "over", "back"})
+_PARTICLES = frozenset(
+    "about across along apart around aside at away back backward backwards by down for "
+    "forward forwards from in inside into off on onto out outside over through to "
+    "together toward towards up with".split()
+)
 _SEPARATORS = re.compile(r"[-\u2010-\u2015_:/\s]+")  # dashes of all lengths
 _UNSEEN = dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff"))  # of no word
 

@@ -35,8 +35,6 @@ from skanticipate.data.twins import warn_of_twins
 from skanticipate.data.validation import title
 from skanticipate.data.warn import warn
 
-# What losses of torch ignore, and what NaN becomes in whole numbers of 32 and 64 bits.
-_NUMBERS_ELSEWHERE = {-100, -(2**31), -(2**63)}
 _ALL_ARE_LABELS: ContextVar[bool] = ContextVar("the labels shown are classes")
 
 
@@ -147,18 +145,44 @@ def _is_auto(unlabeled_label):
     return isinstance(unlabeled_label, str) and unlabeled_label == "auto"
 
 
-def warn_of_marks_of_past(past, name):
-    """Warn of a past action that elsewhere says that there was none."""
-    past = as_array(past).ravel()
+def hint_past(past, name, y=None):
+    """Warn of past actions that elsewhere say that there was none, or are none.
+
+    They are features where they are no whole numbers, and what is to be anticipated
+    where all that were seen last are the labels y (n,).
+    """
+    past = as_array(past)
+    if y is not None and _are_alike(past[:, -1] if past.ndim == 2 else past, y):
+        warn(
+            f"The last actions in {name} are the labels of y, in all rows that have "
+            "one, and so tell what is to be anticipated: leave the action itself out, "
+            "and give those that were seen before it."
+        )
+    past = past.ravel()
     past = past[~missing_mask(past)]
-    strange = _marks_elsewhere(past)
-    if past.dtype.kind in "if" and len(below := set(past[past < -1].tolist())) == 1:
-        strange = list(below)  # as -2 is, beside or in place of -1
-    if strange:
+    if past.dtype.kind == "f" and (fractions := past[past != np.trunc(past)]).size:
+        warn(
+            f"{name} holds {fractions[0]:.4g}, and each number is read as the label of "
+            "an action, equal to itself alone: pass labels of past actions, texts or "
+            "whole numbers. Features are read by networks and classifiers."
+        )
+    elif strange := _marks_elsewhere(past):
         warn(
             f"{name} holds {strange[0]!r}, which is an action like any other: if it "
             "says that there was none, replace it by -1."
         )
+
+
+def _are_alike(last, y):
+    """Whether all of many labels (n,) are those of y (n,), of more than two classes."""
+    y = as_array(y)
+    if y.shape != last.shape:
+        return False
+    labelled = ~missing_mask(y)
+    last, y = last[labelled], y[labelled]
+    if len(y) < 20 or missing_mask(last).any() or last.tolist() != y.tolist():
+        return False
+    return len(set(y.tolist())) > 2
 
 
 @contextmanager
@@ -223,8 +247,11 @@ def _marks_elsewhere(labels):
         last = np.iinfo(labels.dtype).max
         return [last] if set(labels[labels >= last - 1].tolist()) == {last} else []
     if labels.dtype.kind in "if":
-        below = set(labels[labels < -1].tolist())
-        return list(below) if len(below) == 1 and below <= _NUMBERS_ELSEWHERE else []
+        below = np.unique(labels[labels < -1]).tolist()
+        if len(below) != 1:
+            return []
+        known = set(np.unique(labels).tolist())
+        return [] if known == {-label for label in known} else below  # signed numbers
     return missing_elsewhere(labels.tolist())
 
 

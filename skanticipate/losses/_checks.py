@@ -34,6 +34,29 @@ def check_positive(name, value):
         )
 
 
+def check_distributions(name, proba):
+    """Raise unless rows are probabilities (B, C), as rounded to bfloat16 too."""
+    least, sums = proba.amin(-1), proba.sum(-1, dtype=torch.float32)
+    right = (least >= 0) & ((sums - 1).abs() <= 4e-3)  # never of NaN
+    if not all_hold(right):
+        row = int(torch.argmin(right.int()))
+        raise ValueError(
+            f"{name} must hold probabilities: rows that are not negative and sum to 1. "
+            f"Row {row} sums to {sums[row]:.4g}, its least entry is {least[row]:.4g}. "
+            "Of logits take the softmax, of logarithms exp."
+        )
+
+
+def all_hold(mask):
+    """Whether all entries hold; True where a transform has hidden their values."""
+    if torch.compiler.is_compiling():
+        return True
+    try:
+        return bool(mask.all())
+    except RuntimeError:  # of torch.func.vmap
+        return True
+
+
 def check_maps(student, teacher):
     """Raise unless both are feature maps of the same rows and channels."""
     for name, maps in (("student", student), ("teacher", teacher)):

@@ -4,7 +4,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from skanticipate.losses._checks import OF_ROWS, OfRows, check_option
+from skanticipate.losses._checks import (
+    OF_ROWS,
+    OfRows,
+    check_distributions,
+    check_option,
+)
 
 _NONE = torch.iinfo(torch.int64).min  # no code: torch would take -100 for a loss of 0
 
@@ -35,7 +40,8 @@ def soft_cross_entropy(
     Raises
     ------
     ValueError
-        If the shapes do not fit, or the reduction is unknown.
+        If the shapes do not fit, rows of targets are no probabilities, or the reduction
+        is unknown.
     IndexError
         If a code is that of no class, -1 and -100 too: take rows without a label out
         first.
@@ -62,6 +68,14 @@ def soft_cross_entropy(
             f"{tuple(logits.shape)} and {tuple(targets.shape)}."
         )
     check_option("reduction", reduction, OF_ROWS)
+    if targets.is_floating_point() and targets.ndim == 2:
+        check_distributions("targets", targets)
+    losses = cross_entropy_of_rows(logits, targets)
+    return losses.mean() if reduction == "mean" else losses
+
+
+def cross_entropy_of_rows(logits, targets):
+    """`soft_cross_entropy` of each row, unchecked: targets may have any sum.   (B,)."""
     if logits.ndim == 3 and logits.shape[1] == 1:
         logits = logits.squeeze(1)
     targets = targets.detach()
@@ -72,6 +86,4 @@ def soft_cross_entropy(
     losses = functional.cross_entropy(
         logits, targets, reduction="none", ignore_index=_NONE
     )
-    if logits.ndim == 3:
-        losses = losses.mean(1)
-    return losses.mean() if reduction == "mean" else losses
+    return losses.mean(1) if logits.ndim == 3 else losses

@@ -6,7 +6,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from skanticipate.data.numbers import Interval
-from skanticipate.losses._checks import OF_ROWS, OfRows, check_option, check_positive
+from skanticipate.losses._checks import (
+    OF_ROWS,
+    OfRows,
+    check_distributions,
+    check_option,
+    check_positive,
+)
 
 
 def distillation_kl(
@@ -28,8 +34,7 @@ def distillation_kl(
     logits : tensor of shape (B, C) or (B, S, C)
         Scores of the student before the softmax.
     teacher_proba : tensor of shape (B, C)
-        The teacher's probabilities at temperature 1; zeros are fine, a row of zeros is
-        not. All stages of a row share them.
+        The teacher's probabilities at temperature 1. All stages of a row share them.
     temperature : float, default=1.0
         T, above 0.
     top_k : int or None, default=None
@@ -48,8 +53,9 @@ def distillation_kl(
     Raises
     ------
     ValueError
-        If the shapes do not fit, the temperature is not above 0, ``top_k`` is not a
-        number of classes, or the reduction is unknown.
+        If the shapes do not fit, rows of ``teacher_proba`` are no probabilities, the
+        temperature is not above 0, ``top_k`` is not a number of classes, or the
+        reduction is unknown.
 
     References
     ----------
@@ -106,3 +112,4 @@ def _check(logits, teacher_proba, top_k):
             f"top_k must be None or a whole number from 1 to the {n_classes} classes, "
             f"got {top_k!r}."
         )
+    check_distributions("teacher_proba", teacher_proba)

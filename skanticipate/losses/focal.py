@@ -8,6 +8,7 @@ from skanticipate.losses._checks import (
     LARGEST,
     OF_ROWS,
     OfRows,
+    all_hold,
     check_option,
     is_finite,
 )
@@ -54,8 +55,8 @@ def focal_loss(
     Raises
     ------
     ValueError
-        If the shapes do not fit, gamma is negative or not finite, alpha is not in
-        [0, 1], or the reduction is unknown.
+        If the shapes do not fit, targets or alpha are not in [0, 1], gamma is negative
+        or not finite, or the reduction is unknown.
     RuntimeError
         If a code is that of no class, -1 and -100 too: take rows without a label out
         first.
@@ -89,6 +90,18 @@ def focal_loss(
             "Expected logits (B, C) or (B, S, C) and targets (B,) or (B, C); got "
             f"{tuple(logits.shape)} and {tuple(targets.shape)}."
         )
+    # bfloat16 rounds sums of 1 to more
+    if targets.ndim == 2 and not all_hold((targets - 0.5).abs() <= 0.504):
+        raise ValueError(
+            "targets must be codes (B,) or lie in [0, 1], got entries from "
+            f"{targets.min():.4g} to {targets.max():.4g}: of logits take the softmax."
+        )
+    losses = focal_of_rows(logits, targets, gamma, alpha)
+    return losses.mean() if reduction == "mean" else losses
+
+
+def focal_of_rows(logits, targets, gamma, alpha):
+    """`focal_loss` of each row, unchecked.   (B,)."""
     targets = targets.detach()
     if targets.ndim == 1:
         codes = targets.unsqueeze(1)
@@ -97,9 +110,7 @@ def focal_loss(
     if logits.ndim == 3:
         targets = targets.unsqueeze(1)  # (B, 1, C)
     losses = _decisions(logits, targets, gamma, alpha).sum(-1)
-    if losses.ndim == 2:
-        losses = losses.mean(1)
-    return losses.mean() if reduction == "mean" else losses
+    return losses.mean(1) if losses.ndim == 2 else losses
 
 
 def _check_factors(gamma, alpha):

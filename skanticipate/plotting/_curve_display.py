@@ -150,7 +150,7 @@ class CurveDisplay:
         for name, scores in self.scores.items():
             what = f"the scores of {name!r}"
             check_row_names(scores, places, name=what)
-            _refuse_transposed(scores, places, what, self._what)
+            refuse_transposed(scores, places, what, self._what)
             scores = 100 * _fractions(scores, what)
             if scores.ndim != 2 or len(scores) != len(places) or scores.shape[1] == 0:
                 raise ValueError(
@@ -202,7 +202,7 @@ def _improvements(means, baseline):
     return gains.round(2) + 0.0  # there is no -0.0
 
 
-def _refuse_transposed(scores, places, what, place):
+def refuse_transposed(scores, places, what, place):
     """Refuse a table whose columns are named by places, and its rows are not."""
     expected = set(names_of(places))
     columns, rows = (

@@ -9,6 +9,7 @@ from skanticipate.data.markers import unlabeled_rows
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.warn import warn
 from skanticipate.metrics import top_k_accuracy
+from skanticipate.metrics.scorers import marker_of
 
 
 def by_name(estimators):
@@ -75,8 +76,8 @@ def rows_of_all(estimators, y):
     would miss.
     """
     rows = np.ones(len(y), dtype=bool)
-    for model in map(_model_within, estimators):
-        marker = getattr(model, "unlabeled_label_", None)
+    for model in estimators:
+        marker = marker_of(model)
         marker = "auto" if marker is None else marker
         rows &= ~unlabeled_rows(y, marker, getattr(model, "classes_", None))[1]
     if not rows.any():
@@ -106,15 +107,6 @@ def _curve_of_estimator(estimator, X, y, rows, k, name):
     )
     staged = (proba[rows] for proba in model.staged_predict_proba(X))
     return curve(labels, staged, times, k, model.classes_, name)
-
-
-def _model_within(estimator):
-    """The anticipator inside a pipeline or a search."""
-    if hasattr(estimator, "best_estimator_"):
-        return _model_within(estimator.best_estimator_)
-    if isinstance(estimator, Pipeline):
-        return _model_within(estimator[-1])
-    return estimator
 
 
 def _with_stages(estimator, X):

@@ -22,6 +22,7 @@ from skanticipate.data.places import check_row_names
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.tensors import takes_tensors
 from skanticipate.data.validation import check_aligned
+from skanticipate.plotting._curve_display import refuse_transposed
 from skanticipate.plotting._curves import by_name
 from skanticipate.plotting._look import legend_beside, line_style
 from skanticipate.plotting._pyplot import Axes, import_pyplot
@@ -172,10 +173,13 @@ class LabelFractionDisplay:
           into the same axes: what any teacher brings, without the future.
         """
         estimators = by_name(estimators)
-        _check_request(estimators, fractions, n_repeats)
-        markers = {marker for e in estimators.values() for marker in _markers(e)}
-        rows = _Rows(X_past, y, X_future_unlabeled, groups, markers or {-1})
-        X_test, y_test = _labelled_part(X_test, y_test, markers or {-1})
+        if not estimators:
+            raise ValueError(f"{cls.__name__} needs at least one estimator, got none.")
+        check_count(n_repeats, "n_repeats")
+        _check_fractions(fractions)
+        markers = {m for e in estimators.values() for m in _reading(e)[0]} or {-1}
+        rows = _Rows(X_past, y, X_future_unlabeled, groups, markers)
+        X_test, y_test = _labelled_part(X_test, y_test, markers)
         scores = {name: np.empty((len(fractions), n_repeats)) for name in estimators}
         seeds = np.random.SeedSequence(random_state).generate_state(n_repeats)
         for repeat, seed in enumerate(seeds.tolist()):
@@ -219,7 +223,8 @@ class LabelFractionDisplay:
         Raises
         ------
         ValueError
-            If scores do not have one row for each fraction, or one is not in (0, 1].
+            If scores do not have one row for each fraction, in their order, or one is
+            not in (0, 1] or there twice.
         """
         plt = import_pyplot()
         _check_fractions(self.fractions)
@@ -252,6 +257,7 @@ class LabelFractionDisplay:
         """Scores of one estimator.   -> (F, R)."""
         what, n = f"the scores of {name!r}", len(self.fractions)
         check_row_names(scores, [*self.fractions], name=what)
+        refuse_transposed(scores, [*self.fractions], what, "fraction")
         refuse_masked(scores, what, "Leave out repeats that have no score.")
         scores = np.asarray(scores, dtype=float)
         if scores.ndim != 2 or len(scores) != n:
@@ -332,12 +338,11 @@ class _Rows:
 
     def fit(self, estimator, kept):
         """Fit on what this estimator can use."""
-        markers, aligned = _markers(estimator), {}
-        if self.groups is not None and (
-            markers or has_fit_parameter(estimator, "groups")
-        ):
+        (markers, is_taught), aligned = _reading(estimator), {}
+        wants = is_taught or has_fit_parameter(estimator, "groups")
+        if self.groups is not None and wants:
             aligned["groups"] = self.groups
-        if markers:
+        if is_taught:
             aligned["X_future_unlabeled"] = self.X_future
             return estimator.fit(self.X_past, self._hidden(kept, *markers), **aligned)
         aligned = {name: _safe_indexing(part, kept) for name, part in aligned.items()}
@@ -354,39 +359,38 @@ class _Rows:
         return hidden
 
 
-def _markers(estimator):
-    """What marks an unlabelled row, if there is a teacher inside.   -> list."""
+def _reading(estimator):
+    """List of what marks unlabelled rows, if there is such a parameter; if taught."""
     params = estimator.get_params()
-    teachers = [name for name in params if name.rpartition("__")[2] == "teacher"]
-    if not teachers:
-        return []
-    student = min(teachers, key=lambda n: n.count("__")).removesuffix("teacher")
+    teachers, markers = (
+        [name for name in params if name.rpartition("__")[2] == own]
+        for own in ("teacher", "unlabeled_label")
+    )
+    if not (teachers or markers):
+        return [], False
+    first = min(teachers or markers, key=lambda name: name.count("__"))
+    student = "".join(first.rpartition("__")[:2])
     marker = params.get(student + "unlabeled_label", "auto")
     if isinstance(marker, str) and marker == "auto":
         classes = params.get(student + "classes")
         marker = -1 if classes is None else resolve_marker(None, "auto", classes)
-    if marker is None:
+    if marker is None and teachers:
         raise ValueError(
             f"{type(estimator).__name__} knows no unlabelled rows ({student}"
             "unlabeled_label=None, or -1 is one of its classes), so that labels cannot "
             f"be hidden from it: set {student}unlabeled_label to a value that is no "
             "class, such as np.nan."
         )
-    return [marker]
-
-
-def _check_request(estimators, fractions, n_repeats):
-    if not estimators:
-        raise ValueError("LabelFractionDisplay needs at least one estimator, got none.")
-    check_count(n_repeats, "n_repeats")
-    _check_fractions(fractions)
+    return [marker], bool(teachers)
 
 
 def _check_fractions(fractions):
     share = Interval(Real, 0, 1, closed="right")
-    if not len(fractions) or not all(map(share.is_satisfied_by, fractions)):
+    are_shares = len(fractions) and all(map(share.is_satisfied_by, fractions))
+    if not are_shares or len(set(fractions)) < len(fractions):
         raise ValueError(
-            f"fractions must be shares of the labels in (0, 1], got {fractions!r}."
+            "fractions must be distinct shares of the labels in (0, 1], got "
+            f"{fractions!r}."
         )
 
 

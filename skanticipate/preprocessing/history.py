@@ -17,7 +17,7 @@ from skanticipate.data.actions import (
     verb_noun_pairs,
     verbs_and_nouns,
 )
-from skanticipate.data.labels import warn_of_marks_of_past
+from skanticipate.data.labels import hint_past
 from skanticipate.data.layout import hint_right_padding
 from skanticipate.data.missing import (
     as_array,
@@ -134,7 +134,7 @@ class HistoryEncoder(  # type: ignore[call-arg]  # scikit-learn has no types
         return tags
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Labels, y: object = None) -> Self:
+    def fit(self, X: Labels, y: Labels | None = None) -> Self:
         """Learn the vocabulary.
 
         Parameters
@@ -142,8 +142,9 @@ class HistoryEncoder(  # type: ignore[call-arg]  # scikit-learn has no types
         X : array-like of shape (n, L)
             Labels of the last L actions before each clip, the latest last, left-padded
             with None, NaN, "" or -1.
-        y : None
-            Ignored, but for the names of its rows.
+        y : array-like of shape (n,), default=None
+            Labels of what follows. Nothing is learned from them: that they are not the
+            last of X is looked at, and the names of their rows.
 
         Returns
         -------
@@ -159,7 +160,7 @@ class HistoryEncoder(  # type: ignore[call-arg]  # scikit-learn has no types
         check_rows_alike(X=X, y=y)
         self._check_columns(X, reset=True)
         history = check_history(X)
-        warn_of_marks_of_past(history, "X")
+        hint_past(history, "X", y)
         _, labels = distinct_labels(history)
         seen = [label for label in labels if label is not None]
         known = seen if self.actions is None else list(as_mapping(self.actions))

@@ -11,6 +11,7 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from skanticipate._typing import Labels
+from skanticipate.data.missing import as_list
 from skanticipate.data.numbers import weights_of
 from skanticipate.data.parameters import fit_context
 from skanticipate.data.rows_alike import check_rows_alike
@@ -115,9 +116,15 @@ class MixturePrior(BasePrior):
 
     @property
     def keyed_by_label(self) -> bool:  # type: ignore[override]  # it follows
-        """Whether the row of a sample follows from its own label, in every part."""
+        """Whether the row of a sample follows from its own label, in every part.
+
+        Parts of weight 0 count as if they were not there.
+        """
         parts = getattr(self, "priors_", self.priors)
-        return all(part.keyed_by_label for part in parts)
+        weights = getattr(self, "weights_", self.weights)
+        weights = [1] * len(parts) if weights is None else as_list(weights)
+        pairs = zip(parts, weights, strict=False)
+        return all(part.keyed_by_label for part, weight in pairs if weight)
 
     @property
     def matrix_(self) -> np.ndarray:

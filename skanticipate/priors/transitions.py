@@ -18,7 +18,7 @@ from skanticipate.data.actions import (
     verb_noun_pairs,
     warn_of_long_names,
 )
-from skanticipate.data.labels import warn_of_marks_of_past
+from skanticipate.data.labels import hint_past
 from skanticipate.data.missing import (
     check_same_kind,
     label_codes,
@@ -343,7 +343,7 @@ def _observed_pairs(y, y_past, sequences):
     """Return what was seen last and what followed, as two lists of labels."""
     if sequences is None:
         following, past = _checked_pairs(y, y_past)
-        warn_of_marks_of_past(y_past, "y_past")
+        hint_past(y_past, "y_past", y)
     else:
         sequences = checked_sequences(sequences)
         following = [label for sequence in sequences for label in sequence]

@@ -29,7 +29,13 @@ from skanticipate.data.names import (
     forget_names,
 )
 from skanticipate.data.numbers import SIZE
-from skanticipate.data.parameters import check_nested, check_used, fit_context, keep_of_members, warn_of_members
+from skanticipate.data.parameters import (
+    check_nested,
+    check_used,
+    fit_context,
+    keep_of_members,
+    warn_of_members,
+)
 from skanticipate.data.places import check_series_ascend, check_step_names
 from skanticipate.data.rows import RowView
 from skanticipate.data.rows_alike import check_rows_alike

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from skanticipate.losses import soft_cross_entropy
+from skanticipate.losses.cross_entropy import cross_entropy_of_rows
 from skanticipate.terms.labels import Joined, Part
 from skanticipate.terms.objective import Term, joined_weights, taken
 
@@ -104,7 +104,7 @@ class AnswerTerm(Term):
         if self.temperature != 1:
             logits = logits / self.temperature
         targets = self.table.index_select(0, index)
-        losses = soft_cross_entropy(logits, targets, reduction="none")
+        losses = cross_entropy_of_rows(logits, targets)
         return (losses - self.entropy[index]) * self.temperature**2
 
     def slopes(self, logits, samples):

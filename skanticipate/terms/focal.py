@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from skanticipate.data.numbers import FACTOR, Interval
-from skanticipate.losses import focal_loss
+from skanticipate.losses.focal import focal_of_rows
 from skanticipate.terms.labels import LabelTerm, Part, stack_parts
 from skanticipate.terms.objective import joined_weights
 
@@ -111,10 +111,5 @@ class FocalTerm(LabelTerm):
 
     def losses(self, output, batch, samples, rows):
         """Focal loss of each row.   -> (B,)."""
-        return focal_loss(
-            output.logits,
-            self.targets.take(samples),
-            gamma=self.loss.gamma,
-            alpha=self.loss.alpha,
-            reduction="none",
-        )
+        targets = self.targets.take(samples)
+        return focal_of_rows(output.logits, targets, self.loss.gamma, self.loss.alpha)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from skanticipate.losses import soft_cross_entropy
+from skanticipate.losses.cross_entropy import cross_entropy_of_rows
 from skanticipate.terms.objective import Term, joined_weights
 
 
@@ -200,7 +200,7 @@ class LabelTerm(Term):
     def losses(self, output, batch, samples, rows):
         """Cross-entropy, less the entropy of answers.   -> (B,)."""
         targets = self.targets.take(samples)
-        losses = soft_cross_entropy(output.logits, targets, reduction="none")
+        losses = cross_entropy_of_rows(output.logits, targets)
         return losses if self.entropy is None else losses - self.entropy[samples]
 
 

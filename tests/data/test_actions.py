@@ -80,13 +80,14 @@ def test_both_kinds_of_doubtful_names_are_told_at_once():
     assert "'turn on faucet' as ('turn', 'on faucet'), 'sit down' as" in message
 
 
-def test_a_second_word_that_is_no_noun_is_told():
-    labels = ["sit down", "lie down", "cut onion"]
+@pytest.mark.parametrize("word", ["down", "around", "to", "with", "together", "Into"])
+def test_a_second_word_that_is_no_noun_is_told(word):
+    labels = [f"sit {word}", f"lie {word}", "cut onion"]
     with pytest.warns(UserWarning, match="or no noun, pass actions=") as caught:
         prior = VerbNounPrior().fit(labels)
     (message,) = [str(warning.message) for warning in caught]
-    assert "'lie down' as ('lie', 'down'), 'sit down' as ('sit', 'down'): " in message
-    assert prior.matrix_[0].tolist() == [0.5, 0.5, 0]  # by "down"
+    assert f"{labels[1]!r} as ('lie', {word!r}), {labels[0]!r} as ('sit'," in message
+    assert prior.matrix_[0].tolist() == [0.5, 0.5, 0]  # by that word
     actions = {name: (name, name) for name in labels[:2]} | {
         labels[2]: ("cut", "onion")
     }

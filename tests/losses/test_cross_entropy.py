@@ -7,6 +7,7 @@ from numpy.testing import assert_allclose
 from torch.nn import functional
 
 from skanticipate.losses import soft_cross_entropy
+from skanticipate.losses.cross_entropy import cross_entropy_of_rows
 
 B, S, C = 5, 3, 4
 
@@ -76,14 +77,21 @@ def test_gradient_passes_gradcheck(shape, reduction):
     assert torch.autograd.gradcheck(loss, (logits.requires_grad_(),))
 
 
+def test_soft_targets_are_probabilities():
+    logits, targets = random_case(B, S, C)
+    for wrong in (targets.log(), logits[:, 0], 0.9 * targets, targets - 0.1 + 0.1 * C):
+        with pytest.raises(ValueError, match="targets must hold probabilities"):
+            soft_cross_entropy(logits, wrong)
+
+
 @pytest.mark.parametrize("mass", [0.0, 0.3, 2.5])
-def test_targets_need_not_sum_to_one(mass):
+def test_targets_of_terms_need_not_sum_to_one(mass):
     logits, targets = random_case(B, S, C)
     targets = targets * mass
-    losses = soft_cross_entropy(logits, targets, reduction="none")
+    losses = cross_entropy_of_rows(logits, targets)
     assert_allclose(losses, naive(logits, targets), rtol=1e-12)
     assert torch.autograd.gradcheck(
-        lambda z: soft_cross_entropy(z, targets), (logits.requires_grad_(),)
+        lambda z: cross_entropy_of_rows(z, targets), (logits.requires_grad_(),)
     )
 
 

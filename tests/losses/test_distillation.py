@@ -56,6 +56,7 @@ def test_the_mean_over_classes_of_ghosh_is_a_fourth():
 def test_value_is_the_naive_one(shape, top_k, temperature):
     logits, proba = random_case(*shape)
     proba[0, :2] = 0
+    proba[0] /= proba[0].sum()
     found = distillation_kl(
         logits, proba, temperature=temperature, top_k=top_k, reduction="none"
     )
@@ -73,7 +74,7 @@ def test_value_is_the_naive_one(shape, top_k, temperature):
 @pytest.mark.parametrize("shape", [(4, 6), (4, 2, 6)])
 def test_gradient_passes_gradcheck(shape, top_k):
     logits, proba = random_case(*shape)
-    proba[0, :5] = 0
+    proba[0] = torch.eye(6, dtype=proba.dtype)[5]
     for reduction in ("none", "mean"):
         assert torch.autograd.gradcheck(
             lambda z, reduction=reduction: distillation_kl(
@@ -149,3 +150,21 @@ def test_wrong_shapes_are_named(logits, teacher):
 def test_options_must_be_known(params, message):
     with pytest.raises(ValueError, match=message):
         distillation_kl(Z_STUDENT, TEACHER, **params)
+
+
+@pytest.mark.parametrize(
+    "teacher",
+    [Z_TEACHER, TEACHER.log(), 100 * TEACHER, TEACHER[:, :2], TEACHER * torch.nan],
+    ids=["logits", "logarithms", "per cent", "some of the classes", "NaN"],
+)
+def test_what_is_no_probability_is_refused(teacher):
+    logits = Z_STUDENT[:, : teacher.shape[1]]
+    with pytest.raises(ValueError, match="teacher_proba must hold probabilities"):
+        distillation_kl(logits, teacher)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+def test_probabilities_of_few_digits_are_read(dtype):
+    proba = random_case(50, 700)[1].to(dtype)
+    assert distillation_kl(proba.float().log(), proba.float()) < 1e-4
+    assert distillation_kl(proba.float().log(), proba) < 1e-2

@@ -153,3 +153,13 @@ def test_an_unknown_reduction():
 def test_a_code_of_no_class_is_an_error(code):
     with pytest.raises(RuntimeError, match="out of bounds"):
         focal_loss(torch.zeros(3, 2), torch.tensor([0, code, 1]))
+
+
+@pytest.mark.parametrize("targets", [LOGITS, np.log(SOFT), 100 * np.array(SOFT)])
+def test_targets_that_are_no_shares_are_refused(targets):
+    with pytest.raises(ValueError, match=r"targets must be codes \(B,\) or lie in"):
+        focal_loss(torch.tensor(LOGITS), torch.tensor(targets))
+
+
+def test_targets_of_several_classes_are_read():
+    assert focal_loss(torch.zeros(1, 3), torch.tensor([[1.0, 1.0, 0.0]])) > 0

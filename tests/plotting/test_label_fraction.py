@@ -1,6 +1,7 @@
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
@@ -183,6 +184,34 @@ def test_a_marker_inside_a_search_counts():
     search.set_params(cv=[([0, 31], [0])])
     draw(search, fractions=[0.5], n_repeats=1)
     assert Spy.seen[-1]["y"].count(99) == 16
+
+
+class MarkedAlone(Spy):
+    """Knows unlabelled rows, and no teacher."""
+
+    def __init__(self, unlabeled_label="auto", random_state=None):
+        super().__init__(random_state)
+        self.unlabeled_label = unlabeled_label
+
+
+@pytest.mark.parametrize("wrap", [lambda m: m, make_pipeline], ids=["bare", "pipeline"])
+@pytest.mark.parametrize("marker", [99, np.nan])
+def test_what_an_estimator_without_teacher_marks_is_no_label(marker, wrap):
+    y = Y.astype(float)
+    y[:10] = marker  # leaves 10 of class 0
+    display = draw(
+        {"a": wrap(MarkedAlone(marker)), "b": Plain()},
+        y=y,
+        fractions=[1.0],
+        n_repeats=1,
+    )
+    assert [list(fit["y"]) for fit in Spy.seen] == [Y[10:].tolist()] * 2
+    assert display.n_labeled == [22]
+
+
+def test_minus_one_is_a_class_where_an_estimator_without_teacher_says_so():
+    draw(MarkedAlone(unlabeled_label=None), y=Y - 1, fractions=[1.0], n_repeats=1)
+    assert list(Spy.seen[0]["y"]) == (Y - 1).tolist()
 
 
 def test_minus_one_is_a_class_where_all_estimators_have_another_marker():
@@ -527,3 +556,17 @@ def test_all_labels_are_one_of_the_fractions_and_no_mistake():
     )
     with pytest.warns(UserWarning, match="teacher and X_future_unlabeled are set, but"):
         model.fit(X, Y, FUTURE)
+
+
+def test_a_table_whose_columns_are_the_fractions_is_refused():
+    scores = np.array([[0.1, 0.3], [0.7, 0.9]])
+    table = pd.DataFrame(scores, index=[0.1, 0.5])
+    (line,) = LabelFractionDisplay({"m": table}, [0.1, 0.5]).plot().lines_
+    assert_allclose(line.get_ydata(), [0.2, 0.8])
+    with pytest.raises(ValueError, match=r"columns of the scores of 'm' .*transpose"):
+        LabelFractionDisplay({"m": table.T}, [0.1, 0.5]).plot()
+
+
+def test_a_fraction_stands_there_once():
+    with pytest.raises(ValueError, match="distinct shares"):
+        LabelFractionDisplay({"m": np.ones((2, 2))}, [0.5, 0.5]).plot()

@@ -111,6 +111,27 @@ def test_unlabelled_clips_are_left_out():
     assert_allclose(display.scores["Early"], [[2 / 3]])
 
 
+class Wrapper(ClassifierMixin, BaseEstimator):
+    """Of a fitted estimator, as a calibration is."""
+
+    def __init__(self, estimator):
+        self.estimator = estimator
+
+    def fit(self, X, y):
+        self.classes_ = self.estimator.classes_
+        return self
+
+    def predict_proba(self, X):
+        return self.estimator.predict_proba(X)
+
+
+def test_the_marker_of_an_estimator_in_a_wrapper_counts():
+    y = np.where(np.arange(4) == 2, "other", Y)
+    wrapped = Wrapper(early(2, marker="other")).fit(CLIPS, Y)
+    display = draw(wrapped, y=y, fractions=[0.2])
+    assert_allclose(display.scores["Wrapper"], [[2 / 3]])
+
+
 def test_all_estimators_are_scored_on_the_clips_that_are_labelled_for_each():
     y = np.array(["cut", "?", "mix", "-"])  # clips of 10, 10, 5 and 4 steps
     models = {

@@ -108,3 +108,14 @@ def test_several_priors_of_an_anticipator_are_to_be_mixed(several, classes):
     model = SmoothedAnticipator(MLP(2), prior=several, smoothing=0.1, classes=classes)
     with pytest.raises(TypeError, match="one prior, got .*MixturePrior"):
         model.fit(np.eye(4), [0, 1, 0, 1])
+
+
+@pytest.mark.parametrize("wrap", [list, lambda parts: [MixturePrior(parts, [0, 1])]])
+def test_a_part_of_weight_0_keys_nothing(wrap):
+    parts = [TransitionPrior(), VerbNounPrior(ACTIONS)]
+    prior = MixturePrior(wrap(parts), None if len(wrap(parts)) == 1 else [0, 1])
+    assert prior.keyed_by_label
+    alone = VerbNounPrior(ACTIONS).fit(CLASSES)
+    assert_array_equal(prior.fit(CLASSES).matrix_, alone.matrix_)
+    assert_array_equal(prior.rows(CLASSES), alone.rows(CLASSES))
+    assert not MixturePrior(parts, [1, 1]).keyed_by_label

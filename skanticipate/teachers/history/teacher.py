@@ -247,10 +247,11 @@ class HistoryTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator):
         self.classes_, codes, groups, weights = check_labelled(
             self, past_actions, y, groups, sample_weight
         )
-        counted = past_actions
+        counted = past_actions, y
         if weights is not None:  # of rows that do not count no word is known
-            counted = _safe_indexing(past_actions, np.flatnonzero(weights))
-        self.encoder_ = HistoryEncoder(self.actions).fit(counted)
+            rows = np.flatnonzero(weights)
+            counted = [_safe_indexing(part, rows) for part in counted]
+        self.encoder_ = HistoryEncoder(self.actions).fit(*counted)
         self._columns, self._axes = self.encoder_._columns, self.encoder_._axes
         histories = self.encoder_.transform(past_actions)  # (n, L, k)
         samples = Samples(RowView(histories), codes, weights, groups=groups)
