@@ -323,11 +323,39 @@ TIMES = ["t-3", "t-2", "t-1"]
 LONG = pd.DataFrame([["cut pan", "wash pan", "dry cup"]] * 12, columns=TIMES)
 
 
-@pytest.mark.parametrize("names", ["t-{}", "n-{}", "action_k-{}", "lag_{}"])
+NAMES_THAT_COUNT_BACK = """t-{} n-{} action_k-{} lag_{} tm{} y_tm{} tminus{} tMinus{}
+    t_minus_{} t\N{MINUS SIGN}{} t\N{EN DASH}{} t0-{} i-{} -{}s -.{} prevAction{} actionLag{}
+    action{}Ago last_{} neg{} shift{} offset-{}""".split()
+
+
+@pytest.mark.parametrize("names", [*NAMES_THAT_COUNT_BACK, "t - {}", "{} steps ago"])
 def test_columns_that_count_back_have_the_latest_last(names):
     columns = [names.format(k) for k in (3, 2, 1)]
     HistoryEncoder().fit(LONG.set_axis(columns, axis=1))
     with pytest.raises(ValueError, match="the latest last"):
+        HistoryEncoder().fit(LONG.set_axis(columns[::-1], axis=1))
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        ["t-2", "t-1", "t"],
+        ["t-2", "t-1", "t+0"],
+        ["2 steps ago", "1 step ago", "0 steps ago"],
+        ["prev3", "prev2", "prev"],
+    ],
+)
+def test_the_step_of_now_is_after_those_that_count_back(columns):
+    HistoryEncoder().fit(LONG.set_axis(columns, axis=1))
+    with pytest.raises(ValueError, match="the latest last"):
+        HistoryEncoder().fit(LONG.set_axis(columns[::-1], axis=1))
+
+
+@pytest.mark.parametrize("names", ["step-{}", "village_{}", "P01-{}", "actions{}"])
+def test_columns_that_count_on_rise(names):
+    columns = [names.format(k) for k in (1, 2, 10)]
+    HistoryEncoder().fit(LONG.set_axis(columns, axis=1))
+    with pytest.warns(UserWarning, match="and fall: they are"):
         HistoryEncoder().fit(LONG.set_axis(columns[::-1], axis=1))
 
 
