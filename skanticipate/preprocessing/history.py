@@ -19,7 +19,6 @@ from skanticipate.data.actions import (
 )
 from skanticipate.data.after_fit import check_used, keep, kept
 from skanticipate.data.labels import warn_of_marks_of_past
-from skanticipate.data.layout import hint_right_padding
 from skanticipate.data.missing import (
     as_array,
     check_same_kind,
@@ -28,6 +27,7 @@ from skanticipate.data.missing import (
     number_names,
 )
 from skanticipate.data.names import check_history_columns, check_tables_alike
+from skanticipate.data.padded import hint_right_padding
 from skanticipate.data.parameters import fit_context
 from skanticipate.data.places import check_step_names
 from skanticipate.data.rows import RowView
