@@ -25,6 +25,14 @@ _DASHES = re.compile("[\u2010-\u2015\u2212\ufe58\ufe63\uff0d]")
 _SPACED_SIGN = re.compile(r"\s*([+-])\s*(?=\.?\d)")
 _BARE_POINT = re.compile(r"(?<![^\s+-])\.(?=\d)")
 
+# What columns are called that count the rows or tell their time, as words of a name.
+_COUNTS = frozenset(
+    "frame frames id idx index no nr number row sec second seconds step steps t time "
+    "timestamp uid".split()
+)
+_FEWEST_ROWS, _MANY_ROWS = 3, 20  # that say something with such a name, and without
+
+
 def name_of(label):
     """A label as a name: equal numbers have one name, as text of a file too.
 
@@ -121,6 +129,34 @@ def as_numbers(names):
     return values.astype(np.float64) if values.dtype.kind in "fiu" else None
 
 
+def number_rows(column, name):
+    """Whether a column of a table numbers its rows, or tells their time.
+
+    It rises, or falls, by equal steps, as rounded times do; or is called so, and holds
+    whole numbers none of which is there twice, of rows that were drawn.
+
+    Examples
+    --------
+    >>> number_rows([7, 8, 9], "frame_no"), number_rows([7, 8, 9], "speed")
+    (True, False)
+    """
+    called = not _COUNTS.isdisjoint(re.findall("[a-z]+", name.casefold()))
+    if len(column) < (_FEWEST_ROWS if called else _MANY_ROWS):
+        return False
+    numbers = np.asarray(column)
+    if numbers.dtype.kind not in "iuf" or numbers.ndim != 1:
+        return False
+    if _rise_evenly(numbers[:4]) and _rise_evenly(numbers):
+        return True
+    some = numbers[:_MANY_ROWS]
+    return called and (some == np.trunc(some)).all() and len({*some}) == _MANY_ROWS
+
+
+def _rise_evenly(numbers):
+    steps = np.diff(numbers.astype(np.float64))
+    return bool(steps[0]) and np.allclose(steps, steps[0], rtol=0.1, atol=0)
+
+
 def _as_times(dates):
     """Dates as numpy has them, those of time zones as microseconds."""
     if all(getattr(day, "tzinfo", None) is not None for day in dates):
@@ -144,7 +180,8 @@ def _numbers_within(names):
     numbers = np.array([0.0 if n == "nan" else float(n) for _, n, _ in found])
     if not _SIGNED.fullmatch(before):
         numbers = np.abs(numbers)
-    if any(_BACK.fullmatch(word.lower()) for word in _WORD.findall(f"{before} {after}")):
+    words = _WORD.findall(f"{before} {after}")
+    if any(_BACK.fullmatch(word.lower()) for word in words):
         numbers = -np.abs(numbers)
     return numbers if len(set(numbers.tolist())) == len(names) else None
 
