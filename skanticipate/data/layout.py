@@ -183,8 +183,8 @@ def hint_channels_first(rows, *, always_maps=False):
         Whether clips must be maps, whatever their shape.
     """
     shape = rows.shape[1:]
-    by_shape = _channels_by_shape(shape, always_maps)
-    axis = _channels_by_likeness(rows) if by_shape is None else by_shape
+    axes = _channels_by_shape(shape, always_maps)
+    axis = _unlike(rows, axes) if axes else _channels_by_likeness(rows)
     if axis is None:
         return
     n, last = shape[axis], shape[-1]
@@ -198,22 +198,45 @@ def hint_channels_first(rows, *, always_maps=False):
 
 
 def _channels_by_shape(shape, always_maps):
-    """Axis before the last that looks like that of channels, or None.
+    """Axes before the last that look like that of channels, the longest one first.
 
     Where clips need not be maps, only if the last two axes look like height and width
-    and the one before them like channels, not like time.
+    and the others like channels, not like time.
     """
     if len(shape) < 3:
-        return None
+        return []
     *before, height, width = shape
-    axis = int(np.argmax(before))
-    n = before[axis]
-    odd = n >= 64 and n > 4 * width
-    if not always_maps:
-        small, large = sorted((height, width))
-        alike = large == small if n < 480 else large <= 2 * small
-        odd = odd and n % 16 == 0 and small >= 5 and alike
-    return axis if odd else None
+    small, large = sorted((height, width))
+
+    def looks_so(axis):
+        n = before[axis]
+        odd = n >= 64 and n > 4 * width
+        if odd and not always_maps:
+            alike = large == small if n < 480 else large <= 2 * small
+            odd = n % 16 == 0 and small >= 5 and alike
+        return odd
+
+    return sorted(filter(looks_so, range(len(before))), key=lambda k: -before[k])
+
+
+def _unlike(rows, axes):
+    """The first of some axes whose neighbours are not alike, as frames are, or None.
+
+    Of few clips, or large ones, which are not read for this, the first axis.
+    """
+    few = rows.shape[0] < _N_LEAST or _N_LEAST * row_bytes(rows) > _COMPARED
+    if rows.dtype.kind != "f" or few:
+        return axes[0]
+    drawn = np.linspace(0, rows.shape[0] - 1, _N_LEAST).astype(np.intp)
+    numbers = _standard(rows.take(drawn))
+    return next((k for k in axes if likeness(numbers, k + 1) < ALIKE), None)
+
+
+def _standard(clips):
+    """Each number over the rows, of mean 0 and deviation 1; padding is 0."""
+    clips = clips.astype(np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.nan_to_num((clips - clips.mean(axis=0)) / clips.std(axis=0))
 
 
 def _channels_by_likeness(rows):
@@ -234,9 +257,7 @@ def _channels_by_likeness(rows):
         return 0 if likeness(first, 1) < ALIKE else None
     if _N_LEAST * row_bytes(rows) > _COMPARED:  # as raw pictures are
         return None
-    clips = np.concatenate(list(some_of(rows))).astype(np.float64)
-    with np.errstate(invalid="ignore", divide="ignore"):  # each number over the rows
-        clips = np.nan_to_num((clips - clips.mean(axis=0)) / clips.std(axis=0))
+    clips = _standard(np.concatenate(list(some_of(rows))))
     along_last = likeness(clips, -1)
     if along_last < ALIKE:
         return None

@@ -356,6 +356,21 @@ def test_nothing_is_said_of_plausible_shapes(network, shape):
     assert hints(network, shape) == []
 
 
+def test_frames_are_not_taken_for_channels_that_come_first():
+    """Of (n, C, T, H, W), whatever is longer, or was cut along the wrong axis."""
+    steps = RNG.normal(size=(N, 64, 80, 5, 5)).astype("f").cumsum(axis=2)
+    (text,) = hints_of(FeatureMapNet(4), steps)
+    assert "np.moveaxis(X, 1, -1)" in text
+    assert hints_of(FeatureMapNet(4), steps[:, :13]) == []
+
+
+def hints_of(network, clips):
+    with warnings.catch_warnings(record=True) as record:
+        warnings.simplefilter("always")
+        network.input_shape_of(RowView(clips))
+    return [str(w.message) for w in record]
+
+
 def test_channels_are_told_without_reading_much():
     class Maps:  # 47 GB
         shape, dtype = (20_000, 480, 8, 14, 14), np.dtype("float32")
