@@ -6,9 +6,11 @@ import numpy as np
 from sklearn.utils.validation import _check_feature_names
 
 from skanticipate.data.axes import (
+    are_names,
     axis_names,
     check_axes,
     check_axes_within,
+    coordinates_of,
     has_columns,
     hint_axes,
     index_of,
@@ -29,7 +31,8 @@ def column_names(table):
     if isinstance(table, list | tuple):
         return _names_within(table)
     if has_columns(table) and not hasattr(table, "columns"):  # of xarray, say
-        return index_of(table, -1)
+        named = filter(are_names, coordinates_of(table, -1).values())
+        return index_of(table, -1) or next(named, None)
     # Of pyarrow, whose columns are data. A column of pandas may have the name.
     has_own = hasattr(type(table), "column_names")
     names = table.column_names if has_own else getattr(table, "columns", None)
