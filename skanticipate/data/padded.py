@@ -46,7 +46,7 @@ def hint_padding(rows, name=""):
         if few_bytes and (fill := _filled_with(ends[:, at])) is not None:
             told_of = [(clips == fill).all(axis=within) for clips in some_of(rows)]
             same, steps = np.concatenate(told_of), "the same step"
-        if _look_padded(same, at) and not _are_whole(rows):
+        if _look_padded(same, at, same is zero) and not _are_whole(rows):
             told = True
             warn(
                 f"Many clips{whose} of shape {shape_text(rows)} {verb} with {steps}, "
@@ -71,11 +71,13 @@ def _filled_with(steps):
     return None if few or not fill.any() or np.isnan(fill).all() else fill
 
 
-def _look_padded(same, at):
+def _look_padded(same, at, are_zero):
     """Whether the steps that are the same stand at one end, first or last.   (b, T)."""
     runs = n_leading(same if at == 0 else same[:, ::-1])
     n_elsewhere = same[~same.all(axis=1)].sum() - runs.sum()
-    return 10 * n_elsewhere <= runs.sum() and vary(runs)
+    # Clips that are there several times have runs of one length.
+    several = are_zero or len(np.unique(runs[runs > 0])) > 1
+    return 10 * n_elsewhere <= runs.sum() and several and vary(runs)
 
 
 def hint_trailing_padding(rows, reader, *, codes=False):

@@ -176,6 +176,9 @@ NOT_PADDED = {
     "words of a few past actions": RNG.normal(size=(4, D))[
         RNG.choice(4, (N, T), p=[0.55, 0.15, 0.15, 0.15])
     ],
+    "a clip of a rare class, many times": np.concatenate(
+        [np.tile(RNG.normal(size=(1, T, D)), (N, 1, 1)), RNG.normal(size=(N, T, D))]
+    ),
     "one odd clip": np.concatenate([padded(0.0, "left")[:1], np.ones((N, T, D))]),
 }
 
