@@ -323,11 +323,39 @@ TIMES = ["t-3", "t-2", "t-1"]
 LONG = pd.DataFrame([["cut pan", "wash pan", "dry cup"]] * 12, columns=TIMES)
 
 
-@pytest.mark.parametrize("names", ["t-{}", "n-{}", "action_k-{}", "lag_{}"])
+NAMES_THAT_COUNT_BACK = """t-{} n-{} action_k-{} lag_{} tm{} y_tm{} tminus{} tMinus{}
+    t_minus_{} t\N{MINUS SIGN}{} t\N{EN DASH}{} t0-{} i-{} -{}s -.{} prevAction{}
+    actionLag{} action{}Ago last_{} neg{} shift{} offset-{}""".split()
+
+
+@pytest.mark.parametrize("names", [*NAMES_THAT_COUNT_BACK, "t - {}", "{} steps ago"])
 def test_columns_that_count_back_have_the_latest_last(names):
     columns = [names.format(k) for k in (3, 2, 1)]
     HistoryEncoder().fit(LONG.set_axis(columns, axis=1))
     with pytest.raises(ValueError, match="the latest last"):
+        HistoryEncoder().fit(LONG.set_axis(columns[::-1], axis=1))
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        ["t-2", "t-1", "t"],
+        ["t-2", "t-1", "t+0"],
+        ["2 steps ago", "1 step ago", "0 steps ago"],
+        ["prev3", "prev2", "prev"],
+    ],
+)
+def test_the_step_of_now_is_after_those_that_count_back(columns):
+    HistoryEncoder().fit(LONG.set_axis(columns, axis=1))
+    with pytest.raises(ValueError, match="the latest last"):
+        HistoryEncoder().fit(LONG.set_axis(columns[::-1], axis=1))
+
+
+@pytest.mark.parametrize("names", ["step-{}", "village_{}", "P01-{}", "actions{}"])
+def test_columns_that_count_on_rise(names):
+    columns = [names.format(k) for k in (1, 2, 10)]
+    HistoryEncoder().fit(LONG.set_axis(columns, axis=1))
+    with pytest.warns(UserWarning, match="and fall: they are"):
         HistoryEncoder().fit(LONG.set_axis(columns[::-1], axis=1))
 
 
@@ -526,3 +554,39 @@ def test_a_column_that_counts_the_steps_is_told(reader):
         warnings.simplefilter("error")
         read(tables_of_steps("time", counts=False))
         read(tables_of_steps("speed", counts=True))
+
+
+DRAWN = np.random.default_rng(0).permutation(500)[:30]
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [
+        *((name, np.arange(30)) for name in ("frame_no", "row_nr", "uid", "level_0")),
+        ("Frame Idx", np.arange(30)[::-1]),
+        ("timestamp_sec", np.round(np.arange(30) / 29.97, 3)),
+        ("clip_id", DRAWN),  # of rows that were shuffled
+    ],
+)
+def test_a_column_that_numbers_rows_is_told_by_its_numbers(name, numbers):
+    rng = np.random.default_rng(0)
+    features = pd.DataFrame(rng.normal(size=(30, 2)), columns=["a", "b"])
+    model = SmoothedAnticipator(MLP(4), max_epochs=1)
+    with pytest.warns(UserWarning, match=f"X_past has the column '{name}', as a file"):
+        model.fit(features.assign(**{name: numbers}), np.arange(30) % 2)
+
+
+def test_features_do_not_number_rows():
+    rng = np.random.default_rng(0)
+    others = {
+        "step_length": np.arange(30) % 7,
+        "time_of_day": rng.integers(0, 24, 30),
+        "area": DRAWN,
+        "ramp": np.minimum(np.arange(30), 20),
+        "constant": np.ones(30),
+    }
+    model = SmoothedAnticipator(MLP(4), max_epochs=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.fit(pd.DataFrame(others), np.arange(30) % 2)
+        model.fit(pd.DataFrame(np.arange(60).reshape(30, 2)), np.arange(30) % 2)

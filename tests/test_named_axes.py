@@ -393,3 +393,52 @@ def test_files_name_the_axes_of_their_datasets(tmp_path, kind, view):
             fitted.predict_proba(SQUARE),
             student(LSTM(4)).fit(SQUARE, Y).predict_proba(SQUARE),
         )
+
+
+# ------------------------------------------ coordinates of an axis that do not index it
+
+
+def with_coordinates(rows=None, **coords):
+    """Clips of which coordinates along the first axis say what they are."""
+    xarray = pytest.importorskip("xarray")
+    array = xarray.DataArray(
+        CLIPS,
+        dims=("clip", "time", "f"),
+        coords={k: ("clip", v) for k, v in coords.items()},
+    )
+    return array if rows is None else array.isel(clip=rows)
+
+
+VIDEOS = [f"video {k % 5}" for k in range(N)]
+
+
+@pytest.mark.parametrize("coords", [{"id": IDS}, {"video": VIDEOS}, {"start": ORDER}])
+def test_coordinates_of_rows_are_compared_where_no_index_names_them(coords):
+    X = with_coordinates(**coords)
+    model = DistilledAnticipator(MLP(4), max_epochs=1, random_state=0)
+    model.fit(X, Y, with_coordinates(**coords) + 1)
+    with pytest.raises(ValueError, match=f"rows of X_future_unlabeled, .* {REFUSED}"):
+        model.fit(X, Y, with_coordinates(ORDER, **coords) + 1)
+
+
+def test_names_of_rows_in_coordinates_are_those_in_an_index():
+    X, series = with_coordinates(id=IDS), pd.Series(Y, index=IDS)
+    student().fit(X, series)
+    with pytest.raises(ValueError, match=f"rows of y, next to X_past, {REFUSED}"):
+        student().fit(X, series.iloc[ORDER])
+
+
+def test_coordinates_that_say_two_things_are_not_compared():
+    past, future = (RNG.choice(["cut", "mix", "put"], N) for _ in range(2))
+    past[:2], future[:2] = "cut", "mix"
+    model = DistilledAnticipator(MLP(4), max_epochs=1, random_state=0)
+    X = with_coordinates(action=past, start=np.arange(N) * 30)
+    model.fit(X, Y, with_coordinates(action=future, start=np.arange(N) * 30 + 60))
+
+
+def test_coordinates_name_the_features():
+    X = with_coordinates().assign_coords(name=("f", FEATURES))
+    fitted = student().fit(X, Y)
+    assert_array_equal(fitted.predict_proba(X), fitted.predict_proba(CLIPS))
+    with pytest.raises(ValueError, match=REFUSED):
+        fitted.predict_proba(X.isel(f=slice(None, None, -1)))

@@ -30,6 +30,27 @@ def index_of(table, axis=0):
     return None if index is None else as_list(index)
 
 
+def coordinates_of(table, axis=0):
+    """What an array of xarray says along an axis, where no index names its entries.
+
+    -> dict of name to list
+    """
+    dims = dims_of(table)
+    if not dims or dims[axis] in table.indexes:
+        return {}
+    coords = getattr(table, "coords", {})
+    return {
+        name: as_list(values)
+        for name, values in coords.items()
+        if values.dims == (dims[axis],)
+    }
+
+
+def are_names(values):
+    """Whether these are texts of which each is there once."""
+    return all(isinstance(v, str) for v in values) and len({*values}) == len(values)
+
+
 def has_columns(table):
     """Whether this is a table, or an array of more than one axis that have names."""
     dims = dims_of(table)

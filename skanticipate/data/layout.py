@@ -1,12 +1,10 @@
 """Hints at clips that look laid out in another way than they are read.
 
-Padding is looked for in some of the rows, so that it costs the same however many there
-are, and no file is read twice.
+Some of the rows are looked at, so that it costs the same however many there are.
 """
 
 import numpy as np
 
-from skanticipate.data.missing import missing_mask
 from skanticipate.data.warn import warn
 
 _N_ROWS, _N_LEAST = 200, 20
@@ -16,62 +14,6 @@ _FEWEST = 8  # feature vectors
 WIDE = 16  # steps or features, by which it can be told which of them they are
 ALIKE = 0.5  # correlation of neighbours
 _SHARE = 0.05  # of the rows that must look odd before anything is said
-
-
-def hint_zero_padding(rows):
-    """Warn of clips whose ends look padded with zeros.   (n, T, d), (n, l, h, w, d).
-
-    Zero steps look like padding where they stand at one end, more of them in some
-    clips than in others, and hardly anywhere else. Whole numbers may be codes.
-    """
-    if rows.dtype.kind != "f" or rows.ndim not in (3, 5):
-        return
-    within = tuple(range(2, rows.ndim))
-    zero = np.concatenate([(c == 0).all(axis=within) for c in some_of(rows)])  # (b, T)
-    n_zero = zero[~zero.all(axis=1)].sum()
-    begins, ends = n_leading(zero), n_leading(zero[:, ::-1])
-    for verb, runs in (("begin", begins), ("end", ends)):
-        at_this_end = 10 * (n_zero - runs.sum()) <= runs.sum()
-        if vary(runs) and at_this_end and not _are_whole(rows):
-            warn(
-                f"Many clips of shape {shape_text(rows)} {verb} with steps that are "
-                "all zero, some with more of them than others, as if padded. Zeros are "
-                "read as features; padding is NaN, on the left: stack clips of unequal "
-                "length with pad_clips, or set leading steps that do not exist to NaN."
-            )
-
-
-def hint_trailing_padding(rows, reader, *, codes=False):
-    """Warn of padding at the end, for a network that counts steps from there.
-
-    Of codes a negative one is padding too.
-    """
-    if rows.ndim < 3 or not (codes or rows.dtype.kind == "f"):
-        return
-    within = tuple(range(2, rows.ndim))
-    padding = np.concatenate(
-        [(np.isnan(c) | (codes & (c < 0))).all(axis=within) for c in some_of(rows)]
-    )
-    if vary(n_leading(padding[:, ::-1])):
-        warn(
-            f"Many clips of shape {shape_text(rows)} end with steps of padding, but "
-            f"{reader} goes by the place of a step, the last one next to the action: "
-            "pad on the left, as pad_clips does."
-        )
-
-
-def hint_right_padding(histories):
-    """Warn of rows of past labels (n, L) that end with missing ones.   RowView."""
-    if histories.ndim != 2 or 0 in histories.shape:
-        return
-    missing = np.concatenate([missing_mask(labels) for labels in some_of(histories)])
-    if vary(n_leading(missing[:, ::-1])):
-        warn(
-            f"Many rows of past_actions, of shape {shape_text(histories)}, end with "
-            "missing labels, some with more of them than others, as if padded on the "
-            "right. The last label of a row is that of the latest action: pad short "
-            "histories on the left."
-        )
 
 
 def hint_other_scale(past, others, name):
@@ -152,10 +94,11 @@ def _warn_of_scales(name, mean, std, other_mean, other_std):
 
 
 def _n_compared(clips):
-    return min(clips.shape[0], max(1, _COMPARED // _row_bytes(clips)))
+    return min(clips.shape[0], max(1, _COMPARED // row_bytes(clips)))
 
 
-def _row_bytes(rows):
+def row_bytes(rows):
+    """Bytes of one clip."""
     return max(1, rows.dtype.itemsize * int(np.prod(rows.shape[1:])))
 
 
@@ -247,8 +190,8 @@ def hint_channels_first(rows, *, always_maps=False):
         Whether clips must be maps, whatever their shape.
     """
     shape = rows.shape[1:]
-    by_shape = _channels_by_shape(shape, always_maps)
-    axis = _channels_by_likeness(rows) if by_shape is None else by_shape
+    axes = _channels_by_shape(shape, always_maps)
+    axis = _unlike(rows, axes) if axes else _channels_by_likeness(rows)
     if axis is None:
         return
     n, last = shape[axis], shape[-1]
@@ -262,22 +205,45 @@ def hint_channels_first(rows, *, always_maps=False):
 
 
 def _channels_by_shape(shape, always_maps):
-    """Axis before the last that looks like that of channels, or None.
+    """Axes before the last that look like that of channels, the longest one first.
 
     Where clips need not be maps, only if the last two axes look like height and width
-    and the one before them like channels, not like time.
+    and the others like channels, not like time.
     """
     if len(shape) < 3:
-        return None
+        return []
     *before, height, width = shape
-    axis = int(np.argmax(before))
-    n = before[axis]
-    odd = n >= 64 and n > 4 * width
-    if not always_maps:
-        small, large = sorted((height, width))
-        alike = large == small if n < 480 else large <= 2 * small
-        odd = odd and n % 16 == 0 and small >= 5 and alike
-    return axis if odd else None
+    small, large = sorted((height, width))
+
+    def looks_so(axis):
+        n = before[axis]
+        odd = n >= 64 and n > 4 * width
+        if odd and not always_maps:
+            alike = large == small if n < 480 else large <= 2 * small
+            odd = n % 16 == 0 and small >= 5 and alike
+        return odd
+
+    return sorted(filter(looks_so, range(len(before))), key=lambda k: -before[k])
+
+
+def _unlike(rows, axes):
+    """The first of some axes whose neighbours are not alike, as frames are, or None.
+
+    Of few clips, or large ones, which are not read for this, the first axis.
+    """
+    few = rows.shape[0] < _N_LEAST or _N_LEAST * row_bytes(rows) > _COMPARED
+    if rows.dtype.kind != "f" or few:
+        return axes[0]
+    drawn = np.linspace(0, rows.shape[0] - 1, _N_LEAST).astype(np.intp)
+    numbers = _standard(rows.take(drawn))
+    return next((k for k in axes if likeness(numbers, k + 1) < ALIKE), None)
+
+
+def _standard(clips):
+    """Each number over the rows, of mean 0 and deviation 1; padding is 0."""
+    clips = clips.astype(np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.nan_to_num((clips - clips.mean(axis=0)) / clips.std(axis=0))
 
 
 def _channels_by_likeness(rows):
@@ -296,11 +262,9 @@ def _channels_by_likeness(rows):
         first = np.concatenate([c[:, :, 0] for c in some_of(rows)]).astype(np.float64)
         first = np.nan_to_num(first) - np.nan_to_num(first).mean()
         return 0 if likeness(first, 1) < ALIKE else None
-    if _N_LEAST * _row_bytes(rows) > _COMPARED:  # as raw pictures are
+    if _N_LEAST * row_bytes(rows) > _COMPARED:  # as raw pictures are
         return None
-    clips = np.concatenate(list(some_of(rows))).astype(np.float64)
-    with np.errstate(invalid="ignore", divide="ignore"):  # each number over the rows
-        clips = np.nan_to_num((clips - clips.mean(axis=0)) / clips.std(axis=0))
+    clips = _standard(np.concatenate(list(some_of(rows))))
     along_last = likeness(clips, -1)
     if along_last < ALIKE:
         return None
@@ -325,29 +289,12 @@ def some_of(rows):
 
 
 def _n_looked_at(rows):
-    return min(_N_ROWS, max(_N_LEAST, _N_BYTES // _row_bytes(rows)))
+    return min(_N_ROWS, max(_N_LEAST, _N_BYTES // row_bytes(rows)))
 
 
 def _pieces(rows, drawn):
-    piece = max(1, _N_BYTES // _row_bytes(rows))
+    piece = max(1, _N_BYTES // row_bytes(rows))
     return (rows.take(drawn[k : k + piece]) for k in range(0, len(drawn), piece))
-
-
-def n_leading(flags):
-    """Number of leading steps with a flag; 0 where all have it.   (b, T) -> (b,)."""
-    n = np.logical_and.accumulate(flags, axis=1).sum(axis=1)
-    return np.where(n == flags.shape[1], 0, n)
-
-
-def vary(lengths):
-    """Whether a good share of the lengths is positive, and not all are the same."""
-    n = (lengths > 0).sum()
-    return n >= max(2, _SHARE * len(lengths)) and len(np.unique(lengths)) > 1
-
-
-def _are_whole(rows):
-    numbers = (clips[np.isfinite(clips)] for clips in some_of(rows))
-    return all((some == np.trunc(some)).all() for some in numbers)
 
 
 def shape_text(rows):

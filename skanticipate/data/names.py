@@ -6,24 +6,24 @@ import numpy as np
 from sklearn.utils.validation import _check_feature_names
 
 from skanticipate.data.axes import (
+    are_names,
     axis_names,
     check_axes,
     check_axes_within,
+    coordinates_of,
     has_columns,
     hint_axes,
     index_of,
 )
 from skanticipate.data.leaves import first_leaf, first_table, leaves
 from skanticipate.data.missing import as_list
-from skanticipate.data.numbered import is_number, of_one_level
+from skanticipate.data.numbered import is_number, number_rows, of_one_level
 from skanticipate.data.twins import names_of
 from skanticipate.data.warn import warn
 
 _INDEX = re.compile(r"|Unnamed: 0(\.\d+)*|__index_level_0__")  # "" in polars
 # Attributes in which a fit notes what features are called.
 NOTED = frozenset({"feature_names_in_", "_columns", "_axes"})
-# Columns that count the rows or tell their time, if they rise by equal steps.
-_COUNTS = {"frame", "frame_id", "frame_number", "index", "second", "step", "t", "time"}
 _PLACE = re.compile(r"_\d+")  # for a name that no field of a tuple can have
 
 
@@ -32,7 +32,8 @@ def column_names(table):
     if isinstance(table, list | tuple):
         return _names_within(table)
     if has_columns(table) and not hasattr(table, "columns"):  # of xarray, say
-        return index_of(table, -1)
+        named = filter(are_names, coordinates_of(table, -1).values())
+        return index_of(table, -1) or next(named, None)
     # Of pyarrow, whose columns are data. A column of pandas may have the name.
     has_own = hasattr(type(table), "column_names")
     names = table.column_names if has_own else getattr(table, "columns", None)
@@ -148,7 +149,8 @@ def hint_index(table, name):
     """
     table = first_table(table)
     names = [c for c in column_names(table) or () if isinstance(c, str)]
-    found = next((c for c in names if _INDEX.fullmatch(c) or _counts(table, c)), None)
+    found = next((c for c in names if _INDEX.fullmatch(c)), None)
+    found = _column_that_counts(table, names) if found is None else found
     if found is not None:
         warn(
             f"{name} has the column {found!r}, as a file has it where pandas wrote a "
@@ -158,15 +160,13 @@ def hint_index(table, name):
         )
 
 
-def _counts(table, column):
-    """Whether a column is called as one that counts the rows, and does."""
-    if column.casefold().removesuffix("s") not in _COUNTS or len(table) < 3:
-        return False
-    numbers = np.asarray(table[column]) if hasattr(table, "columns") else np.array([])
-    if numbers.dtype.kind not in "iuf" or numbers.ndim != 1:
-        return False
-    steps = np.diff(numbers.astype(np.float64))
-    return bool(len(steps) and steps[0] > 0 and np.allclose(steps, steps[0], rtol=0.1))
+def _column_that_counts(table, names):
+    """A column that numbers the rows, by its numbers; of few rows by its name too."""
+    if not hasattr(table, "columns"):
+        return None
+    counted = [name for name in names if number_rows(table[name], name)]
+    # Tables of which all columns rise are made so.
+    return counted[0] if counted and 2 * len(counted) <= len(names) else None
 
 
 def check_columns_alike(table, expected, *, name):

@@ -325,8 +325,12 @@ def check_frames_by_place(tables, name, first_frame):
 
 
 def _check_frame_numbers(found, what, first_frame):
-    """Refuse an index of whole numbers that are not those of frames one by one."""
-    if found is None or not all(isinstance(number, Integral) for number in found):
+    """Refuse an index of whole numbers that are not those of frames one by one.
+
+    Texts may hold them, "frame_0001.jpg", from 0 on too.
+    """
+    found = _frame_numbers(found)
+    if found is None or found == list(range(len(found))):
         return
     if found[0] != first_frame:
         raise ValueError(
@@ -341,6 +345,17 @@ def _check_frame_numbers(found, what, first_frame):
                 "read one by one: pass features of every frame; or table.to_numpy(), "
                 "if the index counts no frames."
             )
+
+
+def _frame_numbers(names):
+    """Whole numbers that names are, or that texts hold.   -> list of int, or None."""
+    if names is None or all(isinstance(name, Integral) for name in names):
+        return names
+    are_texts = all(isinstance(name, str) for name in names)
+    numbers = as_numbers(names) if are_texts else None
+    if numbers is None or (numbers % 1).any():
+        return None
+    return numbers.astype(int).tolist()
 
 
 def _check_late_start(table, what, first_frame):

@@ -4,7 +4,12 @@ from numbers import Real
 
 import numpy as np
 
-from skanticipate.data.axes import axis_names, check_axes_in_order
+from skanticipate.data.axes import (
+    are_names,
+    axis_names,
+    check_axes_in_order,
+    coordinates_of,
+)
 from skanticipate.data.names import check_order, row_names
 from skanticipate.data.numbered import as_numbers, split_number
 from skanticipate.data.twins import names_of
@@ -19,7 +24,7 @@ class RowsAlike:
     """
 
     def __init__(self):
-        self._named = []  # (what, names), each list of names once
+        self._named = []  # (kind, what, names), each list of names once
         self._axes = None  # of the first that names them
 
     def check(self, table, what):
@@ -36,14 +41,17 @@ class RowsAlike:
         if axes := axis_names(table):
             self._axes = self._axes or axes
             check_axes_in_order(axes, self._axes, what)
-        found = row_names(table)
-        if found is None or any(found == names for _, names in self._named):
-            return
-        for first, expected in self._named:
-            told = f"The rows of {what}, next to {first},"
-            check_order(found, expected, told)
-            _check_common(found, expected, told)
-        self._named.append((what, found))
+        for kind, found in _kinds_of_names(table):
+            if any((kind, found) == (other, names) for other, _, names in self._named):
+                continue
+            for other, first, expected in self._named:
+                told = f"The rows of {what}, next to {first},"
+                # What is there twice may say two things, unless both have it as often.
+                if other == kind and (not kind or sorted(found) == sorted(expected)):
+                    check_order(found, expected, told)
+                if other == kind == "":
+                    _check_common(found, expected, told)
+            self._named.append((kind, what, found))
 
     def each(self, tables, what):
         """Yield tables one after the other, each of them checked."""
@@ -63,6 +71,18 @@ def check_rows_alike(**tables):
     rows = RowsAlike()
     for name, table in tables.items():
         rows.check(table, name)
+
+
+def _kinds_of_names(table):
+    """Yield what a table calls its rows, and of which kind these names are.
+
+    That is "", or of a coordinate that does not name each row, as that of videos, what
+    it is called.
+    """
+    if (names := row_names(table)) is not None:
+        yield "", names
+    for coordinate, names in coordinates_of(table).items():
+        yield "" if are_names(names) else coordinate, names
 
 
 def _check_common(found, expected, what):

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from skanticipate.data.layout import n_leading, shape_text, some_of, vary
+from skanticipate.data.layout import shape_text, some_of
+from skanticipate.data.padded import n_leading, vary
 from skanticipate.data.stored import bits_of
 from skanticipate.data.warn import warn
 

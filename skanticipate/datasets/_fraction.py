@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skanticipate.data.layout import hint_channels_first, hint_zero_padding
+from skanticipate.data.layout import hint_channels_first
 from skanticipate.data.numbers import Interval
+from skanticipate.data.padded import hint_padding
 from skanticipate.data.parameters import validate_params
 from skanticipate.data.rows import RowView
 from skanticipate.preprocessing.padding import pad_clips, padded
@@ -138,7 +139,7 @@ def steps_of_clips(whole):
         If clips look padded with zeros, which count as steps, or channels seem to stand
         before the steps.
     """
-    hint_zero_padding(RowView(whole))
+    hint_padding(RowView(whole))
     hint_channels_first(RowView(whole))
     padded = np.isnan(whole).all(axis=tuple(range(2, whole.ndim)))  # (n, T)
     empty = np.flatnonzero(padded.all(axis=1))

@@ -16,6 +16,16 @@ RATES = [RATE, HasMethods("items"), HasMethods("to_pandas")]
 TIME_COLUMNS = ("start_seconds", "stop_seconds")
 # Frames per second: 240 are 0.24 a millisecond, and 24 are 1440 a minute.
 _SLOWEST, _FASTEST = 0.25, 1400
+# What columns are called that say a rate, and when segments start, beside their frames.
+_RATES_IN_TABLES = ("fps", "frame_rate", "framerate", "video_fps", "frames_per_second")
+_TIMES_ELSEWHERE = (
+    "start_sec",
+    "start_secs",
+    "start_s",
+    "start_time",
+    "start",
+    "t_start",
+)
 _TICKS = 1_000_000  # whole microseconds compare exactly, fractions of a second do not
 _STAMPS = ("start_timestamp", "stop_timestamp")  # of official tables
 _FINE_HALVES = 32  # up to which float16 tells frames apart, in seconds
@@ -287,20 +297,42 @@ def hint_frames(segments, start, stop, rates):
                 f"{' and '.join(TIME_COLUMNS)}. read_segments reads official files so."
             )
             return
+    _hint_other_times(segments, start, rates)
+
+
+def _hint_other_times(segments, frames, rates):
+    """Warn of times of another name, such as start_sec, that have another rate."""
+    for name in _TIMES_ELSEWHERE:
+        told = np.asarray(segments[name]) if name in segments else np.empty(0)
+        late = frames >= 100  # of which rounding is a hundredth
+        if told.shape != frames.shape or told.dtype.kind not in "iuf" or not late.any():
+            continue
+        with np.errstate(divide="ignore", invalid="ignore"):
+            own = frames[late] / told[late]
+        rate = np.median(own)
+        even = (np.abs(own - rates[late]) > _DRIFT * own) & (own >= 5) & (own < 300)
+        if even.mean() > 0.9 and np.abs(own - rate).max() < 3 * _DRIFT * rate:
+            warn(
+                f"start_frame is {rate:.4g} times {name} of segments, as at {rate:.4g} "
+                f"frames a second, and is read at {rates[late][0]:g}: give the fps of "
+                f"each video, or {' and '.join(TIME_COLUMNS)}, in seconds."
+            )
+            return
 
 
 def _hint_own_rate(segments, rates):
     """Warn of another rate in a column of the table.   -> whether there is one."""
-    own = np.asarray(segments["fps"]) if "fps" in segments else rates
+    name = next((name for name in _RATES_IN_TABLES if name in segments), None)
+    own = rates if name is None else np.asarray(segments[name])
     if own.shape != rates.shape or own.dtype.kind not in "iuf":
         return False
     other = np.flatnonzero(np.abs(own - rates) > _DRIFT * rates)
     if other.size:
         row = other[0]
         warn(
-            f"row {row} of segments has {own[row]:g} in its column fps, and its frames "
-            f"are read at {rates[row]:g} a second ({other.size} such rows): give the "
-            "fps of each video, or leave the column out if it is of something else."
+            f"row {row} of segments has {own[row]:g} in its column {name}, and its "
+            f"frames are read at {rates[row]:g} a second ({other.size} such rows): "
+            "give the fps of each video, or leave out the column if it is another."
         )
     return bool(other.size)
 

@@ -43,6 +43,8 @@ from skanticipate.training.batches import ClipReader
 from skanticipate.training.runtime import Compute, resolve_device, torch_threads
 from skanticipate.training.scoring import check_no_nan, predict_batches
 
+_N_LEAST = 20  # clips that are looked at before predictions, as they are in a fit
+
 
 def _real_features(output, samples):
     """Features (B, N, d) of their own, NaN at positions of padding, or None."""
@@ -276,6 +278,8 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
             rows = self._check_like_fit(X, "X")
             if rows.shape[0] > 1:  # to look who waits takes long beside one row
                 warn_of_answers(self)
+            if rows.shape[0] >= _N_LEAST and not rows.lies_in_file:
+                self.network_spec_._hint_padding(rows)
             with torch_threads(self.n_threads, self.network_):
                 network = self._placed_network()
                 some = _first_weight(network)
@@ -310,6 +314,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
 
     def _check_validation(self, X_val, y_val):
         rows = self._check_like_fit(X_val, "X_val")
+        self.network_spec_._hint_padding(rows, "X_val")
         labelled, labels = self._check_labels_like_fit(y_val, "y_val")
         check_aligned(len(rows), "X_val", X_val=X_val, y_val=y_val)
         codes = np.full(len(rows), -1, dtype=np.intp)

@@ -14,11 +14,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from skanticipate._typing import Shape
 from skanticipate.data.docs import filled
-from skanticipate.data.layout import (
-    hint_channels_first,
-    hint_trailing_padding,
-    hint_zero_padding,
-)
+from skanticipate.data.layout import hint_channels_first
+from skanticipate.data.padded import hint_padding, hint_trailing_padding
 from skanticipate.data.parameters import check_own
 from skanticipate.data.rows import RowView
 from skanticipate.data.whole_numbers import hint_whole_numbers
@@ -212,14 +209,23 @@ class NetworkSpec(BaseEstimator):
         shape = code_shape(rows) if codes else tuple(rows.shape[1:])
         if not codes and rows.dtype.kind in "iu":
             hint_whole_numbers(rows, may_embed=hasattr(self, "embedding"))
-        if rows.ndim == 2:  # there are no axes that could be meant otherwise
-            return shape
-        if not codes:
+        if rows.ndim > 2 and not codes:  # else no axes could be meant otherwise
             hint_channels_first(rows, always_maps=self._maps_only)
-            hint_zero_padding(rows)
-        if self.fixed_shape or self._by_place or len(self.stage_times()) > 1:
-            hint_trailing_padding(rows, type(self).__name__, codes=codes)
+        self._told_padding_ = self._hint_padding(rows)
         return shape
+
+    def _hint_padding(self, rows, name=""):
+        """Warn of clips that look padded otherwise, unless those of the fit did.
+
+        -> whether it was warned of
+        """
+        if rows.ndim < 3 or getattr(self, "_told_padding_", False):
+            return False
+        codes = getattr(self, "embedding", None) is not None
+        told = not codes and hint_padding(rows, name)
+        if self.fixed_shape or self._by_place or len(self.stage_times()) > 1:
+            told |= hint_trailing_padding(rows, type(self).__name__, codes=codes)
+        return told
 
     def see_classes(self, classes: np.ndarray) -> None:
         """Take note of the labels of the scores before `build`, if they matter.
@@ -357,11 +363,11 @@ def lend_generator(network, generator):
 def initialize(module, generator):
     """Draw initial weights from `generator`.
 
-    The modules come from `skip_init`, so that building them draws
-    nothing from torch's global stream. The distributions are torch's defaults, and the
-    same seed gives the weights that plain torch gives; a module of ours that starts
-    otherwise says so in `start`. They are drawn in float32 whatever torch's default
-    type is: in another one the same seed would give others.
+    The modules come from `skip_init`, so that building them draws nothing from torch's
+    global stream. The distributions are torch's defaults, and the same seed gives the
+    weights that plain torch gives; a module of ours that starts otherwise says so in
+    `start`. They are drawn in float32 whatever torch's default type is: in another one
+    the same seed would give others.
     """
     dtype = torch.get_default_dtype()
     if dtype != torch.float32:

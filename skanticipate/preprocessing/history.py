@@ -18,7 +18,6 @@ from skanticipate.data.actions import (
     verbs_and_nouns,
 )
 from skanticipate.data.labels import hint_past
-from skanticipate.data.layout import hint_right_padding
 from skanticipate.data.missing import (
     as_array,
     check_same_kind,
@@ -27,6 +26,7 @@ from skanticipate.data.missing import (
     number_names,
 )
 from skanticipate.data.names import check_history_columns, check_tables_alike
+from skanticipate.data.padded import hint_right_padding
 from skanticipate.data.parameters import check_used, fit_context, keep, kept
 from skanticipate.data.places import check_step_names
 from skanticipate.data.rows import RowView

@@ -6,9 +6,9 @@ import numpy as np
 from sklearn.frozen import FrozenEstimator
 
 from skanticipate.data.axes import check_axes_alike
-from skanticipate.data.layout import hint_right_padding
 from skanticipate.data.missing import as_array, missing_mask
 from skanticipate.data.names import check_history_order, check_tables_alike
+from skanticipate.data.padded import hint_right_padding
 from skanticipate.data.places import check_step_names
 from skanticipate.data.rows import RowView
 from skanticipate.estimator.nested import names_of_axes, names_of_columns

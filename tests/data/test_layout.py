@@ -84,8 +84,9 @@ def test_zeros_behind_a_memory_map_and_around_maps_are_told(tmp_path):
 
 def test_a_scaler_of_frames_tells_before_it_moves_the_zeros():
     pipeline = make_pipeline(PerFrame(StandardScaler()), model())
-    (text,) = said(pipeline, padded(0.0, "right"), Y)
-    assert "end with steps that are all zero" in text
+    first, then = said(pipeline, padded(0.0, "right"), Y)
+    assert "end with steps that are all zero" in first
+    assert "end with the same step" in then
 
 
 def test_a_teacher_tells_of_its_futures():
@@ -104,6 +105,48 @@ def test_folds_of_a_search_repeat_the_same_text():
 def test_zeros_are_told_of_many_rows_too():
     X = np.tile(padded(0.0, "left"), (50, 1, 1))
     assert len(said(model(), X, np.tile(Y, 50))) == 1
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("fill", [-1.0, -999.0, 1e-8, "scaled"])
+def test_other_padding_than_zeros_is_told_too(side, fill):
+    X = padded(0.0 if fill == "scaled" else fill, side)
+    if fill == "scaled":
+        X = StandardScaler().fit_transform(X.reshape(-1, D)).reshape(X.shape)
+    (text,) = said(model(), X, Y)
+    assert f"{'begin' if side == 'left' else 'end'} with the same step" in text
+
+
+@pytest.mark.parametrize(
+    ("network", "fill", "told"),
+    [
+        (LSTM(3), 0.0, "are all zero"),
+        (RULSTM(4, anticipation_steps=3), np.nan, "place"),
+    ],
+)
+def test_padding_of_later_clips_alone_is_told(network, fill, told):
+    """Of validation clips and of those to predict, as of those of a fit."""
+    X, late = pad_clips(CLIPS), padded(fill, "right")
+    assert said(model(network), X, Y) == []
+    stopping = model(network).set_params(early_stopping=True)
+    with pytest.warns(UserWarning, match=told):
+        stopping.fit(X, Y, X_val=-late[:30], y_val=Y[:30])
+    fitted = model(network).fit(X, Y)
+    for clips in (late, RowView(late)):
+        with pytest.warns(UserWarning, match=told):
+            fitted.predict_proba(clips)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fitted.predict_proba(X)
+        fitted.predict_proba(late[:4])  # few say nothing
+
+
+def test_padding_is_told_once_of_a_model():
+    with pytest.warns(UserWarning, match="are all zero"):
+        fitted = model().fit(padded(0.0, "right"), Y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fitted.predict_proba(padded(0.0, "right"))
 
 
 def rectified(shift, shape=(400, T, 3)):
@@ -125,6 +168,17 @@ NOT_PADDED = {
     * (np.arange(T) > 0)[:, None],
     "every clip of three steps": padded(0.0, "left", [c[:3] for c in CLIPS]),
     "some clips of zeros": np.where(np.arange(N)[:, None, None] < 20, 0.0, 1.5),
+    "frames of a video that begins, repeated": np.concatenate(
+        [RNG.normal(size=(N - 3, T, D)), np.ones((3, T, D)) * np.pi]
+    )
+    + np.where(np.arange(T) < 3 + np.arange(N)[:, None] % 3, 0, 1)[:, :, None]
+    * RNG.normal(size=(N, T, D)),
+    "words of a few past actions": RNG.normal(size=(4, D))[
+        RNG.choice(4, (N, T), p=[0.55, 0.15, 0.15, 0.15])
+    ],
+    "a clip of a rare class, many times": np.concatenate(
+        [np.tile(RNG.normal(size=(1, T, D)), (N, 1, 1)), RNG.normal(size=(N, T, D))]
+    ),
     "one odd clip": np.concatenate([padded(0.0, "left")[:1], np.ones((N, T, D))]),
 }
 
@@ -154,7 +208,7 @@ def test_trailing_nan_is_told_where_the_place_of_a_step_matters(network):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         fitted = model(network).fit(left, Y)
-    stages = [np.stack(list(fitted.staged_predict_proba(X))) for X in (left, right)]
+        stages = [np.stack(list(fitted.staged_predict_proba(X))) for X in (left, right)]
     differs = np.abs(stages[0] - stages[1]).max(axis=(0, 2)) > 1e-6
     np.testing.assert_array_equal(differs, LENGTHS < T)
 
@@ -314,6 +368,21 @@ def test_channels_in_front_are_told_with_the_remedy(network, shape, axis):
 )
 def test_nothing_is_said_of_plausible_shapes(network, shape):
     assert hints(network, shape) == []
+
+
+def test_frames_are_not_taken_for_channels_that_come_first():
+    """Of (n, C, T, H, W), whatever is longer, or was cut along the wrong axis."""
+    steps = RNG.normal(size=(N, 64, 80, 5, 5)).astype("f").cumsum(axis=2)
+    (text,) = hints_of(FeatureMapNet(4), steps)
+    assert "np.moveaxis(X, 1, -1)" in text
+    assert hints_of(FeatureMapNet(4), steps[:, :13]) == []
+
+
+def hints_of(network, clips):
+    with warnings.catch_warnings(record=True) as record:
+        warnings.simplefilter("always")
+        network.input_shape_of(RowView(clips))
+    return [str(w.message) for w in record]
 
 
 def test_channels_are_told_without_reading_much():

@@ -302,3 +302,20 @@ def test_where_neighbours_tell_nothing_nothing_is_said(array):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert_array_equal(FeatureTable.from_arrays({"a": array})["a"], array)
+
+
+def frames(names):
+    pd = pytest.importorskip("pandas")
+    table = pd.DataFrame(np.random.default_rng(0).normal(size=(30, 2)), index=names)
+    return FeatureTable.from_arrays({"P01": table})
+
+
+def test_numbers_of_frames_within_texts_are_those_of_the_rows():
+    for first in (0, 1):
+        frames([f"frame_{k:010d}.jpg" for k in range(first, first + 30)])
+    for names, message in (
+        ([f"frame_{2 * k + 1}" for k in range(30)], "goes from 1 to 3"),
+        ([f"frame_{k + 100}" for k in range(30)], "begins with 100, .* frame 1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            frames(names)

@@ -173,6 +173,24 @@ def test_another_rate_in_a_column_of_the_table_is_told():
         label_history(table | seconds)  # which are the truth
 
 
+@pytest.mark.parametrize("name", ["start_sec", "start_time", "start"])
+def test_times_of_another_name_that_have_another_rate_are_told(name):
+    start = np.arange(1, 21) * 90
+    table = {"video": ["a"] * 20, "start_frame": start, "stop_frame": start + 60}
+    table["action"] = np.arange(20) % 3
+    told = f"start_frame is 59.9. times {name} of .* read at 30"
+    with pytest.warns(UserWarning, match=told):
+        label_history(table | {name: np.round(start / 59.94, 2)})
+    with pytest.warns(UserWarning, match="row 0 .* 60 in its column frame_rate"):
+        label_history(table | {"frame_rate": np.full(20, 60)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        label_history(table | {name: np.round(start / 59.94, 2)}, fps=59.94)
+        label_history(table | {name: start})  # frames again
+        label_history(table | {name: start * 1000 // 30})  # milliseconds
+        label_history(table | {name: np.sqrt(start)})
+
+
 def test_times_that_float16_has_rounded_are_refused():
     table = {"video": ["a"] * 2, "action": [1, 2]}
     exact = {"start_frame": [60, 2030], "stop_frame": [80, 2048]}

@@ -1,0 +1,132 @@
+"""Hints at clips and histories that look padded in another way than with NaN.
+
+Padding is looked for in some of the rows, so that it costs the same however many there
+are.
+"""
+
+import numpy as np
+
+from skanticipate.data.layout import row_bytes, shape_text, some_of
+from skanticipate.data.missing import missing_mask
+from skanticipate.data.warn import warn
+
+_READ_AGAIN = 1 << 24  # bytes of clips that may be
+_SHARE = 0.05  # of the rows that must end with zeros before anything is said
+_SHARE_OF_OTHERS, _N_OF_OTHERS = 0.2, 5  # that must end with another step, the same
+
+
+def hint_padding(rows, name=""):
+    """Warn of clips whose ends look padded with numbers.   (n, T, d), (n, l, h, w, d).
+
+    Zero steps, or one and the same step, as zeros are after a scaler, look like padding
+    where they stand at one end, more of them in some clips than in others, and hardly
+    anywhere else. Whole numbers may be codes.
+
+    Parameters
+    ----------
+    rows : RowView of shape (n, ..., d)
+    name : str, default=""
+        What the clips are called, where it is not plain which of them are meant.
+
+    Returns
+    -------
+    bool
+        Whether it was warned of.
+    """
+    told = False
+    if rows.dtype.kind != "f" or rows.ndim not in (3, 5):
+        return told
+    within = tuple(range(2, rows.ndim))
+    whose = f" of {name}" if name else ""
+    looked_at = [((c == 0).all(axis=within), c[:, [0, -1]]) for c in some_of(rows)]
+    zero, ends = map(np.concatenate, zip(*looked_at, strict=True))
+    few_bytes = len(zero) * row_bytes(rows) <= _READ_AGAIN
+    for at, verb in ((0, "begin"), (-1, "end")):
+        same, steps = zero, "steps that are all zero"
+        if few_bytes and (fill := _filled_with(ends[:, at])) is not None:
+            told_of = [(clips == fill).all(axis=within) for clips in some_of(rows)]
+            same, steps = np.concatenate(told_of), "the same step"
+        if _look_padded(same, at, same is zero) and not _are_whole(rows):
+            told = True
+            warn(
+                f"Many clips{whose} of shape {shape_text(rows)} {verb} with {steps}, "
+                "some with more of them than others, as if padded. "
+                "Zeros, and other numbers, are read as features; padding is NaN, on "
+                "the left, from before a scaler on: stack clips of unequal length with "
+                "pad_clips, or set leading steps that do not exist to NaN."
+            )
+    return told
+
+
+def _filled_with(steps):
+    """The step, not of zeros, that very many clips have at one end, or None.
+
+    (b, ..., d) -> (..., d)
+    """
+    hashes = [hash(step.tobytes()) for step in steps]
+    _, first, count = np.unique(hashes, return_index=True, return_counts=True)
+    most = count.argmax()
+    fill = steps[first[most]]
+    few = count[most] < max(_N_OF_OTHERS, _SHARE_OF_OTHERS * len(steps))
+    return None if few or not fill.any() or np.isnan(fill).all() else fill
+
+
+def _look_padded(same, at, are_zero):
+    """Whether the steps that are the same stand at one end, first or last.   (b, T)."""
+    runs = n_leading(same if at == 0 else same[:, ::-1])
+    n_elsewhere = same[~same.all(axis=1)].sum() - runs.sum()
+    # Clips that are there several times have runs of one length.
+    several = are_zero or len(np.unique(runs[runs > 0])) > 1
+    return 10 * n_elsewhere <= runs.sum() and several and vary(runs)
+
+
+def hint_trailing_padding(rows, reader, *, codes=False):
+    """Warn of padding at the end, for a network that counts steps from there.
+
+    Of codes a negative one is padding too.   -> whether it was warned of
+    """
+    if rows.ndim < 3 or not (codes or rows.dtype.kind == "f"):
+        return False
+    within = tuple(range(2, rows.ndim))
+    padding = np.concatenate(
+        [(np.isnan(c) | (codes & (c < 0))).all(axis=within) for c in some_of(rows)]
+    )
+    found = vary(n_leading(padding[:, ::-1]))
+    if found:
+        warn(
+            f"Many clips of shape {shape_text(rows)} end with steps of padding, but "
+            f"{reader} goes by the place of a step, the last one next to the action: "
+            "pad on the left, as pad_clips does."
+        )
+    return found
+
+
+def hint_right_padding(histories):
+    """Warn of rows of past labels (n, L) that end with missing ones.   RowView."""
+    if histories.ndim != 2 or 0 in histories.shape:
+        return
+    missing = np.concatenate([missing_mask(labels) for labels in some_of(histories)])
+    if vary(n_leading(missing[:, ::-1])):
+        warn(
+            f"Many rows of past_actions, of shape {shape_text(histories)}, end with "
+            "missing labels, some with more of them than others, as if padded on the "
+            "right. The last label of a row is that of the latest action: pad short "
+            "histories on the left."
+        )
+
+
+def n_leading(flags):
+    """Number of leading steps with a flag; 0 where all have it.   (b, T) -> (b,)."""
+    n = np.logical_and.accumulate(flags, axis=1).sum(axis=1)
+    return np.where(n == flags.shape[1], 0, n)
+
+
+def vary(lengths):
+    """Whether a good share of the lengths is positive, and not all are the same."""
+    n = (lengths > 0).sum()
+    return n >= max(2, _SHARE * len(lengths)) and len(np.unique(lengths)) > 1
+
+
+def _are_whole(rows):
+    numbers = (clips[np.isfinite(clips)] for clips in some_of(rows))
+    return all((some == np.trunc(some)).all() for some in numbers)
