@@ -76,10 +76,8 @@ def score(heard, seed):
     model = clone(student).set_params(**search.best_params_, random_state=seed)
     if "prior" not in heard:
         model.set_params(prior=None, smoothing=0.0)
-    if "text" in heard:
-        model.set_params(text_teacher=reader)
-    else:
-        model.set_params(text_weight=1.0)  # the default: there is nobody to weigh
+    text = {"text_teacher": reader} if "text" in heard else {"text_weight": 1.0}
+    model.set_params(**text)  # without a reader there is nobody to weigh
     if "future" not in heard:
         longer = np.ceil(len(annotated) / 128) / np.ceil(annotated.sum() / 128)
         model.set_params(max_epochs=round(longer * model.max_epochs))
