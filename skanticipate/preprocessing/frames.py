@@ -14,7 +14,6 @@ from sklearn.utils.validation import _check_n_features, check_is_fitted
 
 from skanticipate.data.layout import hint_channels_first
 from skanticipate.data.names import check_names
-from skanticipate.data.padded import hint_padding
 from skanticipate.data.parameters import fit_context
 from skanticipate.data.rows import RowView
 from skanticipate.data.rows_alike import check_rows_alike
@@ -113,7 +112,6 @@ class PerFrame(  # type: ignore[call-arg]  # scikit-learn has no types
                 f"All {real.size} steps of X are NaN, that is padding: PerFrame needs "
                 "at least one frame to fit its transformer."
             )
-        hint_padding(RowView(clips))  # which a scaler would make unseen
         hint_bits(RowView(clips))
         self.transformer_ = clone(self.transformer).fit(frames)
         self._n_channels_out = self._transform_frames(frames[:1]).shape[1]
