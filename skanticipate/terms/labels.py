@@ -87,7 +87,14 @@ class Targets:
                 by_label = np.array_equal(part.index, labels.index)
                 index = self.codes if by_label else compute.indices(part.index)
                 self.tables.append((table, index, _share(part.share, compute)))
-        self.sums = [table.sum(1, keepdim=True) for table, *_ in self.tables]  # (R, 1)
+        self.totals, self.minus = self._totals(), -self.share
+
+    def _totals(self):
+        """What targets sum to: rows of float32 to nearly 1.   -> (n, 1)."""
+        total = self.share
+        for table, index, share in self.tables:
+            total = total + table.sum(1)[index] * share
+        return total.unsqueeze(1) if self.tables else None
 
     def take(self, samples):
         """Codes (B,) where there is nothing but labels, else distributions (B, C)."""
@@ -118,29 +125,38 @@ class Targets:
             ``sum(targets) * softmax(logits) - targets``
         """
         log_proba = logits.log_softmax(1)  # (B, C)
-        codes = self.codes.index_select(0, samples).unsqueeze(1)
-        losses, parts = log_proba.gather(1, codes), []
+        codes = self.codes.index_select(0, samples)
+        labels = codes.unsqueeze(1)  # (B, 1)
+        losses, parts = log_proba.gather(1, labels), []
         if not self.tables:  # nothing but labels
             slopes = log_proba.exp_()
-            minus = slopes.new_full(codes.shape, -1.0)
-            return losses.squeeze(1).neg_(), slopes.scatter_add_(1, codes, minus)
-        share = total = _column(self.share, samples, logits)  # (B, 1)
-        losses *= share
-        for (table, index, shares), sums in zip(self.tables, self.sums, strict=True):
-            own = _column(shares, samples, logits)
+            minus = slopes.new_full(labels.shape, -1.0)
+            return losses.squeeze(1).neg_(), slopes.scatter_add_(1, labels, minus)
+        minus = _column(self.minus, samples, logits)  # (B, 1)
+        losses *= minus
+        for table, index, shares in self.tables:
             if len(table) == 1:  # the row of all
                 rows, products = table, log_proba @ table.T
             else:
-                index = index.index_select(0, samples)
-                rows, sums = table.index_select(0, index), sums.index_select(0, index)
+                own = codes if index is self.codes else index.index_select(0, samples)
+                rows = table.index_select(0, own)  # (B, C)
                 products = torch.linalg.vecdot(log_proba, rows).unsqueeze(1)
-            losses.addcmul_(products, own)
-            total = total.addcmul(sums, own)  # rows of float32 have sums of nearly 1
-            parts.append((rows, own))
-        slopes = log_proba.exp_().mul_(total)
-        for rows, own in parts:
-            slopes.addcmul_(rows, own, value=-1)
-        return losses.squeeze(1).neg_(), slopes.scatter_add_(1, codes, -share)
+            if not isinstance(shares, float):
+                shares = _column(shares, samples, logits)
+            _subtract(losses, products, shares)
+            parts.append((rows, shares))
+        slopes = log_proba.exp_().mul_(self.totals.index_select(0, samples))
+        for rows, shares in parts:
+            _subtract(slopes, rows, shares)
+        return losses.squeeze(1), slopes.scatter_add_(1, labels, minus)
+
+
+def _subtract(total, values, share):
+    """Take away, in place, a share of values: a number, or of each sample (B, 1)."""
+    if isinstance(share, float):
+        total.sub_(values, alpha=share)
+    else:
+        total.addcmul_(values, share, value=-1)
 
 
 def _share(share, compute):
