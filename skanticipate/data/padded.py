@@ -13,20 +13,29 @@ from skanticipate.data.warn import warn
 _READ_AGAIN = 1 << 24  # bytes of clips that may be
 _SHARE = 0.05  # of the rows that must end with zeros before anything is said
 _SHARE_OF_OTHERS, _N_OF_OTHERS = 0.2, 5  # that must end with another step, the same
+_OF_FEATURES = (
+    "Zeros, and other numbers, are read as features; padding is NaN, on the left, from "
+    "before a scaler on: stack clips of unequal length with pad_clips, or set leading "
+    "steps that do not exist to NaN."
+)
+_OF_CODES = "Code 0 is that of an unknown label; padding is -1, on the left."
 
 
-def hint_padding(rows, name=""):
+def hint_padding(rows, name="", *, codes=False):
     """Warn of clips whose ends look padded with numbers.   (n, T, d), (n, l, h, w, d).
 
     Zero steps, or one and the same step, as zeros are after a scaler, look like padding
     where they stand at one end, more of them in some clips than in others, and hardly
-    anywhere else. Whole numbers may be codes.
+    anywhere else. Of codes, and of one-hot actions, many clips may begin or end with
+    the same one, or begin with none that is known: only zeros at their end are told of.
 
     Parameters
     ----------
     rows : RowView of shape (n, ..., d)
     name : str, default=""
         What the clips are called, where it is not plain which of them are meant.
+    codes : bool, default=False
+        Whether they are codes of past actions.
 
     Returns
     -------
@@ -34,26 +43,25 @@ def hint_padding(rows, name=""):
         Whether it was warned of.
     """
     told = False
-    if rows.dtype.kind != "f" or rows.ndim not in (3, 5):
+    if rows.ndim not in (3, 5):
         return told
     within = tuple(range(2, rows.ndim))
     whose = f" of {name}" if name else ""
     looked_at = [((c == 0).all(axis=within), c[:, [0, -1]]) for c in some_of(rows)]
     zero, ends = map(np.concatenate, zip(*looked_at, strict=True))
-    few_bytes = len(zero) * row_bytes(rows) <= _READ_AGAIN
-    for at, verb in ((0, "begin"), (-1, "end")):
+    are_whole = codes or (_are_whole(ends) and all(map(_are_whole, some_of(rows))))
+    may_be_filled = not are_whole and len(zero) * row_bytes(rows) <= _READ_AGAIN
+    for at, verb in ((0, "begin"), (-1, "end"))[are_whole:]:
         same, steps = zero, "steps that are all zero"
-        if few_bytes and (fill := _filled_with(ends[:, at])) is not None:
+        if may_be_filled and (fill := _filled_with(ends[:, at])) is not None:
             told_of = [(clips == fill).all(axis=within) for clips in some_of(rows)]
             same, steps = np.concatenate(told_of), "the same step"
-        if _look_padded(same, at, same is zero) and not _are_whole(rows):
+        if _look_padded(same, at, same is zero):
             told = True
             warn(
                 f"Many clips{whose} of shape {shape_text(rows)} {verb} with {steps}, "
                 "some with more of them than others, as if padded. "
-                "Zeros, and other numbers, are read as features; padding is NaN, on "
-                "the left, from before a scaler on: stack clips of unequal length with "
-                "pad_clips, or set leading steps that do not exist to NaN."
+                f"{_OF_CODES if codes else _OF_FEATURES}"
             )
     return told
 
@@ -68,7 +76,7 @@ def _filled_with(steps):
     most = count.argmax()
     fill = steps[first[most]]
     few = count[most] < max(_N_OF_OTHERS, _SHARE_OF_OTHERS * len(steps))
-    return None if few or not fill.any() or np.isnan(fill).all() else fill
+    return None if few or not fill.any() or (fill != fill).all() else fill
 
 
 def _look_padded(same, at, are_zero):
@@ -127,6 +135,6 @@ def vary(lengths):
     return n >= max(2, _SHARE * len(lengths)) and len(np.unique(lengths)) > 1
 
 
-def _are_whole(rows):
-    numbers = (clips[np.isfinite(clips)] for clips in some_of(rows))
-    return all((some == np.trunc(some)).all() for some in numbers)
+def _are_whole(clips):
+    numbers = clips[np.isfinite(clips)]
+    return bool((numbers == np.trunc(numbers)).all())

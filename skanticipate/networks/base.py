@@ -222,7 +222,7 @@ class NetworkSpec(BaseEstimator):
         if rows.ndim < 3 or getattr(self, "_told_padding_", False):
             return False
         codes = getattr(self, "embedding", None) is not None
-        told = not codes and hint_padding(rows, name)
+        told = hint_padding(rows, name, codes=codes)
         if self.fixed_shape or self._by_place or len(self.stage_times()) > 1:
             told |= hint_trailing_padding(rows, type(self).__name__, codes=codes)
         return told

@@ -88,6 +88,33 @@ def test_zeros_that_a_scaler_of_frames_moves_are_told_once():
     assert "end with the same step" in text and "before a scaler" in text
 
 
+@pytest.mark.parametrize("dtype", [bool, np.int8, np.int64, np.float32])
+def test_one_hot_actions_that_zeros_pad_are_told_of(dtype):
+    hot = [np.eye(D)[RNG.integers(D, size=n)] for n in LENGTHS]
+    (text,) = said(model(), padded(0, "right", hot).astype(dtype), Y)
+    assert "end with steps that are all zero" in text
+    assert not said(model(), pad_clips(hot), Y)
+
+
+@pytest.mark.parametrize("at", [0, -1])
+def test_one_hot_actions_with_silence_at_an_end_are_not_padded(at):
+    """As frames of Breakfast, all videos of which begin and end with it."""
+    hot = np.eye(D)[RNG.integers(1, D, size=(N, T))]
+    for clip, n in zip(hot, LENGTHS, strict=True):
+        clip[slice(None, T - n) if at == 0 else slice(n, None)] = np.eye(D)[0]
+    assert not said(model(), hot, Y)
+
+
+def test_codes_that_zeros_pad_are_told_of():
+    codes = [RNG.integers(1, 4, size=(n, 1)) for n in LENGTHS]
+    spec = LSTM(3, embedding=4)
+    (text,) = said(model(spec), padded(0, "right", codes).astype(int), Y)
+    assert "end with steps that are all zero" in text
+    assert "padding is -1, on the left" in text
+    for fill, side in ((-1, "left"), (0, "left")):  # unknown ones are 0
+        assert not said(model(spec), padded(fill, side, codes).astype(int), Y)
+
+
 def test_a_teacher_tells_of_its_futures():
     student = DistilledAnticipator(LSTM(3), max_epochs=1, random_state=0)
     longer = np.concatenate([padded(0.0, "left"), RNG.normal(size=(N, 2, D))], axis=1)
