@@ -62,7 +62,7 @@ def hint_unscaled_validation(past, others):
 
 def _moments(past, others):
     """Means and deviations (d,) of features of both, None where they say nothing."""
-    if "f" not in (past.dtype.kind, others.dtype.kind):  # codes have no scale
+    if _may_be_codes(past) and _may_be_codes(others):  # which have no scale
         return None
     past, others = _frames(past), _frames(others)
     if min(len(past), len(others)) < _FEWEST:  # a deviation of few says nothing
@@ -95,6 +95,11 @@ def _warn_of_scales(name, mean, std, other_mean, other_std):
 
 def _n_compared(clips):
     return min(clips.shape[0], max(1, _COMPARED // row_bytes(clips)))
+
+
+def _may_be_codes(rows):
+    """Whether these are few whole numbers a step, as codes are.   (n, ..., d)."""
+    return rows.dtype.kind != "f" and rows.shape[-1] < WIDE
 
 
 def row_bytes(rows):
@@ -131,7 +136,7 @@ def hint_filled_rows(past, others, has, name):
     bool
         Whether it was warned of.
     """
-    if others.dtype.kind != "f" or not has.any():
+    if _may_be_codes(others) or not has.any():
         return False
     drawn, n = np.flatnonzero(has), _n_looked_at(others)
     if len(drawn) > n:
@@ -166,10 +171,12 @@ def _most_alike(rows, drawn, hashes):
     second, most = np.sort(np.append(count, 0))[-2:]
     if 5 * second > most:
         return drawn[:0]
-    same = drawn[code == count.argmax()]
-    row = rows.take(same[:1])
-    is_whole = (np.isnan(row) | (row == np.trunc(row))).all()  # zeros, or codes
-    return drawn[:0] if is_whole else same
+    is_one = code == count.argmax()
+    same, others = drawn[is_one], drawn[~is_one]
+    some = rows.take(np.concatenate([same[:1], others[:_N_LEAST]]))
+    is_zero = not np.nan_to_num(some[0]).any()
+    are_whole = (np.isnan(some) | (some == np.trunc(some))).all()  # labels, or codes
+    return drawn[:0] if is_zero or are_whole else same
 
 
 def _repeats_alone(past, same, n):
@@ -232,7 +239,7 @@ def _unlike(rows, axes):
     Of few clips, or large ones, which are not read for this, the first axis.
     """
     few = rows.shape[0] < _N_LEAST or _N_LEAST * row_bytes(rows) > _COMPARED
-    if rows.dtype.kind != "f" or few:
+    if few:
         return axes[0]
     drawn = np.linspace(0, rows.shape[0] - 1, _N_LEAST).astype(np.intp)
     numbers = _standard(rows.take(drawn))
@@ -255,7 +262,7 @@ def _channels_by_likeness(rows):
     """
     shape, last = rows.shape[1:], rows.shape[-1]
     longer = [k for k, n in enumerate(shape[:-1]) if n >= WIDE and n > last]
-    if rows.dtype.kind != "f" or not longer or rows.shape[0] < _N_LEAST:
+    if not longer or rows.shape[0] < _N_LEAST:
         return None
     n = shape[0]
     if len(shape) == 2 and n >= 384 and n % 128 == 0 and n >= 16 * last:

@@ -88,10 +88,11 @@ def _look_padded(same, at, are_zero):
     return 10 * n_elsewhere <= runs.sum() and several and vary(runs)
 
 
-def hint_trailing_padding(rows, reader, *, codes=False):
+def hint_trailing_padding(rows, reader, *, codes=False, is_new=False):
     """Warn of padding at the end, for a network that counts steps from there.
 
-    Of codes a negative one is padding too.   -> whether it was warned of
+    Of codes a negative one is padding too. Of clips that are new to a fitted network
+    all may have as much of it.   -> whether it was warned of
     """
     if rows.ndim < 3 or not (codes or rows.dtype.kind == "f"):
         return False
@@ -99,7 +100,8 @@ def hint_trailing_padding(rows, reader, *, codes=False):
     padding = np.concatenate(
         [(np.isnan(c) | (codes & (c < 0))).all(axis=within) for c in some_of(rows)]
     )
-    found = vary(n_leading(padding[:, ::-1]))
+    runs = n_leading(padding[:, ::-1])
+    found = (runs > 0).mean() >= _SHARE if is_new else vary(runs)
     if found:
         warn(
             f"Many clips of shape {shape_text(rows)} end with steps of padding, but "

@@ -278,8 +278,9 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
             rows = self._check_like_fit(X, "X")
             if rows.shape[0] > 1:  # to look who waits takes long beside one row
                 warn_of_answers(self)
-            if rows.shape[0] >= _N_LEAST and not rows.lies_in_file:
-                self.network_spec_._hint_padding(rows)
+            at_once = rows.ndim > 2 and self.network_spec_._goes_by_place()
+            if not rows.lies_in_file and (at_once or rows.shape[0] >= _N_LEAST):
+                self.network_spec_._hint_padding(rows, is_new=True)
             with torch_threads(self.n_threads, self.network_):
                 network = self._placed_network()
                 some = _first_weight(network)
@@ -314,7 +315,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
 
     def _check_validation(self, X_val, y_val):
         rows = self._check_like_fit(X_val, "X_val")
-        self.network_spec_._hint_padding(rows, "X_val")
+        self.network_spec_._hint_padding(rows, "X_val", is_new=True)
         labelled, labels = self._check_labels_like_fit(y_val, "y_val")
         check_aligned(len(rows), "X_val", X_val=X_val, y_val=y_val)
         codes = np.full(len(rows), -1, dtype=np.intp)

@@ -214,18 +214,21 @@ class NetworkSpec(BaseEstimator):
         self._told_padding_ = self._hint_padding(rows)
         return shape
 
-    def _hint_padding(self, rows, name=""):
-        """Warn of clips that look padded otherwise, unless those of the fit did.
-
-        -> whether it was warned of
-        """
+    def _hint_padding(self, rows, name="", *, is_new=False):
+        """Warn of odd padding, unless that of the fit was told of; say if so."""
         if rows.ndim < 3 or getattr(self, "_told_padding_", False):
             return False
         codes = getattr(self, "embedding", None) is not None
         told = hint_padding(rows, name, codes=codes)
-        if self.fixed_shape or self._by_place or len(self.stage_times()) > 1:
-            told |= hint_trailing_padding(rows, type(self).__name__, codes=codes)
+        if self._goes_by_place() or len(self.stage_times()) > 1:
+            # a stage may be asked for what no more is seen before
+            is_new = is_new and self._goes_by_place()
+            reader = type(self).__name__
+            told |= hint_trailing_padding(rows, reader, codes=codes, is_new=is_new)
         return told
+
+    def _goes_by_place(self):
+        return self.fixed_shape or self._by_place
 
     def see_classes(self, classes: np.ndarray) -> None:
         """Take note of the labels of the scores before `build`, if they matter.

@@ -164,7 +164,44 @@ def test_padding_of_later_clips_alone_is_told(network, fill, told):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fitted.predict_proba(X)
-        fitted.predict_proba(late[:4])  # few say nothing
+        if told == "are all zero":
+            fitted.predict_proba(late[:4])  # few say nothing
+
+
+@pytest.mark.parametrize(
+    "network", [MLP(2), EncoderDecoderLSTM(4, anticipation_steps=3)]
+)
+def test_a_single_clip_that_ends_with_padding_is_told_where_places_count(network):
+    X = RNG.normal(size=(N, T, D))
+    fitted, late = model(network).fit(X, Y), X.copy()
+    late[:, 5:] = np.nan
+    for clips in (late[:1], late):  # all of them by as much
+        with pytest.warns(UserWarning, match="goes by the place of a step"):
+            fitted.predict_proba(clips)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fitted.predict_proba(X[:1])
+        model(LSTM(2)).fit(X, Y).predict_proba(late[:1])  # reads the steps there are
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", "i4"])
+def test_quantised_features_are_told_of_as_floats_are(dtype):
+    smooth = RNG.normal(size=(200, 20, 48))
+    for _ in range(3):
+        smooth = smooth + np.roll(smooth, 1, 1) + np.roll(smooth, -1, 1)
+    scaled = (smooth - smooth.min()) / np.ptp(smooth)  # (n, T, d)
+    clips = (1 + 120 * scaled).astype(dtype)
+    y = np.arange(200) % 2
+    (text,) = said(model(), np.ascontiguousarray(clips.swapaxes(1, 2)), y)
+    assert "(n, 48, 20) are read as 48 steps" in text
+    late = clips.copy()
+    late[np.arange(20) > RNG.integers(3, 20, 200)[:, None]] = 0
+    (text,) = said(model(), late, y)
+    assert "end with steps that are all zero" in text
+    student = DistilledAnticipator(LSTM(3), max_epochs=1, random_state=0)
+    futures = np.where(np.arange(200)[:, None, None] % 3, clips, 0).astype(dtype)
+    (text,) = said(student, clips, np.where(y, np.arange(200) % 4, -1), futures)
+    assert "X_future_unlabeled" in text and "all zero" in text
 
 
 def test_padding_is_told_once_of_a_model():
@@ -304,7 +341,9 @@ def said_of_futures(past, futures, **params):
     return [str(w.message) for w in record]
 
 
-@pytest.mark.parametrize("filled", [np.nanmean, np.nanmedian, lambda a, axis: 0.5])
+@pytest.mark.parametrize(
+    "filled", [np.nanmean, np.nanmedian, lambda a, axis: 0.5, lambda a, axis: -1.0]
+)
 def test_futures_that_an_imputer_filled_are_told_of(filled):
     past = RNG.normal(size=(N, D))
     futures = RNG.normal(size=(N, D))
@@ -332,7 +371,8 @@ def test_futures_that_repeat_for_a_reason():
     drawn = np.where(SOME_GONE, 0, np.arange(N))  # one sample, eleven times
     assert said_of_futures(past[drawn], futures[drawn]) == []
     assert said_of_futures(past, futures[Y]) == []  # one of each class
-    assert said_of_futures(past, np.where(SOME_GONE[:, None], 1.0, futures)) == []
+    codes = np.where(SOME_GONE[:, None], 1.0, np.round(9 * futures))
+    assert said_of_futures(past, codes) == []
     ends = np.where(np.arange(N) % 10 > 4, np.arange(N) // 10 * 10, np.arange(N))
     assert said_of_futures(past, futures[ends]) == []  # the last clip of each video
 
