@@ -568,6 +568,11 @@ def test_every_row_has_a_group(build, labels, value):
     assert check_groups(build(labels)).tolist() == labels
 
 
+def test_groups_are_of_one_type():
+    with pytest.raises(ValueError, match=r"groups mixes strings and .* '1' and 1"):
+        check_groups(pd.Series([1, "1", 2]))
+
+
 # ------------------------------------------------------- parts and kinds of labels
 
 PARTS = [None, "", np.nan, "nan", -1, "-1", "None"]

@@ -11,7 +11,7 @@ from sklearn.utils.validation import _check_sample_weight
 
 from skanticipate.data.boxes import plain_column, refuse_identical, unboxed
 from skanticipate.data.masked import refuse_masked
-from skanticipate.data.missing import holds_missing
+from skanticipate.data.missing import holds_missing, of_one_kind
 from skanticipate.data.numbers import Interval
 from skanticipate.data.rows import RowView
 from skanticipate.data.tensors import plain_numbers
@@ -103,6 +103,7 @@ def check_groups(groups):
         refuse_identical(groups.tolist(), "groups")
     if holds_missing(groups.tolist()):
         raise ValueError("groups has missing entries: name the group of every row.")
+    groups = of_one_kind(groups, "groups")
     if groups.dtype.kind in "UOT":
         warn_of_twins("group", groups.tolist(), "in all rows")
     return groups
