@@ -3,6 +3,8 @@
 Some of the rows are looked at, so that it costs the same however many there are.
 """
 
+import math
+
 import numpy as np
 
 from skanticipate.data.warn import warn
@@ -104,7 +106,7 @@ def _may_be_codes(rows):
 
 def row_bytes(rows):
     """Bytes of one clip."""
-    return max(1, rows.dtype.itemsize * int(np.prod(rows.shape[1:])))
+    return max(1, rows.dtype.itemsize * math.prod(rows.shape[1:]))
 
 
 def _frames(clips):
@@ -288,11 +290,11 @@ def likeness(numbers, axis):
 
 def some_of(rows):
     """Rows drawn from all of them, or all where there are few, in pieces of 4 MiB."""
-    n_rows = rows.shape[0]
-    n = min(n_rows, _n_looked_at(rows))
-    return _pieces(
-        rows, np.sort(np.random.default_rng(0).choice(n_rows, n, replace=False))
-    )
+    n_rows, n = rows.shape[0], _n_looked_at(rows)
+    if n >= n_rows:
+        return _pieces(rows, np.arange(n_rows))
+    drawn = np.random.default_rng(0).choice(n_rows, n, replace=False)
+    return _pieces(rows, np.sort(drawn))
 
 
 def _n_looked_at(rows):

@@ -21,7 +21,12 @@ _OF_FEATURES = (
 _OF_CODES = "Code 0 is that of an unknown label; padding is -1, on the left."
 
 
-def hint_padding(rows, name="", *, codes=False):
+def ends_of(rows):
+    """First and last step of some clips.   (n, T, ..., d) -> (b, 2, ..., d)."""
+    return np.concatenate([clips[:, [0, -1]] for clips in some_of(rows)])
+
+
+def hint_padding(rows, name="", *, codes=False, ends=None):
     """Warn of clips whose ends look padded with numbers.   (n, T, d), (n, l, h, w, d).
 
     Zero steps, or one and the same step, as zeros are after a scaler, look like padding
@@ -36,6 +41,8 @@ def hint_padding(rows, name="", *, codes=False):
         What the clips are called, where it is not plain which of them are meant.
     codes : bool, default=False
         Whether they are codes of past actions.
+    ends : ndarray or None, default=None
+        What `ends_of` gave, where it is known.
 
     Returns
     -------
@@ -43,12 +50,14 @@ def hint_padding(rows, name="", *, codes=False):
         Whether it was warned of.
     """
     told = False
-    if rows.ndim not in (3, 5):
+    if rows.ndim not in (3, 5) or rows.shape[0] < 2:
+        return told
+    ends = ends_of(rows) if ends is None else ends
+    if not _begin_alike(ends):  # as mostly, and quick to tell
         return told
     within = tuple(range(2, rows.ndim))
     whose = f" of {name}" if name else ""
-    looked_at = [((c == 0).all(axis=within), c[:, [0, -1]]) for c in some_of(rows)]
-    zero, ends = map(np.concatenate, zip(*looked_at, strict=True))
+    zero = np.concatenate([(clips == 0).all(axis=within) for clips in some_of(rows)])
     are_whole = codes or (_are_whole(ends) and all(map(_are_whole, some_of(rows))))
     may_be_filled = not are_whole and len(zero) * row_bytes(rows) <= _READ_AGAIN
     for at, verb in ((0, "begin"), (-1, "end"))[are_whole:]:
@@ -64,6 +73,16 @@ def hint_padding(rows, name="", *, codes=False):
                 f"{_OF_CODES if codes else _OF_FEATURES}"
             )
     return told
+
+
+def _begin_alike(ends):
+    """Whether a good share of first or of last steps has one first number.
+
+    (b, 2, ..., d)
+    """
+    numbers = np.sort(ends.reshape(len(ends), 2, -1)[:, :, 0], axis=0)
+    others = int(max(2, np.ceil(_SHARE * len(ends)))) - 1
+    return (numbers[others:] == numbers[: len(numbers) - others]).any()  # never of NaN
 
 
 def _filled_with(steps):
@@ -88,18 +107,21 @@ def _look_padded(same, at, are_zero):
     return 10 * n_elsewhere <= runs.sum() and several and vary(runs)
 
 
-def hint_trailing_padding(rows, reader, *, codes=False, is_new=False):
+def hint_trailing_padding(rows, reader, ends, *, codes=False, is_new=False):
     """Warn of padding at the end, for a network that counts steps from there.
 
     Of codes a negative one is padding too. Of clips that are new to a fitted network
-    all may have as much of it.   -> whether it was warned of
+    all may have as much of it. `ends` are of `ends_of`.   -> whether it was warned of
     """
-    if rows.ndim < 3 or not (codes or rows.dtype.kind == "f"):
-        return False
     within = tuple(range(2, rows.ndim))
-    padding = np.concatenate(
-        [(np.isnan(c) | (codes & (c < 0))).all(axis=within) for c in some_of(rows)]
-    )
+
+    def are_padding(clips):
+        found = clips < 0 if codes else np.isnan(clips)
+        return found.all(axis=within)
+
+    if not are_padding(ends[:, 1:]).any():
+        return False
+    padding = np.concatenate([are_padding(clips) for clips in some_of(rows)])
     runs = n_leading(padding[:, ::-1])
     found = (runs > 0).mean() >= _SHARE if is_new else vary(runs)
     if found:

@@ -278,8 +278,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
             rows = self._check_like_fit(X, "X")
             if rows.shape[0] > 1:  # to look who waits takes long beside one row
                 warn_of_answers(self)
-            at_once = rows.ndim > 2 and self.network_spec_._goes_by_place()
-            if not rows.lies_in_file and (at_once or rows.shape[0] >= _N_LEAST):
+            if rows.shape[0] >= _N_LEAST and not rows.lies_in_file:
                 self.network_spec_._hint_padding(rows, is_new=True)
             with torch_threads(self.n_threads, self.network_):
                 network = self._placed_network()

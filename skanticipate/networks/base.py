@@ -15,7 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from skanticipate._typing import Shape
 from skanticipate.data.docs import filled
 from skanticipate.data.layout import hint_channels_first
-from skanticipate.data.padded import hint_padding, hint_trailing_padding
+from skanticipate.data.padded import ends_of, hint_padding, hint_trailing_padding
 from skanticipate.data.parameters import check_own
 from skanticipate.data.rows import RowView
 from skanticipate.data.whole_numbers import hint_whole_numbers
@@ -218,17 +218,14 @@ class NetworkSpec(BaseEstimator):
         """Warn of odd padding, unless that of the fit was told of; say if so."""
         if rows.ndim < 3 or getattr(self, "_told_padding_", False):
             return False
-        codes = getattr(self, "embedding", None) is not None
-        told = hint_padding(rows, name, codes=codes)
-        if self._goes_by_place() or len(self.stage_times()) > 1:
-            # a stage may be asked for what no more is seen before
-            is_new = is_new and self._goes_by_place()
-            reader = type(self).__name__
-            told |= hint_trailing_padding(rows, reader, codes=codes, is_new=is_new)
+        codes, ends = getattr(self, "embedding", None) is not None, ends_of(rows)
+        told = hint_padding(rows, name, codes=codes, ends=ends)
+        goes_by_place = self.fixed_shape or self._by_place
+        if goes_by_place or len(self.stage_times()) > 1:
+            is_new &= goes_by_place  # a stage may be asked before all is seen
+            who = type(self).__name__
+            told |= hint_trailing_padding(rows, who, ends, codes=codes, is_new=is_new)
         return told
-
-    def _goes_by_place(self):
-        return self.fixed_shape or self._by_place
 
     def see_classes(self, classes: np.ndarray) -> None:
         """Take note of the labels of the scores before `build`, if they matter.
