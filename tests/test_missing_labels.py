@@ -36,7 +36,7 @@ from skanticipate import (
 )
 from skanticipate.data.labels import check_labels
 from skanticipate.data.markers import resolve_marker
-from skanticipate.data.missing import is_missing, missing_mask
+from skanticipate.data.missing import as_array, is_missing, missing_mask
 from skanticipate.data.samples import check_groups
 from skanticipate.metrics import (
     marginalize,
@@ -550,6 +550,14 @@ def test_last_actions_are_one_column():
     assert model.prior_.past_actions_ == ["wash pan", "cut pan"]
     with pytest.raises(ValueError, match=r"y_past has shape \(3, 2\): give one label"):
         small().fit(X[:3], y, y_past=[["a", "b"]] * 3)
+
+
+@pytest.mark.filterwarnings("error")
+def test_columns_of_unlike_categories_keep_what_is_missing():
+    past = [[None, 3, 5], [2, 1, None]]
+    table = pd.DataFrame({f"past_{k}": pd.Categorical(v) for k, v in enumerate(past)})
+    assert missing_mask(table).tolist() == [[1, 0], [0, 0], [0, 1]]
+    assert as_array(table)[1].tolist() == [3, 1]
 
 
 # -------------------------------------------------------------------------- the groups

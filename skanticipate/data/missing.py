@@ -134,6 +134,9 @@ def as_array(labels):
         labels = unboxed(_shown(labels))
     elif type(labels) is not np.ndarray:
         check_stored(labels, "A column")
+        kinds = labels.dtypes if hasattr(labels, "iterrows") else ()  # of pandas
+        if "category" in map(str, kinds):
+            labels = labels.astype(object)  # a missing number would be a large one
         (labels,) = unboxed([labels])  # a tensor
     if not hasattr(labels, "__array__"):
         # numpy would write None, NaN and -1 among strings as strings
