@@ -104,6 +104,19 @@ def _may_be_codes(rows):
     return rows.dtype.kind != "f" and rows.shape[-1] < WIDE
 
 
+def may_be_labels(clips):
+    """Whether these may be codes, one-hot labels or counts of some.   (b, ..., d).
+
+    They are whole numbers: few of a step, or most of them zero, unlike quantised
+    features.
+    """
+    clips = np.nan_to_num(clips)
+    if (clips != np.trunc(clips)).any():
+        return False
+    width, n_steps = clips.shape[-1], clips.any(axis=-1).sum()
+    return width < WIDE or 2 * np.count_nonzero(clips) <= width * n_steps
+
+
 def row_bytes(rows):
     """Bytes of one clip."""
     return max(1, rows.dtype.itemsize * math.prod(rows.shape[1:]))
@@ -177,8 +190,7 @@ def _most_alike(rows, drawn, hashes):
     same, others = drawn[is_one], drawn[~is_one]
     some = rows.take(np.concatenate([same[:1], others[:_N_LEAST]]))
     is_zero = not np.nan_to_num(some[0]).any()
-    are_whole = (np.isnan(some) | (some == np.trunc(some))).all()  # labels, or codes
-    return drawn[:0] if is_zero or are_whole else same
+    return drawn[:0] if is_zero or may_be_labels(some) else same
 
 
 def _repeats_alone(past, same, n):

@@ -6,7 +6,7 @@ are.
 
 import numpy as np
 
-from skanticipate.data.layout import row_bytes, shape_text, some_of
+from skanticipate.data.layout import may_be_labels, row_bytes, shape_text, some_of
 from skanticipate.data.missing import missing_mask
 from skanticipate.data.warn import warn
 
@@ -31,8 +31,8 @@ def hint_padding(rows, name="", *, codes=False, ends=None):
 
     Zero steps, or one and the same step, as zeros are after a scaler, look like padding
     where they stand at one end, more of them in some clips than in others, and hardly
-    anywhere else. Of codes, and of one-hot actions, many clips may begin or end with
-    the same one, or begin with none that is known: only zeros at their end are told of.
+    anywhere else. Of codes, one-hot actions and counts many clips may begin or end with
+    the same, or begin with none that is known: only zeros at their end are told of.
 
     Parameters
     ----------
@@ -58,9 +58,9 @@ def hint_padding(rows, name="", *, codes=False, ends=None):
     within = tuple(range(2, rows.ndim))
     whose = f" of {name}" if name else ""
     zero = np.concatenate([(clips == 0).all(axis=within) for clips in some_of(rows)])
-    are_whole = codes or (_are_whole(ends) and all(map(_are_whole, some_of(rows))))
-    may_be_filled = not are_whole and len(zero) * row_bytes(rows) <= _READ_AGAIN
-    for at, verb in ((0, "begin"), (-1, "end"))[are_whole:]:
+    labels = codes or (_are_whole(ends) and all(map(may_be_labels, some_of(rows))))
+    may_be_filled = not labels and len(zero) * row_bytes(rows) <= _READ_AGAIN
+    for at, verb in ((0, "begin"), (-1, "end"))[labels:]:
         same, steps = zero, "steps that are all zero"
         if may_be_filled and (fill := _filled_with(ends[:, at])) is not None:
             told_of = [(clips == fill).all(axis=within) for clips in some_of(rows)]
@@ -134,17 +134,19 @@ def hint_trailing_padding(rows, reader, ends, *, codes=False, is_new=False):
 
 
 def hint_right_padding(histories):
-    """Warn of rows of past labels (n, L) that end with missing ones.   RowView."""
+    """Warn of rows of past labels (n, L) that end with missing ones; say if so."""
     if histories.ndim != 2 or 0 in histories.shape:
-        return
+        return False
     missing = np.concatenate([missing_mask(labels) for labels in some_of(histories)])
-    if vary(n_leading(missing[:, ::-1])):
+    found = vary(n_leading(missing[:, ::-1]))
+    if found:
         warn(
             f"Many rows of past_actions, of shape {shape_text(histories)}, end with "
             "missing labels, some with more of them than others, as if padded on the "
             "right. The last label of a row is that of the latest action: pad short "
             "histories on the left."
         )
+    return found
 
 
 def n_leading(flags):

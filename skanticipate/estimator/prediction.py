@@ -13,6 +13,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 
 from skanticipate._typing import Labels
+from skanticipate.data.files import is_mapped
 from skanticipate.data.labels import (
     check_label_array,
     encode,
@@ -278,7 +279,8 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
             rows = self._check_like_fit(X, "X")
             if rows.shape[0] > 1:  # to look who waits takes long beside one row
                 warn_of_answers(self)
-            if rows.shape[0] >= _N_LEAST and not rows.lies_in_file:
+            many, in_file = rows.shape[0] >= _N_LEAST, rows.lies_in_file
+            if many and (not in_file or is_mapped(rows.base)):
                 self.network_spec_._hint_padding(rows, is_new=True)
             with torch_threads(self.n_threads, self.network_):
                 network = self._placed_network()

@@ -34,9 +34,13 @@ from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.twins import warn_of_twins
 from skanticipate.data.validation import refuse_sparse
 
+_N_LEAST = 20  # rows that are looked at after fit
+
 
 class HistoryInputMixin:
     """Of estimators whose input is labels of past actions."""
+
+    _told_padding = False  # of the rows of fit
 
     def __sklearn_tags__(self):
         """Return the tags: labels may be strings and missing, histories longer."""
@@ -56,8 +60,13 @@ class HistoryInputMixin:
         check_step_names(X, "past_actions")
         if reset:
             refuse_sparse(X)
-            hint_right_padding(RowView(as_array(X)))
+            self._told_padding = hint_right_padding(RowView(as_array(X)))
         check_history_columns(X, name="past_actions", estimator=self, reset=reset)
+
+    def _hint_padding(self, history):
+        """Warn of later rows that look padded, unless those of fit were told of."""
+        if len(history) >= _N_LEAST and not self._told_padding:
+            hint_right_padding(RowView(history))
 
 
 class HistoryEncoder(  # type: ignore[call-arg]  # scikit-learn has no types
@@ -206,6 +215,7 @@ class HistoryEncoder(  # type: ignore[call-arg]  # scikit-learn has no types
         check_used(self)
         self._check_columns(X, reset=False)
         history = check_history(X)
+        self._hint_padding(history)
         which, labels = distinct_labels(history)
         seen = [label for label in labels if label is not None]
         check_same_kind(seen, self.vocabulary_["action"], "X", "the histories of fit")

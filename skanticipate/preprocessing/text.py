@@ -157,6 +157,7 @@ class HistoryText(  # type: ignore[call-arg]  # scikit-learn has no types
         _check_template(self.template)
         self._check_columns(X, reset=False)
         history = check_history(X)
+        self._hint_padding(history)
         which, labels = distinct_labels(history)
         phrases = self._phrases(labels)
         texts = np.empty(len(history), dtype=object)

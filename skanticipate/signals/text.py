@@ -3,12 +3,10 @@
 from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
-from sklearn.frozen import FrozenEstimator
 
 from skanticipate.data.axes import check_axes_alike
 from skanticipate.data.missing import as_array, missing_mask
 from skanticipate.data.names import check_history_order, check_tables_alike
-from skanticipate.data.padded import hint_right_padding
 from skanticipate.data.places import check_step_names
 from skanticipate.data.rows import RowView
 from skanticipate.estimator.nested import names_of_axes, names_of_columns
@@ -59,11 +57,6 @@ class TextSignal(TeacherSignal):
             for axes in names_of_axes(teacher):
                 check_axes_alike(given.past_actions, axes, name="past_actions")
             found = self.found(*check_past_actions(given.past_actions))
-            if isinstance(teacher, FrozenEstimator):  # others are fitted, and hint
-                history = found["history"]
-                if isinstance(history, Candidates):
-                    history, _ = history.one_by_one()
-                hint_right_padding(history)
         self.warn_if_silent(
             found,
             "no row with a history in past_actions",

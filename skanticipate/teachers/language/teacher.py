@@ -370,9 +370,9 @@ class LanguageTeacher(HistoryInputMixin, SaveMixin, TeacherMixin, BaseEstimator)
     def _texts(self, past_actions, reset):
         """One text for each row.   -> list of str."""
         self._check_columns(past_actions, reset=reset)
-        writer = HistoryText(
-            **{name: kept(self, name) for name in HistoryText._parameter_constraints}
-        )
+        names = HistoryText._parameter_constraints
+        writer = HistoryText(**{name: kept(self, name) for name in names})
+        writer._told_padding = reset or self._told_padding
         texts = texts_of(past_actions, writer)
         written = as_array(past_actions).ndim != 1
         if reset:
