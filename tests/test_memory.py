@@ -82,7 +82,7 @@ import json, multiprocessing
 import numpy as np
 import torch
 from skanticipate import (
-    MLP, HistoryTeacher, LateFusion, ReplicaEnsemble, SmoothedAnticipator,
+    LSTM, MLP, HistoryTeacher, LateFusion, ReplicaEnsemble, SmoothedAnticipator,
     TeacherEnsemble,
 )
 
@@ -109,6 +109,9 @@ members = [(name, model(), (4 * k, 4 * k + 4)) for k, name in enumerate("ab")]
 fusion = LateFusion(members).fit(X[few], y[few])
 replicas = ReplicaEnsemble(model(), n_replicas=3).fit(X[few], y[few])
 ensemble = TeacherEnsemble([model()] * 3).fit(X[few], y[few])
+clips = X[:20_000].reshape(-1, 4, 2)
+staged = model().set_params(network=LSTM(8, anticipation_steps=2))
+staged.fit(clips[few], y[few])
 calls = {
     "20 steps": lambda: model().fit(X[:10_000], y[:10_000]),
     "80 steps": lambda: model().fit(X, y),
@@ -116,6 +119,7 @@ calls = {
         X[few], y[few], X_val=X, y_val=y
     ),
     "predict_proba": lambda: fitted.predict_proba(X),
+    "stages": lambda: list(staged.staged_predict_proba(clips)),
     "predict": lambda: fitted.predict(X),
     "score": lambda: fitted.score(X, y),
     "teacher": lambda: teacher.predict(past),
@@ -161,7 +165,13 @@ def test_memory_of_a_fit_does_not_grow_with_its_steps(calls):
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize(
     ("name", "share"),
-    [("predict_proba", 1.1), ("predict", 0.3), ("score", 0.3), ("validation", 0.3)],
+    [
+        ("predict_proba", 1.1),
+        ("stages", 1.1),
+        ("predict", 0.3),
+        ("score", 0.3),
+        ("validation", 0.3),
+    ],
 )
 def test_memory_of_a_prediction_is_that_of_its_answer(calls, name, share):
     assert calls[name] < share * ANSWER

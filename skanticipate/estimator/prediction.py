@@ -100,7 +100,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         ndarray of shape (n, C)
             Columns in the order of `classes_`.
         """
-        return self._proba(X, torch.softmax, self._answers)
+        return self._proba(X, torch.softmax)
 
     @answers_in_kind
     def predict_log_proba(self, X: ArrayLike) -> np.ndarray:
@@ -115,7 +115,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         -------
         ndarray of shape (n, C)
         """
-        return self._proba(X, torch.log_softmax, self._answers)
+        return self._proba(X, torch.log_softmax)
 
     def staged_predict_proba(self, X: ArrayLike) -> Iterator[np.ndarray]:
         """Probabilities at each of `anticipation_times_`, the earliest first.
@@ -129,9 +129,21 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         ------
         ndarray of shape (n, C)
         """
-        staged = self._proba(X, torch.softmax, lambda output: output.logits)
-        for stage in range(staged.shape[1]):
-            yield in_kind(X, np.ascontiguousarray(staged[:, stage]))
+        found = None
+
+        def part(output, samples):
+            nonlocal found
+            # logits (b, S, C) -> probabilities, of each stage beside one another
+            proba = torch.softmax(self._scores(output.logits, samples), -1).numpy()
+            if found is None:
+                _, n_stages, n_classes = proba.shape
+                found = np.empty((n_stages, len(X), n_classes), proba.dtype)
+            found[:, samples] = proba.swapaxes(0, 1)
+            return output.logits[:, :0]
+
+        self._predict(X, part)
+        for proba in found:
+            yield in_kind(X, proba)
 
     def stream(self, n_streams: int | None = None) -> Stream:
         """Open a stream, which answers while a video goes on, at one cost a step.
@@ -223,15 +235,15 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         """Rows of y that have a label.   -> (n,) bool."""
         return self._check_labels_like_fit(y, "y")[0]
 
-    def _proba(self, X, normalize, scores_of):
-        """Scores (n, ..., C) of outputs, normalised.
+    def _proba(self, X, normalize):
+        """Normalise scores of the stage that answers.   -> (n, C).
 
         A batch at a time: the answer may be as large as the memory allows.
         """
 
         def part(output, samples):
-            # logits -> probabilities, (b, C) or (b, S, C)
-            return normalize(self._scores(scores_of(output), samples), -1)
+            # logits -> probabilities (b, C)
+            return normalize(self._scores(self._answers(output), samples), -1)
 
         return self._predict(X, part)
 
