@@ -184,6 +184,7 @@ def _converted(X, name, estimator):
 def check_as_meant(X, name):
     """Refuse clips that numpy reads otherwise: masked, packed in a file, transposed."""
     refuse_named(X, name)
+    _refuse_samples(X, name)
     refuse_masked(X, name, _PASS_NAN)
     check_tables_alike(X, name)
     for k, part in enumerate(X if isinstance(X, list | tuple) else ()):
@@ -191,6 +192,22 @@ def check_as_meant(X, name):
             check_ascending(part, f"{name}[{k}]")
     if getattr(X, "ndim", 0) > 2:
         check_ascending(X, name, axis=1)
+
+
+def _refuse_samples(X, name):
+    """Refuse samples as datasets of torch give them: tuples of a clip, and its label.
+
+    A tuple of frames is a clip: they are of one shape, and one alone has no axis.
+    """
+    first = X[0] if isinstance(X, list | tuple) and X else None
+    are_samples = isinstance(first, tuple) and hasattr(first[0], "shape")
+    if are_samples and len(first) > 1:
+        are_samples = np.shape(first[0]) != np.shape(first[1])
+    if are_samples or type(X).__module__.startswith("torch.utils.data"):
+        raise ValueError(
+            f"{name} holds samples, tuples of a clip and what belongs to it: pass the "
+            "clips alone, such as dataset.tensors[0], and their labels as y."
+        )
 
 
 def refuse_sparse(X):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -129,7 +130,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
         ------
         ndarray of shape (n, C)
         """
-        found = None
+        found: Any = None  # (S, n, C)
 
         def part(output, samples):
             nonlocal found

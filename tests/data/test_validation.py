@@ -3,9 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from numpy.testing import assert_array_equal
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
+from torch.utils.data import TensorDataset
 
 from skanticipate import DistilledAnticipator, RowView, SmoothedAnticipator
 from skanticipate.data.samples import check_groups
@@ -226,3 +228,25 @@ def test_groups_that_differ_in_case_or_spaces_only_are_warned_of():
     with pytest.warns(UserWarning, match="groups 'P01' and 'P01 ' differ in nothing"):
         check_groups(["P01", "P01 ", "P02"])
     check_groups(["P01", "P02", "P01"])
+
+
+CLIPS = np.arange(24.0).reshape(2, 4, 3)
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        TensorDataset(torch.tensor(CLIPS)),
+        TensorDataset(torch.tensor(CLIPS), torch.arange(2)),
+        [(clip,) for clip in CLIPS],
+        list(zip(CLIPS, [0, 1], strict=True)),
+    ],
+)
+def test_samples_of_a_dataset_of_torch_are_no_clips(X):
+    with pytest.raises(ValueError, match=r"holds samples.* dataset\.tensors\[0\]"):
+        clips_of(X)
+
+
+def test_tuples_of_frames_are_clips():
+    found = clips_of([tuple(clip) for clip in CLIPS])
+    assert_array_equal(found.take(np.arange(2)), CLIPS)
