@@ -12,6 +12,7 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import assert_all_finite
 
 from skanticipate.data.boxes import unboxed
+from skanticipate.data.layout import N_LEAST
 from skanticipate.data.markers import (
     resolve_marker,
     unlabeled_mask,
@@ -180,7 +181,7 @@ def _are_alike(last, y):
         return False
     labelled = ~missing_mask(y)
     last, y = last[labelled], y[labelled]
-    if len(y) < 20 or missing_mask(last).any() or last.tolist() != y.tolist():
+    if len(y) < N_LEAST or missing_mask(last).any() or last.tolist() != y.tolist():
         return False
     return len(set(y.tolist())) > 2
 

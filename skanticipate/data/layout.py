@@ -9,7 +9,8 @@ import numpy as np
 
 from skanticipate.data.warn import warn
 
-_N_ROWS, _N_LEAST = 200, 20
+_N_ROWS = 200
+N_LEAST = 20  # rows by which anything can be told
 _N_BYTES = 1 << 22
 _COMPARED = 1 << 24  # bytes of clips by which scales are compared
 _FEWEST = 8  # feature vectors
@@ -50,7 +51,7 @@ def hint_unscaled_validation(past, others):
     past, others : RowView of shape (n, ..., d)
         Checked clips; some of them are compared.
     """
-    if min(_n_compared(past), _n_compared(others)) < _N_LEAST:
+    if min(_n_compared(past), _n_compared(others)) < N_LEAST:
         hint_other_scale(past, others, "X_val")
         return
     found = _moments(past, others)
@@ -188,7 +189,7 @@ def _most_alike(rows, drawn, hashes):
         return drawn[:0]
     is_one = code == count.argmax()
     same, others = drawn[is_one], drawn[~is_one]
-    some = rows.take(np.concatenate([same[:1], others[:_N_LEAST]]))
+    some = rows.take(np.concatenate([same[:1], others[:N_LEAST]]))
     is_zero = not np.nan_to_num(some[0]).any()
     return drawn[:0] if is_zero or may_be_labels(some) else same
 
@@ -197,7 +198,7 @@ def _repeats_alone(past, same, n):
     """Whether rows that are the same are many among n, and their pasts are not."""
     if len(same) < max(3, 2 * _SHARE * n):
         return False
-    first, *some = past.take(same[:_N_LEAST])
+    first, *some = past.take(same[:N_LEAST])
     return not all(np.array_equal(first, one, equal_nan=True) for one in some)
 
 
@@ -252,10 +253,10 @@ def _unlike(rows, axes):
 
     Of few clips, or large ones, which are not read for this, the first axis.
     """
-    few = rows.shape[0] < _N_LEAST or _N_LEAST * row_bytes(rows) > _COMPARED
+    few = rows.shape[0] < N_LEAST or N_LEAST * row_bytes(rows) > _COMPARED
     if few:
         return axes[0]
-    drawn = np.linspace(0, rows.shape[0] - 1, _N_LEAST).astype(np.intp)
+    drawn = np.linspace(0, rows.shape[0] - 1, N_LEAST).astype(np.intp)
     numbers = _standard(rows.take(drawn))
     return next((k for k in axes if likeness(numbers, k + 1) < ALIKE), None)
 
@@ -276,14 +277,14 @@ def _channels_by_likeness(rows):
     """
     shape, last = rows.shape[1:], rows.shape[-1]
     longer = [k for k, n in enumerate(shape[:-1]) if n >= WIDE and n > last]
-    if not longer or rows.shape[0] < _N_LEAST:
+    if not longer or rows.shape[0] < N_LEAST:
         return None
     n = shape[0]
     if len(shape) == 2 and n >= 384 and n % 128 == 0 and n >= 16 * last:
         first = np.concatenate([c[:, :, 0] for c in some_of(rows)]).astype(np.float64)
         first = np.nan_to_num(first) - np.nan_to_num(first).mean()
         return 0 if likeness(first, 1) < ALIKE else None
-    if _N_LEAST * row_bytes(rows) > _COMPARED:  # as raw pictures are
+    if N_LEAST * row_bytes(rows) > _COMPARED:  # as raw pictures are
         return None
     clips = _standard(np.concatenate(list(some_of(rows))))
     along_last = likeness(clips, -1)
@@ -310,7 +311,7 @@ def some_of(rows):
 
 
 def _n_looked_at(rows):
-    return min(_N_ROWS, max(_N_LEAST, _N_BYTES // row_bytes(rows)))
+    return min(_N_ROWS, max(N_LEAST, _N_BYTES // row_bytes(rows)))
 
 
 def _pieces(rows, drawn):

@@ -200,9 +200,9 @@ def _refuse_samples(X, name):
     A tuple of frames is a clip: they are of one shape, and one alone has no axis.
     """
     first = X[0] if isinstance(X, list | tuple) and X else None
-    are_samples = isinstance(first, tuple) and hasattr(first[0], "shape")
-    if are_samples and len(first) > 1:
-        are_samples = np.shape(first[0]) != np.shape(first[1])
+    parts = first if isinstance(first, tuple) else ()
+    shapes = [tuple(getattr(part, "shape", ())) for part in parts]
+    are_samples = len(set(shapes)) > 1 or (len(shapes) == 1 and shapes[0] != ())
     if are_samples or type(X).__module__.startswith("torch.utils.data"):
         raise ValueError(
             f"{name} holds samples, tuples of a clip and what belongs to it: pass the "

@@ -21,6 +21,7 @@ from skanticipate.data.labels import (
     labelled_rows,
     warn_of_strangers,
 )
+from skanticipate.data.layout import N_LEAST
 from skanticipate.data.masked import refuse_masked
 from skanticipate.data.parameters import check_set_after_fit
 from skanticipate.data.rows_alike import check_rows_alike
@@ -44,8 +45,6 @@ from skanticipate.networks.inputs import check_codes
 from skanticipate.training.batches import ClipReader
 from skanticipate.training.runtime import Compute, resolve_device, torch_threads
 from skanticipate.training.scoring import check_no_nan, predict_batches
-
-_N_LEAST = 20  # clips that are looked at before predictions, as they are in a fit
 
 
 def _real_features(output, samples):
@@ -292,7 +291,7 @@ class PredictionMixin(SaveMixin, ClassifierMixin):
             rows = self._check_like_fit(X, "X")
             if rows.shape[0] > 1:  # to look who waits takes long beside one row
                 warn_of_answers(self)
-            many, in_file = rows.shape[0] >= _N_LEAST, rows.lies_in_file
+            many, in_file = rows.shape[0] >= N_LEAST, rows.lies_in_file
             if many and (not in_file or is_mapped(rows.base)):
                 self.network_spec_._hint_padding(rows, is_new=True)
             with torch_threads(self.n_threads, self.network_):

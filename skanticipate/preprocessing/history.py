@@ -18,6 +18,7 @@ from skanticipate.data.actions import (
     verbs_and_nouns,
 )
 from skanticipate.data.labels import hint_past
+from skanticipate.data.layout import N_LEAST
 from skanticipate.data.missing import (
     as_array,
     check_same_kind,
@@ -33,8 +34,6 @@ from skanticipate.data.rows import RowView
 from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.twins import warn_of_twins
 from skanticipate.data.validation import refuse_sparse
-
-_N_LEAST = 20  # rows that are looked at after fit
 
 
 class HistoryInputMixin:
@@ -65,7 +64,7 @@ class HistoryInputMixin:
 
     def _hint_padding(self, history):
         """Warn of later rows that look padded, unless those of fit were told of."""
-        if len(history) >= _N_LEAST and not self._told_padding:
+        if len(history) >= N_LEAST and not self._told_padding:
             hint_right_padding(RowView(history))
 
 

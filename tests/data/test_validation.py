@@ -247,6 +247,11 @@ def test_samples_of_a_dataset_of_torch_are_no_clips(X):
         clips_of(X)
 
 
+def test_empty_tuples_are_refused_in_words():
+    with pytest.raises(ValueError, match="0 feature|at least one"):
+        clips_of([(), ()])
+
+
 def test_tuples_of_frames_are_clips():
     found = clips_of([tuple(clip) for clip in CLIPS])
     assert_array_equal(found.take(np.arange(2)), CLIPS)
