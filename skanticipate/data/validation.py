@@ -184,7 +184,7 @@ def _converted(X, name, estimator):
 def check_as_meant(X, name):
     """Refuse clips that numpy reads otherwise: masked, packed in a file, transposed."""
     refuse_named(X, name)
-    _refuse_samples(X, name)
+    refuse_samples(X, name)
     refuse_masked(X, name, _PASS_NAN)
     check_tables_alike(X, name)
     for k, part in enumerate(X if isinstance(X, list | tuple) else ()):
@@ -194,7 +194,7 @@ def check_as_meant(X, name):
         check_ascending(X, name, axis=1)
 
 
-def _refuse_samples(X, name):
+def refuse_samples(X, name):
     """Refuse samples as datasets of torch give them: tuples of a clip, and its label.
 
     A tuple of frames is a clip: they are of one shape, and one alone has no axis.

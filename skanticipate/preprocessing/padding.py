@@ -16,6 +16,7 @@ from skanticipate.data.places import check_ascending
 from skanticipate.data.rows import RowView
 from skanticipate.data.stored import check_stored
 from skanticipate.data.tensors import plain_numbers
+from skanticipate.data.validation import refuse_samples
 from skanticipate.data.whole_numbers import hint_bits
 
 _N_LOOKED_AT = 200
@@ -100,6 +101,7 @@ def pad_clips(
             f"clips must be a list of clips, got a {type(clips).__name__}: pass the "
             "clips alone, in the order of the rows, as list(clips.values()) of a dict."
         )
+    refuse_samples(clips, "clips")
     if hasattr(clips, "shape"):  # of which a file may say more than of its parts
         check_stored(clips, "clips")
     else:

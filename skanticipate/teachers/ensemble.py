@@ -42,6 +42,7 @@ from skanticipate.data.rows_alike import check_rows_alike
 from skanticipate.data.tensors import answers_in_kind, takes_tensors
 from skanticipate.data.validation import (
     check_as_meant,
+    refuse_samples,
     refuse_sparse,
 )
 from skanticipate.data.warn import warn
@@ -251,6 +252,7 @@ class TeacherEnsemble(SaveMixin, TeacherMixin, BaseEstimator):
     def _check_rows(self, X, reset):
         """What the members see, who check it.   -> RowView (n, ...)."""
         refuse_sparse(X)
+        refuse_samples(X, "X")
         check_tables_alike(X, "X")
         if reset:
             forget_names(self)

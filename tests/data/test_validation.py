@@ -9,7 +9,13 @@ from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 from torch.utils.data import TensorDataset
 
-from skanticipate import DistilledAnticipator, RowView, SmoothedAnticipator
+from skanticipate import (
+    DistilledAnticipator,
+    RowView,
+    SmoothedAnticipator,
+    TeacherEnsemble,
+    pad_clips,
+)
 from skanticipate.data.samples import check_groups
 from skanticipate.data.validation import (
     check_aligned,
@@ -243,8 +249,10 @@ CLIPS = np.arange(24.0).reshape(2, 4, 3)
     ],
 )
 def test_samples_of_a_dataset_of_torch_are_no_clips(X):
-    with pytest.raises(ValueError, match=r"holds samples.* dataset\.tensors\[0\]"):
-        clips_of(X)
+    ensemble = TeacherEnsemble([LogisticRegression()])
+    for read in (clips_of, pad_clips, lambda X: ensemble.fit(X, [0, 1])):
+        with pytest.raises(ValueError, match=r"samples.* dataset\.tensors\[0\]"):
+            read(X)
 
 
 def test_empty_tuples_are_refused_in_words():
